@@ -1,0 +1,171 @@
+/**
+ * The one error type of the grid and the catalogue of its codes.
+ *
+ * A code is stable: scripts branch on it. `status` is the gRPC status it travels under (service/status.ts maps the
+ * word to the number), `exit` the exit code that `grid` ends with, `remedy` what the person can do about it.
+ * docs/errors.md is made from this table and a test compares the two.
+ */
+export const ERRORS = {
+  // The request itself.
+  SPEC_INVALID: {
+    status: 'INVALID_ARGUMENT',
+    exit: 2,
+    remedy: 'mend the listed problems and submit again',
+  },
+  REQUEST_INVALID: {
+    status: 'INVALID_ARGUMENT',
+    exit: 2,
+    remedy: 'mend the named field and ask again',
+  },
+  USAGE: { status: 'INVALID_ARGUMENT', exit: 2, remedy: 'see `grid COMMAND --help`' },
+  CONFIG_INVALID: {
+    status: 'FAILED_PRECONDITION',
+    exit: 2,
+    remedy: 'mend the listed lines of the configuration file; `--print-config` shows every setting',
+  },
+  SUBMIT_KEY_REUSED: {
+    status: 'ALREADY_EXISTS',
+    exit: 2,
+    remedy: 'choose a new submit key: this one belongs to other jobs',
+  },
+  // Who asks.
+  UNAUTHENTICATED: {
+    status: 'UNAUTHENTICATED',
+    exit: 3,
+    remedy: 'run `grid login`, then try again',
+  },
+  CREDENTIAL_MISSING: {
+    status: 'UNAUTHENTICATED',
+    exit: 3,
+    remedy: 'get a certificate with `grid cert request`, then run `grid login`',
+  },
+  PERMISSION_DENIED: {
+    status: 'PERMISSION_DENIED',
+    exit: 3,
+    remedy: 'ask an administrator of the grid, or act as somebody who may',
+  },
+  VO_DENIED: {
+    status: 'PERMISSION_DENIED',
+    exit: 3,
+    remedy: 'ask a manager of the VO to add you, then run `grid login --vo VO` again',
+  },
+  TOKEN_INVALID: {
+    status: 'PERMISSION_DENIED',
+    exit: 3,
+    remedy: 'ask the administrator of the authority for a new enrolment token',
+  },
+  // What is asked about.
+  JOB_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid ls` for your jobs' },
+  SITE_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid sites` for the known sites' },
+  VO_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid vo ls` for the known VOs' },
+  CERT_NOT_FOUND: {
+    status: 'NOT_FOUND',
+    exit: 4,
+    remedy: 'see `grid ca ls` for the issued certificates',
+  },
+  ATTEMPT_NOT_FOUND: {
+    status: 'NOT_FOUND',
+    exit: 4,
+    remedy: 'the task has not been placed yet, or its site has forgotten it; see `grid status`',
+  },
+  ALREADY_EXISTS: { status: 'ALREADY_EXISTS', exit: 4, remedy: 'choose another name' },
+  JOB_EVENT_REFUSED: {
+    status: 'FAILED_PRECONDITION',
+    exit: 4,
+    remedy: 'see `grid status ID` for the state it is in',
+  },
+  NO_RESULT_YET: {
+    status: 'FAILED_PRECONDITION',
+    exit: 4,
+    remedy: 'wait for the job to end: `grid wait ID`',
+  },
+  // Broker and gateway.
+  STALE_EPOCH: {
+    status: 'FAILED_PRECONDITION',
+    exit: 5,
+    remedy: 'this broker has been replaced: stop it',
+  },
+  SITE_CLOSED: {
+    status: 'UNAVAILABLE',
+    exit: 5,
+    remedy: 'see `grid sites` for the reason; the job waits for another site',
+  },
+  // Data.
+  MANIFEST_INVALID: { status: 'INVALID_ARGUMENT', exit: 6, remedy: 'send the files again' },
+  CHUNK_MISSING: {
+    status: 'NOT_FOUND',
+    exit: 6,
+    remedy: 'send the files again: the store has lost part of them',
+  },
+  CHUNK_CORRUPT: { status: 'DATA_LOSS', exit: 6, remedy: 'send the files again' },
+  STAGING_UNAVAILABLE: {
+    status: 'UNAVAILABLE',
+    exit: 6,
+    remedy: 'check that nats-server runs and can be reached, then try again: what was sent is kept',
+  },
+  INPUT_MISSING: {
+    status: 'INVALID_ARGUMENT',
+    exit: 2,
+    remedy: 'correct the path, seen from where you submit',
+  },
+  PATH_REFUSED: { status: 'INVALID_ARGUMENT', exit: 2, remedy: 'name a path inside the directory' },
+  DISK_FULL: { status: 'RESOURCE_EXHAUSTED', exit: 6, remedy: 'free some space' },
+  // Around us.
+  UNAVAILABLE: {
+    status: 'UNAVAILABLE',
+    exit: 5,
+    remedy: 'check that the service runs and can be reached, then try again',
+  },
+  DEADLINE_EXCEEDED: {
+    status: 'DEADLINE_EXCEEDED',
+    exit: 5,
+    remedy: 'try again; if it stays slow, look at the log of the service',
+  },
+  INTERRUPTED: { status: 'CANCELLED', exit: 130, remedy: 'nothing is lost: run the command again' },
+  TOOL_MISSING: { status: 'FAILED_PRECONDITION', exit: 7, remedy: 'install the named program' },
+  INTERNAL: {
+    status: 'INTERNAL',
+    exit: 70,
+    remedy: 'this is a fault of ours: look at the log of the service and report it',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+interface ErrorEntry {
+  readonly status: string;
+  readonly exit: number;
+  readonly remedy: string;
+}
+
+/** Every code that a person or a script can meet. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** One thing that is wrong: `where` is a field path or `file:line:column`, `message` one lower-case sentence. */
+export interface Problem {
+  readonly where: string;
+  readonly message: string;
+}
+
+/** Whether `text` is a code of the catalogue. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(ERRORS, text);
+}
+
+/**
+ * A refusal that a person may see. `message` quotes the values that matter, lower-case, without a full stop;
+ * `problems` lists everything that is wrong where there is more than one thing; `cause` goes to logs only.
+ */
+export class GridError extends Error {
+  override readonly name = 'GridError';
+  readonly code: ErrorCode;
+  readonly problems: readonly Problem[];
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly problems?: readonly Problem[]; readonly cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.problems = options.problems ?? [];
+  }
+}

@@ -1,0 +1,80 @@
+/** Sizes and durations as people write them, to bytes and milliseconds and back. */
+
+const SIZE_FACTORS: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  K: 2 ** 10,
+  M: 2 ** 20,
+  G: 2 ** 30,
+  T: 2 ** 40,
+  KI: 2 ** 10,
+  MI: 2 ** 20,
+  GI: 2 ** 30,
+  TI: 2 ** 40,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TIB: 2 ** 40,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+};
+
+/** `512M`, `4 GiB`, `1.5G`, `2GB` -> bytes (K, M, G, T are binary; KB, MB, GB, TB decimal); undefined if unclear. */
+export function parseBytes(text: string): number | undefined {
+  const parts = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text.trim());
+  const factor = SIZE_FACTORS[(parts?.[2] ?? '?').toUpperCase()];
+  if (parts === null || factor === undefined) return undefined;
+  const bytes = Math.round(Number(parts[1]) * factor);
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
+const DURATION_FACTORS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** `90s`, `30m`, `1h30m`, `2d`, `01:30:00` (h:m:s) -> milliseconds; undefined if unclear (a bare number is). */
+export function parseDuration(text: string): number | undefined {
+  const trimmed = text.trim();
+  const clock = /^(\d+):([0-5]?\d):([0-5]?\d)$/.exec(trimmed);
+  if (clock !== null) {
+    const [hours, minutes, seconds] = clock.slice(1).map(Number) as [number, number, number];
+    return ((hours * 60 + minutes) * 60 + seconds) * 1_000;
+  }
+  if (!/^(?:\d+(?:\.\d+)?(?:ms|[smhd])\s*)+$/.test(trimmed)) return undefined;
+  let total = 0;
+  for (const [, amount, unit] of trimmed.matchAll(/(\d+(?:\.\d+)?)(ms|[smhd])/g)) {
+    total += Number(amount) * (DURATION_FACTORS[unit ?? ''] ?? Number.NaN);
+  }
+  return Number.isSafeInteger(Math.round(total)) ? Math.round(total) : undefined;
+}
+
+/** Bytes for people: `1.5 GiB`, `640 KiB`, `12 B`. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (Math.abs(value) >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 100 || Number.isInteger(value) ? 0 : 1;
+  return `${value.toFixed(digits)} ${units[unit]}`;
+}
+
+/** Milliseconds for people: `85 ms`, `4.2 s`, `3m 05s`, `2h 10m`, `3d 4h`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1_000);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m ${two(seconds % 60)}s`;
+  if (seconds < 86_400)
+    return `${Math.floor(seconds / 3_600)}h ${two(Math.floor(seconds / 60) % 60)}m`;
+  return `${Math.floor(seconds / 86_400)}d ${Math.floor(seconds / 3_600) % 24}h`;
+}

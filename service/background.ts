@@ -1,0 +1,31 @@
+import type { Log } from './log.ts';
+
+/** Lets `work` run on its own: its failure is logged under `name` and handed to `onFailure`, never lost. */
+export function background(
+  name: string,
+  work: Promise<unknown>,
+  log: Log,
+  onFailure: (error: unknown) => void = () => undefined,
+): void {
+  work.catch((error: unknown) => {
+    log.error({ err: error, work: name }, 'background work failed');
+    onFailure(error);
+  });
+}
+
+/** Resolves after `ms`, or at once (without throwing) when `signal` aborts. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) {
+      resolve();
+      return;
+    }
+    const done = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', done, { once: true });
+  });
+}

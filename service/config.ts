@@ -1,0 +1,167 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from 'yaml';
+import * as z from 'zod';
+import { GridError, type Problem } from '../core/errors.ts';
+import { parseBytes, parseDuration } from '../core/units.ts';
+
+/** A file or directory; relative to the directory of the configuration file. */
+export const filePath = (): z.ZodString => z.string().min(1).meta({ kind: 'path' });
+
+/** A duration such as `30s` or `1h30m`, in ms once parsed. */
+export const duration = (): z.ZodType<number, string> =>
+  z.string().transform((text, context) => {
+    const ms = parseDuration(text);
+    if (ms === undefined)
+      context.addIssue(`'${text}' is no duration: write for instance 30s, 5m or 1h30m`);
+    return ms ?? 0;
+  });
+
+/** A size such as `512M` or `4GiB`, in bytes once parsed. */
+export const byteSize = (): z.ZodType<number, string> =>
+  z.string().transform((text, context) => {
+    const bytes = parseBytes(text);
+    if (bytes === undefined)
+      context.addIssue(`'${text}' is no size: write for instance 512M or 4GiB`);
+    return bytes ?? 0;
+  });
+
+/** An address to listen on or connect to, `host:port`. */
+export const hostPort = (): z.ZodType<{ readonly host: string; readonly port: number }, string> =>
+  z.string().transform((text, context) => {
+    const parts = /^(.+):(\d{1,5})$/.exec(text);
+    const port = Number(parts?.[2] ?? Number.NaN);
+    if (parts === null || port > 65_535) {
+      context.addIssue(`'${text}' is no address: write host:port, for instance 0.0.0.0:7450`);
+      return { host: '', port: 0 };
+    }
+    return { host: (parts[1] ?? '').replace(/^\[(.*)\]$/, '$1'), port };
+  });
+
+/** One setting as `--print-config` shows it. */
+export interface Setting {
+  readonly path: string;
+  /** As written, before durations and sizes became numbers. */
+  readonly value: unknown;
+  /** `default`, or the line of the file. */
+  readonly source: string;
+  readonly description: string;
+}
+
+/**
+ * Reads a service's YAML file; throws CONFIG_INVALID with every fault at its line. Unknown keys are faults.
+ * The schema is a strict object; nested objects are sections; `.describe()` is what `--print-config` explains.
+ */
+export function loadConfig<S extends z.ZodObject>(
+  schema: S,
+  file: string,
+): { readonly config: z.output<S>; readonly settings: readonly Setting[] } {
+  const counter = new LineCounter();
+  const document = parseDocument(readConfigFile(file), {
+    lineCounter: counter,
+    prettyErrors: false,
+  });
+  const at = (offset: number | undefined): string => `${file}:${counter.linePos(offset ?? 0).line}`;
+  const syntax = document.errors.map((error) => ({
+    where: at(error.pos[0]),
+    message: error.message,
+  }));
+  if (syntax.length > 0) throw invalid(file, syntax);
+  const root = isMap(document.contents) ? document.contents : undefined;
+  const lineOf = (path: readonly PropertyKey[]): string => at(offsetOf(root, path));
+  const input = resolvePaths(schema, (document.toJS() ?? {}) as Json, dirname(resolve(file)));
+  const result = schema.strict().safeParse(input);
+  if (!result.success) {
+    throw invalid(
+      file,
+      result.error.issues.map((issue) => ({
+        where: lineOf(issue.path),
+        message: `${issue.path.join('.') || 'file'}: ${issue.message}`,
+      })),
+    );
+  }
+  return { config: result.data, settings: settingsOf(schema, input, root, lineOf, []) };
+}
+
+type Json = { [key: string]: unknown };
+
+function readConfigFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new GridError('CONFIG_INVALID', `cannot read ${file}`, { cause: error });
+  }
+}
+
+function invalid(file: string, problems: readonly Problem[]): GridError {
+  const count = problems.length === 1 ? '1 fault' : `${problems.length} faults`;
+  return new GridError('CONFIG_INVALID', `${file} has ${count}`, { problems });
+}
+
+/** Offset of the deepest node on `path` that the file has, so that an unset key points at its section. */
+function offsetOf(root: YAMLMap | undefined, path: readonly PropertyKey[]): number | undefined {
+  let offset = root?.range?.[0];
+  let map = root;
+  for (const key of path) {
+    const pair = map?.items.find((item) => isScalar(item.key) && item.key.value === key);
+    if (pair === undefined) return offset;
+    offset = isScalar(pair.key) ? pair.key.range?.[0] : offset;
+    map = isMap(pair.value) ? pair.value : undefined;
+  }
+  return offset;
+}
+
+function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+  if (
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodOptional
+  ) {
+    return unwrap(schema.unwrap());
+  }
+  return schema;
+}
+
+const metaOf = (schema: z.core.$ZodType): Record<string, unknown> | undefined =>
+  z.globalRegistry.get(schema) ?? (unwrap(schema) === schema ? undefined : metaOf(unwrap(schema)));
+
+function resolvePaths(schema: z.ZodObject, input: Json, base: string): Json {
+  const output: Json = { ...input };
+  for (const [key, field] of Object.entries(schema.shape)) {
+    const value = input[key];
+    const inner = unwrap(field);
+    if (inner instanceof z.ZodObject && typeof value === 'object' && value !== null) {
+      output[key] = resolvePaths(inner, value as Json, base);
+    } else if (typeof value === 'string' && metaOf(inner)?.['kind'] === 'path') {
+      output[key] = resolve(base, value);
+    }
+  }
+  return output;
+}
+
+function settingsOf(
+  schema: z.ZodObject,
+  input: Json,
+  root: YAMLMap | undefined,
+  lineOf: (path: readonly PropertyKey[]) => string,
+  path: readonly string[],
+): Setting[] {
+  return Object.entries(schema.shape).flatMap(([key, field]) => {
+    const here = [...path, key];
+    const inner = unwrap(field);
+    const given = input[key];
+    if (inner instanceof z.ZodObject) {
+      return settingsOf(inner, (given ?? {}) as Json, root, lineOf, here);
+    }
+    const description = String(metaOf(field)?.['description'] ?? '');
+    if (given !== undefined)
+      return [{ path: here.join('.'), value: given, source: lineOf(here), description }];
+    return [{ path: here.join('.'), value: defaultOf(field), source: 'default', description }];
+  });
+}
+
+function defaultOf(field: z.core.$ZodType): unknown {
+  if (field instanceof z.ZodDefault || field instanceof z.ZodPrefault)
+    return field.def.defaultValue;
+  return undefined;
+}

@@ -1,0 +1,23 @@
+import { defineConfig } from 'vitest/config';
+
+const project = (name: string, include: string[], testTimeout: number) => ({
+  test: { name, include, testTimeout, hookTimeout: 120_000 },
+});
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './test/setup/count-reporter.ts'],
+    projects: [
+      project(
+        'unit',
+        [
+          'test/{core,service,broker,site-gateway,cert-authority,cli,property}/**/*.test.ts',
+          'test/*.test.ts',
+        ],
+        10_000,
+      ),
+      project('integration', ['test/integration/**/*.test.ts'], 120_000),
+      project('e2e', ['test/e2e/**/*.test.ts'], 300_000),
+    ],
+  },
+});
