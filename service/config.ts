@@ -80,7 +80,10 @@ export function loadConfig<S extends z.ZodObject>(
       })),
     );
   }
-  return { config: result.data, settings: settingsOf(schema, input, root, lineOf, []) };
+  return {
+    config: result.data as z.output<S>,
+    settings: settingsOf(schema, input, root, lineOf, []),
+  };
 }
 
 type Json = { [key: string]: unknown };

@@ -1,0 +1,34 @@
+import type { Log } from './log.ts';
+
+/** How a service learns that it shall stop. */
+export interface StopOptions {
+  readonly log: Log;
+  /** Also stop when stdin ends: whoever started the service has gone. */
+  readonly watchStdin: boolean;
+}
+
+/** Resolves at SIGTERM, SIGINT or (if asked for) the end of stdin; a second signal ends the process at once. */
+export function untilStopped(options: StopOptions): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (why: string): void => {
+      options.log.info({ why }, 'stopping');
+      resolve();
+    };
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        process.once(signal, () => process.exit(1));
+        stop(signal);
+      });
+    }
+    if (options.watchStdin) {
+      process.stdin.resume();
+      process.stdin.once('end', () => stop('stdin ended'));
+      process.stdin.once('error', () => stop('stdin failed'));
+    }
+  });
+}
+
+/** Tells whoever started the service that it serves now: one JSON line on stdout. */
+export function announceReady(service: string, address: string): void {
+  process.stdout.write(`${JSON.stringify({ ready: true, service, address })}\n`);
+}
