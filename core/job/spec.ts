@@ -1,4 +1,4 @@
-import type { JobId, SiteId, VoName } from '../ids.ts';
+import { type JobId, jobId, type SiteId, type VoName } from '../ids.ts';
 
 /** What one task needs of one site. */
 export interface Resources {
@@ -16,7 +16,10 @@ export type ArraySpec =
   | { readonly kind: 'range'; readonly first: number; readonly last: number; readonly step: number }
   | { readonly kind: 'list'; readonly values: readonly string[] };
 
-/** An input: `from` is relative to the submit directory (its place in the manifest), `to` to the task's directory. */
+/**
+ * An input: `from` is relative to the submit directory (its place in the manifest), or `job:ID` for the outputs of
+ * another job; `to` is relative to the task's directory.
+ */
 export interface InputFile {
   readonly from: string;
   readonly to: string;
@@ -70,4 +73,26 @@ export function taskValue(spec: Pick<JobSpec, 'array'>, ordinal: number): string
   return array.kind === 'list'
     ? (array.values[ordinal] ?? '')
     : String(array.first + ordinal * array.step);
+}
+
+const JOB_INPUT = /^job:(.+)$/;
+
+/** Inputs that are the outputs of other jobs: the job waits for these as if they stood in `after`. */
+export function jobInputs(
+  spec: Pick<JobSpec, 'inputs'>,
+): readonly { readonly job: JobId; readonly to: string }[] {
+  return spec.inputs.flatMap(({ from, to }) => {
+    const id = JOB_INPUT.exec(from)?.[1];
+    return id === undefined ? [] : [{ job: jobId(id), to }];
+  });
+}
+
+/** Inputs that come from the submit directory. */
+export const fileInputs = (spec: Pick<JobSpec, 'inputs'>): readonly InputFile[] =>
+  spec.inputs.filter(({ from }) => !JOB_INPUT.test(from));
+
+/** Name of a task's own directory among the results of its array: its value where that is a safe name, else its ordinal. */
+export function taskDirectory(spec: Pick<JobSpec, 'array'>, ordinal: number): string {
+  const value = taskValue(spec, ordinal);
+  return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/.test(value) ? value : String(ordinal);
 }

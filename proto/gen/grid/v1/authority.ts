@@ -57,6 +57,18 @@ export interface GetTrustResponse {
   crlPem: string;
   /** Signing policy in the EACL syntax of Globus. */
   signingPolicy: string;
+  /** The VOs of this authority, by name. */
+  vos: VoTrust[];
+}
+
+/** What a relying party keeps in its vomsdir for one VO. */
+export interface VoTrust {
+  /** Name. */
+  vo: string;
+  /** Host in the URI of its attribute certificates, which the file is named after: `<vo>/<host>.lsc`. */
+  host: string;
+  /** The `.lsc` file: DN of the VO's signer and of its issuer, one a line. */
+  lsc: string;
 }
 
 /** A signing request. */
@@ -307,7 +319,7 @@ export const GetTrustRequest: MessageFns<GetTrustRequest> = {
 };
 
 function createBaseGetTrustResponse(): GetTrustResponse {
-  return { certificatePem: "", crlPem: "", signingPolicy: "" };
+  return { certificatePem: "", crlPem: "", signingPolicy: "", vos: [] };
 }
 
 export const GetTrustResponse: MessageFns<GetTrustResponse> = {
@@ -320,6 +332,9 @@ export const GetTrustResponse: MessageFns<GetTrustResponse> = {
     }
     if (message.signingPolicy !== "") {
       writer.uint32(26).string(message.signingPolicy);
+    }
+    for (const v of message.vos) {
+      VoTrust.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -361,6 +376,14 @@ export const GetTrustResponse: MessageFns<GetTrustResponse> = {
             message.signingPolicy = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.vos.push(VoTrust.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -381,6 +404,86 @@ export const GetTrustResponse: MessageFns<GetTrustResponse> = {
     message.certificatePem = object.certificatePem ?? "";
     message.crlPem = object.crlPem ?? "";
     message.signingPolicy = object.signingPolicy ?? "";
+    message.vos = object.vos?.map((e) => VoTrust.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseVoTrust(): VoTrust {
+  return { vo: "", host: "", lsc: "" };
+}
+
+export const VoTrust: MessageFns<VoTrust> = {
+  encode(message: VoTrust, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vo !== "") {
+      writer.uint32(10).string(message.vo);
+    }
+    if (message.host !== "") {
+      writer.uint32(18).string(message.host);
+    }
+    if (message.lsc !== "") {
+      writer.uint32(26).string(message.lsc);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VoTrust {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVoTrust();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.lsc = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VoTrust>, I>>(base?: I): VoTrust {
+    return VoTrust.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VoTrust>, I>>(object: I): VoTrust {
+    const message = createBaseVoTrust();
+    message.vo = object.vo ?? "";
+    message.host = object.host ?? "";
+    message.lsc = object.lsc ?? "";
     return message;
   },
 };

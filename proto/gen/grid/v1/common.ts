@@ -146,7 +146,10 @@ export interface Resources {
 
 /** One input: a path in the input manifest and the place in the task's directory where it appears. */
 export interface InputFile {
-  /** Path relative to the submit directory; the root under which its manifest entries stand. */
+  /**
+   * Path relative to the submit directory, which is the root of the input manifest; or `job:ID` for the outputs
+   * of another job (of each of its tasks in a directory of its own, for an array).
+   */
   from: string;
   /** Path relative to the task's directory. */
   to: string;

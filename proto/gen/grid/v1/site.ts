@@ -94,7 +94,21 @@ export interface PlacedJob {
     | TreeRef
     | undefined;
   /** Whose it is. */
-  owner: Caller | undefined;
+  owner:
+    | Caller
+    | undefined;
+  /** Outputs of other jobs that are inputs of this one. */
+  inputTrees: InputTree[];
+}
+
+/** A tree that appears below a path of the task's directory. */
+export interface InputTree {
+  /** The tree; entries below `.grid/` are left out. */
+  tree:
+    | TreeRef
+    | undefined;
+  /** Path relative to the task's directory. */
+  to: string;
 }
 
 /** A batch of attempts. */
@@ -467,7 +481,7 @@ export const PlacedAttempt: MessageFns<PlacedAttempt> = {
 };
 
 function createBasePlacedJob(): PlacedJob {
-  return { spec: undefined, inputs: undefined, owner: undefined };
+  return { spec: undefined, inputs: undefined, owner: undefined, inputTrees: [] };
 }
 
 export const PlacedJob: MessageFns<PlacedJob> = {
@@ -480,6 +494,9 @@ export const PlacedJob: MessageFns<PlacedJob> = {
     }
     if (message.owner !== undefined) {
       Caller.encode(message.owner, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.inputTrees) {
+      InputTree.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -521,6 +538,14 @@ export const PlacedJob: MessageFns<PlacedJob> = {
             message.owner = Caller.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.inputTrees.push(InputTree.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -545,6 +570,74 @@ export const PlacedJob: MessageFns<PlacedJob> = {
     message.owner = (object.owner !== undefined && object.owner !== null)
       ? Caller.fromPartial(object.owner)
       : undefined;
+    message.inputTrees = object.inputTrees?.map((e) => InputTree.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseInputTree(): InputTree {
+  return { tree: undefined, to: "" };
+}
+
+export const InputTree: MessageFns<InputTree> = {
+  encode(message: InputTree, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tree !== undefined) {
+      TreeRef.encode(message.tree, writer.uint32(10).fork()).join();
+    }
+    if (message.to !== "") {
+      writer.uint32(18).string(message.to);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InputTree {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInputTree();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tree = TreeRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<InputTree>, I>>(base?: I): InputTree {
+    return InputTree.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InputTree>, I>>(object: I): InputTree {
+    const message = createBaseInputTree();
+    message.tree = (object.tree !== undefined && object.tree !== null) ? TreeRef.fromPartial(object.tree) : undefined;
+    message.to = object.to ?? "";
     return message;
   },
 };
