@@ -39,6 +39,12 @@ export const ERRORS = {
     exit: 3,
     remedy: 'get a certificate with `grid cert request`, then run `grid login`',
   },
+  CERT_INVALID: {
+    status: 'INVALID_ARGUMENT',
+    exit: 3,
+    remedy:
+      'name a PEM file with the certificate (chain); `grid cert show FILE` tells what a file holds',
+  },
   PERMISSION_DENIED: {
     status: 'PERMISSION_DENIED',
     exit: 3,
