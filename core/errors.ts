@@ -23,6 +23,12 @@ export const ERRORS = {
     exit: 2,
     remedy: 'mend the listed lines of the configuration file; `--print-config` shows every setting',
   },
+  NOT_CONFIGURED: {
+    status: 'FAILED_PRECONDITION',
+    exit: 2,
+    remedy:
+      'name it with --broker, HANSE_BROKER or `broker:` in config.yaml; `grid up` starts a grid on this machine',
+  },
   SUBMIT_KEY_REUSED: {
     status: 'ALREADY_EXISTS',
     exit: 2,

@@ -1,0 +1,227 @@
+import { JOB_STATES } from '../../core/job/state.ts';
+import type { CommandSpec, OptionSpec } from '../command.ts';
+
+/** A flag for every key of a job; docs/jobs.md explains the values. */
+export const SPEC_OPTIONS: readonly OptionSpec[] = [
+  { flags: '-j, --job <file>', about: 'job file (YAML or JSON) to start from; `-` is stdin' },
+  { flags: '-n, --name <name>', about: 'short name for people' },
+  { flags: '-c, --cpus <n>', about: 'cores on one node (1)' },
+  { flags: '-m, --memory <size>', about: 'memory on one node, for instance 4G (1G)' },
+  { flags: '--gpus <n>', about: 'GPUs on one node (0)' },
+  { flags: '--nodes <n>', about: 'nodes, all at one site (1)' },
+  { flags: '-t, --walltime <duration>', about: 'longest run time, for instance 90m (1h)' },
+  { flags: '-a, --array <values>', about: 'a task for each of 1-1000, 0-99:2, or red,green,blue' },
+  {
+    flags: '-i, --input <path>',
+    about: 'file, directory or glob to send along; FROM:TO renames it',
+    repeat: true,
+  },
+  {
+    flags: '-o, --output <glob>',
+    about: 'what to bring back (stdout and stderr always come)',
+    repeat: true,
+  },
+  {
+    flags: '-e, --env <name=value>',
+    about: 'variable for the job; NAME alone passes yours on',
+    repeat: true,
+  },
+  { flags: '--stdin <path>', about: 'an input that becomes standard input' },
+  {
+    flags: '--requirements <cel>',
+    about: 'what must be true of a site, for instance \'"cuda" in site.features\'',
+  },
+  { flags: '--rank <cel>', about: 'which site is best: the highest number wins' },
+  { flags: '--after <id>', about: 'start when that job is done', repeat: true },
+  { flags: '--retries <n>', about: 'further tries after a failure that another try may mend (2)' },
+  { flags: '--vo <name>', about: 'VO to act under' },
+  { flags: '-s, --site <id>', about: 'only this site', repeat: true },
+  { flags: '--exclude-site <id>', about: 'never this site', repeat: true },
+  {
+    flags: '--on-lost <what>',
+    about: 'what a site does with a running task when it loses the broker (release)',
+    choices: ['release', 'keep'],
+  },
+];
+
+const FILE_ARGUMENT = [
+  '[file]',
+  'job file (YAML or JSON), or a script with `#GRID key: value` lines; `-` is stdin',
+] as const;
+const ID_ARGUMENT = ['<id>', 'job id'] as const;
+const KEY_OPTION: OptionSpec = {
+  flags: '--submit-key <key>',
+  about: 'the same key with the same jobs submits them once only',
+};
+const TASK_OPTION: OptionSpec = {
+  flags: '--task <n>',
+  about: 'the task of an array, by its position from 0',
+};
+const TO_OPTION: OptionSpec = {
+  flags: '--to <dir>',
+  about: 'where to put the results (./NAME-ID)',
+};
+const FORCE_OPTION: OptionSpec = { flags: '--force', about: 'overwrite files that differ' };
+
+/** Everything about jobs. */
+export const JOB_COMMANDS: readonly CommandSpec[] = [
+  {
+    path: 'job submit',
+    alias: 'submit',
+    summary: 'submit a job and print its id',
+    details:
+      'From a job file, a script, or flags; flags win over the file. Paths in a file are relative to the file, paths in\nflags to the current directory. A file with several YAML documents submits several jobs, all or none.\nFollow with `grid status ID`, `grid wait ID`, `grid get ID`.',
+    args: [FILE_ARGUMENT],
+    options: [
+      ...SPEC_OPTIONS,
+      KEY_OPTION,
+      {
+        flags: '--dry-run',
+        about: 'check everything, show the job as it would be sent, send nothing',
+      },
+    ],
+    takesCommand: true,
+    examples: [
+      ['submit -- echo hello', 'the smallest job'],
+      ['submit job.yaml', 'from a file'],
+      [
+        'submit -c 4 -m 8G -t 2h -i data/ -o "*.csv" -- python3 fit.py data',
+        'with files, and what it needs',
+      ],
+      ["submit -a 1-1000 -- sh -c './simulate --seed $GRID_TASK'", 'a thousand tasks'],
+    ],
+    run: async (context, input) => (await import('../submit.ts')).submit(context, input),
+  },
+  {
+    path: 'job run',
+    alias: 'run',
+    summary: 'submit a job, show its output as it runs, fetch the results',
+    details:
+      'Ends with the exit code of the job. Ctrl-C leaves the job running; `grid cancel ID` ends it.',
+    args: [FILE_ARGUMENT],
+    options: [
+      ...SPEC_OPTIONS,
+      KEY_OPTION,
+      TO_OPTION,
+      FORCE_OPTION,
+      { flags: '--leave', about: 'leave the results on the grid' },
+    ],
+    takesCommand: true,
+    examples: [
+      ['run -- hostname', 'where does it run?'],
+      ['run -i reads.fq -o "*.bam" --to out -- ./align reads.fq', 'results arrive in out/'],
+    ],
+    run: async (context, input) => (await import('../run.ts')).runJob(context, input),
+  },
+  {
+    path: 'job ls',
+    alias: 'ls',
+    summary: 'list your jobs, newest first',
+    options: [
+      {
+        flags: '-s, --state <state>',
+        about: 'only jobs in this state',
+        repeat: true,
+        choices: JOB_STATES,
+      },
+      { flags: '-a, --all', about: 'also the jobs of others in your VO' },
+      { flags: '-l, --limit <n>', about: 'at most so many (20)' },
+      { flags: '-n, --name <name>', about: 'only jobs of this name' },
+    ],
+    examples: [
+      ['ls', 'the last twenty'],
+      ['ls --state running --state queued', 'what is not done yet'],
+      ['ls --json --limit 1000', 'for a program'],
+    ],
+    run: async (context, input) => (await import('../ls.ts')).listJobs(context, input),
+  },
+  {
+    path: 'job status',
+    alias: 'status',
+    summary: 'show where a job and its tasks stand',
+    args: [ID_ARGUMENT],
+    options: [{ flags: '--tasks', about: 'every task of an array, not only the telling ones' }],
+    examples: [
+      ['status 0j4k2', 'state, times, site, reason'],
+      ['status 0j4k2 --tasks', 'task by task'],
+    ],
+    run: async (context, input) => (await import('../status.ts')).showStatus(context, input),
+  },
+  {
+    path: 'job why',
+    alias: 'why',
+    summary: 'say why a job is where it is',
+    details:
+      'For a job that waits: every site, with the first thing that keeps the job from running there.',
+    args: [ID_ARGUMENT],
+    examples: [['why 0j4k2', 'what does it wait for?']],
+    run: async (context, input) => (await import('../why.ts')).showWhy(context, input),
+  },
+  {
+    path: 'job logs',
+    alias: 'logs',
+    summary: 'show the output of a job, while it runs and afterwards',
+    args: [ID_ARGUMENT],
+    options: [
+      TASK_OPTION,
+      { flags: '-f, --follow', about: 'go on until the task has ended' },
+      { flags: '--stderr', about: 'standard error instead of standard output' },
+    ],
+    examples: [
+      ['logs 0j4k2 -f', 'as it comes'],
+      ['logs 0j4k2 --task 17 --stderr', 'of one task of an array'],
+    ],
+    run: async (context, input) => (await import('../logs.ts')).showLogs(context, input),
+  },
+  {
+    path: 'job events',
+    summary: 'show the history of a job',
+    args: [ID_ARGUMENT],
+    options: [{ flags: '-f, --follow', about: 'go on until the job has ended' }],
+    examples: [['job events 0j4k2 -f', 'each move as it happens']],
+    run: async (context, input) => (await import('../events.ts')).showEvents(context, input),
+  },
+  {
+    path: 'job get',
+    alias: 'get',
+    summary: 'fetch the results of a job',
+    details:
+      'Tasks of an array each get a directory named after their value. Tasks that are not done yet are left out.',
+    args: [ID_ARGUMENT],
+    options: [TO_OPTION, TASK_OPTION, FORCE_OPTION],
+    examples: [
+      ['get 0j4k2', 'into ./NAME-0j4k2'],
+      ['get 0j4k2 --to results --task 3', 'one task'],
+    ],
+    run: async (context, input) => (await import('../get.ts')).getResults(context, input),
+  },
+  {
+    path: 'job cancel',
+    alias: 'cancel',
+    summary: 'end jobs',
+    args: [['<ids...>', 'job ids']],
+    options: [{ flags: '--reason <text>', about: 'why, for the history' }],
+    examples: [['cancel 0j4k2 0j4k3', 'both of them']],
+    run: async (context, input) => (await import('../cancel.ts')).cancelJobs(context, input),
+  },
+  {
+    path: 'job wait',
+    alias: 'wait',
+    summary: 'wait until jobs have ended',
+    details:
+      'Ends with 0 when all are done, 1 when one has failed or was cancelled, 124 when the time ran out.',
+    args: [['<ids...>', 'job ids']],
+    options: [{ flags: '--timeout <duration>', about: 'wait no longer than this' }],
+    examples: [
+      ['wait 0j4k2 && grid get 0j4k2', 'then fetch'],
+      ['wait 0j4k2 0j4k3 --timeout 30m', 'not for ever'],
+    ],
+    run: async (context, input) => (await import('../wait.ts')).waitForJobs(context, input),
+  },
+  {
+    path: 'whoami',
+    summary: 'show who the broker takes you for',
+    examples: [['whoami', 'DN, VOs, attributes, expiry']],
+    run: async (context) => (await import('../whoami.ts')).showCaller(context),
+  },
+];

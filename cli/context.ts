@@ -1,0 +1,53 @@
+import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
+import type { Connection } from '../service/grpc-client.ts';
+import type { Env, Settings } from './config.ts';
+import type { Palette } from './palette.ts';
+
+/** What every command gets: the grid that it talks to, and the terminal. Nothing in it is loaded before it is used. */
+export interface Context {
+  readonly env: Env;
+  readonly cwd: string;
+  /** Aborts at Ctrl-C and SIGTERM. Hand it to every call that waits. */
+  readonly signal: AbortSignal;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly terminal: Terminal;
+  /** Colours for stdout; plain unless it is a terminal. */
+  readonly colours: Palette;
+  settings(): Promise<Settings>;
+  /** A connection to the broker as the user; dispose of it (`using broker = await ...`). */
+  openBroker(): Promise<Connection<BrokerService>>;
+}
+
+/** The way to the person. */
+export interface Terminal {
+  /** A line of the answer, on stdout. */
+  readonly out: (text: string) => void;
+  /** Bytes of a job's own output. */
+  readonly write: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void;
+  /** A remark for people, on stderr; silent with `--quiet`. */
+  readonly note: (text: string) => void;
+  readonly columns: number;
+  /** Whether stderr is a terminal that may show progress. */
+  readonly showsProgress: boolean;
+  readonly readStdin: () => Promise<string>;
+}
+
+/** A user's PEM certificates, key and trust, made into a connection. Throws NOT_CONFIGURED without a broker's address. */
+export async function connectBroker(
+  settings: Settings,
+  env: Env,
+): Promise<Connection<BrokerService>> {
+  const { GridError } = await import('../core/errors.ts');
+  if (settings.broker === undefined)
+    throw new GridError('NOT_CONFIGURED', `no broker is named in ${settings.home}/config.yaml`);
+  const [{ BrokerService }, { openClient }, { loadCredential }, { readTrust }] = await Promise.all([
+    import('../proto/gen/grid/v1/broker.ts'),
+    import('../service/grpc-client.ts'),
+    import('../service/credential.ts'),
+    import('./trust.ts'),
+  ]);
+  const trust = readTrust(settings.trust);
+  const { certPem, keyPem } = await loadCredential({ home: settings.home, env });
+  return openClient(BrokerService, 'broker', settings.broker, { ...trust, certPem, keyPem });
+}

@@ -1,0 +1,51 @@
+import { ERRORS, GridError } from '../core/errors.ts';
+
+/** What a failed command leaves behind. */
+export interface Failure {
+  readonly exit: number;
+  /** For stderr, without a last newline. */
+  readonly text: string;
+}
+
+/** How a failure is to be shown. */
+export interface FailureStyle {
+  readonly json: boolean;
+  readonly debug: boolean;
+  readonly red: (text: string) => string;
+  readonly dim: (text: string) => string;
+}
+
+/** Error -> exit code and text: code and message, every problem on a line of its own, what to do. */
+export function describeFailure(error: unknown, style: FailureStyle): Failure {
+  const known = asGridError(error);
+  const { exit, remedy } = ERRORS[known.code];
+  const shown = style.debug || known.code === 'INTERNAL' ? stackOf(known) : undefined;
+  if (style.json) {
+    const { code, message, problems } = known;
+    return { exit, text: JSON.stringify({ error: { code, message, problems, remedy, exit } }) };
+  }
+  const lines = [
+    `${style.red(`grid: ${known.code}:`)} ${known.message}`,
+    ...known.problems.map(
+      (problem) => `  ${problem.where === '' ? '' : `${problem.where} `}${problem.message}`,
+    ),
+    `  -> ${remedy}`,
+    ...(shown === undefined ? [] : [style.dim(shown)]),
+  ];
+  return { exit, text: lines.join('\n') };
+}
+
+/** Whatever was thrown, as one of our errors: an aborted wait becomes INTERRUPTED, the unexpected INTERNAL. */
+export function asGridError(error: unknown): GridError {
+  if (error instanceof GridError) return error;
+  if (error instanceof Error && error.name === 'AbortError')
+    return new GridError('INTERRUPTED', 'interrupted', { cause: error });
+  const message = error instanceof Error ? error.message : String(error);
+  return new GridError('INTERNAL', message, { cause: error });
+}
+
+function stackOf(error: GridError): string {
+  const cause =
+    error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : undefined;
+  return cause ?? error.stack ?? '';
+}

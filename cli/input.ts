@@ -1,0 +1,63 @@
+import { GridError } from '../core/errors.ts';
+import { parseDuration } from '../core/units.ts';
+
+/** What a person wrote behind a command, by option name (`exclude-site`). Each reader refuses a bad value with USAGE. */
+export interface Input {
+  /** Positional arguments; a `[list...]` is spread out. */
+  readonly args: readonly string[];
+  /** Words after `--`. */
+  readonly rest: readonly string[];
+  on(name: string): boolean;
+  text(name: string): string | undefined;
+  list(name: string): readonly string[];
+  /** A whole number, 0 or more. */
+  whole(name: string): number | undefined;
+  /** Milliseconds. */
+  duration(name: string): number | undefined;
+}
+
+/** The values as commander has parsed them, behind readers that know their types. */
+export function readInput(
+  values: ReadonlyMap<string, unknown>,
+  args: readonly string[],
+  rest: readonly string[],
+): Input {
+  const text = (name: string): string | undefined => {
+    const value = values.get(name);
+    return typeof value === 'string' ? value : undefined;
+  };
+  return {
+    args,
+    rest,
+    text,
+    on: (name) => values.get(name) === true,
+    list: (name) => {
+      const value = values.get(name);
+      return Array.isArray(value) ? value.map(String) : [];
+    },
+    whole: (name) =>
+      convert(name, text(name), 'a whole number', (value) =>
+        /^\d{1,15}$/.test(value) ? Number(value) : undefined,
+      ),
+    duration: (name) => convert(name, text(name), 'a duration such as 30s or 1h30m', parseDuration),
+  };
+}
+
+function convert<T>(
+  name: string,
+  value: string | undefined,
+  wanted: string,
+  parse: (value: string) => T | undefined,
+): T | undefined {
+  if (value === undefined) return undefined;
+  const parsed = parse(value);
+  if (parsed === undefined) throw new GridError('USAGE', `--${name} '${value}' is not ${wanted}`);
+  return parsed;
+}
+
+/** The n-th positional argument, which commander has made sure of. */
+export function argument(input: Input, index: number): string {
+  const value = input.args[index];
+  if (value === undefined) throw new GridError('USAGE', 'an argument is missing');
+  return value;
+}

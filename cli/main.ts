@@ -1,0 +1,48 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { runCommand } from './run-command.ts';
+
+/** The package's version; package.json is one folder up in a checkout and two in an installed package. */
+function readVersion(): string {
+  const up = dirname(import.meta.dirname);
+  const file = [join(up, 'package.json'), join(dirname(up), 'package.json')].find(existsSync);
+  const found: unknown = file === undefined ? {} : JSON.parse(readFileSync(file, 'utf8'));
+  return typeof found === 'object' && found !== null && 'version' in found
+    ? String(found.version)
+    : 'unknown';
+}
+
+const interrupt = new AbortController();
+for (const [signal, exit] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.on(signal, () => {
+    // The first asks, the second insists: whoever presses Ctrl-C twice does not want to wait for a tidy end.
+    if (interrupt.signal.aborted) process.exit(exit);
+    interrupt.abort();
+  });
+}
+// `grid ls | head` closes the pipe early: that is no fault.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === 'EPIPE' ? 0 : 70);
+  });
+}
+
+process.exitCode = await runCommand(process.argv.slice(2), {
+  env: process.env,
+  cwd: process.cwd(),
+  userHome: homedir(),
+  signal: interrupt.signal,
+  version: readVersion(),
+  stdout: (chunk) => process.stdout.write(chunk),
+  stderr: (chunk) => process.stderr.write(chunk),
+  writeBytes: (stream, bytes) => process[stream].write(bytes),
+  readStdin: () => text(process.stdin),
+  stdoutIsTerminal: process.stdout.isTTY,
+  stderrIsTerminal: process.stderr.isTTY,
+  columns: process.stdout.columns ?? 100,
+});

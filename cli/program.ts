@@ -1,0 +1,160 @@
+import { Argument, Command, Option } from 'commander';
+import type { CommandSpec, NounSpec, OptionSpec } from './command.ts';
+import { GLOBAL_OPTIONS } from './command.ts';
+import { AUTHORITY_COMMANDS } from './commands/authority.ts';
+import { JOB_COMMANDS } from './commands/jobs.ts';
+import { LOCAL_COMMANDS } from './commands/local.ts';
+import { SHELL_COMMANDS } from './commands/shell.ts';
+import { SITE_COMMANDS } from './commands/sites.ts';
+import { type Input, readInput } from './input.ts';
+
+/** Every command there is, in the order of help and docs/cli.md. */
+export const COMMANDS: readonly CommandSpec[] = [
+  ...JOB_COMMANDS,
+  ...SITE_COMMANDS,
+  ...AUTHORITY_COMMANDS,
+  ...LOCAL_COMMANDS,
+  ...SHELL_COMMANDS,
+];
+
+/** Words that commands stand under. */
+export const NOUNS: readonly NounSpec[] = [
+  { name: 'job', summary: 'submit jobs, follow them, fetch their results' },
+  { name: 'site', summary: 'the places that run jobs' },
+  { name: 'vo', summary: 'virtual organisations and their members' },
+  { name: 'cert', summary: 'your own certificate' },
+  { name: 'ca', summary: 'keep a certificate authority' },
+  { name: 'authority', summary: 'serve a certificate authority' },
+  { name: 'broker', summary: 'serve a broker' },
+];
+
+/** Exit codes, as `grid --help` and docs/cli.md list them. */
+export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
+  [0, 'ok'],
+  [1, 'a job failed (`run` exits with the job’s own code)'],
+  [2, 'usage, or bad input'],
+  [3, 'not allowed'],
+  [4, 'not found, or not in the right state'],
+  [5, 'a service is not available'],
+  [6, 'data could not be moved'],
+  [7, 'a program that is needed is not installed'],
+  [70, 'a fault of ours'],
+  [124, '`wait --timeout` ran out'],
+  [130, 'interrupted'],
+];
+
+/** What a parsed command line comes to: which command, with what. */
+export interface Invocation {
+  readonly spec: CommandSpec;
+  readonly input: Input;
+}
+
+/** How the program is described and what it does once a command line is parsed. */
+export interface ProgramOptions {
+  readonly version: string;
+  /** Words after `--`. */
+  readonly rest: readonly string[];
+  readonly chosen: (invocation: Invocation) => void;
+}
+
+/** The whole command tree; parsing it calls `chosen` and runs nothing. */
+export function buildProgram(options: ProgramOptions): Command {
+  const program = new Command('grid')
+    .description('Hanse: many people’s machines as one grid.')
+    .usage('COMMAND [options]')
+    .version(options.version, '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help for a command')
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride();
+  for (const option of GLOBAL_OPTIONS) program.addOption(optionOf(option));
+  const nouns = new Map<string, Command>();
+  for (const spec of COMMANDS) {
+    const [first = '', second] = spec.path.split(' ');
+    if (second === undefined) {
+      program.addCommand(commandOf(spec, first, options).helpGroup('Commands:'));
+      continue;
+    }
+    const noun = nouns.get(first) ?? nounCommand(first).helpGroup('By noun:');
+    nouns.set(first, noun);
+    noun.addCommand(commandOf(spec, second, options));
+    if (spec.alias !== undefined)
+      program.addCommand(commandOf(spec, spec.alias, options).helpGroup('Commands:'));
+  }
+  for (const noun of nouns.values()) program.addCommand(noun);
+  return program.addHelpText('after', programHelp());
+}
+
+/** Inherits how errors and exits are handled, which `addCommand` (unlike `command`) does not do by itself. */
+const newCommand = (name: string): Command =>
+  new Command(name)
+    .exitOverride()
+    .helpOption('-h, --help', 'show help')
+    .configureHelp({ showGlobalOptions: true });
+
+function nounCommand(name: string): Command {
+  const noun = NOUNS.find((candidate) => candidate.name === name);
+  if (noun === undefined) throw new TypeError(`noun '${name}' is not described in NOUNS`);
+  return newCommand(name)
+    .summary(noun.summary)
+    .description(`${capital(noun.summary)}.`);
+}
+
+function commandOf(spec: CommandSpec, name: string, program: ProgramOptions): Command {
+  const command = newCommand(name).summary(spec.summary).description(describe(spec));
+  for (const [syntax, about] of spec.args ?? []) command.addArgument(new Argument(syntax, about));
+  for (const option of spec.options ?? []) command.addOption(optionOf(option));
+  if (spec.takesCommand === true) {
+    const words = (spec.args ?? []).map(([syntax]) => syntax);
+    command.usage(['[options]', ...words, '[-- COMMAND ARGS...]'].join(' '));
+  }
+  command.addHelpText('after', examplesOf(spec));
+  command.action(() => {
+    program.chosen({ spec, input: inputOf(command, program.rest) });
+  });
+  return command;
+}
+
+function optionOf(spec: OptionSpec): Option {
+  const option = new Option(spec.flags, spec.about);
+  if (spec.choices !== undefined) option.choices(spec.choices);
+  if (spec.required === true) option.makeOptionMandatory();
+  if (spec.repeat === true)
+    option.argParser((value: string, earlier: readonly string[] | undefined) => [
+      ...(earlier ?? []),
+      value,
+    ]);
+  return option;
+}
+
+function inputOf(command: Command, rest: readonly string[]): Input {
+  const given: Record<string, unknown> = command.optsWithGlobals();
+  const owners = [...command.options, ...GLOBAL_OPTIONS.map(optionOf)];
+  const values = new Map(owners.map((option) => [option.name(), given[option.attributeName()]]));
+  return readInput(values, command.args, rest);
+}
+
+const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+
+/** Description of a command: its summary as a sentence, then the details. */
+export const describe = (spec: CommandSpec): string =>
+  spec.details === undefined
+    ? `${capital(spec.summary)}.`
+    : `${capital(spec.summary)}.\n\n${spec.details}`;
+
+const examplesOf = (spec: CommandSpec): string =>
+  ['', 'Examples:', ...spec.examples.map(([line, about]) => `  # ${about}\n  grid ${line}`)].join(
+    '\n',
+  );
+
+const programHelp = (): string =>
+  [
+    '',
+    'Start here:',
+    '  grid demo                       a whole grid on this machine, with a real study',
+    '  grid submit -- echo hello       a job; prints its id',
+    '  grid why ID                     why a job is where it is',
+    '',
+    'Exit codes:',
+    ...EXIT_CODES.map(([code, meaning]) => `  ${String(code).padEnd(4)} ${meaning}`),
+  ].join('\n');

@@ -1,0 +1,126 @@
+import { CommanderError } from 'commander';
+import { GridError } from '../core/errors.ts';
+import type { Env } from './config.ts';
+import { type Context, connectBroker, type Terminal } from './context.ts';
+import { describeFailure } from './errors.ts';
+import type { Input } from './input.ts';
+import { palette } from './palette.ts';
+import { buildProgram, type Invocation } from './program.ts';
+
+/** What `main.ts` knows of the process. */
+export interface Edge {
+  readonly env: Env;
+  readonly cwd: string;
+  readonly userHome: string;
+  readonly signal: AbortSignal;
+  readonly version: string;
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  readonly writeBytes: Terminal['write'];
+  readonly readStdin: () => Promise<string>;
+  readonly stdoutIsTerminal: boolean;
+  readonly stderrIsTerminal: boolean;
+  readonly columns: number;
+}
+
+/** Runs one command line and answers with the exit code; every failure has been shown by then. */
+export async function runCommand(argv: readonly string[], edge: Edge): Promise<number> {
+  const early = { json: argv.includes('--json'), debug: argv.includes('--debug') };
+  const colour = palette(wantsColour(edge.env, edge.stderrIsTerminal));
+  try {
+    const invocation = parse(argv, edge);
+    if (invocation === undefined) return 0;
+    return await invocation.spec.run(contextOf(invocation.input, edge), invocation.input);
+  } catch (error) {
+    const shown = edge.signal.aborted ? interrupted(error) : error;
+    const failure = describeFailure(shown, { ...early, red: colour.bad, dim: colour.dim });
+    edge.stderr(`${failure.text}\n`);
+    return failure.exit;
+  }
+}
+
+/** Undefined where commander itself has answered (`--help`, `--version`). */
+function parse(argv: readonly string[], edge: Edge): Invocation | undefined {
+  const cut = argv.indexOf('--');
+  const words = cut === -1 ? argv : argv.slice(0, cut);
+  const rest = cut === -1 ? [] : argv.slice(cut + 1);
+  let chosen: Invocation | undefined;
+  let usage = '';
+  const program = buildProgram({
+    version: edge.version,
+    rest,
+    chosen: (invocation) => {
+      chosen = invocation;
+    },
+  });
+  const output = {
+    writeOut: edge.stdout,
+    // Help that commander shows for want of a subcommand; a usage error comes through outputError.
+    writeErr: edge.stderr,
+    outputError: (text: string) => {
+      usage = text;
+    },
+    getOutHelpWidth: () => edge.columns,
+    getErrHelpWidth: () => edge.columns,
+    getOutHasColors: () => wantsColour(edge.env, edge.stdoutIsTerminal),
+    getErrHasColors: () => wantsColour(edge.env, edge.stderrIsTerminal),
+  };
+  for (const command of [program, ...program.commands.flatMap((c) => [c, ...c.commands])])
+    command.configureOutput(output);
+  try {
+    program.parse([...words], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return undefined;
+    const message = (usage || error.message)
+      .trim()
+      .replace(/^error: /, '')
+      .replaceAll('\n', ' ');
+    throw new GridError(
+      'USAGE',
+      error.code === 'commander.help' ? 'a command is missing' : message,
+    );
+  }
+  if (chosen !== undefined && cut !== -1 && chosen.spec.takesCommand !== true)
+    throw new GridError('USAGE', `\`grid ${chosen.spec.path}\` takes nothing after \`--\``);
+  return chosen;
+}
+
+function contextOf(input: Input, edge: Edge): Context {
+  const quiet = input.on('quiet');
+  const settings = async () => {
+    const { loadSettings } = await import('./config.ts');
+    return loadSettings(edge.env, edge.userHome, { broker: input.text('broker') });
+  };
+  return {
+    env: edge.env,
+    cwd: edge.cwd,
+    signal: edge.signal,
+    json: input.on('json'),
+    quiet,
+    colours: palette(wantsColour(edge.env, edge.stdoutIsTerminal)),
+    terminal: {
+      out: (text) => edge.stdout(`${text}\n`),
+      write: edge.writeBytes,
+      note: (text) => {
+        if (!quiet) edge.stderr(`${text}\n`);
+      },
+      columns: edge.columns,
+      showsProgress: edge.stderrIsTerminal && !quiet && edge.env['TERM'] !== 'dumb',
+      readStdin: edge.readStdin,
+    },
+    settings,
+    openBroker: async () => connectBroker(await settings(), edge.env),
+  };
+}
+
+/** See no-color.org; FORCE_COLOR wins, as picocolors has it. */
+function wantsColour(env: Env, isTerminal: boolean): boolean {
+  if ((env['FORCE_COLOR'] ?? '') !== '') return true;
+  return isTerminal && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+}
+
+function interrupted(error: unknown): GridError {
+  if (error instanceof GridError && error.code === 'INTERRUPTED') return error;
+  return new GridError('INTERRUPTED', 'interrupted', { cause: error });
+}

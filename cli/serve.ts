@@ -1,0 +1,23 @@
+import { GridError } from '../core/errors.ts';
+import type { Input } from './input.ts';
+
+/** `grid broker serve`: the service's own main, in this process. */
+export async function serveTheBroker(input: Input): Promise<number> {
+  const { serveBroker } = await import('../broker/main.ts');
+  await serveBroker(configFile(input), { printConfig: input.on('print-config') });
+  return 0;
+}
+
+/** `grid site serve`. */
+export async function serveSiteGateway(input: Input): Promise<number> {
+  const { serveSite } = await import('../site-gateway/main.ts');
+  await serveSite(configFile(input), { printConfig: input.on('print-config') });
+  return 0;
+}
+
+/** The file that `--config` names; commander has made sure of it. */
+export function configFile(input: Input): string {
+  const file = input.text('config');
+  if (file === undefined) throw new GridError('USAGE', 'name the configuration with --config FILE');
+  return file;
+}

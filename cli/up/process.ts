@@ -1,0 +1,126 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { GridError } from '../../core/errors.ts';
+import { pause } from '../../service/background.ts';
+
+/** A program of the grid, to be started. */
+export interface ProgramSpec {
+  /** For messages and for the names of its log files. */
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+  /** Its stdout and stderr go to `<logStem>.out` and `<logStem>.log`. */
+  readonly logStem: string;
+  /** Whether it answers; called about every 50 ms until it gives true. */
+  readonly isReady: (output: string) => Promise<boolean>;
+  /** Ends when this process does, because its stdin closes then. */
+  readonly endsWithParent: boolean;
+}
+
+/** A program that runs. */
+export interface Program {
+  readonly name: string;
+  readonly pid: number;
+  /** Resolves with words for how it ended. */
+  readonly ended: Promise<string>;
+}
+
+const READY_TIMEOUT_MS = 30_000;
+const LOG_LINES_SHOWN = 8;
+
+/** Starts a program in a process group of its own and waits until it answers; throws UNAVAILABLE with the end of its log. */
+export async function startProgram(spec: ProgramSpec, signal: AbortSignal): Promise<Program> {
+  signal.throwIfAborted();
+  const [program, ...args] = spec.command;
+  const [out, log] = [openSync(`${spec.logStem}.out`, 'w'), openSync(`${spec.logStem}.log`, 'a')];
+  const child = spawn(program, args, {
+    detached: true,
+    stdio: [spec.endsWithParent ? 'pipe' : 'ignore', out, log],
+    env: { ...process.env, ...(spec.endsWithParent ? { GRID_PARENT_PIPE: '1' } : {}) },
+  });
+  closeSync(out);
+  closeSync(log);
+  child.stdin?.on('error', () => undefined);
+  const ended = howItEnded(child);
+  const { pid } = child;
+  if (pid === undefined) throw new GridError('TOOL_MISSING', `${spec.name}: ${await ended}`);
+  child.unref();
+  await untilReady(spec, pid, ended, signal);
+  return { name: spec.name, pid, ended };
+}
+
+function howItEnded(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(`cannot be started: ${error.message}`));
+    child.once('exit', (code, signal) =>
+      resolve(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`),
+    );
+  });
+}
+
+async function untilReady(
+  spec: ProgramSpec,
+  pid: number,
+  ended: Promise<string>,
+  signal: AbortSignal,
+): Promise<void> {
+  let end: string | undefined;
+  ended.then(
+    (how) => {
+      end = how;
+    },
+    () => undefined,
+  );
+  const deadline = performance.now() + READY_TIMEOUT_MS;
+  const giveUp = (why: string): GridError =>
+    new GridError(
+      'UNAVAILABLE',
+      `${spec.name} ${why}; its log ends:\n${tailOf(`${spec.logStem}.log`)}`,
+    );
+  while (!(await spec.isReady(readFileSync(`${spec.logStem}.out`, 'utf8')))) {
+    if (end !== undefined) throw giveUp(end);
+    if (signal.aborted || performance.now() > deadline) {
+      await stopPid(pid);
+      signal.throwIfAborted();
+      throw giveUp(`does not answer after ${READY_TIMEOUT_MS / 1000} s`);
+    }
+    await pause(50, signal);
+  }
+}
+
+function tailOf(file: string): string {
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  return lines
+    .slice(-LOG_LINES_SHOWN)
+    .map((line) => `  ${line}`)
+    .join('\n');
+}
+
+/** Whether a process with this id exists. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Asks a process to stop, and ends it after `graceMs` if it has not. Does nothing if it is gone already. */
+export async function stopPid(pid: number, graceMs = 6_000): Promise<void> {
+  if (!isAlive(pid)) return;
+  process.kill(pid, 'SIGTERM');
+  const deadline = performance.now() + graceMs;
+  while (isAlive(pid) && performance.now() < deadline) await pause(20);
+  if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+  while (isAlive(pid) && performance.now() < deadline + 1_000) await pause(20);
+}
+
+/** The line that a service prints once it serves (service/shutdown.ts). */
+export async function saysReady(output: string): Promise<boolean> {
+  return output.includes('"ready":true');
+}
+
+/** Waits for the first of several programs to end. */
+export async function firstEnd(programs: readonly Program[]): Promise<string> {
+  return Promise.race(programs.map(async ({ name, ended }) => `${name} ${await ended}`));
+}
