@@ -185,25 +185,20 @@ export function readBitFlags(der: Der): ReadonlySet<number> {
 
 /** UTCTime or GeneralizedTime in the only form RFC 5280 allows (seconds, Z) -> ms since the epoch. */
 export function readTime(der: Der): number {
-  const text = Buffer.from(der.value).toString('latin1');
-  const pattern = der.tag === TAG.utcTime ? /^(\d\d)(\d{10})Z$/ : /^(\d{4})(\d{10})Z$/;
-  if (der.tag !== TAG.utcTime && der.tag !== TAG.generalizedTime) throw new DerError('no time');
-  const [, yearText, rest = ''] = pattern.exec(text) ?? [];
-  if (yearText === undefined) throw new DerError('bad time');
-  const [month, day, hour, minute, second] = (rest.match(/../g) ?? []).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const short = Number(yearText);
-  // RFC 5280, 4.1.2.5.1: two-digit years from 50 on are of the last century.
-  const year = der.tag === TAG.generalizedTime ? short : short < 50 ? 2000 + short : 1900 + short;
-  const ms = Date.UTC(year, month - 1, day, hour, minute, second);
-  if (compactTime(ms) !== `${String(year).padStart(4, '0')}${rest}`)
-    throw new DerError('no such time');
+  const text = fullTime(der);
+  const ms = Date.parse(text.replace(/^(....)(..)(..)(..)(..)(..)$/, '$1-$2-$3T$4:$5:$6Z'));
+  // Date.parse takes February 30 for March 2.
+  if (Number.isNaN(ms) || compactTime(ms) !== text) throw new DerError('no such time');
   return ms;
+}
+
+/** `YYYYMMDDHHMMSS` of either kind of time. */
+function fullTime(der: Der): string {
+  const text = Buffer.from(der.value).toString('latin1');
+  if (der.tag === TAG.generalizedTime && /^\d{14}Z$/.test(text)) return text.slice(0, -1);
+  if (der.tag !== TAG.utcTime || !/^\d{12}Z$/.test(text)) throw new DerError('bad time');
+  // RFC 5280, 4.1.2.5.1: two-digit years from 50 on are of the last century.
+  return `${text < '50' ? '20' : '19'}${text.slice(0, -1)}`;
 }
 
 // ---- writing ----

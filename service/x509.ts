@@ -121,31 +121,32 @@ export function signatureName(algorithm: Uint8Array): {
 
 const CURVES = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
 
-function describeKey(spki: Uint8Array): { readonly keyKind: string; readonly keyWeak: boolean } {
+/** Kind and weakness of a subject public key info (DER); a key that cannot be read is weak. */
+export function describeKey(spki: Uint8Array): {
+  readonly keyKind: string;
+  readonly keyWeak: boolean;
+} {
   let key: KeyObject;
   try {
     key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
   } catch {
     return { keyKind: 'unknown', keyWeak: true };
   }
+  const kind = key.asymmetricKeyType ?? 'unknown';
   const details = key.asymmetricKeyDetails ?? {};
-  switch (key.asymmetricKeyType) {
-    case 'rsa': {
-      const { modulusLength = 0, publicExponent = 0n } = details;
-      const small = publicExponent < 65_537n;
-      // Beyond 8192 bits one verification costs more than a handshake should.
-      const keyWeak = modulusLength < 2048 || modulusLength > 8192 || small;
-      return { keyKind: `rsa-${modulusLength}${small ? `-e${publicExponent}` : ''}`, keyWeak };
-    }
-    case 'ec': {
-      const curve = details.namedCurve ?? 'unknown';
-      return { keyKind: `ec-${curve}`, keyWeak: !CURVES.has(curve) };
-    }
-    case 'ed25519':
-      return { keyKind: 'ed25519', keyWeak: false };
-    default:
-      return { keyKind: key.asymmetricKeyType ?? 'unknown', keyWeak: true };
+  if (kind === 'rsa') return describeRsa(details.modulusLength ?? 0, details.publicExponent ?? 0n);
+  if (kind === 'ec') {
+    const curve = details.namedCurve ?? 'unknown';
+    return { keyKind: `ec-${curve}`, keyWeak: !CURVES.has(curve) };
   }
+  return { keyKind: kind, keyWeak: kind !== 'ed25519' };
+}
+
+function describeRsa(bits: number, exponent: bigint): { keyKind: string; keyWeak: boolean } {
+  const small = exponent < 65_537n;
+  // Beyond 8192 bits one verification costs more than a handshake should.
+  const keyWeak = bits < 2048 || bits > 8192 || small;
+  return { keyKind: `rsa-${bits}${small ? `-e${exponent}` : ''}`, keyWeak };
 }
 
 const KEY_USAGES: readonly KeyUsage[] = [
