@@ -21,6 +21,8 @@ export interface Peer extends Caller {
   readonly rejectedAttributes: readonly string[];
   /** SHA-256 of the presented (leaf) certificate, base64url. */
   readonly leafSha256: string;
+  /** DER of the end-entity certificate, for what is signed for its holder only. */
+  readonly endEntityDer: Uint8Array;
 }
 
 /** VOs of which the caller is a member, in the order of its FQANs. */
