@@ -1,0 +1,195 @@
+import type { Problem } from '../errors.ts';
+import { isSiteId, isVoName } from '../ids.ts';
+import { parseArrayValues } from './array-text.ts';
+import { isJobId } from './job-id.ts';
+import {
+  type ArraySpec,
+  type JobSpec,
+  MAX_ARRAY_TASKS,
+  type Resources,
+  taskCount,
+} from './spec.ts';
+import { parsePath, parseTarget } from './spec-path.ts';
+
+/** What a spec may hold; the same bounds for every way in. */
+export const SPEC_LIMITS = {
+  nameLength: 128,
+  commandParts: 10_000,
+  commandBytes: 131_072,
+  envEntries: 1_000,
+  envBytes: 131_072,
+  inputs: 10_000,
+  outputs: 1_000,
+  cpus: 65_536,
+  gpus: 4_096,
+  nodes: 65_536,
+  memoryBytes: 2 ** 50,
+  walltimeMs: 366 * 86_400_000,
+  expressionLength: 4_096,
+  after: 1_000,
+  retries: 100,
+  sites: 1_000,
+} as const;
+
+/** Adds a problem where a condition does not hold. */
+type Demand = (holds: boolean, where: string, message: string) => void;
+
+/**
+ * Everything that is wrong with a spec, whoever wrote it: bounds and forms that need neither files nor other jobs.
+ * Expressions are only measured here; service/expression.ts reads them.
+ */
+export function checkSpec(spec: JobSpec): readonly Problem[] {
+  const problems: Problem[] = [];
+  const demand: Demand = (holds, where, message) => {
+    if (!holds) problems.push({ where, message });
+  };
+  checkName(spec.name, demand);
+  checkCommand(spec.command, demand);
+  checkEnv(spec.env, demand);
+  checkFiles(spec, demand);
+  checkResources(spec.resources, demand);
+  checkExpressions(spec, demand);
+  if (spec.array !== undefined) checkArray(spec.array, demand);
+  checkRefs(spec, demand);
+  return problems;
+}
+
+const whole = (value: number, least: number, most: number): boolean =>
+  Number.isSafeInteger(value) && value >= least && value <= most;
+
+function checkName(name: string, demand: Demand): void {
+  const most = SPEC_LIMITS.nameLength;
+  demand(name !== '', 'name', 'the name is empty');
+  demand(name.length <= most, 'name', `the name has ${name.length} characters, at most ${most}`);
+  demand(!/\p{Cc}/u.test(name), 'name', 'the name has control characters in it');
+}
+
+function checkCommand(command: JobSpec['command'], demand: Demand): void {
+  const { commandParts, commandBytes } = SPEC_LIMITS;
+  const length = command.reduce((sum, part) => sum + part.length, 0);
+  demand((command[0] ?? '') !== '', 'command', 'there is no program to run');
+  demand(
+    command.length <= commandParts,
+    'command',
+    `${command.length} arguments, at most ${commandParts}`,
+  );
+  demand(length <= commandBytes, 'command', `${length} characters, at most ${commandBytes}`);
+  demand(!command.some((part) => part.includes('\0')), 'command', 'an argument has a NUL in it');
+}
+
+function checkEnv(env: JobSpec['env'], demand: Demand): void {
+  const entries = Object.entries(env);
+  const length = entries.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+  const { envEntries, envBytes } = SPEC_LIMITS;
+  demand(entries.length <= envEntries, 'env', `${entries.length} variables, at most ${envEntries}`);
+  demand(length <= envBytes, 'env', `${length} characters, at most ${envBytes}`);
+  for (const [name, value] of entries) {
+    const where = `env.${name.slice(0, 40)}`;
+    demand(/^[A-Za-z_][A-Za-z0-9_]{0,255}$/.test(name), where, 'that is no name of a variable');
+    demand(!name.startsWith('GRID_'), where, "names that begin with GRID_ are the grid's own");
+    demand(!value.includes('\0'), where, 'the value has a NUL in it');
+  }
+}
+
+function checkFiles(spec: JobSpec, demand: Demand): void {
+  const { inputs, outputs, stdin } = spec;
+  demand(
+    inputs.length <= SPEC_LIMITS.inputs,
+    'inputs',
+    `${inputs.length} inputs, at most ${SPEC_LIMITS.inputs}`,
+  );
+  demand(
+    outputs.length <= SPEC_LIMITS.outputs,
+    'outputs',
+    `${outputs.length} outputs, at most ${SPEC_LIMITS.outputs}`,
+  );
+  for (const [index, { from, to }] of inputs.entries()) {
+    const source = parsePath(from);
+    const target = parseTarget(to);
+    demand(source.ok, `inputs[${index}].from`, source.ok ? '' : source.message);
+    demand(target.ok, `inputs[${index}].to`, target.ok ? '' : target.message);
+  }
+  for (const [index, glob] of outputs.entries()) {
+    const parsed = parseTarget(glob);
+    demand(parsed.ok, `outputs[${index}]`, parsed.ok ? '' : parsed.message);
+  }
+  const input = stdin === '' ? undefined : parseTarget(stdin);
+  if (input?.ok === false) demand(false, 'stdin', input.message);
+}
+
+function checkResources(resources: Resources, demand: Demand): void {
+  const bounds = [
+    ['cpus', 1, SPEC_LIMITS.cpus],
+    ['memoryBytes', 0, SPEC_LIMITS.memoryBytes],
+    ['gpus', 0, SPEC_LIMITS.gpus],
+    ['nodes', 1, SPEC_LIMITS.nodes],
+    ['walltimeMs', 1_000, SPEC_LIMITS.walltimeMs],
+  ] as const;
+  for (const [key, least, most] of bounds) {
+    const value = resources[key];
+    const message = `${value} is out of range: a whole number from ${least} to ${most}`;
+    demand(whole(value, least, most), WORDS[key], message);
+  }
+}
+
+/** The names under which people know them. */
+const WORDS = {
+  cpus: 'cpus',
+  memoryBytes: 'memory',
+  gpus: 'gpus',
+  nodes: 'nodes',
+  walltimeMs: 'walltime',
+} as const;
+
+function checkExpressions(spec: JobSpec, demand: Demand): void {
+  for (const key of ['requirements', 'rank'] as const) {
+    const most = SPEC_LIMITS.expressionLength;
+    demand(spec[key].length <= most, key, `${spec[key].length} characters, at most ${most}`);
+  }
+}
+
+function checkArray(array: ArraySpec, demand: Demand): void {
+  if (array.kind === 'list') {
+    const parsed = parseArrayValues(array.values);
+    demand(parsed.ok, 'array', parsed.ok ? '' : parsed.message);
+    return;
+  }
+  const { first, last, step } = array;
+  if (!whole(step, 1, MAX_STEP)) return demand(false, 'array', `the step ${step} is below 1`);
+  const sane = whole(first, 0, MAX_STEP) && whole(last, first, MAX_STEP);
+  if (!sane) return demand(false, 'array', `the range ${first}-${last} is not one that rises`);
+  const count = taskCount({ array });
+  demand(
+    count <= MAX_ARRAY_TASKS,
+    'array',
+    `${count} tasks are too many for one array: at most ${MAX_ARRAY_TASKS}`,
+  );
+}
+
+const MAX_STEP = 10 ** 15;
+
+function checkRefs(spec: JobSpec, demand: Demand): void {
+  const { after, sites, excludeSites, vo, retries } = spec;
+  demand(
+    after.length <= SPEC_LIMITS.after,
+    'after',
+    `${after.length} jobs, at most ${SPEC_LIMITS.after}`,
+  );
+  for (const [index, id] of after.entries())
+    demand(isJobId(id), `after[${index}]`, `'${id.slice(0, 40)}' is no job id`);
+  const named = { sites, 'exclude-sites': excludeSites };
+  for (const [key, ids] of Object.entries(named)) {
+    demand(
+      ids.length <= SPEC_LIMITS.sites,
+      key,
+      `${ids.length} sites, at most ${SPEC_LIMITS.sites}`,
+    );
+    for (const [index, id] of ids.entries())
+      demand(isSiteId(id), `${key}[${index}]`, `'${id.slice(0, 40)}' is no site id`);
+  }
+  const both = sites.find((id) => excludeSites.includes(id));
+  demand(both === undefined, 'exclude-sites', `'${both}' is among the wanted sites, too`);
+  demand(vo === '' || isVoName(vo), 'vo', `'${vo.slice(0, 40)}' is no name of a VO`);
+  const most = SPEC_LIMITS.retries;
+  demand(whole(retries, 0, most), 'retries', `${retries} is out of range: 0 to ${most}`);
+}

@@ -1,0 +1,206 @@
+import type { SiteId } from '../ids.ts';
+import { formatBytes, formatDuration } from '../units.ts';
+import { type Ask, type Need, needOf, type Rules } from './ask.ts';
+import type { Offer } from './offer.ts';
+
+/** How a site stands with the broker. */
+export type SiteStatus = 'unknown' | 'up' | 'unreachable' | 'draining' | 'lost';
+
+/** A site as a round sees it. */
+export interface SiteView {
+  readonly id: SiteId;
+  readonly status: SiteStatus;
+  /** Absent until the site has been heard of. */
+  readonly offer?: Offer;
+  /** What was placed there and its offer does not show yet. */
+  readonly reserved: Need;
+  /** Attempts there that wait in the site's backlog. */
+  readonly waiting: number;
+}
+
+/** Why a site does not take an ask. */
+export interface Refusal {
+  readonly code: RefusalCode;
+  /** One sentence with both values. */
+  readonly detail: string;
+  /** True when waiting cannot help: the site would have to change what it offers. */
+  readonly lasting: boolean;
+}
+
+interface Check {
+  readonly code: string;
+  readonly lasting: boolean;
+  /** The sentence of the refusal, or undefined when the check passes. */
+  readonly failure: (ask: Ask, offer: Offer, site: SiteView, rules: Rules) => string | undefined;
+}
+
+const when = (fails: boolean, sentence: () => string): string | undefined =>
+  fails ? sentence() : undefined;
+
+const total = (count: number, nodes: number): string =>
+  nodes > 1 ? `${count} on each of ${nodes} nodes` : String(count);
+
+/** Checks that no waiting mends, in the order in which they are reported. Lists are joined by commas. */
+const LASTING = [
+  {
+    code: 'not-in-sites',
+    failure: (ask, offer) =>
+      when(
+        ask.sites.length > 0 && !ask.sites.includes(offer.site),
+        () => `the job names only ${ask.sites.join(', ')}`,
+      ),
+  },
+  {
+    code: 'excluded',
+    failure: (ask, offer) =>
+      when(ask.excludeSites.includes(offer.site), () => `the job excludes ${offer.site}`),
+  },
+  {
+    code: 'vo-not-served',
+    failure: (ask, offer) =>
+      when(
+        offer.vos.length > 0 && !offer.vos.includes(ask.vo),
+        () => `the job runs under ${ask.vo}, the site serves ${offer.vos.join(', ')}`,
+      ),
+  },
+  {
+    code: 'too-many-nodes',
+    failure: ({ resources }, offer) =>
+      when(
+        resources.nodes > Math.max(1, offer.maxNodes),
+        () => `needs ${resources.nodes} nodes, offers ${Math.max(1, offer.maxNodes)}`,
+      ),
+  },
+  {
+    code: 'too-few-cpus',
+    failure: ({ resources }, offer) =>
+      when(
+        needOf(resources).cpus > offer.totalCpus,
+        () => `needs ${total(resources.cpus, resources.nodes)} cpus, offers ${offer.totalCpus}`,
+      ),
+  },
+  {
+    code: 'too-little-memory',
+    failure: ({ resources }, offer) =>
+      when(
+        needOf(resources).memoryBytes > offer.totalMemoryBytes,
+        () =>
+          `needs ${formatBytes(needOf(resources).memoryBytes)}, offers ${formatBytes(offer.totalMemoryBytes)}`,
+      ),
+  },
+  {
+    code: 'too-few-gpus',
+    failure: ({ resources }, offer) =>
+      when(
+        needOf(resources).gpus > offer.totalGpus,
+        () => `needs ${total(resources.gpus, resources.nodes)} gpus, offers ${offer.totalGpus}`,
+      ),
+  },
+  {
+    code: 'walltime-too-long',
+    failure: ({ resources }, offer) =>
+      when(
+        offer.maxWalltimeMs > 0 && resources.walltimeMs > offer.maxWalltimeMs,
+        () =>
+          `needs ${formatDuration(resources.walltimeMs)}, allows ${formatDuration(offer.maxWalltimeMs)}`,
+      ),
+  },
+  {
+    code: 'requirements-false',
+    failure: (ask, offer, _site, rules) => {
+      const { holds, reason } = rules.meets(ask, offer);
+      const plain = `\`${ask.requirements}\` does not hold at ${offer.site}`;
+      return when(!holds, () => reason || plain);
+    },
+  },
+  {
+    code: 'policy-refuses',
+    failure: (ask, offer, _site, rules) => {
+      const { holds, reason } = rules.welcomes(offer, ask);
+      const plain = `the site's policy \`${offer.policy}\` does not hold for ${ask.owner}`;
+      return when(!holds, () => reason || plain);
+    },
+  },
+] as const satisfies readonly Omit<Check, 'lasting'>[];
+
+/** Checks that may pass later, but for the last one: room. */
+const PASSING = [
+  {
+    code: 'site-lost',
+    failure: (_ask, _offer, site) =>
+      when(site.status === 'lost', () => 'nothing has been heard of it for longer than its lease'),
+  },
+  {
+    code: 'site-unreachable',
+    failure: (_ask, _offer, site) =>
+      when(site.status === 'unreachable', () => 'the broker has no connection to it now'),
+  },
+  {
+    code: 'site-draining',
+    failure: (_ask, _offer, site) =>
+      when(site.status === 'draining', () => 'it finishes what it has and takes nothing new'),
+  },
+  {
+    code: 'site-closed',
+    failure: (_ask, offer) =>
+      when(offer.closedReason !== '', () => `the site takes nothing new: ${offer.closedReason}`),
+  },
+] as const satisfies readonly Omit<Check, 'lasting'>[];
+
+/** Stable codes of refusals; docs/scheduling.md explains each. */
+export type RefusalCode =
+  | (typeof LASTING)[number]['code']
+  | (typeof PASSING)[number]['code']
+  | 'site-unknown'
+  | 'no-free-slots';
+
+const CHECKS: readonly (Check & { readonly code: RefusalCode })[] = [
+  ...LASTING.map((check) => ({ ...check, lasting: true })),
+  ...PASSING.map((check) => ({ ...check, lasting: false })),
+];
+
+/** Codes in the order in which they are checked. */
+export const REFUSAL_CODES: readonly RefusalCode[] = [
+  'site-unknown',
+  ...CHECKS.map((check) => check.code),
+  'no-free-slots',
+];
+
+/** The first check that fails, room left out; undefined when the site would take the ask if it had room. */
+export function refusalOf(ask: Ask, site: SiteView, rules: Rules): Refusal | undefined {
+  const { offer } = site;
+  if (offer === undefined) {
+    return { code: 'site-unknown', detail: 'it has not been heard of yet', lasting: false };
+  }
+  for (const { code, lasting, failure } of CHECKS) {
+    const detail = failure(ask, offer, site, rules);
+    if (detail !== undefined) return { code, detail, lasting };
+  }
+  return undefined;
+}
+
+/** What the site could start now, nothing below zero. */
+export function freeAt({ offer, reserved }: SiteView): Need {
+  return {
+    cpus: Math.max(0, (offer?.freeCpus ?? 0) - reserved.cpus),
+    memoryBytes: Math.max(0, (offer?.freeMemoryBytes ?? 0) - reserved.memoryBytes),
+    gpus: Math.max(0, (offer?.freeGpus ?? 0) - reserved.gpus),
+  };
+}
+
+/** The words for a site that would do and is full. */
+export function noRoom(need: Need, free: Need): Refusal {
+  const short = [
+    when(need.cpus > free.cpus, () => `needs ${need.cpus} cpus, ${free.cpus} are free`),
+    when(
+      need.memoryBytes > free.memoryBytes,
+      () => `needs ${formatBytes(need.memoryBytes)}, ${formatBytes(free.memoryBytes)} are free`,
+    ),
+    when(need.gpus > free.gpus, () => `needs ${need.gpus} gpus, ${free.gpus} are free`),
+  ].find((sentence) => sentence !== undefined);
+  return { code: 'no-free-slots', detail: short ?? 'its backlog is full', lasting: false };
+}
+
+/** Whether `need` fits in `free`. */
+export const fits = (need: Need, free: Need): boolean =>
+  need.cpus <= free.cpus && need.memoryBytes <= free.memoryBytes && need.gpus <= free.gpus;

@@ -1,0 +1,82 @@
+import type { Dn, VoName } from '../ids.ts';
+import { type Caller, type Peer, vosOf } from './caller.ts';
+
+/** What access to a job depends on. */
+export interface Owned {
+  readonly owner: Dn;
+  readonly vo: VoName;
+}
+
+/** What the broker's configuration says about people. */
+export interface Access {
+  /** DNs of the grid's administrators. */
+  readonly admins: readonly string[];
+  /** VOs that the broker serves; empty means every VO that it can verify. */
+  readonly vos: readonly string[];
+}
+
+/** A decision with the words for the one it is about. */
+export type Decision =
+  | { readonly allowed: true; readonly vo: VoName }
+  | {
+      readonly allowed: false;
+      readonly code: 'PERMISSION_DENIED' | 'VO_DENIED';
+      readonly why: string;
+    };
+
+export const isAdmin = (caller: Caller, access: Access): boolean =>
+  access.admins.includes(caller.dn);
+
+/** Whether the broker serves a VO. */
+export const isServed = (vo: VoName, access: Access): boolean =>
+  access.vos.length === 0 || access.vos.includes(vo);
+
+const denied = (why: string): Decision => ({ allowed: false, code: 'VO_DENIED', why });
+
+/** The VO under which a caller acts: the wanted one, or its only one that is served here. */
+export function chooseVo(caller: Caller, wanted: string, access: Access): Decision {
+  const own = vosOf(caller);
+  const usable = own.filter((vo) => isServed(vo, access));
+  if (wanted === '') {
+    const [only, second] = usable;
+    if (only === undefined) {
+      return denied(
+        own.length === 0
+          ? `${caller.dn} shows no VO membership`
+          : `this broker serves ${access.vos.join(', ')}, and ${caller.dn} is a member of ${own.join(', ')}`,
+      );
+    }
+    if (second !== undefined)
+      return denied(`${caller.dn} is a member of ${usable.join(', ')}: name one of them`);
+    return { allowed: true, vo: only };
+  }
+  const vo = own.find((name) => name === wanted);
+  if (vo === undefined) {
+    const shown = own.length === 0 ? 'none' : own.join(', ');
+    return denied(`${caller.dn} is no member of VO ${wanted} (shows: ${shown})`);
+  }
+  if (!isServed(vo, access))
+    return denied(`this broker does not serve VO ${vo} (serves: ${access.vos.join(', ')})`);
+  return { allowed: true, vo };
+}
+
+/** Who may submit: anybody under a VO that is served, but not with a limited proxy. */
+export function maySubmit(peer: Peer, wanted: string, access: Access): Decision {
+  if (peer.limited) {
+    const why = 'a limited proxy may move data, but not submit jobs';
+    return { allowed: false, code: 'PERMISSION_DENIED', why };
+  }
+  return chooseVo(peer, wanted, access);
+}
+
+/** Who may see all of a job: its owner and the grid's administrators. */
+export const mayRead = (caller: Caller, job: Owned, access: Access): boolean =>
+  job.owner === caller.dn || isAdmin(caller, access);
+
+/** Who may see a job's line in a listing: also the members of its VO. */
+export const mayList = (caller: Caller, job: Owned, access: Access): boolean =>
+  mayRead(caller, job, access) || vosOf(caller).includes(job.vo);
+
+/** Who may end a job: its owner and the grid's administrators, never a limited proxy. */
+export const mayCancel = (peer: Peer, job: Owned, access: Access): boolean =>
+  !peer.limited && mayRead(peer, job, access);
