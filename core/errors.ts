@@ -51,6 +51,12 @@ export const ERRORS = {
     remedy:
       'name a PEM file with the certificate (chain); `grid cert show FILE` tells what a file holds',
   },
+  TRUST_MISSING: {
+    status: 'FAILED_PRECONDITION',
+    exit: 3,
+    remedy:
+      'copy the trust directory of the grid (certificates, signing policies and CRLs of its authorities)',
+  },
   PERMISSION_DENIED: {
     status: 'PERMISSION_DENIED',
     exit: 3,

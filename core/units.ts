@@ -72,9 +72,35 @@ export function formatDuration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1_000);
-  const two = (value: number): string => String(value).padStart(2, '0');
   if (seconds < 3_600) return `${Math.floor(seconds / 60)}m ${two(seconds % 60)}s`;
   if (seconds < 86_400)
     return `${Math.floor(seconds / 3_600)}h ${two(Math.floor(seconds / 60) % 60)}m`;
   return `${Math.floor(seconds / 86_400)}d ${Math.floor(seconds / 3_600) % 24}h`;
+}
+
+const two = (value: number): string => String(value).padStart(2, '0');
+
+/** ms since the epoch -> `2026-11-23T09:16:05Z` (whole seconds, UTC). */
+export function formatInstant(ms: number): string {
+  const seconds = Math.floor(ms / 1_000);
+  const day = Math.floor(seconds / 86_400);
+  // Days to a date of the Gregorian calendar, by eras of 400 years that begin on 1 March.
+  const shifted = day + 719_468;
+  const era = Math.floor(shifted / 146_097);
+  const ofEra = shifted - era * 146_097;
+  const yearOfEra = Math.floor(
+    (ofEra - Math.floor(ofEra / 1_460) + Math.floor(ofEra / 36_524) - Math.floor(ofEra / 146_096)) /
+      365,
+  );
+  const ofYear =
+    ofEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
+  const fromMarch = Math.floor((5 * ofYear + 2) / 153);
+  const date = ofYear - Math.floor((153 * fromMarch + 2) / 5) + 1;
+  const month = fromMarch < 10 ? fromMarch + 3 : fromMarch - 9;
+  const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0);
+  const rest = seconds - day * 86_400;
+  const clock = [Math.floor(rest / 3_600), Math.floor(rest / 60) % 60, rest % 60]
+    .map(two)
+    .join(':');
+  return `${String(year).padStart(4, '0')}-${two(month)}-${two(date)}T${clock}Z`;
 }

@@ -31,9 +31,13 @@ const NAME_OF_OID: ReadonlyMap<string, string> = new Map([
   ['2.5.4.42', 'GN'],
   ['2.5.4.46', 'dnQualifier'],
 ]);
-const OID_OF_NAME: ReadonlyMap<string, string> = new Map(
-  [...NAME_OF_OID].map(([dotted, name]) => [name.toLowerCase(), dotted]),
-);
+/** Also by what other tools print or expect. */
+const OID_OF_NAME: ReadonlyMap<string, string> = new Map([
+  ...[...NAME_OF_OID].map(([dotted, name]): [string, string] => [name.toLowerCase(), dotted]),
+  ['e', '1.2.840.113549.1.9.1'],
+  ['email', '1.2.840.113549.1.9.1'],
+  ['userid', '0.9.2342.19200300.100.1.1'],
+]);
 export const OID_CN = '2.5.4.3';
 
 interface Attribute {
