@@ -1,10 +1,8 @@
 import { type ASTNode, Environment, EvaluationError } from '@marcbachmann/cel-js';
 import { GridError } from '../core/errors.ts';
-import { type JobSpec, taskCount } from '../core/job/spec.ts';
+import type { JobSpec } from '../core/job/spec.ts';
 import type { Offer } from '../core/match/offer.ts';
 import { suggestion } from '../core/nearest.ts';
-import type { Caller } from '../core/vo/caller.ts';
-import { formatFqan } from '../core/vo/fqan.ts';
 
 /**
  * CEL at the edge: requirements and ranks of jobs, policies of sites. Whoever may submit may write one, and the broker
@@ -29,10 +27,19 @@ export interface Verdict {
   readonly reason: string;
 }
 
+/** What expressions see of a job: just what its ask class has. */
+export type JobView = Pick<JobSpec, 'vo' | 'resources'>;
+
+/** What a policy sees of a caller; FQANs as text. */
+export interface CallerView {
+  readonly dn: string;
+  readonly fqans: readonly string[];
+}
+
 /** The longest expression, in characters. */
 export const MAX_EXPRESSION_LENGTH = 4_096;
 /** The rank of a site for which the rank cannot be evaluated. */
-export const WORST_RANK = -Number.MAX_VALUE;
+export const WORST_RANK = -Infinity;
 
 const SITE = {
   id: 'string',
@@ -50,14 +57,12 @@ const SITE = {
   max_walltime: 'int',
 } as const;
 const JOB = {
-  name: 'string',
   vo: 'string',
   cpus: 'int',
   memory: 'int',
   gpus: 'int',
   nodes: 'int',
   walltime: 'int',
-  tasks: 'int',
 } as const;
 const CALLER = { dn: 'string', vo: 'string', fqans: 'list<string>' } as const;
 
@@ -227,13 +232,13 @@ const isNode = (value: unknown): value is ASTNode =>
   typeof value === 'object' && value !== null && 'op' in value && 'args' in value;
 
 /** Compiles a job's requirements; throws SPEC_INVALID. The empty text holds everywhere. */
-export function compileRequirement(text: string): (job: JobSpec, offer: Offer) => Verdict {
+export function compileRequirement(text: string): (job: JobView, offer: Offer) => Verdict {
   const evaluate = compile('requirements', text, true);
   return (job, offer) => verdictOf(evaluate({ site: siteFacts(offer), job: jobFacts(job) }));
 }
 
 /** Compiles a job's rank; throws SPEC_INVALID. Where it cannot be evaluated it gives WORST_RANK; the empty text gives 0. */
-export function compileRank(text: string): (job: JobSpec, offer: Offer) => number {
+export function compileRank(text: string): (job: JobView, offer: Offer) => number {
   const evaluate = compile('rank', text, 0);
   return (job, offer) => {
     const { value } = evaluate({ site: siteFacts(offer), job: jobFacts(job) });
@@ -243,7 +248,7 @@ export function compileRank(text: string): (job: JobSpec, offer: Offer) => numbe
 }
 
 /** Compiles a site's policy; throws SPEC_INVALID. The empty text welcomes all. The VO is the job's. */
-export function compilePolicy(text: string): (job: JobSpec, caller: Caller) => Verdict {
+export function compilePolicy(text: string): (job: JobView, caller: CallerView) => Verdict {
   const evaluate = compile('policy', text, true);
   return (job, caller) =>
     verdictOf(evaluate({ job: jobFacts(job), caller: callerFacts(caller, job.vo) }));
@@ -284,7 +289,7 @@ const verdictOf = ({ value, reason }: Evaluated): Verdict => ({ holds: value ===
 
 // One offer is looked at by many jobs and one job by many sites: the conversion is kept with the object.
 const siteFactsOf = new WeakMap<Offer, Facts<typeof SITE>>();
-const jobFactsOf = new WeakMap<JobSpec, Facts<typeof JOB>>();
+const jobFactsOf = new WeakMap<JobView, Facts<typeof JOB>>();
 
 function kept<K extends object, V>(cache: WeakMap<K, V>, key: K, make: () => V): V {
   const known = cache.get(key);
@@ -313,20 +318,18 @@ const siteFacts = (offer: Offer): Facts<typeof SITE> =>
     max_walltime: seconds(offer.maxWalltimeMs),
   }));
 
-const jobFacts = (job: JobSpec): Facts<typeof JOB> =>
+const jobFacts = (job: JobView): Facts<typeof JOB> =>
   kept(jobFactsOf, job, () => ({
-    name: job.name,
     vo: job.vo,
     cpus: BigInt(job.resources.cpus),
     memory: BigInt(job.resources.memoryBytes),
     gpus: BigInt(job.resources.gpus),
     nodes: BigInt(job.resources.nodes),
     walltime: seconds(job.resources.walltimeMs),
-    tasks: BigInt(taskCount(job)),
   }));
 
-const callerFacts = (caller: Caller, vo: string): Facts<typeof CALLER> => ({
+const callerFacts = (caller: CallerView, vo: string): Facts<typeof CALLER> => ({
   dn: caller.dn,
   vo,
-  fqans: caller.fqans.map(formatFqan),
+  fqans: caller.fqans,
 });

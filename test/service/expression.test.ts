@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { dn, siteId, voName } from '../../core/ids.ts';
-import type { JobSpec } from '../../core/job/spec.ts';
+import { siteId, voName } from '../../core/ids.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import {
   checkExpression,
@@ -8,6 +7,7 @@ import {
   compileRank,
   compileRequirement,
   type ExpressionKind,
+  type JobView,
   MAX_EXPRESSION_LENGTH,
   WORST_RANK,
 } from '../../service/expression.ts';
@@ -36,22 +36,9 @@ const OFFER: Offer = {
   closedReason: '',
   admins: [],
 };
-const JOB: JobSpec = {
-  name: 'fit',
-  command: ['true'],
-  env: {},
-  inputs: [],
-  outputs: [],
-  resources: { cpus: 2, memoryBytes: GIB, gpus: 0, nodes: 1, walltimeMs: 3_600_000 },
-  requirements: '',
-  rank: '',
-  after: [],
-  retries: 0,
+const JOB: JobView = {
   vo: voName('biomed'),
-  sites: [],
-  excludeSites: [],
-  stdin: '',
-  onLost: 'release',
+  resources: { cpus: 2, memoryBytes: GIB, gpus: 0, nodes: 1, walltimeMs: 3_600_000 },
 };
 
 describe('checking', () => {
@@ -130,7 +117,7 @@ describe('evaluating', () => {
 
   test('an empty requirement holds everywhere and an empty policy welcomes all', () => {
     expect(compileRequirement('')(JOB, OFFER)).toEqual({ holds: true, reason: '' });
-    expect(compilePolicy('')(JOB, { dn: dn('/CN=a'), fqans: [] }).holds).toBe(true);
+    expect(compilePolicy('')(JOB, { dn: '/CN=a', fqans: [] }).holds).toBe(true);
     expect(compileRank('')(JOB, OFFER)).toBe(0);
   });
 
@@ -149,10 +136,7 @@ describe('evaluating', () => {
   });
 
   test('a policy sees who asks, and under which VO', () => {
-    const caller = {
-      dn: dn('/CN=a'),
-      fqans: [{ vo: voName('biomed'), groups: ['imaging'], role: 'manager' }],
-    };
+    const caller = { dn: '/CN=a', fqans: ['/biomed/imaging/Role=manager'] };
     const policy = compilePolicy(
       '"/biomed/imaging/Role=manager" in caller.fqans && caller.vo == job.vo',
     );

@@ -1,0 +1,82 @@
+import { suggestion } from '../nearest.ts';
+import { isJobId } from './job-id.ts';
+import { type Collect, isRecord, type Path, scalarText } from './parse-value.ts';
+import type { InputFile } from './spec.ts';
+import { isGlob, type ParsedPath, parsePath, parseTarget } from './spec-path.ts';
+
+/** An input with the way to where it was written. */
+export interface WrittenInput extends InputFile {
+  readonly path: Path;
+}
+
+/**
+ * `path`, `{from, to}`, or a list of them. `to` is `from` where it is not given; for a glob with a `to` of its own it
+ * is the directory that the matches come into. Two inputs for one place are a problem.
+ */
+export function parseInputs(value: unknown, collect: Collect): readonly WrittenInput[] {
+  if (value === undefined || value === null || value === '') return [];
+  const items = Array.isArray(value) ? value : [value];
+  const inputs = items.flatMap((item: unknown, index) => {
+    const path = Array.isArray(value) ? ['inputs', index] : ['inputs'];
+    const input = inputOf(item, path, collect);
+    return input === undefined ? [] : [input];
+  });
+  const places = new Map<string, WrittenInput>();
+  for (const input of inputs.filter((candidate) => !isGlob(candidate.from))) {
+    const earlier = places.get(input.to);
+    if (earlier !== undefined)
+      collect(input.path, `'${input.from}' and '${earlier.from}' would both be '${input.to}'`);
+    places.set(input.to, input);
+  }
+  return inputs;
+}
+
+function inputOf(item: unknown, path: Path, collect: Collect): WrittenInput | undefined {
+  const text = scalarText(item);
+  if (text !== undefined) return checked(text, undefined, path, collect);
+  if (!isRecord(item)) {
+    collect(path, "an input is a path, or a set of 'from' and 'to'");
+    return undefined;
+  }
+  for (const key of Object.keys(item).filter((name) => name !== 'from' && name !== 'to'))
+    collect(
+      [...path, key],
+      `an input has no key '${key}'${suggestion(key, ['from', 'to'])}`,
+      'key',
+    );
+  const from = scalarText(item['from']);
+  if (from === undefined) {
+    collect(path, "an input needs 'from'");
+    return undefined;
+  }
+  const to = item['to'];
+  const toText = to === undefined || to === null ? undefined : scalarText(to);
+  if (to !== undefined && to !== null && toText === undefined) {
+    collect([...path, 'to'], "'to' must be a path");
+    return undefined;
+  }
+  return checked(from, toText, path, collect);
+}
+
+function checked(
+  from: string,
+  to: string | undefined,
+  path: Path,
+  collect: Collect,
+): WrittenInput | undefined {
+  const fromPath = to === undefined ? path : [...path, 'from'];
+  const problem = (where: Path, message: string): undefined => {
+    collect(where, message);
+  };
+  if (from.startsWith('job:')) {
+    const id = from.slice('job:'.length);
+    if (!isJobId(id)) return problem(fromPath, `'${id}' is no job id: \`grid ls\` shows them`);
+    const place = parseTarget(to ?? id);
+    return place.ok ? { from, to: place.path, path } : problem([...path, 'to'], place.message);
+  }
+  const source: ParsedPath = parsePath(from);
+  if (!source.ok) return problem(fromPath, source.message);
+  const place = parseTarget(to ?? source.path);
+  if (!place.ok) return problem(to === undefined ? path : [...path, 'to'], place.message);
+  return { from: source.path, to: place.path, path };
+}

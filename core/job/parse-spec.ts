@@ -1,0 +1,180 @@
+import { isSiteId, isVoName, type JobId, jobId, type SiteId, siteId, voName } from '../ids.ts';
+import { suggestion } from '../nearest.ts';
+import { isJobId } from './job-id.ts';
+import { parseInputs } from './parse-inputs.ts';
+import {
+  arrayOf,
+  bytesOf,
+  type Collect,
+  choiceOf,
+  commandOf,
+  durationOf,
+  envOf,
+  isRecord,
+  listOf,
+  type Path,
+  textOf,
+  wholeOf,
+} from './parse-value.ts';
+import type { JobSpec } from './spec.ts';
+import { parsePath, parseTarget } from './spec-path.ts';
+
+/** Every key that a job may have, as people write them, in the order of docs/jobs.md. */
+export const SPEC_KEYS = [
+  'name',
+  'command',
+  'env',
+  'inputs',
+  'outputs',
+  'stdin',
+  'cpus',
+  'memory',
+  'gpus',
+  'nodes',
+  'walltime',
+  'array',
+  'requirements',
+  'rank',
+  'sites',
+  'exclude-sites',
+  'after',
+  'retries',
+  'vo',
+  'on-lost',
+] as const;
+
+/** What a task gets that does not ask. */
+export const DEFAULTS = {
+  cpus: 1,
+  memoryBytes: 2 ** 30,
+  gpus: 0,
+  nodes: 1,
+  walltimeMs: 3_600_000,
+  retries: 2,
+} as const;
+
+/** One thing that is wrong, with the way to it from the root of the job. */
+export interface SpecProblem {
+  readonly path: Path;
+  readonly message: string;
+  /** It is about the last key of the path, not about its value. */
+  readonly aboutKey?: true;
+}
+
+/** A job, or all that is wrong with it. */
+export type ParsedSpec =
+  | { readonly ok: true; readonly spec: JobSpec }
+  | { readonly ok: false; readonly problems: readonly SpecProblem[] };
+
+/**
+ * A job as people write it (YAML, JSON, flags: numbers may be texts) -> the spec. Globs among the inputs stay as they
+ * are, and whether files exist and expressions hold is for the edge to say.
+ */
+export function parseSpec(raw: unknown): ParsedSpec {
+  const problems: SpecProblem[] = [];
+  const collect: Collect = (path, message, about) => {
+    problems.push({ path, message, ...(about === 'key' ? { aboutKey: true } : {}) });
+  };
+  if (!isRecord(raw)) {
+    const found = Array.isArray(raw) ? 'a list' : 'a single value';
+    collect([], `a job is a set of keys such as 'command: [...]', not ${found}`);
+    return { ok: false, problems };
+  }
+  for (const key of Object.keys(raw)) {
+    if (!SPEC_KEYS.some((known) => known === key))
+      collect([key], `there is no key '${key}'${suggestion(key, SPEC_KEYS)}`, 'key');
+  }
+  const spec = specOf(raw, collect);
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, spec };
+}
+
+type Raw = Readonly<Record<string, unknown>>;
+
+function specOf(raw: Raw, collect: Collect): JobSpec {
+  const command = commandOf(raw['command'], collect);
+  const array = arrayOf(raw['array'], collect);
+  const inputs = parseInputs(raw['inputs'], collect);
+  const sources = inputs.flatMap(({ from }) =>
+    from.startsWith('job:') ? [jobId(from.slice('job:'.length))] : [],
+  );
+  const sites = sitesOf(raw, 'sites', collect);
+  const excludeSites = sitesOf(raw, 'exclude-sites', collect);
+  for (const site of sites.filter((wanted) => excludeSites.includes(wanted)))
+    collect(['exclude-sites'], `'${site}' is among sites too`);
+  return {
+    name: nameOf(raw['name'], command, collect),
+    command,
+    env: envOf(raw['env'], collect),
+    inputs: inputs.map(({ from, to }) => ({ from, to })),
+    outputs: outputsOf(raw, collect),
+    resources: {
+      cpus: wholeOf(raw, 'cpus', 1, DEFAULTS.cpus, collect),
+      memoryBytes: bytesOf(raw, 'memory', DEFAULTS.memoryBytes, collect),
+      gpus: wholeOf(raw, 'gpus', 0, DEFAULTS.gpus, collect),
+      nodes: wholeOf(raw, 'nodes', 1, DEFAULTS.nodes, collect),
+      walltimeMs: durationOf(raw, 'walltime', DEFAULTS.walltimeMs, collect),
+    },
+    requirements: textOf(raw, 'requirements', collect) ?? '',
+    rank: textOf(raw, 'rank', collect) ?? '',
+    ...(array === undefined ? {} : { array }),
+    after: [...new Set([...afterOf(raw, collect), ...sources])],
+    retries: wholeOf(raw, 'retries', 0, DEFAULTS.retries, collect),
+    vo: voOf(raw, collect),
+    sites,
+    excludeSites,
+    stdin: stdinOf(raw, collect),
+    onLost: choiceOf(raw, 'on-lost', ['release', 'keep'] as const, collect) ?? 'release',
+  };
+}
+
+/** The last part of the program's path where the job has no name of its own. */
+function nameOf(raw: unknown, command: readonly string[], collect: Collect): string {
+  const name = textOf({ name: raw }, 'name', collect);
+  if (name === undefined) {
+    const words = command[0] === 'sh' && command[1] === '-c' ? command[2] : command[0];
+    const program = /[A-Za-z0-9][A-Za-z0-9._-]*(?=$|\s)/.exec(words ?? '')?.[0] ?? 'job';
+    return program.slice(0, 40);
+  }
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
+    collect(['name'], `'${name}' must be 1 to 64 letters, digits, '.', '_' or '-', with no space`);
+  return name;
+}
+
+function sitesOf(raw: Raw, key: 'sites' | 'exclude-sites', collect: Collect): readonly SiteId[] {
+  return listOf(raw, key, collect).map(({ text, path }) => {
+    if (!isSiteId(text))
+      collect(path, `'${text}' is no site id: lower-case letters, digits and inner hyphens`);
+    return siteId(text);
+  });
+}
+
+function afterOf(raw: Raw, collect: Collect): readonly JobId[] {
+  return listOf(raw, 'after', collect).map(({ text, path }) => {
+    if (!isJobId(text)) collect(path, `'${text}' is no job id: \`grid ls\` shows them`);
+    return jobId(text);
+  });
+}
+
+function outputsOf(raw: Raw, collect: Collect): readonly string[] {
+  return listOf(raw, 'outputs', collect).flatMap(({ text, path }) => {
+    const parsed = parseTarget(text);
+    if (parsed.ok) return [parsed.path];
+    collect(path, parsed.message);
+    return [];
+  });
+}
+
+function voOf(raw: Raw, collect: Collect): JobSpec['vo'] {
+  const name = textOf(raw, 'vo', collect) ?? '';
+  if (name !== '' && !isVoName(name)) collect(['vo'], `'${name}' is no name of a VO`);
+  return voName(name);
+}
+
+function stdinOf(raw: Raw, collect: Collect): string {
+  const text = textOf(raw, 'stdin', collect);
+  if (text === undefined) return '';
+  const parsed = parsePath(text);
+  if (parsed.ok) return parsed.path;
+  collect(['stdin'], parsed.message);
+  return '';
+}
