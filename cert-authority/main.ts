@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs';
+import { CertAuthorityService, VoMembershipService } from '../proto/gen/grid/v1/authority.ts';
+import { openAuthenticator } from '../service/authenticator.ts';
+import { background } from '../service/background.ts';
+import { type Clock, systemClock } from '../service/clock.ts';
+import { formatSettings, loadConfig } from '../service/config.ts';
+import { type RunningServer, served, startServer } from '../service/grpc-server.ts';
+import { type Log, openLog } from '../service/log.ts';
+import { announceReady, untilStopped } from '../service/shutdown.ts';
+import { TrustStore } from '../service/trust-store.ts';
+import type { Authority } from './authority.ts';
+import { AUTHORITY_CONFIG, type AuthorityConfig } from './config.ts';
+import { publishCrl } from './crl.ts';
+import { readPrivateKey } from './keys.ts';
+import { addressOf, openAuthority } from './open.ts';
+import { ANONYMOUS_METHODS, certAuthorityHandlers } from './rpc.ts';
+import { voMembershipHandlers } from './rpc-vo.ts';
+import { publishAllLsc } from './vo.ts';
+
+export { type AuthorityWish, initAuthority, type NewAuthority } from './init.ts';
+export { issueOffline, makeOfflineToken, type OfflineCertificate } from './offline.ts';
+export type { Token } from './tokens.ts';
+
+/** A longer timer fires at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** `grid authority serve`: serves until it is told to stop, or only prints the settings. */
+export async function serveAuthority(
+  file: string,
+  options: { readonly printConfig: boolean },
+): Promise<void> {
+  const { config, settings } = loadConfig(AUTHORITY_CONFIG, file);
+  if (options.printConfig) {
+    process.stdout.write(formatSettings(settings));
+    return;
+  }
+  const log = openLog('authority', config['log-level']);
+  await using running = await startAuthority(config, { clock: systemClock, log });
+  announceReady('authority', running.address);
+  await untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
+}
+
+/** An authority that answers. */
+export interface RunningAuthority extends AsyncDisposable {
+  /** `host:port` that it listens on. */
+  readonly address: string;
+}
+
+/** Starts the server in this process; disposing of the result stops it. */
+export async function startAuthority(
+  config: AuthorityConfig,
+  around: { readonly clock: Clock; readonly log: Log },
+): Promise<RunningAuthority> {
+  await using stack = new AsyncDisposableStack();
+  const { clock, log } = around;
+  // The port of the file may be 0: what goes into tokens is known once the server listens.
+  let address = addressOf(config);
+  let trust: TrustStore | undefined;
+  const opened = await openAuthority(config, {
+    clock,
+    log,
+    address,
+    trustChanged: () => trust?.reload(),
+  });
+  stack.use(opened.ledger);
+  const authority: Authority = {
+    ...opened,
+    get address() {
+      return address;
+    },
+  };
+  await publishCrl(authority);
+  trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
+  const server = stack.use(await startRpc(config, authority, trust, log));
+  address = addressOf(config, server.port);
+  await publishAllLsc(authority);
+  // Never less than twice in the life of a CRL.
+  const intervalMs = Math.min(config['crl-interval'], config['crl-lifetime'] / 2);
+  stack.use(keepCrlFresh(authority, intervalMs, log));
+  const { host } = config.listen;
+  const owned = stack.move();
+  return {
+    address: host.includes(':') ? `[${host}]:${server.port}` : `${host}:${server.port}`,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function startRpc(
+  config: AuthorityConfig,
+  authority: Authority,
+  trust: TrustStore,
+  log: Log,
+): Promise<RunningServer> {
+  return startServer({
+    host: config.listen.host,
+    port: config.listen.port,
+    identity: {
+      certPem: readFileSync(config.certificate, 'utf8'),
+      keyPem: readPrivateKey(config.key).export({ type: 'pkcs8', format: 'pem' }).toString(),
+    },
+    authenticator: openAuthenticator({ trust, vomsDir: config.vomsdir, clock: authority.clock }),
+    services: [
+      served(CertAuthorityService, certAuthorityHandlers(authority), ANONYMOUS_METHODS),
+      served(VoMembershipService, voMembershipHandlers(authority)),
+    ],
+    log,
+  });
+}
+
+/** A CRL runs out even when nothing is revoked. */
+function keepCrlFresh(authority: Authority, intervalMs: number, log: Log): Disposable {
+  const publish = async (): Promise<void> => {
+    await publishCrl(authority);
+    authority.trustChanged();
+  };
+  const everyMs = Math.min(Math.max(intervalMs, 1_000), MAX_TIMER_MS);
+  const timer = setInterval(() => background('publish the CRL', publish(), log), everyMs);
+  timer.unref();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
