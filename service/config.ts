@@ -86,6 +86,16 @@ export function loadConfig<S extends z.ZodObject>(
   };
 }
 
+/** The settings as `--print-config` shows them: a YAML line each, with its source and its meaning behind it. */
+export function formatSettings(settings: readonly Setting[]): string {
+  const lines = settings.map(({ path, value, source, description }) => {
+    const shown = value === undefined ? '' : ` ${JSON.stringify(value)}`;
+    return { setting: `${path}:${shown}`, about: `# ${source}: ${description}` };
+  });
+  const width = Math.min(60, Math.max(...lines.map(({ setting }) => setting.length)));
+  return lines.map(({ setting, about }) => `${setting.padEnd(width)}  ${about}\n`).join('');
+}
+
 type Json = { [key: string]: unknown };
 
 function readConfigFile(file: string): string {
