@@ -23,3 +23,9 @@ export function toPem(label: string, der: Uint8Array): string {
       .match(/.{1,64}/g) ?? [];
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }
+
+/** The text of the first private key, also of one with PEM headers (encrypted by old tools). */
+export function privateKeyPem(text: string): string | undefined {
+  const found = /-----BEGIN ((?:[A-Z]+ )*PRIVATE KEY)-----[\s\S]+?-----END \1-----/.exec(text);
+  return found === null ? undefined : `${found[0]}\n`;
+}
