@@ -8,8 +8,8 @@ import { GridError } from '../core/errors.ts';
  */
 export function readTrust(dir: string): { readonly caPem: string; readonly crlPem?: string } {
   const names = listing(dir);
-  const authorities = names.filter((name) => /^[0-9a-f]{8}\.\d+$/.test(name));
-  const lists = names.filter((name) => /^[0-9a-f]{8}\.r\d+$/.test(name));
+  const authorities = names.filter((name) => /\.(?:[0-9]|pem)$/.test(name));
+  const lists = names.filter((name) => /\.r[0-9]$/.test(name));
   if (authorities.length === 0)
     throw new GridError('NOT_CONFIGURED', `trust directory ${dir} holds no authority`);
   const caPem = authorities.map((name) => pemOf(join(dir, name), 'CERTIFICATE')).join('');

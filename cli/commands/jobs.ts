@@ -13,7 +13,8 @@ export const SPEC_OPTIONS: readonly OptionSpec[] = [
   { flags: '-a, --array <values>', about: 'a task for each of 1-1000, 0-99:2, or red,green,blue' },
   {
     flags: '-i, --input <path>',
-    about: 'file, directory or glob to send along; FROM:TO renames it',
+    about:
+      'file, directory or glob to send along; FROM=TO renames it; job:ID=DIR takes the results of a job',
     repeat: true,
   },
   {

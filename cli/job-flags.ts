@@ -1,0 +1,123 @@
+import { relative, resolve } from 'node:path';
+import { GridError } from '../core/errors.ts';
+import type { Path } from '../core/job/parse-value.ts';
+import { isRecord } from '../core/job/parse-value.ts';
+import type { WrittenJob } from '../service/job-file.ts';
+import type { Env } from './config.ts';
+import type { Input } from './input.ts';
+
+/** Keys of a job that a flag of the same name sets. */
+const PLAIN = [
+  'name',
+  'cpus',
+  'memory',
+  'gpus',
+  'nodes',
+  'walltime',
+  'array',
+  'stdin',
+  'requirements',
+  'rank',
+  'retries',
+  'vo',
+  'on-lost',
+] as const;
+/** Keys whose flags may come several times; they add to the file's. */
+const ADDING = [
+  ['outputs', 'output'],
+  ['after', 'after'],
+] as const;
+/** Keys whose flags may come several times; they replace the file's. */
+const REPLACING = [
+  ['sites', 'site'],
+  ['exclude-sites', 'exclude-site'],
+] as const;
+
+/** What the flags are read against. */
+export interface FlagContext {
+  readonly cwd: string;
+  readonly env: Env;
+}
+
+/** A job with the flags laid over it: single values win over the file's, lists and `env` are added. */
+export function withFlags(job: WrittenJob, input: Input, context: FlagContext): WrittenJob {
+  const file = isRecord(job.raw) ? job.raw : {};
+  if (job.raw !== undefined && !isRecord(job.raw)) return job;
+  const raw: Record<string, unknown> = { ...file };
+  const fromFlag = new Map<string, string>();
+  const set = (key: string, value: unknown, flag: string): void => {
+    raw[key] = value;
+    fromFlag.set(key, flag);
+  };
+  for (const key of PLAIN) {
+    const value = input.text(key);
+    if (value !== undefined) set(key, value, `--${key}`);
+  }
+  for (const [key, flag] of REPLACING) {
+    const values = input.list(flag);
+    if (values.length > 0) set(key, values, `--${flag}`);
+  }
+  const added = new Map<string, { readonly first: number; readonly flag: string }>();
+  const add = (key: string, values: readonly unknown[], flag: string): void => {
+    if (values.length === 0) return;
+    const earlier = itemsOf(file[key]);
+    raw[key] = [...earlier, ...values];
+    added.set(key, { first: earlier.length, flag: `--${flag}` });
+  };
+  for (const [key, flag] of ADDING) add(key, input.list(flag), flag);
+  add('inputs', inputsOf(input, job.base, context.cwd), 'input');
+  const variables = variablesOf(input, context.env);
+  if (Object.keys(variables).length > 0)
+    raw['env'] = { ...(isRecord(file['env']) ? file['env'] : {}), ...variables };
+  if (input.rest.length > 0) set('command', input.rest, '--');
+  const where = (path: Path, about?: 'key', offset = 0): string => {
+    const [root = '', index = 0] = path;
+    const flag = fromFlag.get(String(root));
+    if (flag !== undefined) return offset > 0 ? `${flag}:${offset + 1}` : flag;
+    if (root === 'env' && Object.hasOwn(variables, String(path[1]))) return '--env';
+    const more = added.get(String(root));
+    if (more !== undefined && Number(index) >= more.first) return more.flag;
+    return job.where(path, about, offset);
+  };
+  return { ...job, raw, where };
+}
+
+/** A job of flags alone. */
+export const emptyJob = (cwd: string): WrittenJob => ({
+  raw: undefined,
+  base: cwd,
+  where: () => '',
+});
+
+const itemsOf = (value: unknown): readonly unknown[] =>
+  value === undefined || value === null || value === ''
+    ? []
+    : Array.isArray(value)
+      ? value
+      : [value];
+
+/** `FROM` or `FROM=TO`; paths are seen from the current directory and become relative to the job's. */
+function inputsOf(input: Input, base: string, cwd: string): readonly unknown[] {
+  return input.list('input').map((text) => {
+    const cut = text.indexOf('=');
+    const from = cut === -1 ? text : text.slice(0, cut);
+    const moved =
+      base === cwd || from.startsWith('job:') ? from : relative(base, resolve(cwd, from)) || '.';
+    // Where the job's directory is another, a plain path keeps its name as the user sees it.
+    const to = cut === -1 ? (moved === from ? undefined : from) : text.slice(cut + 1);
+    return to === undefined ? moved : { from: moved, to };
+  });
+}
+
+/** `NAME=value`, or `NAME` for the caller's own value. */
+function variablesOf(input: Input, env: Env): Readonly<Record<string, string>> {
+  const pairs = input.list('env').map((text) => {
+    const cut = text.indexOf('=');
+    if (cut !== -1) return [text.slice(0, cut), text.slice(cut + 1)] as const;
+    const value = env[text];
+    if (value === undefined)
+      throw new GridError('USAGE', `--env ${text}: there is no such variable here`);
+    return [text, value] as const;
+  });
+  return Object.fromEntries(pairs);
+}

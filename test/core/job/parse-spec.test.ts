@@ -1,0 +1,220 @@
+import { describe, expect, test } from 'vitest';
+import { parseSpec, SPEC_KEYS } from '../../../core/job/parse-spec.ts';
+import type { JobSpec } from '../../../core/job/spec.ts';
+
+const specOf = (raw: unknown): JobSpec => {
+  const parsed = parseSpec(raw);
+  expect(parsed).toMatchObject({ ok: true });
+  return (parsed as { spec: JobSpec }).spec;
+};
+const problemsOf = (raw: unknown): readonly string[] => {
+  const parsed = parseSpec(raw);
+  return parsed.ok ? [] : parsed.problems.map((p) => `${p.path.join('.')}: ${p.message}`);
+};
+
+describe('what a job gets that says little', () => {
+  test('one core, 1 GiB, one hour, two retries', () => {
+    expect(specOf({ command: ['./fit', 'x'] })).toEqual({
+      name: 'fit',
+      command: ['./fit', 'x'],
+      env: {},
+      inputs: [],
+      outputs: [],
+      resources: { cpus: 1, memoryBytes: 2 ** 30, gpus: 0, nodes: 1, walltimeMs: 3_600_000 },
+      requirements: '',
+      rank: '',
+      after: [],
+      retries: 2,
+      vo: '',
+      sites: [],
+      excludeSites: [],
+      stdin: '',
+      onLost: 'release',
+    });
+  });
+
+  test.for<[unknown, string]>([
+    [['/usr/bin/python3', 'a.py'], 'python3'],
+    ['echo hello > x', 'echo'],
+    [['./'], 'job'],
+  ])('the name of %j is %s', ([command, name]) => expect(specOf({ command }).name).toBe(name));
+});
+
+describe('forms of values', () => {
+  test('one text is a line for the shell, a list is taken word by word', () => {
+    expect(specOf({ command: 'a | b' }).command).toEqual(['sh', '-c', 'a | b']);
+    expect(specOf({ command: ['sleep', 1, true] }).command).toEqual(['sleep', '1', 'true']);
+  });
+
+  test('numbers may be texts, as flags give them', () => {
+    const { resources } = specOf({
+      command: 'x',
+      cpus: '4',
+      gpus: 1,
+      nodes: '2',
+      memory: '1.5G',
+      walltime: '1h30m',
+    });
+    expect(resources).toEqual({
+      cpus: 4,
+      gpus: 1,
+      nodes: 2,
+      memoryBytes: 1.5 * 2 ** 30,
+      walltimeMs: 5_400_000,
+    });
+  });
+
+  test('inputs are paths, pairs, or the results of another job, which then comes first', () => {
+    const spec = specOf({
+      command: 'x',
+      inputs: [
+        './a//b/',
+        { from: 'c', to: 'in/c' },
+        { from: 'job:j0123456789a', to: 'parts' },
+        'job:j0123456789b',
+      ],
+      after: 'j0123456789b',
+    });
+    expect(spec.inputs).toEqual([
+      { from: 'a/b', to: 'a/b' },
+      { from: 'c', to: 'in/c' },
+      { from: 'job:j0123456789a', to: 'parts' },
+      { from: 'job:j0123456789b', to: 'j0123456789b' },
+    ]);
+    expect(spec.after).toEqual(['j0123456789b', 'j0123456789a']);
+  });
+
+  test('a single site or output is a list of one', () => {
+    const spec = specOf({
+      command: 'x',
+      sites: 'campus',
+      outputs: '*.csv',
+      'exclude-sites': ['hpc'],
+    });
+    expect([spec.sites, spec.outputs, spec.excludeSites]).toEqual([['campus'], ['*.csv'], ['hpc']]);
+  });
+
+  test('an array is a range or a list', () => {
+    expect(specOf({ command: 'x', array: '0-9:3' }).array).toEqual({
+      kind: 'range',
+      first: 0,
+      last: 9,
+      step: 3,
+    });
+    expect(specOf({ command: 'x', array: ['a', 1] }).array).toEqual({
+      kind: 'list',
+      values: ['a', '1'],
+    });
+  });
+
+  test('a value that is left empty is not given', () => {
+    expect(
+      specOf({ command: 'x', memory: '', walltime: null, inputs: '', stdin: '' }).resources
+        .memoryBytes,
+    ).toBe(2 ** 30);
+  });
+});
+
+describe('refusals', () => {
+  test.for<[object, string]>([
+    [{ cpu: 4 }, "cpu: there is no key 'cpu'; did you mean 'cpus'?"],
+    [
+      { exclude_sites: [] },
+      "exclude_sites: there is no key 'exclude_sites'; did you mean 'exclude-sites'?",
+    ],
+    [{ zebra: 1 }, "zebra: there is no key 'zebra'"],
+    [{ cpus: 0 }, "cpus: cpus must be a whole number, at least 1, not '0'"],
+    [{ cpus: 1.5 }, "cpus: cpus must be a whole number, at least 1, not '1.5'"],
+    [{ cpus: [1] }, 'cpus: cpus must be a whole number, at least 1, not a list'],
+    [{ retries: -1 }, "retries: retries must be a whole number, at least 0, not '-1'"],
+    [{ memory: 512 }, "memory: memory '512' has no unit: write for instance 512M or 512G"],
+    [
+      { memory: '4 gallons' },
+      "memory: memory must be a size such as 512M or 1GiB, not '4 gallons'",
+    ],
+    [{ memory: '0M' }, "memory: memory must be a size such as 512M or 1GiB, not '0M'"],
+    [{ walltime: 60 }, "walltime: walltime '60' has no unit: write for instance 60m or 60s"],
+    [
+      { walltime: 'soon' },
+      "walltime: walltime must be a duration such as 90m, 1h30m or 01:30:00, not 'soon'",
+    ],
+    [{ walltime: '5ms' }, 'walltime: walltime 5 ms is under a second'],
+    [{ inputs: ['/etc/passwd'] }, "inputs.0: '/etc/passwd' is absolute: write a relative path"],
+    [{ inputs: ['a/../../b'] }, "inputs.0: 'a/../../b' may leave the directory: write no '..'"],
+    [{ inputs: [{ to: 'x' }] }, "inputs.0: an input needs 'from'"],
+    [
+      { inputs: [{ form: 'x', from: 'y' }] },
+      "inputs.0.form: an input has no key 'form'; did you mean 'from'?",
+    ],
+    [
+      { inputs: [{ from: 'x', to: '.grid/stdout' }] },
+      "inputs.0.to: '.grid/stdout' is in .grid, which is the grid's own",
+    ],
+    [{ inputs: ['a', { from: 'b', to: 'a' }] }, "inputs.1: 'b' and 'a' would both be 'a'"],
+    [{ inputs: ['job:17'] }, "inputs.0: '17' is no job id: `grid ls` shows them"],
+    [{ outputs: ['../x'] }, "outputs.0: '../x' may leave the directory: write no '..'"],
+    [{ outputs: [['x']] }, 'outputs.0: outputs must hold texts, not a list'],
+    [{ env: ['A=1'] }, "env: env must be a set of 'NAME: value', not a list"],
+    [{ env: { 'A B': 1 } }, "env.A B: 'A B' is no name of a variable: letters, digits and '_'"],
+    [{ env: { GRID_TASK: 1 } }, "env.GRID_TASK: 'GRID_TASK': names with GRID_ are the grid's own"],
+    [{ env: { A: {} } }, 'env.A: the value of A must be a text, not a set of keys'],
+    [{ array: '9-1' }, "array: '9-1' runs backwards: write 1-9"],
+    [{ array: [['x']] }, 'array.0: array must hold texts or numbers, not a list'],
+    [
+      { sites: ['Campus!'] },
+      "sites.0: 'Campus!' is no site id: lower-case letters, digits and inner hyphens",
+    ],
+    [{ sites: 'a', 'exclude-sites': 'a' }, "exclude-sites: 'a' is among sites too"],
+    [{ after: ['yesterday'] }, "after.0: 'yesterday' is no job id: `grid ls` shows them"],
+    [{ vo: 'Bio Med' }, "vo: 'Bio Med' is no name of a VO"],
+    [{ 'on-lost': 'panic' }, "on-lost: on-lost must be release or keep, not 'panic'"],
+    [{ stdin: '/x' }, "stdin: '/x' is absolute: write a relative path"],
+    [{ requirements: ['a'] }, 'requirements: requirements must be a text, not a list'],
+  ])('%j', ([raw, expected]) => expect(problemsOf({ command: 'x', ...raw })).toEqual([expected]));
+
+  test.for<[unknown, string]>([
+    [{}, ": the job has no command: write 'command: [program, argument]'"],
+    [{ command: [] }, 'command: the command is empty'],
+    [{ command: '  ' }, 'command: the command is empty'],
+    [{ command: ['a', ['b']] }, 'command.1: command must hold texts, not a list'],
+    [
+      { command: { a: 1 } },
+      'command: command must be a list of words or one text, not a set of keys',
+    ],
+    [[1], ": a job is a set of keys such as 'command: [...]', not a list"],
+    ['x', ": a job is a set of keys such as 'command: [...]', not a single value"],
+  ])('%j', ([raw, expected]) => expect(problemsOf(raw)).toEqual([expected]));
+
+  test('all problems come in one answer', () => {
+    expect(
+      problemsOf({ cpu: 1, memory: '1', walltime: 'x', inputs: ['/a', '../b'], array: '' }),
+    ).toHaveLength(6);
+  });
+});
+
+test('the keys are those of the issue, and on-lost', () => {
+  expect([...SPEC_KEYS].toSorted()).toEqual(
+    [
+      'name',
+      'command',
+      'env',
+      'inputs',
+      'outputs',
+      'cpus',
+      'memory',
+      'gpus',
+      'nodes',
+      'walltime',
+      'requirements',
+      'rank',
+      'array',
+      'after',
+      'retries',
+      'vo',
+      'sites',
+      'exclude-sites',
+      'stdin',
+      'on-lost',
+    ].toSorted(),
+  );
+});
