@@ -123,7 +123,7 @@ export interface JobSummary {
   owner:
     | Caller
     | undefined;
-  /** State of the whole: the least advanced of its tasks. */
+  /** State of the whole: of its tasks at sites the most telling one, else queued or held, else how it ended. */
   state: State;
   /** Stable code of why it is in that state; may be empty. */
   reason: string;

@@ -66,7 +66,14 @@ export interface Advertisement {
   /** Names this run of the gateway; a beacon of another run renews nothing. */
   instance: string;
   /** Present at the start and at each change. */
-  offer: Offer | undefined;
+  offer:
+    | Offer
+    | undefined;
+  /**
+   * Names the gateway's journal, and with it the numbering of its updates: for a new journal the broker watches
+   * from 0 again.
+   */
+  journal: string;
 }
 
 /** One attempt to accept. */
@@ -299,7 +306,7 @@ export const AdvertiseRequest: MessageFns<AdvertiseRequest> = {
 };
 
 function createBaseAdvertisement(): Advertisement {
-  return { beaconMs: 0, instance: "", offer: undefined };
+  return { beaconMs: 0, instance: "", offer: undefined, journal: "" };
 }
 
 export const Advertisement: MessageFns<Advertisement> = {
@@ -312,6 +319,9 @@ export const Advertisement: MessageFns<Advertisement> = {
     }
     if (message.offer !== undefined) {
       Offer.encode(message.offer, writer.uint32(26).fork()).join();
+    }
+    if (message.journal !== "") {
+      writer.uint32(34).string(message.journal);
     }
     return writer;
   },
@@ -353,6 +363,14 @@ export const Advertisement: MessageFns<Advertisement> = {
             message.offer = Offer.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.journal = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -373,6 +391,7 @@ export const Advertisement: MessageFns<Advertisement> = {
     message.beaconMs = object.beaconMs ?? 0;
     message.instance = object.instance ?? "";
     message.offer = (object.offer !== undefined && object.offer !== null) ? Offer.fromPartial(object.offer) : undefined;
+    message.journal = object.journal ?? "";
     return message;
   },
 };
