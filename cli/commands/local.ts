@@ -1,4 +1,51 @@
 import type { CommandSpec } from '../command.ts';
 
 /** up, down, demo: a whole grid on this machine. */
-export const LOCAL_COMMANDS: readonly CommandSpec[] = [];
+export const LOCAL_COMMANDS: readonly CommandSpec[] = [
+  {
+    path: 'demo',
+    summary: 'a whole grid on this machine, a real study through it, and its result',
+    details:
+      'Makes an authority, a VO, certificates, nats-server, a broker and two sites in a fresh directory, runs a study of\n' +
+      'the genome of phage lambda over both sites, shows the result, and ends everything again.',
+    options: [
+      { flags: '--output <dir>', about: 'where gc.csv and gc.svg go (default: hanse-demo)' },
+      { flags: '--keep', about: 'keep the directory of the grid, with all logs' },
+    ],
+    examples: [['demo', 'see a job go from a certificate to a result']],
+    run: async (context, input) => (await import('../demo.ts')).demo(context, input),
+  },
+  {
+    path: 'up',
+    summary: 'a grid on this machine, to stay',
+    details:
+      'The first time it makes the grid in the directory; later it starts the same grid again with all its jobs.\n' +
+      'Without --detach it runs until Ctrl-C.',
+    options: [
+      { flags: '--dir <dir>', about: 'directory of the grid (default: ~/.hanse/grid)' },
+      { flags: '--sites <n>', about: 'sites of a new grid, 1 to 20 (default: 2)' },
+      {
+        flags: '--cpus <n>',
+        about: 'CPUs that each site of a new grid offers (default: all, shared out)',
+      },
+      { flags: '--print-env', about: 'only print the environment of the grid that is there' },
+      { flags: '--detach', about: 'return once everything runs; `grid down` ends it' },
+    ],
+    examples: [
+      ['up --detach', 'start it and go on working'],
+      ['up --dir /tmp/g --sites 3', 'three sites, in the foreground'],
+    ],
+    run: async (context, input) => (await import('../up.ts')).up(context, input),
+  },
+  {
+    path: 'down',
+    summary: 'end the grid that `grid up` started',
+    details: 'Running tasks go on; the next `grid up` finds them again. --end-tasks ends them too.',
+    options: [
+      { flags: '--dir <dir>', about: 'directory of the grid (default: ~/.hanse/grid)' },
+      { flags: '--end-tasks', about: 'cancel all jobs first' },
+    ],
+    examples: [['down', 'end it; jobs and results stay']],
+    run: async (context, input) => (await import('../down.ts')).down(context, input),
+  },
+];

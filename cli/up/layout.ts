@@ -37,6 +37,7 @@ export interface GridPlan {
   readonly version: 1;
   readonly vo: string;
   readonly userDn: string;
+  readonly brokerDn: string;
   readonly ports: { readonly nats: number; readonly authority: number; readonly broker: number };
   readonly sites: readonly SitePlan[];
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { GridError } from '../../core/errors.ts';
 import { pause } from '../../service/background.ts';
+import type { Env } from '../config.ts';
 
 /** A program of the grid, to be started. */
 export interface ProgramSpec {
@@ -12,6 +13,7 @@ export interface ProgramSpec {
   readonly logStem: string;
   /** Whether it answers; called about every 50 ms until it gives true. */
   readonly isReady: (output: string) => Promise<boolean>;
+  readonly env: Env;
   /** Ends when this process does, because its stdin closes then. */
   readonly endsWithParent: boolean;
 }
@@ -35,7 +37,7 @@ export async function startProgram(spec: ProgramSpec, signal: AbortSignal): Prom
   const child = spawn(program, args, {
     detached: true,
     stdio: [spec.endsWithParent ? 'pipe' : 'ignore', out, log],
-    env: { ...process.env, ...(spec.endsWithParent ? { GRID_PARENT_PIPE: '1' } : {}) },
+    env: { ...spec.env, ...(spec.endsWithParent ? { GRID_PARENT_PIPE: '1' } : {}) },
   });
   closeSync(out);
   closeSync(log);

@@ -1,0 +1,100 @@
+import { GridError } from '../../core/errors.ts';
+import { VoMembershipService } from '../../proto/gen/grid/v1/authority.ts';
+import { type BrokerService, SiteState } from '../../proto/gen/grid/v1/broker.ts';
+import { pause } from '../../service/background.ts';
+import { loadUserCertificate } from '../../service/credential.ts';
+import { type Connection, openClient } from '../../service/grpc-client.ts';
+import { loadSettings, type Settings } from '../config.ts';
+import { connectBroker } from '../context.ts';
+import { logIn } from '../login.ts';
+import { readTrust } from '../trust.ts';
+import { GridProcesses, type StartOptions } from './start-grid.ts';
+import type { Steps } from './steps.ts';
+
+/** A grid on this machine whose parts all answer. */
+export interface LocalGrid {
+  readonly processes: GridProcesses;
+  /** Environment by which the CLI finds it. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const SITES_TIMEOUT_MS = 20_000;
+
+/** Starts all programs of a grid in order and waits until its sites take work; stops what was started if anything fails. */
+export async function bringUp(options: StartOptions, steps: Steps): Promise<LocalGrid> {
+  const processes = new GridProcesses(options);
+  try {
+    await steps.run('nats-server and authority', async (say) => {
+      say(`nats-server ${options.binary.version}`);
+      await Promise.all([processes.startNats(), processes.startAuthority()]);
+    });
+    await steps.run(`VO '${options.plan.vo}' and a proxy for its first member`, () =>
+      joinVo(options),
+    );
+    await steps.run('broker', () => processes.startBroker());
+    const names = options.plan.sites.map(({ name }) => name);
+    await steps.run(`sites ${names.join(', ')}`, async () => {
+      await Promise.all(names.map((name) => processes.startSite(name)));
+      await enrolSites(options);
+    });
+    return { processes, env: environmentOf(options) };
+  } catch (error) {
+    await processes.stop();
+    throw error;
+  }
+}
+
+/** What a shell needs to use the grid. */
+export const environmentOf = ({
+  layout,
+}: Pick<StartOptions, 'layout'>): Record<string, string> => ({
+  HANSE_HOME: layout.user,
+});
+
+async function joinVo(options: StartOptions): Promise<void> {
+  const { plan, signal } = options;
+  const settings = await userSettings(options);
+  const { certPem, keyPem } = loadUserCertificate({ home: settings.home, env: {} });
+  using membership = openClient(
+    VoMembershipService,
+    'authority',
+    `localhost:${plan.ports.authority}`,
+    { ...readTrust(settings.trust), certPem, keyPem },
+  );
+  const { vos } = await membership.call.listVos({}, { signal });
+  if (!vos.some(({ vo }) => vo === plan.vo)) {
+    await membership.call.createVo({ vo: plan.vo }, { signal });
+  }
+  await logIn({ settings, vo: plan.vo, signal });
+}
+
+async function enrolSites(options: StartOptions): Promise<void> {
+  const { plan, signal } = options;
+  using broker = await openBroker(options);
+  for (const { name, port, dn } of plan.sites) {
+    await broker.call.enrolSite({ id: name, address: `localhost:${port}`, dn }, { signal });
+  }
+  const deadline = performance.now() + SITES_TIMEOUT_MS;
+  for (;;) {
+    const { sites } = await broker.call.listSites({}, { signal });
+    const down = sites.filter(({ state }) => state !== SiteState.SITE_STATE_UP);
+    if (down.length === 0) return;
+    if (performance.now() > deadline) {
+      const words = down.map(({ id, detail }) => `${id}${detail === '' ? '' : ` (${detail})`}`);
+      throw new GridError('UNAVAILABLE', `sites do not come up: ${words.join(', ')}`);
+    }
+    await pause(50, signal);
+    signal.throwIfAborted();
+  }
+}
+
+/** The broker as the grid's own user. */
+export async function openBroker(
+  options: Pick<StartOptions, 'layout'>,
+): Promise<Connection<BrokerService>> {
+  const env = environmentOf(options);
+  return connectBroker(await userSettings(options), env);
+}
+
+const userSettings = (options: Pick<StartOptions, 'layout'>): Promise<Settings> =>
+  loadSettings(environmentOf(options), '/', { broker: undefined });

@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import type { GridPlan, Layout, SitePlan } from './layout.ts';
+
+/** The broker's YAML, as an object. Paths are absolute; `grid up` writes it again at each start. */
+export function brokerConfig(layout: Layout, plan: GridPlan): object {
+  return {
+    listen: `127.0.0.1:${plan.ports.broker}`,
+    ...identityOf(layout.broker),
+    trust: layout.trust,
+    vomsdir: layout.vomsdir,
+    state: join(layout.broker, 'state'),
+    admins: [plan.userDn],
+    vos: [plan.vo],
+    lease: '15s',
+    staging: {
+      servers: [`tls://localhost:${plan.ports.nats}`],
+      keys: join(layout.nats, 'broker'),
+    },
+  };
+}
+
+/** A gateway's YAML, as an object. */
+export function siteConfig(layout: Layout, plan: GridPlan, site: SitePlan): object {
+  const dir = layout.site(site.name);
+  return {
+    site: site.name,
+    listen: `127.0.0.1:${site.port}`,
+    ...identityOf(dir),
+    trust: layout.trust,
+    'broker-dn': plan.brokerDn,
+    spool: join(dir, 'spool'),
+    cpus: site.cpus,
+    memory: `${site.memoryBytes}B`,
+    vos: [plan.vo],
+    admins: [plan.userDn],
+  };
+}
+
+/** Certificate and key of a service, where `make-grid.ts` puts them. */
+export const identityOf = (
+  dir: string,
+): { readonly certificate: string; readonly key: string } => ({
+  certificate: join(dir, 'hostcert.pem'),
+  key: join(dir, 'hostkey.pem'),
+});

@@ -1,0 +1,166 @@
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import { GridError } from '../../core/errors.ts';
+import { writeNatsServer } from '../../service/nats-config.ts';
+import { startNatsServer } from '../../service/nats-process.ts';
+import { findNatsServer, type NatsServerBinary } from '../../service/nats-server.ts';
+import { writeAtomic } from '../../service/write-atomic.ts';
+import type { Env } from '../config.ts';
+import { brokerConfig, identityOf, siteConfig } from './configs.ts';
+import { type GridPlan, type Layout, type RunningGrid, readRunning } from './layout.ts';
+import { isAlive, type Program, saysReady, startProgram, stopPid } from './process.ts';
+
+/** How a grid is started. */
+export interface StartOptions {
+  readonly layout: Layout;
+  readonly plan: GridPlan;
+  readonly env: Env;
+  /** The processes outlive this one. */
+  readonly detached: boolean;
+  readonly signal: AbortSignal;
+  readonly binary: NatsServerBinary;
+}
+
+/** Programs of a grid in the order in which they were started. */
+export class GridProcesses {
+  private readonly programs: Program[] = [];
+  private readonly options: StartOptions;
+
+  constructor(options: StartOptions) {
+    this.options = options;
+  }
+
+  get all(): readonly Program[] {
+    return this.programs;
+  }
+
+  /** Starts nats-server with the grid's own configuration. */
+  async startNats(): Promise<void> {
+    const { layout, plan, binary, detached, signal } = this.options;
+    const identity = identityOf(layout.nats);
+    const files = await writeNatsServer({
+      dir: layout.nats,
+      host: '127.0.0.1',
+      port: plan.ports.nats,
+      certFile: identity.certificate,
+      keyFile: identity.key,
+    });
+    const server = await startNatsServer({
+      binary: binary.path,
+      configFile: files.configFile,
+      logFile: join(layout.logs, 'nats.log'),
+      host: 'localhost',
+      port: files.port,
+      caPem: authorityPem(layout),
+      // A process group of its own: Ctrl-C reaches it through us, after those that need it have stopped.
+      detached: true,
+      signal,
+    });
+    const ended = server.exited.then(() => 'ended');
+    await this.add({ name: 'nats-server', pid: server.pid, ended }, detached);
+  }
+
+  /** Starts a service of ours with its configuration file. */
+  async startService(name: string, words: readonly string[], configFile: string): Promise<void> {
+    const { layout, detached, signal } = this.options;
+    const program = await startProgram(
+      {
+        name,
+        command: [process.execPath, gridProgram(), ...words, 'serve', '--config', configFile],
+        logStem: join(layout.logs, name),
+        env: this.options.env,
+        isReady: saysReady,
+        endsWithParent: !detached,
+      },
+      signal,
+    );
+    await this.add(program, detached);
+  }
+
+  async startAuthority(): Promise<void> {
+    const { layout } = this.options;
+    await this.startService('authority', ['authority'], join(layout.authority, 'authority.yaml'));
+  }
+
+  async startBroker(): Promise<void> {
+    const { layout, plan } = this.options;
+    const file = join(layout.broker, 'broker.yaml');
+    await writeAtomic(file, stringify(brokerConfig(layout, plan)), 0o600);
+    await this.startService('broker', ['broker'], file);
+  }
+
+  async startSite(name: string): Promise<void> {
+    const { layout, plan } = this.options;
+    const site = plan.sites.find((candidate) => candidate.name === name);
+    if (site === undefined) throw new GridError('SITE_NOT_FOUND', `the grid has no site '${name}'`);
+    const file = join(layout.site(name), 'site.yaml');
+    await writeAtomic(file, stringify(siteConfig(layout, plan, site)), 0o600);
+    await this.startService(`site-${name}`, ['site'], file);
+  }
+
+  /** Ends all programs, the last one started first. */
+  async stop(): Promise<void> {
+    for (const program of this.programs.toReversed()) await stopPid(program.pid);
+    rmSync(this.options.layout.running, { force: true });
+  }
+
+  private async add(program: Program, detached: boolean): Promise<void> {
+    this.programs.push(program);
+    const running: RunningGrid = {
+      ...(detached ? {} : { attachedTo: process.pid }),
+      programs: this.programs.map(({ name, pid }) => ({ name, pid })),
+    };
+    await writeAtomic(this.options.layout.running, JSON.stringify(running), 0o600);
+  }
+}
+
+/** PEM of the authority that the grid trusts. */
+export const authorityPem = (layout: Layout): string =>
+  readFileSync(join(layout.authority, 'ca.pem'), 'utf8');
+
+/** Ends what `running.json` names; programs that are gone already are passed over. Gives their names. */
+export async function stopRecorded(layout: Layout): Promise<readonly string[]> {
+  const running = readRunning(layout);
+  const alive = (running?.programs ?? []).filter(({ pid }) => isAlive(pid) && isOurs(pid, layout));
+  for (const { pid } of alive.toReversed()) await stopPid(pid);
+  rmSync(layout.running, { force: true });
+  return alive.map(({ name }) => name);
+}
+
+/** Whether any program that `running.json` names still runs. */
+export const isRunning = (layout: Layout): boolean =>
+  (readRunning(layout)?.programs ?? []).some(({ pid }) => isAlive(pid) && isOurs(pid, layout));
+
+/** Pids are used again: a process counts only if its command line names the grid's directory. */
+function isOurs(pid: number, layout: Layout): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(layout.dir);
+  } catch {
+    return false;
+  }
+}
+
+/** nats-server for this user; `onProgress` gets a sentence while one has to be built. */
+export function obtainNatsServer(
+  env: Env,
+  userHome: string,
+  signal: AbortSignal,
+  onProgress: (text: string) => void,
+): Promise<NatsServerBinary> {
+  const cacheDir = join(env['XDG_CACHE_HOME'] ?? join(userHome, '.cache'), 'hanse');
+  mkdirSync(cacheDir, { recursive: true });
+  return findNatsServer({ cacheDir, env, signal, onProgress });
+}
+
+/** The launcher of this very installation, which finds the right Node. */
+function gridProgram(): string {
+  const places = ['../../bin/grid.js', '../../../bin/grid.js'];
+  const found = places
+    .map((place) => fileURLToPath(new URL(place, import.meta.url)))
+    .find(existsSync);
+  if (found === undefined)
+    throw new GridError('INTERNAL', 'bin/grid.js of this installation is gone');
+  return found;
+}
