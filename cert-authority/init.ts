@@ -36,21 +36,21 @@ export interface AuthorityWish {
   /** `/DC=org/DC=example/CN=Example Grid CA`: all names that it issues begin with what stands before the CN. */
   readonly name: string;
   /** EC P-256 by default; RSA-2048 for grids whose tools sign below RSA only (Globus). */
-  readonly keyKind?: KeyKind;
+  readonly keyKind?: KeyKind | undefined;
   /** `host:port` to serve at; `127.0.0.1:7440` by default. */
-  readonly listen?: string;
+  readonly listen?: string | undefined;
   /** `host:port` that others reach it at; the same as `listen` by default. */
-  readonly public?: string;
+  readonly public?: string | undefined;
   /** Names and addresses of its own host certificate; the host of `public` by default. */
-  readonly hostNames?: readonly string[];
+  readonly hostNames?: readonly string[] | undefined;
   /** Where to publish; `trust` and `vomsdir` below `dir` by default. */
-  readonly trust?: string;
-  readonly vomsdir?: string;
+  readonly trust?: string | undefined;
+  readonly vomsdir?: string | undefined;
   /** DNs of administrators. */
-  readonly admins?: readonly string[];
+  readonly admins?: readonly string[] | undefined;
   /** Common name of a first administrator, for whom a token is made. */
-  readonly admin?: string;
-  readonly clock?: Clock;
+  readonly admin?: string | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** A new authority. */

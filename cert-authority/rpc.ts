@@ -26,7 +26,11 @@ export function certAuthorityHandlers(authority: Authority): Handlers<CertAuthor
       const files = await trustOf(authority);
       const vos = await allVos(authority);
       const host = hostOf(authority.address);
-      return { ...files, vos: vos.map(({ name, lsc }) => ({ vo: name, host, lsc })) };
+      return {
+        ...files,
+        vos: vos.map(({ name, lsc }) => ({ vo: name, host, lsc })),
+        nowMs: authority.clock.nowMs(),
+      };
     },
     enrol: async ({ token, csr, lifetimeMs }) => {
       const { address, clock, keys } = authority;

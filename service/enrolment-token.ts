@@ -1,5 +1,6 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { GridError } from '../core/errors.ts';
+import { isProfileName, type ProfileName } from '../core/pki/profile.ts';
 
 /** `typ` of an enrolment token's header. */
 export const TOKEN_TYPE = 'enrol+jwt';
@@ -13,6 +14,7 @@ export interface TokenHints {
   /** Subject of the certificate that it will yield. */
   readonly dn: string;
   readonly commonName: string;
+  readonly profile: ProfileName;
 }
 
 /** Reads a token without checking it (only the authority can); throws TOKEN_INVALID if it is none. */
@@ -22,15 +24,17 @@ export function peekToken(token: string): TokenHints {
     const claims = decodeJwt(token);
     const { aud: address, sub: dn } = claims;
     const fingerprint = header['x5t#S256'];
-    const commonName = claims['cn'];
+    const { cn: commonName, profile } = claims;
     if (
       header.typ === TOKEN_TYPE &&
       typeof address === 'string' &&
       typeof dn === 'string' &&
       typeof commonName === 'string' &&
+      typeof profile === 'string' &&
+      isProfileName(profile) &&
       typeof fingerprint === 'string'
     ) {
-      return { address, fingerprint, dn, commonName };
+      return { address, fingerprint, dn, commonName, profile };
     }
   } catch (error) {
     throw new GridError('TOKEN_INVALID', 'this is no enrolment token: is it complete?', {

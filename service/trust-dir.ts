@@ -19,15 +19,22 @@ export interface TrustFiles {
 }
 
 /**
- * Writes `<hash>.0`, `<hash>.signing_policy` and `<hash>.r0` (the layout of Globus and OpenSSL), the CRL last, each as a
- * whole. Throws CERT_INVALID where the directory holds another certificate of the same name: that is either a new
+ * Writes `<hash>.0`, `<hash>.signing_policy` and `<hash>.r0` (the layout of Globus and OpenSSL) under both hashes of the
+ * name, the CRL last, each as a whole. Throws CERT_INVALID where the directory holds another certificate of the same name: that is either a new
  * authority that somebody must decide to trust, or an impostor.
  */
 export async function writeTrust(dir: string, files: TrustFiles): Promise<void> {
   const [certificate] = certificatesFromPem(files.certificatePem);
   if (certificate === undefined) throw new GridError('CERT_INVALID', 'no certificate to trust');
   await mkdir(dir, { recursive: true });
-  const base = join(dir, subjectHash(readCertificateParts(certificate.der).subject));
+  const name = readCertificateParts(certificate.der).subject;
+  // Tools from before OpenSSL 1.0 look for the old hash.
+  for (const hash of [oldSubjectHash(name), subjectHash(name)]) {
+    await writeOne(join(dir, hash), certificate, files);
+  }
+}
+
+async function writeOne(base: string, certificate: CertInfo, files: TrustFiles): Promise<void> {
   const present = certificateIn(`${base}.0`);
   if (present !== undefined && !sameBytes(present.der, certificate.der)) {
     throw new GridError(
@@ -39,6 +46,10 @@ export async function writeTrust(dir: string, files: TrustFiles): Promise<void> 
   if (present === undefined) await writeAtomic(`${base}.0`, files.certificatePem, 0o644);
   await writeAtomic(`${base}.r0`, files.crlPem, 0o644);
 }
+
+/** The path that an authority's files in a trust directory share, without `.0`, `.r0` and `.signing_policy`. */
+export const trustFileBase = (dir: string, authority: CertInfo): string =>
+  join(dir, subjectHash(readCertificateParts(authority.der).subject));
 
 /** The trusted certificate that a file holds; undefined if there is no such file. */
 function certificateIn(file: string): CertInfo | undefined {
@@ -72,9 +83,14 @@ export function subjectHash(name: Uint8Array): string {
         .toSorted((one, other) => Buffer.compare(one, other)),
     ),
   );
-  const digest = createHash('sha1').update(Buffer.concat(rdns)).digest();
-  return digest.readUInt32LE(0).toString(16).padStart(8, '0');
+  return firstWord(createHash('sha1').update(Buffer.concat(rdns)).digest());
 }
+
+/** OpenSSL's `-subject_hash_old`: the same of the MD5 of the name as it is. */
+export const oldSubjectHash = (name: Uint8Array): string =>
+  firstWord(createHash('md5').update(name).digest());
+
+const firstWord = (digest: Buffer): string => digest.readUInt32LE(0).toString(16).padStart(8, '0');
 
 const canonicalText = (value: string): string =>
   value

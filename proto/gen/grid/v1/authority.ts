@@ -59,6 +59,8 @@ export interface GetTrustResponse {
   signingPolicy: string;
   /** The VOs of this authority, by name. */
   vos: VoTrust[];
+  /** The authority's clock, ms since the epoch: so that others can compare theirs. */
+  nowMs: number;
 }
 
 /** What a relying party keeps in its vomsdir for one VO. */
@@ -319,7 +321,7 @@ export const GetTrustRequest: MessageFns<GetTrustRequest> = {
 };
 
 function createBaseGetTrustResponse(): GetTrustResponse {
-  return { certificatePem: "", crlPem: "", signingPolicy: "", vos: [] };
+  return { certificatePem: "", crlPem: "", signingPolicy: "", vos: [], nowMs: 0 };
 }
 
 export const GetTrustResponse: MessageFns<GetTrustResponse> = {
@@ -335,6 +337,9 @@ export const GetTrustResponse: MessageFns<GetTrustResponse> = {
     }
     for (const v of message.vos) {
       VoTrust.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.nowMs !== 0) {
+      writer.uint32(40).int64(message.nowMs);
     }
     return writer;
   },
@@ -384,6 +389,14 @@ export const GetTrustResponse: MessageFns<GetTrustResponse> = {
             message.vos.push(VoTrust.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.nowMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -405,6 +418,7 @@ export const GetTrustResponse: MessageFns<GetTrustResponse> = {
     message.crlPem = object.crlPem ?? "";
     message.signingPolicy = object.signingPolicy ?? "";
     message.vos = object.vos?.map((e) => VoTrust.fromPartial(e)) || [];
+    message.nowMs = object.nowMs ?? 0;
     return message;
   },
 };
