@@ -55,8 +55,8 @@ const KEY_OPTION: OptionSpec = {
   about: 'the same key with the same jobs submits them once only',
 };
 const TASK_OPTION: OptionSpec = {
-  flags: '--task <n>',
-  about: 'the task of an array, by its position from 0',
+  flags: '--task <value>',
+  about: 'the task of an array, by its value (GRID_TASK)',
 };
 const TO_OPTION: OptionSpec = {
   flags: '--to <dir>',

@@ -1,0 +1,90 @@
+import Table from 'cli-table3';
+import { isFinal, type JobState } from '../core/job/state.ts';
+import type { TaskCounts } from '../core/job/summary.ts';
+import { formatDuration } from '../core/units.ts';
+import type { Palette } from './palette.ts';
+
+/** Lines without frames: columns two spaces apart, headings in dim capitals; long cells of the last column stay whole. */
+export function table(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+  colours: Palette,
+): string {
+  const blank = ['top', 'bottom', 'left', 'right', 'mid'];
+  const chars = Object.fromEntries(
+    blank
+      .flatMap((edge) => [edge, `${edge}-mid`, `${edge}-left`, `${edge}-right`])
+      .map((edge) => [edge, '']),
+  );
+  const drawn = new Table({
+    head: headings.map((heading) => colours.dim(heading.toUpperCase())),
+    chars: { ...chars, middle: '  ' },
+    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
+  });
+  drawn.push(...rows.map((row) => [...row]));
+  return drawn
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
+}
+
+/** `name: value` lines with the values below one another; empty values are left out. */
+export function facts(pairs: readonly (readonly [string, string])[], colours: Palette): string {
+  const given = pairs.filter(([, value]) => value !== '');
+  const width = Math.max(0, ...given.map(([name]) => name.length));
+  return given
+    .map(([name, value]) => {
+      const [first = '', ...more] = value.split('\n');
+      const indent = ' '.repeat(width + 2);
+      return [
+        `${colours.dim(name.padEnd(width))}  ${first}`,
+        ...more.map((line) => indent + line),
+      ].join('\n');
+    })
+    .join('\n');
+}
+
+/** A state in the colour of its news. */
+export function stateText(state: JobState, colours: Palette): string {
+  if (state === 'done') return colours.good(state);
+  if (state === 'failed') return colours.bad(state);
+  if (state === 'held' || state === 'suspended') return colours.warn(state);
+  return isFinal(state) || state === 'queued' ? colours.dim(state) : colours.strong(state);
+}
+
+/** `18/24 done`, with what else there is: `18/24 done, 2 failed`. */
+export function countsText(counts: TaskCounts, tasks: number): string {
+  const more = [
+    [counts.active, 'active'],
+    [counts.failed, 'failed'],
+    [counts.held, 'held'],
+    [counts.cancelled, 'cancelled'],
+  ] as const;
+  const parts = more.filter(([count]) => count > 0).map(([count, word]) => `${count} ${word}`);
+  return [`${counts.done}/${tasks} done`, ...parts].join(', ');
+}
+
+/** How long ago, or nothing for never. */
+export const agoText = (atMs: number, nowMs: number): string =>
+  atMs === 0 ? '' : `${formatDuration(Math.max(0, nowMs - atMs))} ago`;
+
+const two = (value: number): string => String(value).padStart(2, '0');
+
+/** An instant in the reader's own time zone: `2026-11-23 09:15:02`. */
+export function instantText(atMs: number): string {
+  if (atMs === 0) return '';
+  const at = new Date(atMs);
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+/** `████████──` for a share from 0 to 1. */
+export function bar(share: number, width: number): string {
+  const full = Math.round(Math.min(1, Math.max(0, share)) * width);
+  return '█'.repeat(full) + '─'.repeat(width - full);
+}
+
+/** Cuts at the end, with `…`. */
+export const shorten = (text: string, length: number): string =>
+  text.length <= length ? text : `${text.slice(0, Math.max(0, length - 1))}…`;

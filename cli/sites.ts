@@ -1,0 +1,115 @@
+import type { Offer } from '../core/match/offer.ts';
+import { formatBytes } from '../core/units.ts';
+import { SiteState, type SiteSummary } from '../proto/gen/grid/v1/broker.ts';
+import { offerFromWire } from '../service/wire.ts';
+import type { Context } from './context.ts';
+import { argument, type Input } from './input.ts';
+import { agoText, bar, table } from './render.ts';
+
+const STATES: ReadonlyMap<SiteState, string> = new Map([
+  [SiteState.SITE_STATE_UNKNOWN, 'unknown'],
+  [SiteState.SITE_STATE_UP, 'up'],
+  [SiteState.SITE_STATE_DRAINING, 'draining'],
+  [SiteState.SITE_STATE_LOST, 'lost'],
+]);
+
+/** A site as the CLI shows it. */
+interface SiteView extends Omit<SiteSummary, 'state' | 'offer'> {
+  readonly state: string;
+  readonly offer?: Offer;
+}
+
+function siteView(site: SiteSummary): SiteView {
+  const { offer, state, ...rest } = site;
+  const view = { ...rest, state: STATES.get(state) ?? 'unknown' };
+  return offer === undefined ? view : { ...view, offer: offerFromWire(offer) };
+}
+
+/** `grid sites`. */
+export async function listSites(context: Context): Promise<number> {
+  using broker = await context.openBroker();
+  const { sites } = await broker.call.listSites({}, { signal: context.signal });
+  const views = sites.map(siteView);
+  const { terminal, colours } = context;
+  if (context.json) terminal.out(JSON.stringify(views));
+  else if (views.length === 0) terminal.note('no sites yet: `grid site enrol` adds one');
+  else {
+    const headings = [
+      'site',
+      'state',
+      'cpus free',
+      'memory free',
+      'gpus',
+      'kind',
+      'tasks',
+      'heard',
+      '',
+    ];
+    terminal.out(
+      table(
+        headings,
+        views.map((site) => rowOf(context, site)),
+        colours,
+      ),
+    );
+  }
+  return 0;
+}
+
+function rowOf({ colours }: Context, site: SiteView): readonly string[] {
+  const { offer } = site;
+  const paint =
+    site.state === 'up' ? colours.good : site.state === 'lost' ? colours.bad : colours.warn;
+  const start = [site.id, paint(site.state)];
+  const end = [String(site.attempts), agoText(site.lastHeardAtMs, Date.now())];
+  if (offer === undefined) return [...start, '', '', '', '', ...end, site.detail];
+  const { freeCpus, totalCpus, freeMemoryBytes, totalMemoryBytes, totalGpus, freeGpus } = offer;
+  return [
+    ...start,
+    `${bar(totalCpus === 0 ? 0 : freeCpus / totalCpus, 8)} ${freeCpus}/${totalCpus}`,
+    `${formatBytes(freeMemoryBytes)} of ${formatBytes(totalMemoryBytes)}`,
+    totalGpus === 0 ? '' : `${freeGpus}/${totalGpus}`,
+    `${offer.lrms} ${offer.arch}`,
+    ...end,
+    offer.closedReason === '' ? site.detail : offer.closedReason,
+  ];
+}
+
+/** `grid site enrol`. */
+export async function enrolSite(context: Context, input: Input): Promise<number> {
+  using broker = await context.openBroker();
+  const request = {
+    id: argument(input, 0),
+    address: input.text('address') ?? '',
+    dn: input.text('dn') ?? '',
+  };
+  const { site } = await broker.call.enrolSite(request, { signal: context.signal });
+  return answer(context, site, 'is enrolled');
+}
+
+/** `grid site drain`. */
+export const drainSite = (context: Context, input: Input): Promise<number> =>
+  setState(context, input, SiteState.SITE_STATE_DRAINING, 'takes nothing new');
+
+/** `grid site resume`. */
+export const resumeSite = (context: Context, input: Input): Promise<number> =>
+  setState(context, input, SiteState.SITE_STATE_UP, 'takes work again');
+
+async function setState(
+  context: Context,
+  input: Input,
+  state: SiteState,
+  words: string,
+): Promise<number> {
+  using broker = await context.openBroker();
+  const request = { id: argument(input, 0), state };
+  const { site } = await broker.call.setSiteState(request, { signal: context.signal });
+  return answer(context, site, words);
+}
+
+function answer(context: Context, site: SiteSummary | undefined, words: string): number {
+  if (site === undefined) return 0;
+  const view = siteView(site);
+  context.terminal.out(context.json ? JSON.stringify(view) : `${view.id} ${words} (${view.state})`);
+  return 0;
+}

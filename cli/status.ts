@@ -1,0 +1,144 @@
+import type { JobSpec } from '../core/job/spec.ts';
+import type { JobState } from '../core/job/state.ts';
+import { formatBytes, formatDuration } from '../core/units.ts';
+import type { BrokerService, GetJobResponse } from '../proto/gen/grid/v1/broker.ts';
+import type { Connection } from '../service/grpc-client.ts';
+import { specFromWire } from '../service/wire.ts';
+import type { Context } from './context.ts';
+import { argument, type Input } from './input.ts';
+import { type JobView, jobView, type TaskView, taskView } from './job-view.ts';
+import { agoText, countsText, facts, instantText, shorten, stateText, table } from './render.ts';
+import { writeSpec } from './write-spec.ts';
+
+/** A job with its tasks. */
+export interface JobDetail {
+  readonly job: JobView;
+  readonly spec: JobSpec;
+  readonly tasks: readonly TaskView[];
+}
+
+const PAGE = 10_000;
+/** Tasks of an array that are shown without `--tasks`. */
+const TELLING = 10;
+
+/** `grid status`. */
+export async function showStatus(context: Context, input: Input): Promise<number> {
+  using broker = await context.openBroker();
+  const detail = await readJob(context, broker, argument(input, 0));
+  const { job, spec, tasks } = detail;
+  if (context.json) {
+    context.terminal.out(JSON.stringify({ ...job, spec: writeSpec(spec), taskList: tasks }));
+    return 0;
+  }
+  context.terminal.out(factsOf(context, detail));
+  const shown = input.on('tasks') ? tasks : spec.array === undefined ? [] : tellingOf(tasks);
+  if (shown.length > 0) context.terminal.out(`\n${tasksTable(context, shown)}`);
+  if (shown.length < tasks.length && spec.array !== undefined)
+    context.terminal.note(
+      `${shown.length} of ${job.tasks} tasks shown; --tasks shows all that have begun`,
+    );
+  return 0;
+}
+
+/** A job with all tasks that have come into being. */
+export async function readJob(
+  context: Context,
+  broker: Connection<BrokerService>,
+  jobId: string,
+): Promise<JobDetail> {
+  const tasks: TaskView[] = [];
+  let firstTask = 0;
+  for (;;) {
+    const page: GetJobResponse = await broker.call.getJob(
+      { jobId, summaryOnly: false, firstTask, maxTasks: PAGE },
+      { signal: context.signal },
+    );
+    tasks.push(...page.tasks.map(taskView));
+    if (page.tasks.length < PAGE)
+      return { job: jobView(page.summary), spec: specFromWire(page.spec), tasks };
+    firstTask = (page.tasks.at(-1)?.ordinal ?? firstTask) + 1;
+  }
+}
+
+function factsOf(context: Context, { job, spec, tasks }: JobDetail): string {
+  const { colours } = context;
+  const nowMs = Date.now();
+  const { cpus, memoryBytes, gpus, nodes, walltimeMs } = spec.resources;
+  const needs = [
+    `${cpus} ${cpus === 1 ? 'core' : 'cores'}`,
+    formatBytes(memoryBytes),
+    ...(gpus > 0 ? [`${gpus} GPUs`] : []),
+    ...(nodes > 1 ? [`${nodes} nodes`] : []),
+    `${formatDuration(walltimeMs)} at most`,
+  ].join(', ');
+  const why = [job.reason, job.detail].filter((text) => text !== '').join(': ');
+  return facts(
+    [
+      ['job', `${colours.strong(job.id)} ${job.name}`],
+      ['state', stateText(job.state, colours) + (why === '' ? '' : ` (${why})`)],
+      ['tasks', spec.array === undefined ? '' : countsText(job.counts, job.tasks)],
+      ['command', shorten(spec.command.join(' '), Math.max(40, context.terminal.columns - 12))],
+      ['needs', needs],
+      ['owner', `${job.owner}${job.vo === '' ? '' : ` (${job.vo})`}`],
+      ['submitted', `${instantText(job.submittedAtMs)} (${agoText(job.submittedAtMs, nowMs)})`],
+      ['ended', instantText(job.endedAtMs)],
+      ['sites', job.sites.join(', ')],
+      ...(spec.array === undefined && tasks[0] !== undefined ? taskFacts(tasks[0], nowMs) : []),
+      ['after', spec.after.join(', ')],
+    ],
+    colours,
+  );
+}
+
+const taskFacts = (task: TaskView, nowMs: number): readonly (readonly [string, string])[] => [
+  ['ran', ranText(task, nowMs)],
+  ['exit', exitText(task)],
+  ['attempts', task.attempts > 1 ? String(task.attempts) : ''],
+  ['used', usedText(task)],
+];
+
+const ranText = ({ startedAtMs, endedAtMs }: TaskView, nowMs: number): string =>
+  startedAtMs === 0 ? '' : formatDuration((endedAtMs === 0 ? nowMs : endedAtMs) - startedAtMs);
+
+function exitText({ state, exitCode, signal }: TaskView): string {
+  if (exitCode === undefined || (state !== 'done' && state !== 'failed')) return '';
+  return signal === 0 ? String(exitCode) : `${exitCode} (signal ${signal})`;
+}
+
+function usedText({ usage }: TaskView): string {
+  if (usage === undefined) return '';
+  const { cpuMs, peakMemoryBytes, bytesIn, bytesOut } = usage;
+  return [
+    `${formatDuration(cpuMs)} of CPU`,
+    ...(peakMemoryBytes > 0 ? [`${formatBytes(peakMemoryBytes)} of memory`] : []),
+    `${formatBytes(bytesIn)} in`,
+    `${formatBytes(bytesOut)} out`,
+  ].join(', ');
+}
+
+/** What a person wants to see first: what went wrong, then what is stuck, then what runs. */
+const ORDER: readonly JobState[] = ['failed', 'held', 'suspended', 'cancelled', 'running'];
+
+const weight = ({ state }: TaskView): number =>
+  ORDER.includes(state) ? ORDER.indexOf(state) : ORDER.length;
+
+function tellingOf(tasks: readonly TaskView[]): readonly TaskView[] {
+  return tasks
+    .filter(({ state }) => state !== 'done' && state !== 'queued')
+    .toSorted((one, other) => weight(one) - weight(other) || one.ordinal - other.ordinal)
+    .slice(0, TELLING);
+}
+
+function tasksTable({ colours }: Context, tasks: readonly TaskView[]): string {
+  const nowMs = Date.now();
+  const rows = tasks.map((task) => [
+    task.value === '' ? String(task.ordinal) : task.value,
+    stateText(task.state, colours),
+    task.site,
+    ranText(task, nowMs),
+    exitText(task),
+    task.attempts > 1 ? String(task.attempts) : '',
+    [task.reason, task.detail].filter((text) => text !== '').join(': '),
+  ]);
+  return table(['task', 'state', 'site', 'ran', 'exit', 'tries', 'why'], rows, colours);
+}
