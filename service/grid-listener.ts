@@ -2,6 +2,7 @@ import { constants } from 'node:crypto';
 import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { GridError } from '../core/errors.ts';
+import { PATH_DEFAULTS } from '../core/pki/options.ts';
 import type { Peer } from '../core/vo/caller.ts';
 import type { Log } from './log.ts';
 
@@ -146,8 +147,10 @@ export class GridListener {
   }
 
   private arm(live: Live): void {
+    clearTimeout(live.timer);
     if (live.outcome.kind !== 'authenticated') return;
-    const leftMs = live.outcome.peer.expiresAtMs - Date.now();
+    // Path validation lets a credential live on for as long as clocks may differ; so does its connection.
+    const leftMs = live.outcome.peer.expiresAtMs + PATH_DEFAULTS.skewMs - Date.now();
     live.timer = setTimeout(
       () => live.socket.destroy(),
       Math.min(Math.max(leftMs, 0), MAX_TIMER_MS),
@@ -157,9 +160,13 @@ export class GridListener {
 
   private revalidate(): void {
     for (const live of this.live.values()) {
-      if (live.outcome.kind !== 'authenticated') continue;
+      const before = live.outcome;
       live.outcome = this.judge(live.chain);
-      if (live.outcome.kind !== 'authenticated') live.socket.destroy();
+      if (before.kind === 'authenticated' && live.outcome.kind !== 'authenticated') {
+        live.socket.destroy();
+      } else {
+        this.arm(live);
+      }
     }
   }
 }

@@ -1,5 +1,6 @@
-import { createSecureContext } from 'node:tls';
+import { checkServerIdentity, createSecureContext } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
+import { pemBlocks, toPem } from './pem.ts';
 import type { CallOptions, MethodDefinition, RpcClient } from './rpc.ts';
 import { fromStatus } from './status.ts';
 
@@ -12,6 +13,8 @@ export interface ClientCredentials {
   /** Leaf first, then whatever links it to the end-entity certificate's issuer. */
   readonly certPem?: string;
   readonly keyPem?: string;
+  /** A further look at the server's certificate (DER), once its name and chain have passed; an error refuses it. */
+  readonly checkServer?: (certificate: Uint8Array) => Error | undefined;
 }
 
 /** An open connection to one service at one address. */
@@ -42,14 +45,25 @@ export function openClient<D extends object>(
   address: string,
   credentials: ClientCredentials,
 ): Connection<D> {
+  // Node reads only the first CRL of a text.
+  const crls = pemBlocks(credentials.crlPem ?? '').map(({ label, der }) => toPem(label, der));
   const context = createSecureContext({
     minVersion: 'TLSv1.3',
     ca: credentials.caPem,
-    ...(credentials.crlPem === undefined ? {} : { crl: credentials.crlPem }),
+    ...(crls.length === 0 ? {} : { crl: [...crls] }),
     ...(credentials.certPem === undefined ? {} : { cert: credentials.certPem }),
     ...(credentials.keyPem === undefined ? {} : { key: credentials.keyPem }),
   });
-  const channelCredentials = grpc.credentials.createFromSecureContext(context);
+  const { checkServer } = credentials;
+  const channelCredentials = grpc.credentials.createFromSecureContext(
+    context,
+    checkServer === undefined
+      ? {}
+      : {
+          checkServerIdentity: (host, certificate) =>
+            checkServerIdentity(host, certificate) ?? checkServer(certificate.raw),
+        },
+  );
   const client = new grpc.Client(address, channelCredentials, CHANNEL_OPTIONS);
   const peer = `${name} at ${address}`;
   const methods = Object.entries(service as Record<string, MethodDefinition<unknown, unknown>>);

@@ -1,0 +1,240 @@
+import { once } from 'node:events';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import * as grpc from '@grpc/grpc-js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BrokerService, type WhoAmIResponse } from '../../proto/gen/grid/v1/broker.ts';
+import { extension } from '../../service/certificate-writer.ts';
+import { nullValue } from '../../service/der.ts';
+import { openClient } from '../../service/grpc-client.ts';
+import { OID } from '../../service/oids.ts';
+import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
+import { type Entity, HOUR_MS, makeUser } from '../fakes/test-ca.ts';
+
+let grid: LiveGrid;
+beforeAll(async () => {
+  grid = await openLiveGrid();
+});
+afterAll(() => grid[Symbol.asyncDispose]());
+
+const whoAmI = async (...chain: readonly Entity[]): Promise<WhoAmIResponse> => {
+  using broker = grid.connect(...chain);
+  return await broker.call.whoAmI({});
+};
+
+/** What went wrong with a call. */
+const refusalOf = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => 'answered',
+    (error: unknown) => error,
+  );
+
+describe('the listener tells who calls', () => {
+  test('an end entity, a proxy and a proxy of a proxy are the same person', async () => {
+    const alice = grid.user('Alice');
+    const proxy = grid.proxyOf(alice);
+    const second = grid.proxyOf(proxy);
+    const dn = '/DC=org/DC=test/CN=Alice';
+    expect(await whoAmI(alice)).toMatchObject({ caller: { dn }, proxyDepth: 0 });
+    expect(await whoAmI(proxy, alice)).toMatchObject({ caller: { dn }, proxyDepth: 1 });
+    expect(await whoAmI(second, proxy, alice)).toMatchObject({ caller: { dn }, proxyDepth: 2 });
+  });
+
+  test('a chain that ends with the root is the same', async () => {
+    const alice = grid.user('Alice');
+    expect(await whoAmI(grid.proxyOf(alice), alice, grid.root)).toMatchObject({ proxyDepth: 1 });
+  });
+
+  test('a limited proxy is known as one', async () => {
+    const alice = grid.user('Alice');
+    const limited = grid.proxyOf(alice, { language: OID.limited });
+    expect(await whoAmI(limited, alice)).toMatchObject({ rejectedAttributes: ['limited'] });
+  });
+
+  test('thirty callers at once are not mixed up', async () => {
+    const names = Array.from({ length: 30 }, (_, at) => `Person ${at}`);
+    const seen = await Promise.all(names.map((name) => whoAmI(grid.user(name))));
+    expect(seen.map(({ caller }) => caller?.dn)).toEqual(
+      names.map((name) => `/DC=org/DC=test/CN=${name}`),
+    );
+  });
+});
+
+describe('the listener refuses, saying why', () => {
+  test.for<[string, () => readonly Entity[]]>([
+    ['NO_CERT', () => []],
+    [
+      'EXPIRED',
+      () => {
+        const alice = grid.user('Alice');
+        return [grid.proxyOf(alice, { notAfterMs: Date.now() - HOUR_MS / 2 }), alice];
+      },
+    ],
+    ['PROXY_WITHOUT_EEC', () => [grid.proxyOf(grid.user('Alice'))]],
+    [
+      'PROXY_LEGACY',
+      () => {
+        const alice = grid.user('Alice');
+        const draft = extension('1.3.6.1.4.1.3536.1.222', true, nullValue());
+        return [grid.proxyOf(alice, { only: [draft] }), alice];
+      },
+    ],
+    [
+      'PROXY_LIMITED',
+      () => {
+        const alice = grid.user('Alice');
+        const limited = grid.proxyOf(alice, { language: OID.limited });
+        return [grid.proxyOf(limited), limited, alice];
+      },
+    ],
+    [
+      'PROXY_PATHLEN',
+      () => {
+        const alice = grid.user('Alice');
+        const last = grid.proxyOf(alice, { pathLength: 0 });
+        return [grid.proxyOf(last), last, alice];
+      },
+    ],
+    [
+      // TLS shows no issuer that is no authority.
+      'UNTRUSTED_ISSUER',
+      () => {
+        const alice = grid.user('Alice');
+        const dates = { notAfterMs: Date.now() + HOUR_MS };
+        return [makeUser(alice, '/DC=org/DC=test/CN=Fake', dates), alice];
+      },
+    ],
+  ])('%s', async ([code, chain]) => {
+    expect(await refusalOf(whoAmI(...chain()))).toMatchObject({
+      code: 'UNAUTHENTICATED',
+      message: expect.stringMatching(`^${code}: `),
+    });
+  });
+
+  test('a client of TLS 1.2, and one that speaks no HTTP/2', async () => {
+    await expect(handshake({ maxVersion: 'TLSv1.2', ALPNProtocols: ['h2'] })).rejects.toThrow(
+      'protocol version',
+    );
+    await expect(handshake({ ALPNProtocols: ['http/1.1'] })).rejects.toThrow(
+      'no application protocol',
+    );
+  });
+});
+
+describe('live connections follow what is trusted', () => {
+  test('revoking a certificate ends its connection and refuses the next', async () => {
+    const [alice, eve] = [grid.user('Alice'), grid.user('Eve')];
+    const hers = await settled(await handshake({}, grid.proxyOf(eve), eve));
+    const other = await settled(await handshake({}, alice));
+    await grid.publishCrl([eve]);
+    await once(hers, 'close');
+    expect(await refusalOf(whoAmI(grid.proxyOf(eve), eve))).toMatchObject({
+      message: expect.stringMatching(/^REVOKED: .*CN=Eve/),
+    });
+    expect(other.closed).toBe(false);
+    other.destroy();
+    await grid.publishCrl([]);
+  });
+
+  test('a connection that an outdated revocation list refused is let in by a fresh one', async () => {
+    const { crlPem: _, ...credentials } = grid.credentialsOf(grid.user('Alice'));
+    await grid.publishCrl([], -HOUR_MS);
+    using broker = openClient(
+      BrokerService,
+      'broker',
+      `127.0.0.1:${grid.server.port}`,
+      credentials,
+    );
+    expect(await refusalOf(broker.call.whoAmI({}))).toMatchObject({
+      message: expect.stringMatching(/^CRL_EXPIRED: /),
+    });
+    await grid.publishCrl([]);
+    expect(await broker.call.whoAmI({})).toMatchObject({ proxyDepth: 0 });
+  });
+
+  test('a connection ends when its proxy does', async () => {
+    const alice = grid.user('Alice');
+    // Clocks may differ by a minute, so this one has a second left.
+    const proxy = grid.proxyOf(alice, { notAfterMs: Date.now() - 58_000 });
+    const socket = await settled(await handshake({}, proxy, alice));
+    expect(socket.closed).toBe(false);
+    const before = performance.now();
+    await once(socket, 'close');
+    expect(performance.now() - before).toBeLessThan(3_000);
+    expect(await refusalOf(whoAmI(proxy, alice))).toMatchObject({
+      message: expect.stringMatching(/^EXPIRED: /),
+    });
+  });
+
+  test('no session is resumed, so every connection shows its chain', async () => {
+    const alice = grid.user('Alice');
+    const first = await settled(await handshake({}, grid.proxyOf(alice), alice));
+    const session = first.getSession();
+    first.destroy();
+    expect(session).toBeDefined();
+    const again = await handshake({ session }, grid.proxyOf(alice), alice);
+    expect(again.isSessionReused()).toBe(false);
+    again.destroy();
+  });
+});
+
+describe('every server answers tools', () => {
+  test('health says SERVING', async () => {
+    const reply = await rawCall('/grpc.health.v1.Health/Check', new Uint8Array());
+    // HealthCheckResponse { status: SERVING }
+    expect([...reply]).toEqual([0x08, 0x01]);
+  });
+
+  test('reflection lists the services', async () => {
+    // ServerReflectionRequest { list_services: "" }
+    const path = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
+    const reply = await rawCall(path, Uint8Array.from([0x3a, 0x00]));
+    expect(Buffer.from(reply).toString('latin1')).toContain('grid.v1.Broker');
+  });
+});
+
+/** A bare TLS connection; `chain` is shown, leaf first. */
+async function handshake(
+  options: ConnectionOptions,
+  ...chain: readonly Entity[]
+): Promise<TLSSocket> {
+  const { caPem, certPem, keyPem } = grid.credentialsOf(...chain);
+  const socket = connect({
+    host: '127.0.0.1',
+    port: grid.server.port,
+    ca: caPem,
+    ALPNProtocols: ['h2'],
+    ...(certPem === undefined ? {} : { cert: certPem }),
+    ...(keyPem === undefined ? {} : { key: keyPem }),
+    ...options,
+  });
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
+/** Once the server has sent its HTTP/2 settings, it has judged the connection. */
+async function settled(socket: TLSSocket): Promise<TLSSocket> {
+  await once(socket, 'data');
+  return socket;
+}
+
+/** The first message of the answer to one message, as bytes. */
+async function rawCall(path: string, message: Uint8Array): Promise<Uint8Array> {
+  const { caPem, certPem, keyPem } = grid.credentialsOf(grid.user('Tool'));
+  const pems = [caPem, keyPem ?? '', certPem ?? ''].map((pem) => Buffer.from(pem));
+  const client = new grpc.Client(
+    `127.0.0.1:${grid.server.port}`,
+    grpc.credentials.createSsl(pems[0], pems[1], pems[2]),
+  );
+  const call = client.makeBidiStreamRequest(
+    path,
+    (bytes: Uint8Array) => Buffer.from(bytes),
+    (bytes: Buffer) => bytes,
+  );
+  call.end(message);
+  try {
+    for await (const reply of call as AsyncIterable<Buffer>) return reply;
+  } finally {
+    client.close();
+  }
+  throw new Error('no answer');
+}
