@@ -19,6 +19,9 @@ import { allVos, hostOf } from './vo.ts';
 /** Methods that need no client certificate: a newcomer has none. */
 export const ANONYMOUS_METHODS = ['getTrust', 'enrol'] as const;
 
+/** Whoever revokes the certificate of this very connection gets the answer before the connection ends. */
+const LEAVING_MS = 200;
+
 /** Handlers of `CertAuthority`. */
 export function certAuthorityHandlers(authority: Authority): Handlers<CertAuthorityService> {
   return {
@@ -65,7 +68,8 @@ export function certAuthorityHandlers(authority: Authority): Handlers<CertAuthor
       if (dn !== peer.dn) requireAdmin(authority, peer);
       await revoke(authority, { serial, reason, by: peer.dn });
       const { crlPem } = await publishCrl(authority);
-      authority.trustChanged();
+      if (serialOf(peer) === serial) setTimeout(authority.trustChanged, LEAVING_MS).unref();
+      else authority.trustChanged();
       return { crlPem };
     },
     listCertificates: async ({ dn }, context) => {
@@ -82,12 +86,14 @@ export function peerOf(context: CallContext): Peer {
   throw new GridError('UNAUTHENTICATED', 'this call needs a certificate');
 }
 
+const serialOf = (peer: Peer): string => readCertificate(peer.endEntityDer).serial;
+
 /** What the caller's own certificate entitles to; a proxy may not prolong it, nor one that was revoked. */
 async function renewable(authority: Authority, peer: Peer): Promise<CertificateEntry> {
   if (peer.proxyDepth > 0) {
     throw new GridError('PERMISSION_DENIED', 'a proxy cannot renew: use the certificate itself');
   }
-  const entry = await certificateBySerial(authority, readCertificate(peer.endEntityDer).serial);
+  const entry = await certificateBySerial(authority, serialOf(peer));
   if (entry.dn !== peer.dn || entry.revokedAtMs !== undefined) {
     throw new GridError('PERMISSION_DENIED', `certificate ${entry.serial} cannot be renewed`);
   }
