@@ -1,0 +1,75 @@
+import { availableParallelism, totalmem } from 'node:os';
+import * as z from 'zod';
+import { isSiteId, isVoName } from '../core/ids.ts';
+import { isDnText } from '../core/pki/name.ts';
+import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
+import { checkExpression } from '../service/expression.ts';
+
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+const distinguishedName = (): z.ZodType<string, string> =>
+  z.string().refine(isDnText, 'must be a DN such as /DC=org/DC=example/CN=broker.example.org');
+
+const count = (least: number): z.ZodNumber => z.int().min(least).max(1_000_000);
+
+/** Settings of a site gateway. */
+export const SITE_CONFIG = z.object({
+  listen: hostPort().prefault('127.0.0.1:7460').describe('address to serve the broker at'),
+  certificate: filePath().describe('host certificate, PEM, with what links it to its authority'),
+  key: filePath().describe('key of the host certificate, PEM, mode 0600'),
+  trust: filePath().describe('trust directory'),
+  vomsdir: filePath().optional().describe('directory of <vo>/<host>.lsc files'),
+  crl: z.enum(['require', 'optional']).default('require').describe('what an absent CRL means'),
+  'log-level': z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe('least level that is logged'),
+  site: z
+    .string()
+    .refine(isSiteId, 'must be lower-case letters, digits and inner hyphens, at most 40')
+    .describe('id of the site'),
+  'broker-dn': distinguishedName().describe('DN of the broker: nobody else may call'),
+  spool: filePath().describe('directory of the journal, the attempts and the cache'),
+  cpus: count(1)
+    .default(availableParallelism())
+    .describe('CPU cores that the grid may fill (default: all)'),
+  memory: byteSize()
+    .prefault(`${Math.floor(totalmem() / 2 ** 20)}M`)
+    .describe('memory that the grid may fill (default: all)'),
+  gpus: z.literal(0).default(0).describe('GPUs; the fork LRMS has none to give'),
+  'pin-cpus': z.boolean().default(true).describe('bind each task to as many cores as it asked for'),
+  features: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('software and abilities beyond the programs that are found'),
+  vos: z
+    .array(z.string().refine(isVoName, 'must be the name of a VO'))
+    .default([])
+    .describe('VOs that the site serves; empty for all'),
+  policy: z
+    .string()
+    .default('')
+    .superRefine((text, context) => {
+      if (text === '') return;
+      for (const { line, column, message } of checkExpression('policy', text))
+        context.addIssue(`${line}:${column}: ${message}`);
+    })
+    .describe('CEL over job and caller; empty welcomes all'),
+  backlog: count(0)
+    .optional()
+    .describe('tasks taken beyond what can start now (default: 2 * cpus)'),
+  admins: z.array(distinguishedName()).default([]).describe('DNs that may drain the site'),
+  'max-walltime': duration().prefault('0s').describe('longest walltime; 0s for no limit'),
+  'min-free-disk': byteSize().prefault('100M').describe('below this the site takes nothing new'),
+  lrms: z.enum(['fork']).default('fork').describe('batch system behind the site'),
+  path: z.string().default(DEFAULT_PATH).describe('PATH of tasks'),
+  'keep-attempts': duration()
+    .prefault('10m')
+    .describe('how long the directory of an attempt stays after its end was acknowledged'),
+  'staging-patience': duration()
+    .prefault('10m')
+    .describe('how long staging waits for a nats-server that is away'),
+});
+
+/** The parsed file. */
+export type SiteConfig = z.output<typeof SITE_CONFIG>;

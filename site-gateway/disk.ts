@@ -1,0 +1,87 @@
+import { statfs, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Outcome } from '../core/job/outcome.ts';
+import { formatBytes } from '../core/units.ts';
+import { background } from '../service/background.ts';
+import type { Log } from '../service/log.ts';
+import { failed } from './outcome.ts';
+
+/** Watches whether the spool can take more. */
+export interface Disk extends Disposable {
+  /** Why the site takes nothing new; '' while it does. */
+  closedReason(): string;
+  /** Looks now, after something could not be written. */
+  probe(): Promise<void>;
+  /** Says that the journal could not be written, or that it can again. */
+  journalTrouble(error: Error | undefined): void;
+}
+
+export interface DiskOptions {
+  readonly spool: string;
+  readonly minFreeBytes: number;
+  readonly log: Log;
+  /** The reason has changed. */
+  readonly onChange: () => void;
+}
+
+const PROBE_MS = 3_000;
+
+export async function openDisk(options: DiskOptions): Promise<Disk> {
+  const { spool, minFreeBytes, log } = options;
+  let journal = '';
+  let disk = '';
+  const set = (change: () => void): void => {
+    const before = disk || journal;
+    change();
+    const now = disk || journal;
+    if (before === now) return;
+    if (now === '') log.info('the site takes attempts again');
+    else log.warn({ reason: now }, 'the site takes no attempts');
+    options.onChange();
+  };
+  const probe = async (): Promise<void> => {
+    const found = await lookAt(spool, minFreeBytes);
+    set(() => {
+      disk = found;
+    });
+  };
+  await probe();
+  const timer = setInterval(() => background('probe the disk', probe(), log), PROBE_MS).unref();
+  return {
+    closedReason: () => disk || journal,
+    probe,
+    journalTrouble: (error) =>
+      set(() => {
+        journal = error === undefined ? '' : `the journal cannot be written: ${error.message}`;
+      }),
+    [Symbol.dispose]: () => clearInterval(timer),
+  };
+}
+
+async function lookAt(spool: string, minFreeBytes: number): Promise<string> {
+  try {
+    const { bavail, bsize } = await statfs(spool);
+    const free = bavail * bsize;
+    if (free < minFreeBytes)
+      return `disk full: ${formatBytes(free)} free, the site keeps ${formatBytes(minFreeBytes)}`;
+    const file = join(spool, 'attempts', `.probe-${process.pid}`);
+    await writeFile(file, 'x');
+    await unlink(file);
+    return '';
+  } catch (error) {
+    return `the spool cannot be written: ${messageOf(error)}`;
+  }
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
+/** The outcome of an attempt whose directory could not be used; undefined for an error of another kind. */
+export function spoolFailure(error: unknown): Outcome | undefined {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === 'ENOSPC' || code === 'EDQUOT') return failed('site', 'DISK_FULL', messageOf(error));
+  const unwritable = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOENT', 'EIO', 'EMFILE', 'ENFILE'];
+  return unwritable.includes(code)
+    ? failed('site', 'SPOOL_UNWRITABLE', messageOf(error))
+    : undefined;
+}

@@ -1,0 +1,240 @@
+import { randomUUID } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { arch } from 'node:os';
+import { join } from 'node:path';
+import { createUser, fromSeed } from '@nats-io/nkeys';
+import { dn, voName } from '../core/ids.ts';
+import type { Offer } from '../core/match/offer.ts';
+import { formatFqan } from '../core/vo/fqan.ts';
+import type { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
+import { background } from '../service/background.ts';
+import type { Clock } from '../service/clock.ts';
+import { compilePolicy } from '../service/expression.ts';
+import type { Log } from '../service/log.ts';
+import type { Handlers } from '../service/rpc.ts';
+import type { Nkey } from '../service/staging/nats-link.ts';
+import { type Change, openChange } from './change.ts';
+import type { SiteConfig } from './config.ts';
+import { type Disk, openDisk } from './disk.ts';
+import { detectFeatures } from './features.ts';
+import { type Journal, openJournal } from './journal.ts';
+import { type BootClock, type Lease, openLease } from './lease.ts';
+import { openForkLrms } from './lrms/fork.ts';
+import { parseCpuList } from './lrms/slots.ts';
+import { offerOf, type SiteFacts } from './offer.ts';
+import { openPlace } from './place.ts';
+import { gatewayHandlers } from './rpc.ts';
+import type { SiteStaging } from './site-staging.ts';
+import { attemptDirectory, Supervisor } from './supervisor.ts';
+import { openTickets, type Tickets } from './tickets.ts';
+
+/** What a gateway needs of the world around it. */
+export interface GatewayOptions {
+  readonly config: SiteConfig;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly bootClock: BootClock;
+  readonly log: Log;
+  readonly openStaging: (nkey: Nkey, tickets: Tickets) => SiteStaging;
+}
+
+/** A gateway without its server. */
+export interface Gateway extends AsyncDisposable {
+  readonly handlers: Handlers<typeof SiteGatewayService>;
+}
+
+const LEASE_LOOK_MS = 100;
+const CLEAN_MS = 15_000;
+const CLEANED_AT_A_TIME = 200;
+/** An attempt stays in the journal this long after its directory has gone, so that placing it again does nothing. */
+const REMEMBER_MS = 3_600_000;
+
+/** Takes up what an earlier run left, and is ready to answer. Disposing of it leaves tasks running. */
+export async function openGateway(options: GatewayOptions): Promise<Gateway> {
+  const { config, clock, log } = options;
+  await using stack = new AsyncDisposableStack();
+  mkdirSync(join(config.spool, 'attempts'), { recursive: true, mode: 0o700 });
+  const nkey = keptNkey(join(config.spool, 'nkey.seed'));
+  const offerChange = openChange();
+  const announce = (): void => offerChange.announce();
+  const disk = stack.use(
+    await openDisk({
+      spool: config.spool,
+      minFreeBytes: config['min-free-disk'],
+      log,
+      onChange: announce,
+    }),
+  );
+  const journal = stack.use(
+    openJournal({
+      file: join(config.spool, 'journal.db'),
+      nowMs: clock.nowMs(),
+      log,
+      onTrouble: (error) => disk.journalTrouble(error),
+    }),
+  );
+  const lease = openLease(options.bootClock, randomUUID(), journal.lease());
+  const tickets = openTickets(journal, clock);
+  const staging = stack.use(options.openStaging(nkey, tickets));
+  const supervisor = new Supervisor({
+    site: config.site,
+    spool: config.spool,
+    path: config.path,
+    journal,
+    openLrms: (listener) =>
+      openForkLrms({
+        ...coresOf(config),
+        ...sizeOf(config),
+        spool: config.spool,
+        clock,
+        log,
+        listener,
+      }),
+    staging,
+    disk,
+    clock,
+    log,
+    onChange: announce,
+  });
+  stack.defer(() => supervisor.stop());
+  await supervisor.resume();
+  stack.use(every(LEASE_LOOK_MS, 'watch the lease', log, () => endOfLease(lease, supervisor)));
+  stack.use(every(CLEAN_MS, 'clean the spool', log, () => clean(journal, config, clock.nowMs())));
+  const parts = { journal, supervisor, lease, tickets, staging, disk, offerChange };
+  const handlers = handlersOf(options, nkey.publicKey, parts);
+  const owned = stack.move();
+  return { handlers, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+interface Parts {
+  readonly journal: Journal;
+  readonly supervisor: Supervisor;
+  readonly lease: Lease;
+  readonly tickets: Tickets;
+  readonly staging: SiteStaging;
+  readonly disk: Disk;
+  readonly offerChange: Change;
+}
+
+function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gateway['handlers'] {
+  const { config, clock } = options;
+  const { journal, supervisor, lease, tickets, staging, disk, offerChange } = parts;
+  const facts = factsOf(config, options.version, nkey);
+  const offer = (): Offer =>
+    offerOf(facts, supervisor.committed(), disk.closedReason(), staging.warmTrees());
+  return gatewayHandlers({
+    brokerDn: dn(config['broker-dn']),
+    journal,
+    supervisor,
+    lease,
+    offer,
+    offerChange,
+    place: openPlace({
+      facts,
+      journal,
+      supervisor,
+      closedReason: () => disk.closedReason() || leaseOver(lease),
+      unwelcome: policyOf(config.policy),
+      nowMs: () => clock.nowMs(),
+    }),
+    addTickets: (fresh) => tickets.add(fresh),
+    tailSource: {
+      find: (id) => supervisor.find(id),
+      directoryOf: (id) => attemptDirectory(config.spool, id),
+      known: (id) => journal.known([id]).has(id),
+      outputsOf: (id) => journal.outputsOf(id),
+    },
+  });
+}
+
+/** The staging user of this gateway: made once, its seed never leaves the spool. */
+function keptNkey(file: string): Nkey {
+  try {
+    writeFileSync(file, createUser().getSeed(), { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    chmodSync(file, 0o600);
+  }
+  const seed = readFileSync(file);
+  return { publicKey: fromSeed(seed).getPublicKey(), seed };
+}
+
+const sizeOf = (config: SiteConfig): { readonly cpus: number; readonly memoryBytes: number } => ({
+  cpus: config.cpus,
+  memoryBytes: config.memory,
+});
+
+/** Cores to bind tasks to: those that this process may use, unless the site is said to have more. */
+function coresOf(config: SiteConfig): {
+  readonly cores: readonly number[];
+  readonly firstCore: number;
+} {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const allowed = parseCpuList(/^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? '');
+  const bind = config['pin-cpus'] && config.cpus <= allowed.length;
+  return { cores: bind ? allowed : [], firstCore: process.pid };
+}
+
+function factsOf(config: SiteConfig, version: string, nkey: string): SiteFacts {
+  const machine = { x64: 'x86_64', arm64: 'aarch64' } as Readonly<Record<string, string>>;
+  return {
+    site: config.site,
+    version,
+    lrms: config.lrms,
+    arch: machine[arch()] ?? arch(),
+    os: process.platform,
+    features: [...new Set([...config.features, ...detectFeatures(config.path)])].toSorted(),
+    ...sizeOf(config),
+    gpus: config.gpus,
+    maxWalltimeMs: config['max-walltime'],
+    vos: config.vos.map(voName),
+    policy: config.policy,
+    backlog: config.backlog ?? 2 * config.cpus,
+    nkey,
+    admins: config.admins.map(dn),
+  };
+}
+
+/** The broker has looked at the policy already; the site believes nobody. */
+function policyOf(text: string): Parameters<typeof openPlace>[0]['unwelcome'] {
+  const policy = compilePolicy(text);
+  return (spec, { dn: owner, fqans }) => {
+    const verdict = policy(spec, { dn: owner, fqans: fqans.map(formatFqan) });
+    if (verdict.holds) return undefined;
+    return verdict.reason || `the site's policy '${text}' does not hold for '${owner}'`;
+  };
+}
+
+const leaseOver = (lease: Lease): string =>
+  lease.leftMs() > 0 ? '' : 'the lease of the site is over: renew it first';
+
+/** Ends in time what another site may be given once the lease is over. */
+async function endOfLease(lease: Lease, supervisor: Supervisor): Promise<void> {
+  if (lease.leftMs() > 0) return;
+  await supervisor.end(supervisor.leased(), 'lease-expired', lease.graceMs() / 2);
+}
+
+async function clean(journal: Journal, config: SiteConfig, nowMs: number): Promise<void> {
+  const beforeMs = nowMs - config['keep-attempts'];
+  const ids = journal.removable(beforeMs, CLEANED_AT_A_TIME);
+  for (const id of ids)
+    await rm(attemptDirectory(config.spool, id), { recursive: true, force: true });
+  if (ids.length > 0) await journal.removed(ids);
+  await journal.forget(beforeMs - REMEMBER_MS);
+}
+
+/** Does a thing again and again, never twice at a time. */
+function every(ms: number, name: string, log: Log, work: () => Promise<void>): Disposable {
+  let busy = false;
+  const timer = setInterval(() => {
+    if (busy) return;
+    busy = true;
+    const done = work().finally(() => {
+      busy = false;
+    });
+    background(name, done, log);
+  }, ms);
+  timer.unref();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}

@@ -1,0 +1,335 @@
+import { background, pause } from '../../service/background.ts';
+import type { Clock } from '../../service/clock.ts';
+import type { Log } from '../../service/log.ts';
+import { endWithoutStatus, endWithStatus, type ForkTask, faultOf } from './fork-task.ts';
+import { type Launcher, openLauncher } from './launcher.ts';
+import type { Lrms, LrmsListener, LrmsTask, TaskEnd } from './lrms.ts';
+import {
+  isAlive,
+  openProcessTable,
+  type ProcessInfo,
+  type ProcessTable,
+  sendSignal,
+  treeOf,
+} from './process-tree.ts';
+import { openReaper, type Reaper } from './reaper.ts';
+import { openSlots, type Slots } from './slots.ts';
+import {
+  type LimitFile,
+  type ProcessKey,
+  readStarted,
+  readStatus,
+  writeLimit,
+} from './task-files.ts';
+
+export interface ForkOptions {
+  readonly spool: string;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  /** CPUs of the machine to bind tasks to; empty binds nothing. */
+  readonly cores: readonly number[];
+  readonly firstCore: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly listener: LrmsListener;
+}
+
+const SWEEP_MS = 1_000;
+const ADOPTED_POLL_MS = 200;
+/** A wrapper says that it started within this, even on a loaded machine; the fence makes a second order harmless. */
+const LAUNCH_PATIENCE_MS = 10_000;
+const MAX_LAUNCHES = 3;
+const WALLTIME_GRACE_MS = 5_000;
+const KILL_ROUND_MS = 50;
+/** Rounds of KILL after which the wrapper, which is spared so that it can write the status, is ended too. */
+const SPARED_ROUNDS = 20;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Runs tasks on this machine, each as a tree of processes below a wrapper of its own. Linux only (/proc). */
+export async function openForkLrms(options: ForkOptions): Promise<Lrms> {
+  const launched: { lrms?: ForkLrms } = {};
+  const launcher = await openLauncher({
+    spool: options.spool,
+    log: options.log,
+    onStarted: (id, wrapper) => launched.lrms?.wrapperStarted(id, wrapper),
+    onEnded: (id) => launched.lrms?.wrapperEnded(id),
+  });
+  launched.lrms = new ForkLrms(options, launcher);
+  return launched.lrms;
+}
+
+class ForkLrms implements Lrms {
+  private readonly options: ForkOptions;
+  private readonly launcher: Launcher;
+  private readonly slots: Slots;
+  private readonly scan: ProcessTable;
+  private readonly reaper: Reaper;
+  private readonly tasks = new Map<string, ForkTask>();
+  private queue: ForkTask[] = [];
+  private readonly sweeper: NodeJS.Timeout;
+  private readonly poller: NodeJS.Timeout;
+  private readonly adopted = new Set<ForkTask>();
+  private closed = false;
+
+  constructor(options: ForkOptions, launcher: Launcher) {
+    const { cpus, memoryBytes, cores, firstCore } = options;
+    this.options = options;
+    this.launcher = launcher;
+    this.slots = openSlots({ cpus, memoryBytes }, cores, firstCore);
+    this.scan = openProcessTable();
+    this.reaper = openReaper(this.scan, options.log);
+    this.sweeper = setInterval(() => this.sweep(), SWEEP_MS).unref();
+    this.poller = setInterval(() => this.pollAdopted(), ADOPTED_POLL_MS).unref();
+  }
+
+  submit(task: LrmsTask): void {
+    if (this.tasks.has(task.id)) return;
+    const fault = faultOf(task);
+    if (fault !== undefined) {
+      queueMicrotask(() => this.options.listener.ended(task.id, fault));
+      return;
+    }
+    const entry = this.enter(task, 'queued');
+    this.queue.push(entry);
+    this.pump();
+  }
+
+  async adopt(task: LrmsTask): Promise<boolean> {
+    if (this.tasks.has(task.id)) return true;
+    let started = await readStarted(task.directory);
+    // A wrapper that is just starting makes the file and fills it in two steps.
+    for (
+      let tries = 0;
+      started !== undefined && started.wrapper === undefined && tries < 10;
+      tries += 1
+    ) {
+      await pause(20);
+      started = await readStarted(task.directory);
+    }
+    if (started === undefined) return false;
+    const entry = this.enter(task, 'running');
+    entry.share = this.slots.force(task);
+    entry.wrapper = started.wrapper;
+    this.options.listener.started(task.id, started.atMs);
+    this.armWalltime(entry, this.options.clock.nowMs() - started.atMs);
+    this.adopted.add(entry);
+    return true;
+  }
+
+  cancel(id: string, graceMs: number): void {
+    const entry = this.tasks.get(id);
+    if (entry === undefined || entry.state === 'ending') return;
+    if (entry.state === 'queued') {
+      this.queue = this.queue.filter((one) => one !== entry);
+      this.tasks.delete(id);
+      const detail = 'it was cancelled before it started';
+      const end: TaskEnd = { kind: 'not-started', fault: 'job', reason: 'CANCELLED', detail };
+      queueMicrotask(() => this.options.listener.ended(entry.task.id, end));
+      this.pump();
+      return;
+    }
+    this.kill(entry, graceMs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.closed = true;
+    clearInterval(this.sweeper);
+    clearInterval(this.poller);
+    for (const entry of this.tasks.values()) clearTimeout(entry.wallTimer);
+    this.launcher[Symbol.dispose]();
+    await Promise.resolve();
+  }
+
+  wrapperStarted(id: string, wrapper: ProcessKey | undefined): void {
+    const entry = this.tasks.get(id);
+    if (entry === undefined || entry.state !== 'launched') return;
+    entry.state = 'running';
+    entry.wrapper = wrapper;
+    this.armWalltime(entry, 0);
+    this.options.listener.started(entry.task.id, this.options.clock.nowMs());
+  }
+
+  wrapperEnded(id: string): void {
+    const entry = this.tasks.get(id);
+    if (entry !== undefined) this.settle(entry, false);
+  }
+
+  private enter(task: LrmsTask, state: ForkTask['state']): ForkTask {
+    const entry: ForkTask = {
+      task,
+      state,
+      share: undefined,
+      wrapper: undefined,
+      launchedAtMs: 0,
+      launches: 0,
+      peakMemoryBytes: 0,
+      wallTimer: undefined,
+      killing: false,
+    };
+    this.tasks.set(task.id, entry);
+    return entry;
+  }
+
+  /** Starts what fits, strictly in order: a large task is not overtaken for ever by small ones. */
+  private pump(): void {
+    for (let head = this.queue[0]; head !== undefined && !this.closed; head = this.queue[0]) {
+      head.share = this.slots.take(head.task);
+      if (head.share === undefined) return;
+      this.queue.shift();
+      this.launch(head);
+    }
+  }
+
+  private launch(entry: ForkTask): void {
+    entry.state = 'launched';
+    entry.launches += 1;
+    entry.launchedAtMs = this.options.clock.monotonicMs();
+    this.launcher.launch(entry.task, entry.share?.cpuSet);
+  }
+
+  private armWalltime(entry: ForkTask, ranMs: number): void {
+    const allowed = entry.task.walltimeMs;
+    if (allowed <= 0) return;
+    const exceeded = (): void => {
+      this.exceed(entry, { limit: 'walltime', measured: allowed, allowed }, WALLTIME_GRACE_MS);
+    };
+    const leftMs = Math.min(Math.max(allowed - ranMs, 0), MAX_TIMER_MS);
+    entry.wallTimer = setTimeout(exceeded, leftMs).unref();
+  }
+
+  private exceed(entry: ForkTask, limit: LimitFile, graceMs: number): void {
+    if (entry.killing || entry.state !== 'running') return;
+    entry.killing = true;
+    const work = async (): Promise<void> => {
+      await writeLimit(entry.task.directory, limit);
+      entry.killing = false;
+      this.kill(entry, graceMs);
+    };
+    this.run('end a task over its limit', work());
+  }
+
+  private kill(entry: ForkTask, graceMs: number): void {
+    if (entry.killing) return;
+    entry.killing = true;
+    this.run('end a task', this.killTree(entry, graceMs));
+  }
+
+  private async killTree(entry: ForkTask, graceMs: number): Promise<void> {
+    const { clock } = this.options;
+    const begunAtMs = clock.monotonicMs();
+    const over = (): boolean => entry.state === 'ending' || this.closed;
+    if (graceMs > 0) {
+      const tree = this.treeOf(entry);
+      sendSignal(tree, 'SIGTERM');
+      sendSignal(tree, 'SIGCONT');
+    }
+    while (!over() && clock.monotonicMs() - begunAtMs < graceMs) await pause(KILL_ROUND_MS);
+    for (let round = 0; !over(); round += 1) {
+      sendSignal(this.treeOf(entry), 'SIGKILL');
+      if (round >= SPARED_ROUNDS && entry.wrapper !== undefined && isAlive(entry.wrapper))
+        sendSignal([entry.wrapper], 'SIGKILL');
+      await pause(KILL_ROUND_MS);
+    }
+  }
+
+  /** Its processes without the wrapper. */
+  private treeOf(entry: ForkTask): readonly ProcessInfo[] {
+    return treeOf(entry.task.id, entry.wrapper, this.scan()).filter(
+      ({ pid }) => pid !== entry.wrapper?.pid,
+    );
+  }
+
+  private pollAdopted(): void {
+    for (const entry of this.adopted) this.settle(entry, true);
+  }
+
+  /** Once a second: memory in use, wrappers that are gone without a word, launches that were lost. */
+  private sweep(): void {
+    const now = this.options.clock.monotonicMs();
+    const busy = [...this.tasks.values()].filter(
+      ({ state, launchedAtMs }) =>
+        (state === 'running' || state === 'launched') && now - launchedAtMs >= SWEEP_MS,
+    );
+    if (busy.length === 0) return;
+    const processes = this.scan();
+    for (const entry of busy) {
+      if (entry.state === 'running') this.sweepRunning(entry, processes);
+      else if (now - entry.launchedAtMs > LAUNCH_PATIENCE_MS) this.relaunch(entry);
+    }
+  }
+
+  private sweepRunning(entry: ForkTask, processes: readonly ProcessInfo[]): void {
+    const tree = treeOf(entry.task.id, entry.wrapper, processes);
+    const measured = tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
+    entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, measured);
+    const allowed = entry.task.memoryBytes;
+    if (measured > allowed) this.exceed(entry, { limit: 'memory', measured, allowed }, 0);
+    if (tree[0]?.pid !== entry.wrapper?.pid) this.settle(entry, true);
+  }
+
+  private relaunch(entry: ForkTask): void {
+    const work = async (): Promise<void> => {
+      const started = await readStarted(entry.task.directory);
+      if (entry.state !== 'launched') return;
+      if (started !== undefined) {
+        this.wrapperStarted(entry.task.id, started.wrapper);
+        this.adopted.add(entry);
+      } else if (entry.launches < MAX_LAUNCHES) {
+        this.launch(entry);
+      } else {
+        const detail = `its wrapper did not start in ${MAX_LAUNCHES} tries`;
+        this.end(entry, { kind: 'not-started', fault: 'site', reason: 'START_FAILED', detail });
+      }
+    };
+    this.run('launch a task again', work());
+  }
+
+  /** Looks whether a task has come to its end; with `unsure` its wrapper may still live, and then nothing happens. */
+  private settle(entry: ForkTask, unsure: boolean): void {
+    if (entry.state === 'ending') return;
+    const work = async (): Promise<void> => {
+      const gone = unsure && (entry.wrapper === undefined || !isAlive(entry.wrapper));
+      const status = await readStatus(entry.task.directory);
+      if (entry.state === 'ending' || this.closed) return;
+      if (status !== undefined) this.end(entry, await endWithStatus(entry, status));
+      else if (gone) this.end(entry, await endWithoutStatus(entry));
+      else if (!unsure) await this.settleWithoutStatus(entry);
+    };
+    this.run('settle a task', work());
+  }
+
+  /** The wrapper said that it is at its end and wrote no status: it never began, or the disk is full. */
+  private async settleWithoutStatus(entry: ForkTask): Promise<void> {
+    const started = await readStarted(entry.task.directory);
+    if (entry.state === 'ending') return;
+    if (started !== undefined) {
+      entry.wrapper = started.wrapper;
+      entry.state = 'running';
+      this.adopted.add(entry);
+      return;
+    }
+    const detail = `${entry.task.directory} could not be written`;
+    this.end(entry, { kind: 'not-started', fault: 'site', reason: 'SPOOL_UNWRITABLE', detail });
+  }
+
+  /** Gives the room back at once, ends what the task left, then tells. */
+  private end(entry: ForkTask, end: TaskEnd): void {
+    if (entry.state === 'ending') return;
+    entry.state = 'ending';
+    clearTimeout(entry.wallTimer);
+    this.adopted.delete(entry);
+    if (entry.share !== undefined) this.slots.give(entry.share);
+    this.pump();
+    const work = async (): Promise<void> => {
+      const leftBehind = await this.reaper.reap(entry.task.id, entry.wrapper);
+      this.tasks.delete(entry.task.id);
+      const complete = end.kind === 'exited' || end.kind === 'limit' ? { ...end, leftBehind } : end;
+      if (!this.closed) this.options.listener.ended(entry.task.id, complete);
+    };
+    this.run('end what a task left', work());
+  }
+
+  private run(name: string, work: Promise<void>): void {
+    background(name, work, this.options.log);
+  }
+}

@@ -1,0 +1,152 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { uptime } from 'node:os';
+import { type ProcessKey, TICKS_PER_SECOND } from './task-files.ts';
+
+/** A live process as /proc shows it; zombies are left out. */
+export interface ProcessInfo extends ProcessKey {
+  readonly ppid: number;
+  readonly group: number;
+  readonly session: number;
+  readonly name: string;
+  readonly rssBytes: number;
+  /** Value of GRID_ATTEMPT in its environment; '' for none. */
+  readonly attempt: string;
+}
+
+const MARK = Buffer.from('GRID_ATTEMPT=');
+const PAGE_BYTES = 4_096;
+/** A process younger than this may be about to `exec` and to get another environment. */
+const SETTLED_TICKS = 5 * TICKS_PER_SECOND;
+
+/**
+ * Looks at processes; one look serves all attempts. With `since` it may leave out those that are older than these, which
+ * makes looking after short tasks cheap on a machine with many processes.
+ */
+export type ProcessTable = (since?: readonly (ProcessKey | undefined)[]) => readonly ProcessInfo[];
+
+/** A process keeps the mark that it was first seen with: `env -i` does not hide it. */
+export function openProcessTable(): ProcessTable {
+  const marks = new Map<number, { readonly startTicks: number; readonly attempt: string }>();
+  return (since) => {
+    const nowTicks = uptime() * TICKS_PER_SECOND;
+    const isWanted = since === undefined ? () => true : youngerThan(since, nowTicks);
+    const pids = readdirSync('/proc').filter(isPid).map(Number);
+    const processes: ProcessInfo[] = [];
+    for (const pid of pids.filter(isWanted)) {
+      const facts = readStat(pid);
+      if (facts === undefined) continue;
+      const known = marks.get(pid);
+      const same = known?.startTicks === facts.startTicks ? known.attempt : '';
+      const settled = known !== undefined && nowTicks - facts.startTicks > SETTLED_TICKS;
+      const attempt = same !== '' || settled ? same : markOf(pid);
+      marks.set(pid, { startTicks: facts.startTicks, attempt });
+      processes.push({ ...facts, attempt });
+    }
+    const there = new Set(pids);
+    for (const pid of marks.keys()) if (!there.has(pid)) marks.delete(pid);
+    return processes;
+  };
+}
+
+const isPid = (name: string): boolean => name.charCodeAt(0) >= 48 && name.charCodeAt(0) <= 57;
+
+/** Pids are given in rising order and begin anew at the end: within these seconds they cannot have come round twice. */
+const ORDERED_TICKS = 10 * TICKS_PER_SECOND;
+
+/** Whether a pid may belong to a process that is younger than one of `since`. */
+function youngerThan(
+  since: readonly (ProcessKey | undefined)[],
+  nowTicks: number,
+): (pid: number) => boolean {
+  const isRecent = (key: ProcessKey | undefined): boolean =>
+    key !== undefined && nowTicks - key.startTicks < ORDERED_TICKS;
+  if (!since.every(isRecent)) return () => true;
+  const last = Number(readFileSync('/proc/loadavg', 'utf8').trim().split(' ').at(-1));
+  const ranges = since.map((key) => key?.pid ?? 0);
+  const rounded = ranges.filter((first) => first > last);
+  const lowest = Math.min(...ranges.filter((first) => first <= last));
+  const lowestRounded = Math.min(...rounded);
+  return (pid) =>
+    (pid >= lowest && pid <= last) || (rounded.length > 0 && (pid <= last || pid >= lowestRounded));
+}
+
+/** Undefined where the process has just gone, or is a zombie. */
+function readStat(pid: number): Omit<ProcessInfo, 'attempt'> | undefined {
+  const text = readProc(`/proc/${pid}/stat`)?.toString('latin1');
+  if (text === undefined) return undefined;
+  const open = text.indexOf('(');
+  const close = text.lastIndexOf(')');
+  const fields = text.slice(close + 2).split(' ');
+  if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
+  return {
+    pid,
+    name: text.slice(open + 1, close),
+    ppid: Number(fields[1]),
+    group: Number(fields[2]),
+    session: Number(fields[3]),
+    startTicks: Number(fields[19]),
+    rssBytes: Number(fields[21]) * PAGE_BYTES,
+  };
+}
+
+function readProc(file: string): Buffer | undefined {
+  try {
+    return readFileSync(file);
+  } catch {
+    // Gone meanwhile, or another user's.
+    return undefined;
+  }
+}
+
+function markOf(pid: number): string {
+  const environment = readProc(`/proc/${pid}/environ`);
+  if (environment === undefined) return '';
+  let at = environment.indexOf(MARK);
+  while (at > 0 && environment[at - 1] !== 0) at = environment.indexOf(MARK, at + 1);
+  if (at < 0) return '';
+  const end = environment.indexOf(0, at);
+  return environment.toString('utf8', at + MARK.length, end < 0 ? undefined : end);
+}
+
+/** Whether exactly this process still lives. */
+export function isAlive(key: ProcessKey): boolean {
+  return readStat(key.pid)?.startTicks === key.startTicks;
+}
+
+/**
+ * All processes of an attempt: marked with its id, in the wrapper's session or group, or descended from one of those.
+ * The wrapper itself is the first where it lives.
+ */
+export function treeOf(
+  attempt: string,
+  wrapper: ProcessKey | undefined,
+  processes: readonly ProcessInfo[],
+): readonly ProcessInfo[] {
+  const isMember = (one: ProcessInfo): boolean =>
+    one.attempt === attempt ||
+    (wrapper !== undefined &&
+      one.startTicks >= wrapper.startTicks &&
+      (one.session === wrapper.pid || one.group === wrapper.pid));
+  const members = new Map(processes.filter(isMember).map((one) => [one.pid, one]));
+  let before = -1;
+  while (before !== members.size) {
+    before = members.size;
+    for (const one of processes) if (members.has(one.ppid)) members.set(one.pid, one);
+  }
+  const isWrapper = (one: ProcessInfo): boolean => one.pid === wrapper?.pid;
+  return [...members.values()].sort((a, b) => Number(isWrapper(b)) - Number(isWrapper(a)));
+}
+
+/** Sends a signal; a process that has gone meanwhile is no error. */
+export function sendSignal(
+  processes: readonly ProcessKey[],
+  signal: 'SIGTERM' | 'SIGKILL' | 'SIGCONT',
+): void {
+  for (const { pid } of processes) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // ESRCH: gone. EPERM: it changed its user, and whoever runs the gateway may not end it.
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import { pause } from '../../service/background.ts';
+import type { Log } from '../../service/log.ts';
+import { type ProcessInfo, type ProcessTable, sendSignal, treeOf } from './process-tree.ts';
+import type { ProcessKey } from './task-files.ts';
+
+/** Ends what ended tasks left behind. */
+export interface Reaper {
+  /** Kills all that is left of a task whose wrapper has ended; gives the names of what it had to kill. */
+  reap(id: string, wrapper: ProcessKey | undefined): Promise<readonly string[]>;
+}
+
+interface Request {
+  readonly id: string;
+  readonly wrapper: ProcessKey | undefined;
+  readonly found: Map<number, string>;
+  readonly resolve: (names: readonly string[]) => void;
+}
+
+/** Tasks that end within this time share one look at /proc. */
+const BATCH_MS = 25;
+const BETWEEN_ROUNDS_MS = 5;
+/** About two seconds; what is still there then is stuck in the kernel. */
+const MAX_ROUNDS = 400;
+
+export function openReaper(scan: ProcessTable, log: Log): Reaper {
+  let waiting: Request[] = [];
+  const run = async (): Promise<void> => {
+    await pause(BATCH_MS);
+    let batch = waiting;
+    waiting = [];
+    for (let round = 0; batch.length > 0; round += 1) {
+      if (round > 0) await pause(BETWEEN_ROUNDS_MS);
+      const processes = scan(batch.map(({ wrapper }) => wrapper));
+      batch = killRound(batch, processes, round >= MAX_ROUNDS ? log : undefined);
+    }
+  };
+  return {
+    reap: (id, wrapper) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ id, wrapper, found: new Map(), resolve });
+        if (waiting.length === 1) run().catch(reject);
+      }),
+  };
+}
+
+/** Kills what is there; gives the requests for which something was. With `giveUp` they are answered all the same. */
+function killRound(
+  batch: readonly Request[],
+  processes: readonly ProcessInfo[],
+  giveUp: Log | undefined,
+): Request[] {
+  const again: Request[] = [];
+  for (const request of batch) {
+    // The wrapper itself is on its way out and is not counted as left behind.
+    const tree = treeOf(request.id, request.wrapper, processes).filter(
+      ({ pid }) => pid !== request.wrapper?.pid,
+    );
+    for (const { pid, name } of tree) request.found.set(pid, name);
+    sendSignal(tree, 'SIGKILL');
+    if (tree.length > 0 && giveUp === undefined) again.push(request);
+    else request.resolve([...request.found.values()]);
+    if (tree.length > 0) giveUp?.error({ attempt: request.id, tree }, 'processes cannot be ended');
+  }
+  return again;
+}

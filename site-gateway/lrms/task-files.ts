@@ -1,0 +1,85 @@
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** A process and when it started, in clock ticks since boot: a pid alone may have been given away again. */
+export interface ProcessKey {
+  readonly pid: number;
+  readonly startTicks: number;
+}
+
+/** What the wrapper left when it began. */
+export interface StartedFile {
+  /** Undefined where the wrapper was cut off between making the file and writing it. */
+  readonly wrapper: ProcessKey | undefined;
+  readonly atMs: number;
+}
+
+/** What the wrapper left when the task had ended. */
+export interface StatusFile {
+  readonly exitCode: number;
+  readonly cpuMs: number;
+  /** Uptime of the machine at the end, ms. */
+  readonly endedUptimeMs: number;
+}
+
+/** Why the batch system itself ended a task; written before it does, so that it outlives the gateway. */
+export interface LimitFile {
+  readonly limit: 'walltime' | 'memory';
+  readonly measured: number;
+  readonly allowed: number;
+}
+
+/** Clock ticks per second, the same on every Linux that Node runs on. */
+export const TICKS_PER_SECOND = 100;
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Undefined when the task was never started. */
+export async function readStarted(directory: string): Promise<StartedFile | undefined> {
+  const file = join(directory, 'started');
+  const text = await readIfThere(file);
+  if (text === undefined) return undefined;
+  return { wrapper: keyOfStat(text), atMs: Math.round((await stat(file)).mtimeMs) };
+}
+
+/** Pid and start time out of a line of /proc/PID/stat; the name in brackets may hold anything, even brackets. */
+export function keyOfStat(line: string): ProcessKey | undefined {
+  const pid = Number.parseInt(line, 10);
+  const startTicks = Number(line.slice(line.lastIndexOf(')') + 2).split(' ')[19]);
+  return Number.isSafeInteger(pid) && Number.isSafeInteger(startTicks)
+    ? { pid, startTicks }
+    : undefined;
+}
+
+/** Undefined while the task runs, and where the file was cut short. */
+export async function readStatus(directory: string): Promise<StatusFile | undefined> {
+  const lines = (await readIfThere(join(directory, 'status')))?.split('\n') ?? [];
+  const [head = '', , children = '', last] = lines;
+  if (last !== 'end') return undefined;
+  const [exitCode = Number.NaN, uptime = Number.NaN] = head.split(' ').map(Number);
+  if (!Number.isSafeInteger(exitCode)) return undefined;
+  return { exitCode, cpuMs: cpuMsOf(children), endedUptimeMs: Math.round(uptime * 1_000) };
+}
+
+/** A line of the shell's `times`: `0m1.50s 0m0.25s`. */
+function cpuMsOf(line: string): number {
+  const seconds = [...line.matchAll(/(\d+)m([\d.]+)s/g)].map(
+    ([, minutes, rest]) => Number(minutes) * 60 + Number(rest),
+  );
+  return Math.round(seconds.reduce((sum, part) => sum + part, 0) * 1_000);
+}
+
+export async function readLimit(directory: string): Promise<LimitFile | undefined> {
+  const text = await readIfThere(join(directory, 'limit'));
+  return text === undefined ? undefined : (JSON.parse(text) as LimitFile);
+}
+
+export const writeLimit = (directory: string, limit: LimitFile): Promise<void> =>
+  writeFile(join(directory, 'limit'), JSON.stringify(limit));

@@ -1,0 +1,93 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
+import { openAuthenticator } from '../service/authenticator.ts';
+import { type Clock, systemClock } from '../service/clock.ts';
+import { formatSettings, loadConfig } from '../service/config.ts';
+import { served, startServer } from '../service/grpc-server.ts';
+import { type Log, openLog } from '../service/log.ts';
+import { announceReady, untilStopped } from '../service/shutdown.ts';
+import { TrustStore } from '../service/trust-store.ts';
+import { SITE_CONFIG, type SiteConfig } from './config.ts';
+import { openGateway } from './gateway.ts';
+import { systemBootClock } from './lease.ts';
+import { openSiteStaging } from './site-staging.ts';
+
+/** `grid site serve`: serves until it is told to stop, or only prints the settings. */
+export async function serveSite(
+  file: string,
+  options: { readonly printConfig: boolean },
+): Promise<void> {
+  const { config, settings } = loadConfig(SITE_CONFIG, file);
+  if (options.printConfig) {
+    process.stdout.write(formatSettings(settings));
+    return;
+  }
+  const log = openLog('site', config['log-level']).child({ site: config.site });
+  await using running = await startSite(config, { clock: systemClock, log });
+  announceReady('site', running.address);
+  await untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
+}
+
+/** A gateway that answers. */
+export interface RunningSite extends AsyncDisposable {
+  /** `host:port` that it listens on. */
+  readonly address: string;
+}
+
+/** Starts the gateway in this process; disposing of the result stops it and leaves tasks running. */
+export async function startSite(
+  config: SiteConfig,
+  around: { readonly clock: Clock; readonly log: Log },
+): Promise<RunningSite> {
+  await using stack = new AsyncDisposableStack();
+  const { clock, log } = around;
+  const trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
+  const gateway = stack.use(
+    await openGateway({
+      config,
+      version: readVersion(),
+      clock,
+      bootClock: systemBootClock(),
+      log,
+      openStaging: (nkey, tickets) =>
+        openSiteStaging({
+          nkey,
+          tickets,
+          caPem: () => trust.caPem(),
+          cache: join(config.spool, 'cache'),
+          patienceMs: config['staging-patience'],
+          clock,
+        }),
+    }),
+  );
+  const { host } = config.listen;
+  const server = stack.use(
+    await startServer({
+      host,
+      port: config.listen.port,
+      identity: {
+        certPem: readFileSync(config.certificate, 'utf8'),
+        keyPem: readFileSync(config.key, 'utf8'),
+      },
+      authenticator: openAuthenticator({ trust, vomsDir: config.vomsdir, clock }),
+      services: [served(SiteGatewayService, gateway.handlers)],
+      log,
+    }),
+  );
+  const owned = stack.move();
+  return {
+    address: host.includes(':') ? `[${host}]:${server.port}` : `${host}:${server.port}`,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** Of the package: package.json is one folder up in a checkout and two in an installed package. */
+function readVersion(): string {
+  const up = dirname(import.meta.dirname);
+  const file = [join(up, 'package.json'), join(dirname(up), 'package.json')].find(existsSync);
+  const found: unknown = file === undefined ? {} : JSON.parse(readFileSync(file, 'utf8'));
+  return typeof found === 'object' && found !== null && 'version' in found
+    ? String(found.version)
+    : 'unknown';
+}

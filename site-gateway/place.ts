@@ -1,0 +1,125 @@
+import { GridError } from '../core/errors.ts';
+import { type AttemptId, attemptId } from '../core/ids.ts';
+import type { JobSpec } from '../core/job/spec.ts';
+import type { Caller } from '../core/vo/caller.ts';
+import {
+  Acceptance,
+  type PlacedAnswer,
+  type PlacedAttempt,
+  type PlacedJob,
+  type PlaceRequest,
+} from '../proto/gen/grid/v1/site.ts';
+import { callerFromWire, specFromWire, treeFromWire } from '../service/wire.ts';
+import type { AcceptedAttempt, Journal } from './journal.ts';
+import { type SiteFacts, tooLarge } from './offer.ts';
+import type { Supervisor } from './supervisor.ts';
+
+export interface PlaceOptions {
+  readonly facts: SiteFacts;
+  readonly journal: Journal;
+  readonly supervisor: Supervisor;
+  /** Why the site takes nothing; '' while it does. */
+  readonly closedReason: () => string;
+  /** Why the site's policy does not welcome a job; undefined when it does. */
+  readonly unwelcome: (spec: JobSpec, caller: Caller) => string | undefined;
+  readonly nowMs: () => number;
+}
+
+interface Refusal {
+  readonly reason: string;
+  readonly detail: string;
+}
+
+/** Attempts that a site keeps at most; a broker that sends more has lost count. */
+const MAX_LIVE = 20_000;
+/** The name of a directory, a word of the shell and a line of the launcher's reports. */
+const ATTEMPT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** Looks at each attempt of a batch, writes those that are welcome into the journal, then answers. */
+export function openPlace(
+  options: PlaceOptions,
+): (request: PlaceRequest) => Promise<readonly PlacedAnswer[]> {
+  const { journal, supervisor } = options;
+  /** Batches whose transaction is under way, by attempt. */
+  const underway = new Map<string, Promise<void>>();
+
+  const admit = async (accepted: readonly AcceptedAttempt[]): Promise<void> => {
+    if (accepted.length === 0) return;
+    const written = journal.accept(accepted, options.nowMs());
+    for (const { id } of accepted) underway.set(id, written);
+    try {
+      await written;
+    } finally {
+      for (const { id } of accepted) underway.delete(id);
+    }
+    supervisor.accept(accepted);
+  };
+
+  return async (request) => {
+    const refusals = request.jobs.map((job) => refusalOf(options, job));
+    const had = journal.known(request.attempts.map(({ attemptId: id }) => id));
+    const before = request.attempts
+      .map(({ attemptId: id }) => underway.get(id))
+      .filter((written) => written !== undefined);
+    const fresh = new Map<string, AcceptedAttempt>();
+    const answers = request.attempts.map((placed): PlacedAnswer => {
+      const id = placed.attemptId;
+      if (had.has(id) || underway.has(id) || fresh.has(id))
+        return answer(id, Acceptance.ACCEPTANCE_ALREADY_HAD_IT);
+      const job = request.jobs[placed.jobIndex];
+      if (job === undefined || !ATTEMPT_ID.test(id))
+        throw new GridError('REQUEST_INVALID', `attempt '${id}' refers to job ${placed.jobIndex}`);
+      const refusal = refusals[placed.jobIndex];
+      if (refusal !== undefined) return answer(id, Acceptance.ACCEPTANCE_REFUSED, refusal);
+      fresh.set(id, acceptedOf(attemptId(id), placed, job));
+      return answer(id, Acceptance.ACCEPTANCE_ACCEPTED);
+    });
+    await Promise.all([...before, admit([...fresh.values()])]);
+    return answers;
+  };
+}
+
+const acceptedOf = (id: AttemptId, placed: PlacedAttempt, job: PlacedJob): AcceptedAttempt => ({
+  id,
+  jobId: placed.jobId,
+  ordinal: placed.ordinal,
+  taskValue: placed.taskValue,
+  job,
+});
+
+const answer = (
+  id: string,
+  acceptance: Acceptance,
+  { reason, detail }: Refusal = { reason: '', detail: '' },
+): PlacedAnswer => ({ attemptId: id, acceptance, reason, detail });
+
+function refusalOf(options: PlaceOptions, job: PlacedJob): Refusal | undefined {
+  const { facts, supervisor } = options;
+  const closed = options.closedReason();
+  if (closed !== '') return { reason: 'SITE_CLOSED', detail: closed };
+  if (supervisor.liveIds().length >= MAX_LIVE)
+    return { reason: 'SITE_FULL', detail: `the site has ${MAX_LIVE} attempts already` };
+  const spec = specFromWire(job.spec);
+  for (const tree of [job.inputs, ...job.inputTrees.map((one) => one.tree)]) treeFromWire(tree);
+  const invalid = invalidSpec(spec);
+  if (invalid !== undefined) return { reason: 'SPEC_INVALID', detail: invalid };
+  const large = tooLarge(facts, spec.resources);
+  if (large !== undefined) return { reason: 'TOO_LARGE', detail: large };
+  if (facts.vos.length > 0 && !facts.vos.includes(spec.vo))
+    return { reason: 'VO_DENIED', detail: `the site does not serve VO '${spec.vo}'` };
+  const unwelcome = options.unwelcome(spec, callerFromWire(job.owner));
+  return unwelcome === undefined ? undefined : { reason: 'POLICY_DENIED', detail: unwelcome };
+}
+
+/** What the broker has checked already; said again because here it would end in a shell and in paths. */
+function invalidSpec(spec: JobSpec): string | undefined {
+  const words = [...spec.command, ...Object.values(spec.env), spec.stdin];
+  if ((spec.command[0] ?? '') === '') return 'the command is empty';
+  if (words.some((word) => word.includes('\0'))) return 'a NUL byte stands in the command or env';
+  const variable = Object.keys(spec.env).find((name) => !VARIABLE.test(name));
+  if (variable !== undefined) return `'${variable}' cannot be the name of a variable`;
+  const paths = [...spec.inputs.map(({ to }) => to), spec.stdin, ...spec.outputs];
+  const outside = paths.find((path) => path.startsWith('/') || path.split('/').includes('..'));
+  return outside === undefined ? undefined : `'${outside}' leaves the task's directory`;
+}

@@ -1,0 +1,152 @@
+import { GridError } from '../core/errors.ts';
+import type { Dn } from '../core/ids.ts';
+import type { Offer } from '../core/match/offer.ts';
+import { type StagingTicket, Stream } from '../proto/gen/grid/v1/common.ts';
+import type {
+  Advertisement,
+  AdvertiseRequest,
+  AttemptUpdate,
+  PlacedAnswer,
+  PlaceRequest,
+  SiteGatewayService,
+  WatchRequest,
+} from '../proto/gen/grid/v1/site.ts';
+import { pause } from '../service/background.ts';
+import type { CallContext, Handlers } from '../service/rpc.ts';
+import { offerToWire } from '../service/wire.ts';
+import type { Change } from './change.ts';
+import type { Journal } from './journal.ts';
+import type { Lease } from './lease.ts';
+import type { Supervisor } from './supervisor.ts';
+import { type TailSource, tail } from './tail.ts';
+
+export interface GatewayParts {
+  /** The only one who may call. */
+  readonly brokerDn: Dn;
+  readonly journal: Journal;
+  readonly supervisor: Supervisor;
+  readonly lease: Lease;
+  readonly place: (request: PlaceRequest) => Promise<readonly PlacedAnswer[]>;
+  readonly offer: () => Offer;
+  /** Something of the offer may have changed. */
+  readonly offerChange: Change;
+  readonly addTickets: (tickets: readonly StagingTicket[]) => Promise<void>;
+  readonly tailSource: TailSource;
+}
+
+/** Changes of the offer within this time are told as one. */
+const OFFER_PAUSE_MS = 50;
+const UPDATES_AT_A_TIME = 500;
+const MIN_BEACON_MS = 100;
+
+/** The handlers of `SiteGateway`. Each looks first at who calls and with which epoch. */
+export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewayService> {
+  const { journal, supervisor, lease } = parts;
+  const admit = async (context: CallContext, epoch: number): Promise<void> => {
+    const dn = context.peer?.dn ?? '';
+    if (dn !== parts.brokerDn)
+      throw new GridError('PERMISSION_DENIED', `'${dn}' is not the broker of this site`);
+    refuseStale(journal, epoch);
+    if (epoch > journal.epoch()) await journal.raiseEpoch(epoch);
+  };
+  return {
+    advertise: async function* (request, context) {
+      await admit(context, request.epoch);
+      yield* advertise(parts, request, context.signal);
+    },
+    place: async (request, context) => {
+      await admit(context, request.epoch);
+      await parts.addTickets(request.tickets);
+      return { answers: [...(await parts.place(request))] };
+    },
+    watch: async function* (request, context) {
+      await admit(context, request.epoch);
+      yield* watch(journal, request, context.signal);
+    },
+    control: async (request, context) => {
+      await admit(context, request.epoch);
+      const known = journal.known(request.cancel);
+      await Promise.all([
+        journal.acknowledge(request.acknowledgedSeq),
+        supervisor.end(request.cancel, 'cancelled'),
+      ]);
+      return { unknown: request.cancel.filter((id) => !known.has(id)) };
+    },
+    renew: async (request, context) => {
+      await admit(context, request.epoch);
+      const renewed = lease.renew(request.beaconMs, request.instance, request.leaseMs);
+      const kept = renewed ? lease.kept() : undefined;
+      await Promise.all([
+        parts.addTickets(request.tickets),
+        kept === undefined ? undefined : journal.keepLease(kept),
+      ]);
+      return {};
+    },
+    tail: async function* (request, context) {
+      await admit(context, request.epoch);
+      const { attemptId: id, offset, follow } = request;
+      const stream = request.stream === Stream.STREAM_STDERR ? 'stderr' : 'stdout';
+      yield* tail(parts.tailSource, { id, stream, offset, follow }, context.signal);
+    },
+    reconcile: async (request, context) => {
+      await admit(context, request.epoch);
+      const known = journal.known(request.attemptIds);
+      const listed = new Set(request.attemptIds);
+      const ending = supervisor.liveIds().filter((id) => !listed.has(id));
+      await supervisor.end(ending, 'unwanted');
+      return { unknown: request.attemptIds.filter((id) => !known.has(id)), ending };
+    },
+  };
+}
+
+/** A broker that was replaced must learn it also in the middle of a stream. */
+function refuseStale(journal: Journal, epoch: number): void {
+  const highest = journal.epoch();
+  if (epoch < highest)
+    throw new GridError('STALE_EPOCH', `epoch ${epoch} is over: this site has seen ${highest}`);
+}
+
+async function* advertise(
+  parts: GatewayParts,
+  request: AdvertiseRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Advertisement> {
+  const { lease, offerChange } = parts;
+  const beaconEveryMs = Math.max(MIN_BEACON_MS, Math.floor(request.leaseMs / 3));
+  let told = '';
+  while (!signal.aborted) {
+    refuseStale(parts.journal, request.epoch);
+    const seen = offerChange.version();
+    const offer = parts.offer();
+    const text = JSON.stringify(offer);
+    const changed = text !== told;
+    told = text;
+    yield {
+      beaconMs: lease.beaconMs(),
+      instance: lease.instance,
+      offer: changed ? offerToWire(offer) : undefined,
+      journal: parts.journal.id,
+    };
+    await pause(Math.min(OFFER_PAUSE_MS, beaconEveryMs), signal);
+    await offerChange.after(seen, beaconEveryMs - OFFER_PAUSE_MS, signal);
+  }
+}
+
+async function* watch(
+  journal: Journal,
+  request: WatchRequest,
+  signal: AbortSignal,
+): AsyncGenerator<AttemptUpdate> {
+  await journal.acknowledge(request.afterSeq);
+  let seq = request.afterSeq;
+  while (!signal.aborted) {
+    refuseStale(journal, request.epoch);
+    const committed = journal.nextCommit(signal);
+    const updates = journal.updatesAfter(seq, UPDATES_AT_A_TIME);
+    for (const update of updates) {
+      yield update;
+      seq = update.seq;
+    }
+    if (updates.length === 0) await committed;
+  }
+}

@@ -1,0 +1,50 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { link, mkdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { formatBytes } from '../core/units.ts';
+
+/** Most of a stream that is stored; of a longer one the two ends are. */
+const MAX_STREAM_BYTES = 64 * 2 ** 20;
+const END_BYTES = MAX_STREAM_BYTES / 2;
+
+export const STREAMS = ['stdout', 'stderr'] as const;
+
+/** Sizes of both streams; 0 for one that is not there. */
+export async function streamSizes(directory: string): Promise<readonly number[]> {
+  return Promise.all(
+    STREAMS.map(
+      async (name) => (await stat(join(directory, name)).catch(() => undefined))?.size ?? 0,
+    ),
+  );
+}
+
+/** Puts both streams below `work/.grid/`, cut in the middle where they are too long; gives their paths in `work/`. */
+export async function placeStreams(directory: string): Promise<readonly string[]> {
+  const folder = join(directory, 'work', '.grid');
+  // The name is the grid's: what the task, or an earlier run of the gateway, put there goes.
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder);
+  return Promise.all(
+    STREAMS.map(async (name) => {
+      await placeStream(join(directory, name), join(folder, name));
+      return `.grid/${name}`;
+    }),
+  );
+}
+
+async function placeStream(from: string, to: string): Promise<void> {
+  const { size } = await stat(from);
+  if (size > MAX_STREAM_BYTES) {
+    await pipeline(() => headAndTail(from, size), createWriteStream(to, { flags: 'w' }));
+    return;
+  }
+  await link(from, to);
+}
+
+async function* headAndTail(file: string, size: number): AsyncGenerator<Buffer> {
+  yield* createReadStream(file, { end: END_BYTES - 1 }) as AsyncIterable<Buffer>;
+  const left = formatBytes(size - MAX_STREAM_BYTES);
+  yield Buffer.from(`\n[grid: ${left} of ${formatBytes(size)} left out here]\n`);
+  yield* createReadStream(file, { start: size - END_BYTES }) as AsyncIterable<Buffer>;
+}

@@ -1,0 +1,349 @@
+/**
+ * The life of an attempt at a site.
+ *
+ *     accepted -> staging-in -> submitted -> running -> staging-out -> done | failed | cancelled
+ *
+ * `accepted` is in the journal before the broker hears of it. Each attempt is then carried by one asynchronous function,
+ * `lifeOf`, which makes the directory, fetches the inputs, hands the task to the LRMS, waits for its end and sends the
+ * outputs. Each step goes into the journal together with what the broker is told of it. States without anything to do
+ * are skipped: no `staging-in` without inputs, no `submitted` for a task that starts within a second, no `staging-out`
+ * when there is nothing but the two streams.
+ *
+ * An attempt may be told to end (`ending`: cancelled by its owner, unwanted by the broker, lease lost). The intent is in
+ * the journal first; then staging is aborted, the LRMS ends the task, and `lifeOf` comes to its end on the usual way.
+ * An attempt whose task has ended already and that is only being staged out is left alone when the lease is lost.
+ *
+ * After a restart each live attempt is offered to the LRMS first (`adopt`): if its task was ever started there it is
+ * taken up again, whatever state the journal has. Otherwise nothing of it has run, and its life begins anew. Telling the
+ * broker a step twice is harmless; starting a task twice is not, and the LRMS's own fence sees to that.
+ */
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EMPTY_TREE } from '../core/data/manifest.ts';
+import { GridError } from '../core/errors.ts';
+import type { AttemptId } from '../core/ids.ts';
+import type { Outcome } from '../core/job/outcome.ts';
+import { background } from '../service/background.ts';
+import type { Clock } from '../service/clock.ts';
+import type { Log } from '../service/log.ts';
+import { specFromWire, treeFromWire } from '../service/wire.ts';
+import { type Disk, spoolFailure } from './disk.ts';
+import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
+import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from './journal.ts';
+import { openLimit } from './limit.ts';
+import type { Lrms, LrmsListener, TaskEnd } from './lrms/lrms.ts';
+import { failed, NO_USAGE, verdictOf } from './outcome.ts';
+import type { AttemptStaging, StagedAttempt } from './staging.ts';
+import { lrmsTaskOf, stdinOf } from './task.ts';
+
+export interface SupervisorOptions {
+  readonly site: string;
+  readonly spool: string;
+  /** PATH of tasks. */
+  readonly path: string;
+  readonly journal: Journal;
+  readonly openLrms: (listener: LrmsListener) => Promise<Lrms>;
+  readonly staging: AttemptStaging;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** What is committed to tasks has changed. */
+  readonly onChange: () => void;
+}
+
+/** An attempt that has not ended. */
+interface Attempt extends StagedAttempt {
+  readonly accepted: AcceptedAttempt;
+  readonly startedBefore: boolean;
+  readonly task: PromiseWithResolvers<TaskEnd>;
+  readonly over: PromiseWithResolvers<void>;
+  readonly abort: AbortController;
+  state: AttemptState;
+  ending: Ending;
+  /** Monotonic; 0 until the LRMS has it. */
+  submittedAtMs: number;
+  /** The task has ended and its room is free. */
+  vacated: boolean;
+}
+
+/** CPUs and memory that attempts have or wait for. */
+export interface Committed {
+  readonly cpus: number;
+  readonly memoryBytes: number;
+}
+
+/** An attempt that has not ended, for whoever reads its streams. */
+export interface LiveView {
+  readonly directory: string;
+  /** Resolves when the attempt has ended. */
+  readonly over: Promise<void>;
+}
+
+const CANCEL_GRACE_MS = 3_000;
+const PREPARED_AT_A_TIME = 8;
+const STAGED_OUT_AT_A_TIME = 8;
+/** A task that has waited this long is told of as `submitted`. */
+const WAITING_MS = 1_000;
+
+export class Supervisor {
+  private readonly options: SupervisorOptions;
+  private readonly attempts = new Map<string, Attempt>();
+  private readonly prepare = openLimit(PREPARED_AT_A_TIME);
+  private readonly stageOut = openLimit(STAGED_OUT_AT_A_TIME);
+  private readonly ticker: NodeJS.Timeout;
+  private readonly lrms: Promise<Lrms>;
+  private stopping = false;
+
+  constructor(options: SupervisorOptions) {
+    this.options = options;
+    this.lrms = options.openLrms({
+      started: (id, atMs) => this.started(id, atMs),
+      ended: (id, end) => this.taskEnded(id, end),
+    });
+    this.ticker = setInterval(() => this.tellWaiting(), WAITING_MS).unref();
+  }
+
+  /** Takes up what an earlier run left. */
+  async resume(): Promise<void> {
+    const lrms = await this.lrms;
+    for (const live of this.options.journal.live()) {
+      const attempt = this.enter(live, live);
+      if (attempt !== undefined) this.begin(attempt, lrms, true);
+    }
+  }
+
+  /** Attempts that are in the journal by now; returns at once. */
+  accept(accepted: readonly AcceptedAttempt[]): void {
+    const entries = accepted.map((one) => this.enter(one)).filter((one) => one !== undefined);
+    const work = this.lrms.then((lrms) => {
+      for (const attempt of entries) this.begin(attempt, lrms, false);
+    });
+    background('begin attempts', work, this.options.log);
+    this.options.onChange();
+  }
+
+  /** Ends live attempts among `ids`; resolves once the intent is in the journal. */
+  async end(ids: readonly string[], ending: Exclude<Ending, ''>, graceMs?: number): Promise<void> {
+    const wanted = ids
+      .map((id) => this.attempts.get(id))
+      .filter((one) => one?.ending === '')
+      .filter((one) => one !== undefined);
+    if (wanted.length === 0) return;
+    await this.options.journal.intend(
+      wanted.map(({ id }) => id),
+      ending,
+    );
+    const lrms = await this.lrms;
+    for (const attempt of wanted) {
+      attempt.ending = ending;
+      attempt.abort.abort();
+      lrms.cancel(attempt.id, graceMs ?? CANCEL_GRACE_MS);
+    }
+  }
+
+  liveIds(): readonly AttemptId[] {
+    return [...this.attempts.values()].map(({ id }) => id);
+  }
+
+  /** Live attempts that hold on to the lease: all but those that may outlast it and those whose task has ended. */
+  leased(): readonly AttemptId[] {
+    return [...this.attempts.values()]
+      .filter(({ spec, vacated }) => spec.onLost !== 'keep' && !vacated)
+      .map(({ id }) => id);
+  }
+
+  committed(): Committed {
+    let cpus = 0;
+    let memoryBytes = 0;
+    for (const { spec, vacated } of this.attempts.values()) {
+      if (vacated) continue;
+      cpus += spec.resources.cpus;
+      memoryBytes += spec.resources.memoryBytes;
+    }
+    return { cpus, memoryBytes };
+  }
+
+  find(id: string): LiveView | undefined {
+    const attempt = this.attempts.get(id);
+    return attempt && { directory: attempt.directory, over: attempt.over.promise };
+  }
+
+  /** Leaves tasks running: the next run takes them up. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    clearInterval(this.ticker);
+    for (const { abort } of this.attempts.values()) abort.abort();
+    await (await this.lrms)[Symbol.asyncDispose]();
+  }
+
+  private enter(accepted: AcceptedAttempt, live?: LiveAttempt): Attempt | undefined {
+    if (this.attempts.has(accepted.id)) return undefined;
+    const spec = specFromWire(accepted.job.spec);
+    const attempt: Attempt = {
+      id: accepted.id,
+      accepted,
+      spec,
+      inputs: treeFromWire(accepted.job.inputs),
+      inputTrees: accepted.job.inputTrees.map(({ tree, to }) => ({ tree: treeFromWire(tree), to })),
+      directory: attemptDirectory(this.options.spool, accepted.id),
+      startedBefore: (live?.startedAtMs ?? 0) > 0,
+      task: Promise.withResolvers(),
+      over: Promise.withResolvers(),
+      abort: new AbortController(),
+      state: live?.state ?? 'accepted',
+      ending: live?.ending ?? '',
+      bytesIn: 0,
+      submittedAtMs: 0,
+      vacated: false,
+    };
+    this.attempts.set(attempt.id, attempt);
+    return attempt;
+  }
+
+  private begin(attempt: Attempt, lrms: Lrms, again: boolean): void {
+    const life = async (): Promise<void> => {
+      const outcome = await this.lifeOf(attempt, lrms, again).catch((error: unknown) =>
+        this.outcomeOfError(attempt, error),
+      );
+      if (this.stopping) return;
+      const state = outcome.failure !== undefined ? 'failed' : finalState(attempt.ending);
+      await this.step(attempt, state, { outcome, detail: outcome.detail });
+      attempt.vacated = true;
+      this.attempts.delete(attempt.id);
+      attempt.over.resolve();
+      this.options.onChange();
+    };
+    background('carry an attempt', life(), this.options.log);
+  }
+
+  private async lifeOf(attempt: Attempt, lrms: Lrms, again: boolean): Promise<Outcome> {
+    const { site, path } = this.options;
+    const task = lrmsTaskOf(attempt, { id: site, path });
+    const adopted = again && (await lrms.adopt(task));
+    if (!adopted) {
+      await this.prepare(() => this.makeReady(attempt, again));
+      if (attempt.ending !== '') return endedEarly(attempt.ending);
+      lrms.submit(task);
+      attempt.submittedAtMs = this.options.clock.monotonicMs();
+    } else if (attempt.ending !== '') {
+      lrms.cancel(attempt.id, CANCEL_GRACE_MS);
+    }
+    return this.conclude(attempt, await attempt.task.promise);
+  }
+
+  private async makeReady(attempt: Attempt, again: boolean): Promise<void> {
+    const { directory, spec } = attempt;
+    if (attempt.ending !== '') return;
+    if (again) await rm(directory, { recursive: true, force: true });
+    await mkdir(join(directory, 'work'), { recursive: true });
+    await mkdir(join(directory, 'tmp'), { recursive: true });
+    if (spec.inputs.length > 0) {
+      await this.step(attempt, 'staging-in', {});
+      attempt.bytesIn = await this.options.staging.stageIn(attempt, attempt.abort.signal);
+    }
+    if (spec.stdin !== '') {
+      const info = await stat(stdinOf(attempt)).catch(() => undefined);
+      if (info?.isFile() !== true)
+        throw new GridError(
+          'INPUT_MISSING',
+          `'${spec.stdin}' is to be standard input and is no file`,
+        );
+    }
+  }
+
+  private started(id: string, atMs: number): void {
+    const attempt = this.attempts.get(id);
+    if (attempt === undefined || attempt.startedBefore) return;
+    const told = this.step(attempt, 'running', { atMs });
+    background('tell of a start', told, this.options.log);
+  }
+
+  private taskEnded(id: string, end: TaskEnd): void {
+    const attempt = this.attempts.get(id);
+    if (attempt === undefined) return;
+    attempt.vacated = true;
+    attempt.task.resolve(end);
+    this.options.onChange();
+  }
+
+  private async conclude(attempt: Attempt, end: TaskEnd): Promise<Outcome> {
+    const { path, disk } = this.options;
+    if (attempt.ending === 'lease-expired') return endedEarly(attempt.ending);
+    if (end.kind === 'not-started' && attempt.ending !== '') return endedEarly(attempt.ending);
+    const [program = ''] = attempt.spec.command;
+    const cwd = join(attempt.directory, 'work');
+    const verdict = verdictOf(end, { program, path: attempt.spec.env['PATH'] ?? path, cwd });
+    const measured = end.kind === 'exited' || end.kind === 'limit' ? end.usage : NO_USAGE;
+    const usage = { ...NO_USAGE, ...measured, bytesIn: attempt.bytesIn };
+    if (end.kind === 'not-started' || end.kind === 'vanished') {
+      await disk.probe();
+      const full = disk.closedReason().startsWith('disk full');
+      const reason = full ? { reason: 'DISK_FULL', detail: disk.closedReason() } : {};
+      return { ...verdict, ...reason, usage, outputs: EMPTY_TREE };
+    }
+    const final = attempt.ending === '' ? verdict : cancelledVerdict(verdict);
+    return this.withOutputs(attempt, { ...final, usage, outputs: EMPTY_TREE });
+  }
+
+  /** Sends outputs and streams; an attempt that is not done otherwise stays so, whatever becomes of its outputs. */
+  private async withOutputs(attempt: Attempt, outcome: Outcome): Promise<Outcome> {
+    const done = outcome.failure === undefined && attempt.ending === '';
+    if (attempt.spec.outputs.length > 0) await this.step(attempt, 'staging-out', {});
+    // The attempt's own signal has fired already when it was cancelled.
+    const signal = attempt.ending === '' ? attempt.abort.signal : AbortSignal.timeout(10_000);
+    const { staging } = this.options;
+    try {
+      const sent = await this.stageOut(() => staging.stageOut(attempt, done, signal));
+      const usage = { ...outcome.usage, bytesOut: sent.bytesOut };
+      const kept = { ...outcome, usage, outputs: sent.outputs };
+      return sent.problem === undefined || !done ? kept : { ...kept, ...sent.problem };
+    } catch (error) {
+      if (this.stopping) throw error;
+      const { failure, reason, detail } = await this.outcomeOfError(attempt, error);
+      if (attempt.ending !== '') return { ...outcome, ...cancelledVerdict(outcome) };
+      if (done && failure !== undefined) return { ...outcome, failure, reason, detail };
+      return { ...outcome, detail: `${outcome.detail}; its output could not be kept: ${detail}` };
+    }
+  }
+
+  private async outcomeOfError(attempt: Attempt, error: unknown): Promise<Outcome> {
+    if (attempt.ending !== '') return endedEarly(attempt.ending);
+    const spool = spoolFailure(error);
+    if (spool !== undefined) {
+      await this.options.disk.probe();
+      return spool;
+    }
+    if (error instanceof GridError) {
+      const failure = error.code === 'DISK_FULL' ? 'site' : 'data';
+      return failed(failure, error.code, error.message);
+    }
+    if (!this.stopping)
+      this.options.log.error({ err: error, attempt: attempt.id }, 'attempt failed');
+    return failed('site', 'GATEWAY_ERROR', 'the gateway met an error of its own; see its log');
+  }
+
+  private async step(
+    attempt: Attempt,
+    state: AttemptState,
+    what: { readonly atMs?: number; readonly outcome?: Outcome; readonly detail?: string },
+  ): Promise<void> {
+    if (this.stopping) return;
+    attempt.state = state;
+    const { journal, clock } = this.options;
+    await journal.step({ id: attempt.id, state, atMs: clock.nowMs(), ...what, tell: true });
+  }
+
+  private tellWaiting(): void {
+    const now = this.options.clock.monotonicMs();
+    for (const attempt of this.attempts.values()) {
+      const { submittedAtMs, state } = attempt;
+      if (state !== 'accepted' && state !== 'staging-in') continue;
+      if (submittedAtMs === 0 || now - submittedAtMs < WAITING_MS) continue;
+      const told = this.step(attempt, 'submitted', { detail: 'waits for free CPUs at the site' });
+      background('tell of a wait', told, this.options.log);
+    }
+  }
+}
+
+/** Everything of an attempt is below this directory. */
+export const attemptDirectory = (spool: string, id: string): string => join(spool, 'attempts', id);

@@ -1,0 +1,62 @@
+import { userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { JobSpec } from '../core/job/spec.ts';
+import type { AcceptedAttempt } from './journal.ts';
+import type { LrmsTask } from './lrms/lrms.ts';
+import type { StagedAttempt } from './staging.ts';
+
+/** What a site gives to every task. */
+interface SiteBasics {
+  readonly id: string;
+  readonly path: string;
+}
+
+/** What a task finds in its environment, and nothing else: the site's basics, the job's own, the grid's. */
+function taskEnvironment(
+  attempt: AcceptedAttempt,
+  spec: JobSpec,
+  site: SiteBasics & { readonly directory: string },
+): Readonly<Record<string, string>> {
+  const work = join(site.directory, 'work');
+  const { username } = userInfo();
+  const cpus = String(spec.resources.cpus);
+  return {
+    PATH: site.path,
+    HOME: work,
+    PWD: work,
+    TMPDIR: join(site.directory, 'tmp'),
+    LANG: 'C.UTF-8',
+    USER: username,
+    LOGNAME: username,
+    OMP_NUM_THREADS: cpus,
+    ...spec.env,
+    GRID_JOB_ID: attempt.jobId,
+    GRID_TASK: attempt.taskValue,
+    GRID_ATTEMPT: attempt.id,
+    GRID_SITE: site.id,
+    GRID_VO: spec.vo,
+    GRID_CPUS: cpus,
+  };
+}
+
+/** Where standard input comes from. */
+export const stdinOf = ({ spec, directory }: StagedAttempt): string =>
+  spec.stdin === '' ? '/dev/null' : resolve(directory, 'work', spec.stdin);
+
+/** What the batch system is asked to run. */
+export function lrmsTaskOf(
+  attempt: StagedAttempt & { readonly accepted: AcceptedAttempt },
+  site: SiteBasics,
+): LrmsTask {
+  const { id, directory, spec, accepted } = attempt;
+  return {
+    id,
+    directory,
+    command: spec.command,
+    env: taskEnvironment(accepted, spec, { ...site, directory }),
+    stdin: stdinOf(attempt),
+    cpus: spec.resources.cpus,
+    memoryBytes: spec.resources.memoryBytes,
+    walltimeMs: spec.resources.walltimeMs,
+  };
+}

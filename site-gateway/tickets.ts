@@ -1,0 +1,45 @@
+import { GridError } from '../core/errors.ts';
+import type { StagingTicket } from '../proto/gen/grid/v1/common.ts';
+import type { Clock } from '../service/clock.ts';
+import { openChange } from './change.ts';
+import type { Journal } from './journal.ts';
+
+/** The staging tickets that the broker sent, the newest per VO; they outlive a restart in the journal. */
+export interface Tickets {
+  add(fresh: readonly StagingTicket[]): Promise<void>;
+  /** A ticket that still holds; waits for the broker to send one, then throws STAGING_UNAVAILABLE. */
+  get(vo: string): Promise<StagingTicket>;
+}
+
+const WAIT_MS = 60_000;
+
+export function openTickets(journal: Journal, clock: Clock): Tickets {
+  const byVo = new Map(journal.tickets().map((ticket) => [ticket.vo, ticket]));
+  const change = openChange();
+  const valid = (vo: string): StagingTicket | undefined => {
+    const ticket = byVo.get(vo);
+    return ticket !== undefined && ticket.expiresAtMs > clock.nowMs() ? ticket : undefined;
+  };
+  return {
+    add: async (fresh) => {
+      const newer = fresh.filter(
+        ({ vo, expiresAtMs }) => expiresAtMs > (byVo.get(vo)?.expiresAtMs ?? 0),
+      );
+      if (newer.length === 0) return;
+      for (const ticket of newer) byVo.set(ticket.vo, ticket);
+      change.announce();
+      await journal.keepTickets(newer);
+    },
+    get: async (vo) => {
+      const deadlineMs = clock.monotonicMs() + WAIT_MS;
+      while (clock.monotonicMs() < deadlineMs) {
+        const seen = change.version();
+        const ticket = valid(vo);
+        if (ticket !== undefined) return ticket;
+        const leftMs = deadlineMs - clock.monotonicMs();
+        await change.after(seen, leftMs, AbortSignal.timeout(WAIT_MS));
+      }
+      throw new GridError('STAGING_UNAVAILABLE', `the site has no staging ticket for VO '${vo}'`);
+    },
+  };
+}
