@@ -27,7 +27,7 @@ export interface CommandSpec {
   /** Further sentences for its own help; may have several lines. */
   readonly details?: string;
   /** Positional arguments, as commander takes them: `<id>`, `[file]`, `[ids...]`. */
-  readonly args?: readonly (readonly [name: string, about: string])[];
+  readonly args?: readonly (readonly [name: string, about: string, choices?: readonly string[]])[];
   readonly options?: readonly OptionSpec[];
   /** Takes words after `--`, which the grid does not read (`input.rest`). */
   readonly takesCommand?: true;

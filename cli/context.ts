@@ -1,5 +1,6 @@
+import { GridError } from '../core/errors.ts';
 import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
-import type { Connection } from '../service/grpc-client.ts';
+import type { ClientCredentials, Connection } from '../service/grpc-client.ts';
 import type { Env, Settings } from './config.ts';
 import type { Palette } from './palette.ts';
 
@@ -23,8 +24,8 @@ export interface Context {
 export interface Terminal {
   /** A line of the answer, on stdout. */
   readonly out: (text: string) => void;
-  /** Bytes of a job's own output. */
-  readonly write: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void;
+  /** Bytes of a job's own output; resolves when there is room for more. */
+  readonly write: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void>;
   /** A remark for people, on stderr; silent with `--quiet`. */
   readonly note: (text: string) => void;
   readonly columns: number;
@@ -38,16 +39,24 @@ export async function connectBroker(
   settings: Settings,
   env: Env,
 ): Promise<Connection<BrokerService>> {
-  const { GridError } = await import('../core/errors.ts');
   if (settings.broker === undefined)
     throw new GridError('NOT_CONFIGURED', `no broker is named in ${settings.home}/config.yaml`);
-  const [{ BrokerService }, { openClient }, { loadCredential }, { readTrust }] = await Promise.all([
+  const [{ BrokerService }, { openClient }, credentials] = await Promise.all([
     import('../proto/gen/grid/v1/broker.ts'),
     import('../service/grpc-client.ts'),
+    userCredentials(settings, env),
+  ]);
+  return openClient(BrokerService, 'broker', settings.broker, credentials);
+}
+
+/** What the user shows to services and trusts; throws CREDENTIAL_MISSING, also for a key that nobody has decrypted. */
+export async function userCredentials(settings: Settings, env: Env): Promise<ClientCredentials> {
+  const [{ loadCredential }, { readTrust }] = await Promise.all([
     import('../service/credential.ts'),
     import('./trust.ts'),
   ]);
-  const trust = readTrust(settings.trust);
-  const { certPem, keyPem } = await loadCredential({ home: settings.home, env });
-  return openClient(BrokerService, 'broker', settings.broker, { ...trust, certPem, keyPem });
+  const { certPem, keyPem, certFile } = loadCredential({ home: settings.home, env });
+  if (keyPem.includes('ENCRYPTED'))
+    throw new GridError('CREDENTIAL_MISSING', `the key of ${certFile} is encrypted: log in first`);
+  return { ...readTrust(settings.trust), certPem, keyPem };
 }

@@ -16,34 +16,36 @@ export interface FollowOptions {
 
 const RETRY_MS = 500;
 
+/** How a run of `persist` ended: for good, to be repeated after a moment, or to be repeated at once. */
+type Ending = 'through' | 'again' | 'at once';
+
 /**
- * Runs `once` again and again until it says that it is through, over any number of broker restarts. Fails at once when
- * the broker cannot be reached to begin with; afterwards it waits for it as long as `signal` lets it.
+ * Runs `once` again and again until it is through, over any number of broker restarts. Fails at once when the broker
+ * cannot be reached to begin with (`alive` says that it was); afterwards it waits for it as long as `signal` lets it.
  */
 export async function* persist<T>(
   options: Pick<FollowOptions, 'signal' | 'onAway'>,
-  once: () => AsyncGenerator<T, 'through' | 'again'>,
+  once: (alive: () => void) => AsyncGenerator<T, Ending>,
 ): AsyncGenerator<T> {
   const { signal, onAway = () => undefined } = options;
   let met = false;
   let away = false;
+  const alive = (): void => {
+    met = true;
+    if (away) onAway(false);
+    away = false;
+  };
   for (;;) {
+    let ending: Ending = 'again';
     try {
-      const stream = once();
-      for (let step = await stream.next(); ; step = await stream.next()) {
-        met = true;
-        if (away) onAway(false);
-        away = false;
-        if (step.done !== true) yield step.value;
-        else if (step.value === 'through') return;
-        else break;
-      }
+      ending = yield* once(alive);
     } catch (error) {
       if (!met || signal.aborted || !isLoss(error)) throw error;
       if (!away) onAway(true);
       away = true;
     }
-    await pause(RETRY_MS, signal);
+    if (ending === 'through') return;
+    if (ending === 'again') await pause(RETRY_MS, signal);
     signal.throwIfAborted();
   }
 }
@@ -55,14 +57,17 @@ const isLoss = (error: unknown): boolean =>
 export function followJob(options: FollowOptions, afterSeq = 0): AsyncGenerator<EventView> {
   const { broker, jobId, signal } = options;
   let seq = afterSeq;
-  return persist(options, async function* () {
+  return persist(options, async function* (alive) {
     for await (const event of broker.watchJob({ jobId, afterSeq: seq, follow: true }, { signal })) {
+      alive();
       if (event.seq <= seq) continue;
       seq = event.seq;
       yield eventView(event);
     }
     // A broker that stops ends its streams like a job that has ended.
-    return isFinal((await summaryOf(options)).state) ? 'through' : 'again';
+    const { state } = await summaryOf(options);
+    alive();
+    return isFinal(state) ? 'through' : 'again';
   });
 }
 

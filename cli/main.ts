@@ -40,7 +40,10 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   version: readVersion(),
   stdout: (chunk) => process.stdout.write(chunk),
   stderr: (chunk) => process.stderr.write(chunk),
-  writeBytes: (stream, bytes) => process[stream].write(bytes),
+  writeBytes: (stream, bytes) =>
+    new Promise((resolve) => {
+      process[stream].write(bytes, () => resolve());
+    }),
   readStdin: () => text(process.stdin),
   stdoutIsTerminal: process.stdout.isTTY,
   stderrIsTerminal: process.stderr.isTTY,

@@ -4,6 +4,7 @@ import { GLOBAL_OPTIONS } from './command.ts';
 import { AUTHORITY_COMMANDS } from './commands/authority.ts';
 import { JOB_COMMANDS } from './commands/jobs.ts';
 import { LOCAL_COMMANDS } from './commands/local.ts';
+import { NATS_COMMANDS } from './commands/nats.ts';
 import { SHELL_COMMANDS } from './commands/shell.ts';
 import { SITE_COMMANDS } from './commands/sites.ts';
 import { type Input, readInput } from './input.ts';
@@ -13,6 +14,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...JOB_COMMANDS,
   ...SITE_COMMANDS,
   ...AUTHORITY_COMMANDS,
+  ...NATS_COMMANDS,
   ...LOCAL_COMMANDS,
   ...SHELL_COMMANDS,
 ];
@@ -26,6 +28,7 @@ export const NOUNS: readonly NounSpec[] = [
   { name: 'ca', summary: 'keep a certificate authority' },
   { name: 'authority', summary: 'serve a certificate authority' },
   { name: 'broker', summary: 'serve a broker' },
+  { name: 'nats', summary: 'set up the nats-server that keeps chunks' },
 ];
 
 /** Exit codes, as `grid --help` and docs/cli.md list them. */
@@ -102,7 +105,10 @@ function nounCommand(name: string): Command {
 
 function commandOf(spec: CommandSpec, name: string, program: ProgramOptions): Command {
   const command = newCommand(name).summary(spec.summary).description(describe(spec));
-  for (const [syntax, about] of spec.args ?? []) command.addArgument(new Argument(syntax, about));
+  for (const [syntax, about, choices] of spec.args ?? []) {
+    const argument = new Argument(syntax, about);
+    command.addArgument(choices === undefined ? argument : argument.choices(choices));
+  }
   for (const option of spec.options ?? []) command.addOption(optionOf(option));
   if (spec.takesCommand === true) {
     const words = (spec.args ?? []).map(([syntax]) => syntax);
@@ -136,11 +142,9 @@ function inputOf(command: Command, rest: readonly string[]): Input {
 
 const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 
-/** Description of a command: its summary as a sentence, then the details. */
-export const describe = (spec: CommandSpec): string =>
-  spec.details === undefined
-    ? `${capital(spec.summary)}.`
-    : `${capital(spec.summary)}.\n\n${spec.details}`;
+/** Description of a command: its summary as a sentence, then the details; whoever shows it breaks the lines. */
+export const describe = ({ summary, details = '' }: CommandSpec): string =>
+  [`${capital(summary)}.`, details.replaceAll(/(?<!\n)\n(?!\n)/g, ' ')].join('\n\n').trimEnd();
 
 const examplesOf = (spec: CommandSpec): string =>
   ['', 'Examples:', ...spec.examples.map(([line, about]) => `  # ${about}\n  grid ${line}`)].join(

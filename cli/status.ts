@@ -1,9 +1,10 @@
+import type { TreeRef } from '../core/data/manifest.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 import type { JobState } from '../core/job/state.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
 import type { BrokerService, GetJobResponse } from '../proto/gen/grid/v1/broker.ts';
 import type { Connection } from '../service/grpc-client.ts';
-import { specFromWire } from '../service/wire.ts';
+import { specFromWire, treeFromWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
 import { argument, type Input } from './input.ts';
 import { type JobView, jobView, type TaskView, taskView } from './job-view.ts';
@@ -15,6 +16,8 @@ export interface JobDetail {
   readonly job: JobView;
   readonly spec: JobSpec;
   readonly tasks: readonly TaskView[];
+  /** What the last attempts left behind, by task. */
+  readonly outputs: ReadonlyMap<number, TreeRef>;
 }
 
 const PAGE = 10_000;
@@ -47,15 +50,19 @@ export async function readJob(
   jobId: string,
 ): Promise<JobDetail> {
   const tasks: TaskView[] = [];
+  const outputs = new Map<number, TreeRef>();
   let firstTask = 0;
   for (;;) {
     const page: GetJobResponse = await broker.call.getJob(
       { jobId, summaryOnly: false, firstTask, maxTasks: PAGE },
       { signal: context.signal },
     );
-    tasks.push(...page.tasks.map(taskView));
+    for (const task of page.tasks) {
+      tasks.push(taskView(task));
+      outputs.set(task.ordinal, treeFromWire(task.outcome?.outputs));
+    }
     if (page.tasks.length < PAGE)
-      return { job: jobView(page.summary), spec: specFromWire(page.spec), tasks };
+      return { job: jobView(page.summary), spec: specFromWire(page.spec), tasks, outputs };
     firstTask = (page.tasks.at(-1)?.ordinal ?? firstTask) + 1;
   }
 }

@@ -1,19 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import { EMPTY_TREE, type TreeRef } from '../core/data/manifest.ts';
+import { GridError } from '../core/errors.ts';
+import { voName } from '../core/ids.ts';
+import { type JobSpec, taskCount } from '../core/job/spec.ts';
+import { formatBytes } from '../core/units.ts';
+import type { BrokerService, SubmitRequest } from '../proto/gen/grid/v1/broker.ts';
+import { pause } from '../service/background.ts';
+import type { CheckedJob } from '../service/check-jobs.ts';
+import type { RpcClient } from '../service/rpc.ts';
+import { sendTree } from '../service/staging/send-tree.ts';
+import { specToWire, treeToWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
 import type { Input } from './input.ts';
+import { openProgress } from './progress.ts';
 import { readJobs } from './read-jobs.ts';
+import { chooseVo, openUserStaging } from './staging.ts';
 import { writeSpec } from './write-spec.ts';
+
+/** A job that the broker has. */
+export interface SubmittedJob {
+  readonly id: string;
+  readonly spec: JobSpec;
+}
 
 /** `grid submit`. */
 export async function submit(context: Context, input: Input): Promise<number> {
   const jobs = await readJobs(context, input);
-  if (input.on('dry-run')) {
-    const specs = jobs.map(({ spec }) => writeSpec(spec));
-    if (context.json) context.terminal.out(JSON.stringify(specs.length === 1 ? specs[0] : specs));
-    else {
-      const { stringify } = await import('yaml');
-      context.terminal.out(specs.map((spec) => stringify(spec).trimEnd()).join('\n---\n'));
-    }
+  if (input.on('dry-run')) return showSpecs(context, jobs);
+  using broker = await context.openBroker();
+  const submitted = await submitJobs(context, broker.call, jobs, input.text('submit-key'));
+  if (context.json) {
+    const shown = submitted.map(({ id, spec }) => ({
+      id,
+      name: spec.name,
+      vo: spec.vo,
+      tasks: taskCount(spec),
+    }));
+    context.terminal.out(JSON.stringify(shown));
     return 0;
   }
+  for (const { id, spec } of submitted) {
+    context.terminal.out(id);
+    const tasks = taskCount(spec);
+    context.terminal.note(
+      `${spec.name} submitted${tasks === 1 ? '' : `, ${tasks} tasks`}: grid status ${id}`,
+    );
+  }
   return 0;
+}
+
+async function showSpecs(context: Context, jobs: readonly CheckedJob[]): Promise<number> {
+  const specs = jobs.map(({ spec }) => writeSpec(spec));
+  if (context.json) {
+    context.terminal.out(JSON.stringify(specs));
+    return 0;
+  }
+  const { stringify } = await import('yaml');
+  context.terminal.out(specs.map((spec) => stringify(spec).trimEnd()).join('\n---\n'));
+  return 0;
+}
+
+/**
+ * Sends inputs and submits, all or none. Sends what it must and asks again with the same key while the broker is away,
+ * so that a lost answer never makes a second job.
+ */
+export async function submitJobs(
+  context: Context,
+  broker: RpcClient<BrokerService>,
+  jobs: readonly CheckedJob[],
+  submitKey: string = randomUUID(),
+): Promise<readonly SubmittedJob[]> {
+  const isUnnamed = jobs.some(({ spec }) => spec.vo === '');
+  const vo = isUnnamed ? await chooseVo(context, broker) : '';
+  const specs = jobs.map(({ spec }) => (spec.vo === '' ? { ...spec, vo: voName(vo) } : spec));
+  const trees = await sendInputs(context, broker, jobs, specs);
+  const request: SubmitRequest = {
+    submitKey,
+    jobs: specs.map((spec, index) => ({
+      spec: specToWire(spec),
+      inputs: treeToWire(trees[index] ?? EMPTY_TREE),
+    })),
+  };
+  const { jobIds } = await persistently(context, () =>
+    broker.submit(request, { signal: context.signal }),
+  );
+  return specs.map((spec, index) => ({ id: jobIds[index] ?? '', spec }));
+}
+
+/** Inputs that are files here; results of other jobs are on the grid already. */
+const pathsOf = (spec: JobSpec): readonly string[] => [
+  ...new Set(spec.inputs.map(({ from }) => from).filter((from) => !from.startsWith('job:'))),
+];
+
+async function sendInputs(
+  context: Context,
+  broker: RpcClient<BrokerService>,
+  jobs: readonly CheckedJob[],
+  specs: readonly JobSpec[],
+): Promise<readonly TreeRef[]> {
+  const trees: TreeRef[] = [];
+  // One connection per VO, and the same files once only.
+  for (const vo of new Set(specs.map((spec) => spec.vo))) {
+    await using disposer = new AsyncDisposableStack();
+    let store: Awaited<ReturnType<typeof openUserStaging>> | undefined;
+    const sent = new Map<string, TreeRef>();
+    for (const [index, spec] of specs.entries()) {
+      const paths = pathsOf(spec);
+      const root = jobs[index]?.base ?? context.cwd;
+      if (spec.vo !== vo || paths.length === 0) continue;
+      const key = JSON.stringify([root, paths]);
+      store ??= disposer.use(await openUserStaging(context, broker, vo));
+      const tree = sent.get(key) ?? (await sendOne(context, store, root, paths));
+      sent.set(key, tree);
+      trees[index] = tree;
+    }
+  }
+  return trees;
+}
+
+async function sendOne(
+  context: Context,
+  store: Awaited<ReturnType<typeof openUserStaging>>,
+  root: string,
+  paths: readonly string[],
+): Promise<TreeRef> {
+  const progress = await openProgress(context, 'sending');
+  try {
+    const { signal } = context;
+    const sent = await sendTree(store, { root, paths }, { onProgress: progress.update, signal });
+    progress.stop();
+    const { tree, sentBytes } = sent;
+    const files = `${tree.files} ${tree.files === 1 ? 'file' : 'files'}`;
+    context.terminal.note(
+      `${files}, ${formatBytes(tree.totalBytes)}: ${sentBytes === 0 ? 'on the grid already' : `sent ${formatBytes(sentBytes)}`}`,
+    );
+    return tree;
+  } finally {
+    progress.stop();
+  }
+}
+
+const RETRIES_MS = [200, 500, 1_000, 2_000];
+
+/** Tries again while the service is away; only for calls that may come twice. */
+async function persistently<T>(context: Context, call: () => Promise<T>): Promise<T> {
+  for (const waitMs of RETRIES_MS) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof GridError && error.code === 'UNAVAILABLE')) throw error;
+      await pause(waitMs, context.signal);
+      context.signal.throwIfAborted();
+    }
+  }
+  return call();
 }

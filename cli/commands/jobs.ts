@@ -71,7 +71,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     alias: 'submit',
     summary: 'submit a job and print its id',
     details:
-      'From a job file, a script, or flags; flags win over the file. Paths in a file are relative to the file, paths in\nflags to the current directory. A file with several YAML documents submits several jobs, all or none.\nFollow with `grid status ID`, `grid wait ID`, `grid get ID`.',
+      'From a job file, a script, or flags; flags win over the file. Paths in a file are relative to the file, paths in flags to the current directory. A file with several YAML documents submits several jobs, all or none. Follow with `grid status ID`, `grid wait ID`, `grid get ID`.',
     args: [FILE_ARGUMENT],
     options: [
       ...SPEC_OPTIONS,
@@ -98,7 +98,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     alias: 'run',
     summary: 'submit a job, show its output as it runs, fetch the results',
     details:
-      'Ends with the exit code of the job. Ctrl-C leaves the job running; `grid cancel ID` ends it.',
+      'Ends with the exit code of the job. Results are fetched where the job names outputs, or with --to. Ctrl-C leaves the job running; `grid cancel ID` ends it.',
     args: [FILE_ARGUMENT],
     options: [
       ...SPEC_OPTIONS,
@@ -187,7 +187,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     alias: 'get',
     summary: 'fetch the results of a job',
     details:
-      'Tasks of an array each get a directory named after their value. Tasks that are not done yet are left out.',
+      'Tasks of an array each get a directory named after their value. Tasks that have not ended yet are left out.',
     args: [ID_ARGUMENT],
     options: [TO_OPTION, TASK_OPTION, FORCE_OPTION],
     examples: [

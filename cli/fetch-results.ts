@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Manifest, TreeRef } from '../core/data/manifest.ts';
+import { filesOf, selectTree } from '../core/data/select.ts';
+import { GridError, type Problem } from '../core/errors.ts';
+import type { InputFile } from '../core/job/spec.ts';
+import type { ChunkStore } from '../service/staging/chunk-store.ts';
+import { fetchTree } from '../service/staging/fetch-tree.ts';
+import { loadManifest } from '../service/staging/read-tree.ts';
+
+/** The results of one task and where they go. */
+export interface Result {
+  readonly tree: TreeRef;
+  readonly dir: string;
+}
+
+/** What fetching takes and tells. */
+export interface FetchResultsOptions {
+  readonly store: ChunkStore;
+  readonly results: readonly Result[];
+  /** Overwrite files that differ. */
+  readonly force: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: {
+    readonly doneBytes: number;
+    readonly totalBytes: number;
+  }) => void;
+}
+
+const AT_ONCE = 4;
+
+/** Fetches results; throws ALREADY_EXISTS with every file that is there and differs, before anything is written. */
+export async function fetchResults(
+  options: FetchResultsOptions,
+): Promise<{ readonly files: number }> {
+  const { store, results, force, signal, onProgress } = options;
+  const plans = await inParallel(results, async ({ tree, dir }) => {
+    const manifest = await loadManifest(store, tree, signal);
+    const select = placesOf(manifest);
+    const problems = force ? [] : await conflictsOf(selectTree(manifest, select), dir);
+    return { tree, dir, select, problems };
+  });
+  const problems = plans.flatMap((plan) => plan.problems);
+  if (problems.length > 0) {
+    const count = problems.length === 1 ? '1 file is' : `${problems.length} files are`;
+    throw new GridError('ALREADY_EXISTS', `${count} there already and differ; --force overwrites`, {
+      problems: problems.slice(0, 20),
+    });
+  }
+  const totalBytes = results.reduce((sum, { tree }) => sum + tree.totalBytes, 0);
+  const done = new Map<string, number>();
+  const fetched = await inParallel(plans, ({ tree, dir, select }) =>
+    fetchTree(store, tree, dir, {
+      select,
+      signal,
+      onProgress: ({ doneBytes }) => {
+        done.set(dir, doneBytes);
+        const sum = [...done.values()].reduce((total, bytes) => total + bytes, 0);
+        onProgress({ doneBytes: Math.min(sum, totalBytes), totalBytes });
+      },
+    }),
+  );
+  return { files: fetched.reduce((sum, { files }) => sum + files, 0) };
+}
+
+/** Everything at its own place, and the two streams beside it, unless the job made files of these names. */
+export function placesOf(manifest: Manifest): readonly InputFile[] {
+  const tops = new Set(manifest.entries.map(({ path }) => path.split('/')[0] ?? ''));
+  const own = [...tops].filter((top) => top !== '.grid').map((top) => ({ from: top, to: top }));
+  const streams = ['stdout', 'stderr']
+    .filter((name) => manifest.entries.some(({ path }) => path === `.grid/${name}`))
+    .map((name) => ({
+      from: `.grid/${name}`,
+      to: tops.has(name) ? `.grid/${name}` : name,
+    }));
+  return [...own, ...streams];
+}
+
+async function conflictsOf(manifest: Manifest, dir: string): Promise<readonly Problem[]> {
+  const found = await Promise.all(
+    filesOf(manifest).map(async ({ path, sizeBytes, digest }) => {
+      const place = join(dir, path);
+      const stats = await lstat(place).catch(() => undefined);
+      if (stats === undefined) return [];
+      const same = stats.isFile() && stats.size === sizeBytes && (await digestOf(place)) === digest;
+      return same ? [] : [{ where: place, message: 'differs from the result' }];
+    }),
+  );
+  return found.flat();
+}
+
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+/** In order, some at the same time. */
+async function inParallel<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+): Promise<readonly R[]> {
+  const results: R[] = [];
+  for (let at = 0; at < items.length; at += AT_ONCE)
+    results.push(...(await Promise.all(items.slice(at, at + AT_ONCE).map(work))));
+  return results;
+}

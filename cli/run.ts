@@ -1,0 +1,99 @@
+import { GridError } from '../core/errors.ts';
+import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
+import type { Connection } from '../service/grpc-client.ts';
+import type { Context } from './context.ts';
+import { awayNote, followJob } from './follow.ts';
+import { fetchJob } from './get.ts';
+import type { Input } from './input.ts';
+import { readJobs } from './read-jobs.ts';
+import { type JobDetail, readJob } from './status.ts';
+import { type SubmittedJob, submitJobs } from './submit.ts';
+import { tailTask } from './tail.ts';
+
+/** `grid run`. */
+export async function runJob(context: Context, input: Input): Promise<number> {
+  const jobs = await readJobs(context, input);
+  if (jobs.length !== 1)
+    throw new GridError(
+      'USAGE',
+      `\`run\` takes one job, the file has ${jobs.length}: use \`submit\``,
+    );
+  using broker = await context.openBroker();
+  const [job] = await submitJobs(context, broker.call, jobs, input.text('submit-key'));
+  if (job === undefined) throw new GridError('INTERNAL', 'the broker answered without a job id');
+  context.terminal.note(`job ${job.id}`);
+  try {
+    await Promise.all([showEvents(context, broker, job), ...showOutput(context, broker, job)]);
+  } catch (error) {
+    if (context.signal.aborted)
+      context.terminal.note(`job ${job.id} goes on: \`grid cancel ${job.id}\` ends it`);
+    throw error;
+  }
+  const detail = await readJob(context, broker, job.id);
+  await getWhatItMade(context, broker, detail, input);
+  if (context.json) context.terminal.out(JSON.stringify({ ...detail.job, taskList: detail.tasks }));
+  return exitCodeOf(context, detail);
+}
+
+async function showEvents(
+  context: Context,
+  broker: Connection<BrokerService>,
+  { id, spec }: SubmittedJob,
+): Promise<void> {
+  const { signal, terminal } = context;
+  const onAway = awayNote(terminal.note);
+  for await (const event of followJob({ broker: broker.call, jobId: id, signal, onAway })) {
+    const task = spec.array === undefined ? '' : `task ${event.ordinal} `;
+    const site = event.site === '' ? '' : ` at ${event.site}`;
+    const why = event.reason === '' ? '' : `: ${event.reason} ${event.detail}`;
+    if (TOLD.has(event.state)) terminal.note(`${task}${event.state}${site}${why}`);
+  }
+}
+
+/** States worth a line on the way; the others pass too quickly to be read. */
+const TOLD: ReadonlySet<string> = new Set(['running', 'held', 'suspended', 'failed', 'cancelled']);
+
+/** Both streams of the only task; those of an array would run into one another. */
+function showOutput(
+  context: Context,
+  broker: Connection<BrokerService>,
+  { id, spec }: SubmittedJob,
+): readonly Promise<void>[] {
+  if (spec.array !== undefined || context.json) return [];
+  return (['stdout', 'stderr'] as const).map(async (stream) => {
+    const options = {
+      broker: broker.call,
+      jobId: id,
+      ordinal: 0,
+      stream,
+      vo: spec.vo,
+      follow: true,
+    };
+    for await (const bytes of tailTask(context, options))
+      await context.terminal.write(stream, bytes);
+  });
+}
+
+async function getWhatItMade(
+  context: Context,
+  broker: Connection<BrokerService>,
+  detail: JobDetail,
+  input: Input,
+): Promise<void> {
+  const to = input.text('to');
+  const hasResults = [...detail.outputs.values()].some(({ digest }) => digest !== '');
+  const wanted = to !== undefined || detail.spec.outputs.length > 0;
+  if (input.on('leave') || !wanted || !hasResults) return;
+  const options = { to, task: undefined, force: input.on('force') };
+  const { dir, files } = await fetchJob(context, broker, detail, options);
+  context.terminal.note(`${files} ${files === 1 ? 'file' : 'files'} in ${dir}`);
+}
+
+/** The program's own; 1 where it has none to show. */
+function exitCodeOf({ terminal }: Context, { job, spec, tasks }: JobDetail): number {
+  if (job.state === 'done') return 0;
+  const why = [job.reason, job.detail].filter((text) => text !== '').join(': ');
+  terminal.note(`job ${job.id} ${job.state}${why === '' ? '' : ` (${why})`}`);
+  const code = spec.array === undefined ? (tasks[0]?.exitCode ?? 0) : 0;
+  return code === 0 ? 1 : code;
+}

@@ -1,0 +1,47 @@
+import { GridError } from '../core/errors.ts';
+import { vosOf } from '../core/vo/caller.ts';
+import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
+import type { RpcClient } from '../service/rpc.ts';
+import type { ChunkStore } from '../service/staging/chunk-store.ts';
+import { newNkey, openStaging } from '../service/staging/connect-staging.ts';
+import { callerFromWire } from '../service/wire.ts';
+import type { Context } from './context.ts';
+import { readTrust } from './trust.ts';
+
+/** The user's way to the chunks of a VO, with tickets from the broker; dispose of it. */
+export async function openUserStaging(
+  context: Context,
+  broker: RpcClient<BrokerService>,
+  vo: string,
+): Promise<ChunkStore & AsyncDisposable> {
+  const nkey = newNkey();
+  const { trust } = await context.settings();
+  return openStaging({
+    nkey,
+    vo,
+    caPem: readTrust(trust).caPem,
+    ticket: () =>
+      broker.issueStagingTicket({ vo, nkey: nkey.publicKey }, { signal: context.signal }),
+  });
+}
+
+/** The caller's only VO, for a job that names none; throws USAGE where there is a choice. */
+export async function chooseVo(
+  context: Context,
+  broker: RpcClient<BrokerService>,
+): Promise<string> {
+  const { caller, vosServed } = await broker.whoAmI({}, { signal: context.signal });
+  const mine = vosOf(callerFromWire(caller));
+  const usable = mine.filter((vo) => vosServed.length === 0 || vosServed.includes(vo));
+  const [only] = usable;
+  if (only === undefined) {
+    const why =
+      mine.length === 0
+        ? 'your credential names no VO'
+        : `this broker serves ${vosServed.join(', ')}`;
+    throw new GridError('VO_DENIED', `no VO to act under: ${why}`);
+  }
+  if (usable.length > 1)
+    throw new GridError('USAGE', `you are in ${usable.join(', ')}: name one with --vo`);
+  return only;
+}

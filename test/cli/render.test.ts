@@ -1,0 +1,110 @@
+import { expect, test } from 'vitest';
+import { describeFailure } from '../../cli/errors.ts';
+import { palette } from '../../cli/palette.ts';
+import { agoText, bar, countsText, facts, shorten, stateText, table } from '../../cli/render.ts';
+import { writeSpec } from '../../cli/write-spec.ts';
+import { GridError } from '../../core/errors.ts';
+import { parseSpec } from '../../core/job/parse-spec.ts';
+
+const plain = palette(false);
+const coloured = palette(true);
+const style = {
+  json: false,
+  debug: false,
+  red: (text: string) => text,
+  dim: (text: string) => text,
+};
+
+test('a table has columns two spaces apart, no frame and no trailing spaces', () => {
+  expect(
+    table(
+      ['id', 'name'],
+      [
+        ['a', 'b'],
+        ['ccc', ''],
+      ],
+      plain,
+    ),
+  ).toBe('ID   NAME\na    b\nccc');
+});
+
+test('colours do not move columns', () => {
+  const [, first, second] = table(
+    ['a', 'b'],
+    [
+      [coloured.good('x'), 'y'],
+      ['xx', 'y'],
+    ],
+    coloured,
+  ).split('\n');
+  expect([first?.replaceAll(/\u001b\[\d+m/g, ''), second]).toEqual(['x   y', 'xx  y']);
+});
+
+test('facts stand below one another, the empty ones left out', () => {
+  expect(
+    facts(
+      [
+        ['dn', '/CN=a'],
+        ['none', ''],
+        ['fqans', '/a\n/b'],
+      ],
+      plain,
+    ),
+  ).toBe('dn     /CN=a\nfqans  /a\n       /b');
+});
+
+test('a state is plain text without a terminal', () => {
+  expect(stateText('failed', plain)).toBe('failed');
+  expect(stateText('failed', coloured)).toContain('\u001b[31m');
+});
+
+test('counts, bars, times and cuts', () => {
+  const counts = { queued: 1, active: 2, done: 18, failed: 1, cancelled: 0, held: 0 };
+  expect(countsText(counts, 22)).toBe('18/22 done, 2 active, 1 failed');
+  expect([bar(0.5, 4), bar(2, 2), bar(0, 2)]).toEqual(['██──', '██', '──']);
+  expect([agoText(0, 5_000), agoText(1_000, 6_000), agoText(9, 5)]).toEqual([
+    '',
+    '5.0 s ago',
+    '0 ms ago',
+  ]);
+  expect([shorten('abcdef', 4), shorten('abc', 4)]).toEqual(['abc…', 'abc']);
+});
+
+test('a failure is its code, its problems and what to do', () => {
+  const error = new GridError('SPEC_INVALID', '1 thing is wrong', {
+    problems: [{ where: 'job.yaml:2:1', message: "there is no key 'cpu'" }],
+  });
+  expect(describeFailure(error, style)).toEqual({
+    exit: 2,
+    text: "grid: SPEC_INVALID: 1 thing is wrong\n  job.yaml:2:1 there is no key 'cpu'\n  -> mend the listed problems and submit again",
+  });
+  expect(JSON.parse(describeFailure(error, { ...style, json: true }).text)).toMatchObject({
+    error: { code: 'SPEC_INVALID', exit: 2, problems: [{ where: 'job.yaml:2:1' }] },
+  });
+});
+
+test('what is no error of ours is INTERNAL and shows where it was; an abort is INTERRUPTED', () => {
+  const failure = describeFailure(new TypeError('oops'), style);
+  expect(failure.exit).toBe(70);
+  expect(failure.text).toContain('grid: INTERNAL: oops');
+  expect(failure.text).toContain('render.test.ts');
+  expect(describeFailure(AbortSignal.abort().reason, style).exit).toBe(130);
+});
+
+test('a dry run shows a job that, submitted again, is the same job', () => {
+  const parsed = parseSpec({
+    command: ['a', 'b'],
+    memory: '1500M',
+    walltime: '1h30m1s',
+    array: '0-9:2',
+    inputs: [{ from: 'x', to: 'y' }],
+    env: { A: '1' },
+    sites: ['s'],
+    'on-lost': 'keep',
+    requirements: 'true',
+  });
+  expect(parsed.ok).toBe(true);
+  const { spec } = parsed as Extract<typeof parsed, { ok: true }>;
+  expect(parseSpec(writeSpec(spec))).toEqual({ ok: true, spec });
+  expect(writeSpec(spec)).toMatchObject({ memory: '1500M', walltime: '1h30m1s', array: '0-9:2' });
+});
