@@ -1,5 +1,5 @@
 import type { Dn, SiteId, VoName } from '../ids.ts';
-import { type JobSpec, type Resources, taskCount } from '../job/spec.ts';
+import type { JobSpec, Resources } from '../job/spec.ts';
 import type { Caller } from '../vo/caller.ts';
 import { formatFqan } from '../vo/fqan.ts';
 import type { Offer } from './offer.ts';
@@ -10,10 +10,6 @@ export interface Ask {
   readonly vo: VoName;
   /** The owner's attributes at submit, as text. */
   readonly fqans: readonly string[];
-  /** The job's name where its own expressions look at it, '' otherwise: jobs shall not differ by name alone. */
-  readonly name: string;
-  /** Tasks of the whole job. */
-  readonly tasks: number;
   readonly resources: Resources;
   readonly requirements: string;
   readonly rank: string;
@@ -57,8 +53,6 @@ export function askOf(spec: JobSpec, caller: Caller): Ask {
     owner: caller.dn,
     vo: spec.vo,
     fqans: caller.fqans.map(formatFqan),
-    name: /\bname\b/.test(`${spec.requirements} ${spec.rank}`) ? spec.name : '',
-    tasks: taskCount(spec),
     resources: {
       cpus: spec.resources.cpus,
       memoryBytes: spec.resources.memoryBytes,

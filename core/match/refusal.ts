@@ -170,7 +170,11 @@ export const REFUSAL_CODES: readonly RefusalCode[] = [
 export function refusalOf(ask: Ask, site: SiteView, rules: Rules): Refusal | undefined {
   const { offer } = site;
   if (offer === undefined) {
-    return { code: 'site-unknown', detail: 'it has not been heard of yet', lasting: false };
+    return {
+      code: 'site-unknown',
+      detail: 'it has not been heard of since the broker started',
+      lasting: false,
+    };
   }
   for (const { code, lasting, failure } of CHECKS) {
     const detail = failure(ask, offer, site, rules);

@@ -1,0 +1,117 @@
+import type { Ask } from '../core/match/ask.ts';
+import type { AskQueue, QueueItem } from '../core/match/match.ts';
+import type { JobRecord, TaskRecord } from './records.ts';
+
+/** What waits for a site, by ask class. Records leave by themselves: what no longer waits is passed over. */
+export interface AskQueues {
+  /** A job whose tasks have not all come into being, and that waits for no other job. */
+  addJob(job: JobRecord): void;
+  /** A task that was placed before and waits again. */
+  addTask(task: TaskRecord): void;
+  /** The queues that hold anything, for a round; to be used up before anything changes. */
+  list(): readonly AskQueue[];
+  /** Queued tasks of jobs that were submitted before `seq`. */
+  tasksAhead(seq: number): number;
+}
+
+interface Queue {
+  readonly key: string;
+  readonly ask: Ask;
+  jobs: JobRecord[];
+  /** Records of `jobs` before this one are done with. */
+  head: number;
+  tasks: TaskRecord[];
+  sorted: boolean;
+}
+
+const isFresh = (job: JobRecord): boolean =>
+  job.nextOrdinal < job.tasks && job.cancelReason === undefined && job.endedAtMs === undefined;
+const isWaiting = (task: TaskRecord): boolean => task.state === 'queued';
+
+/** Makes empty queues. */
+export function openAskQueues(): AskQueues {
+  const queues = new Map<number, Queue>();
+  const queueOf = (job: JobRecord): Queue => {
+    const known = queues.get(job.askId);
+    if (known !== undefined) return known;
+    const queue: Queue = {
+      key: String(job.askId),
+      ask: job.ask,
+      jobs: [],
+      head: 0,
+      tasks: [],
+      sorted: true,
+    };
+    queues.set(job.askId, queue);
+    return queue;
+  };
+  const live = (): readonly Queue[] => {
+    for (const [id, queue] of queues) if (!tidy(queue)) queues.delete(id);
+    return [...queues.values()];
+  };
+  return {
+    addJob: (job) => {
+      const queue = queueOf(job);
+      if ((queue.jobs.at(-1)?.seq ?? 0) > job.seq) queue.sorted = false;
+      queue.jobs.push(job);
+    },
+    addTask: (task) => {
+      const queue = queueOf(task.job);
+      queue.tasks.push(task);
+      queue.sorted = false;
+    },
+    list: () => live().map((queue) => ({ key: queue.key, ask: queue.ask, items: items(queue) })),
+    tasksAhead: (seq) => {
+      let ahead = 0;
+      for (const queue of live()) {
+        for (const item of items(queue)) if (item.seq < seq) ahead += item.tasks;
+      }
+      return ahead;
+    },
+  };
+}
+
+/** Forgets what no longer waits at the front, sorts if need be, and says whether anything is left. */
+function tidy(queue: Queue): boolean {
+  queue.tasks = queue.tasks.filter(isWaiting);
+  if (!queue.sorted) {
+    queue.jobs = queue.jobs.slice(queue.head).filter(isFresh);
+    queue.head = 0;
+    queue.jobs.sort((a, b) => a.seq - b.seq);
+    queue.tasks.sort((a, b) => a.job.seq - b.job.seq || a.ordinal - b.ordinal);
+    queue.sorted = true;
+  }
+  let first = queue.jobs[queue.head];
+  while (first !== undefined && !isFresh(first)) {
+    queue.head += 1;
+    first = queue.jobs[queue.head];
+  }
+  if (queue.head > 1_000 && queue.head * 2 > queue.jobs.length) {
+    queue.jobs = queue.jobs.slice(queue.head);
+    queue.head = 0;
+  }
+  return queue.tasks.length > 0 || first !== undefined;
+}
+
+/** Tasks that were placed before come first: they have waited longest. */
+function* items(queue: Queue): Generator<QueueItem> {
+  for (const task of queue.tasks) {
+    const { job, ordinal, avoid, notBeforeMs } = task;
+    const { id, seq, inputs } = job;
+    if (isWaiting(task))
+      yield { job: id, seq, firstOrdinal: ordinal, tasks: 1, avoid, notBeforeMs, inputs };
+  }
+  for (let index = queue.head; index < queue.jobs.length; index += 1) {
+    const job = queue.jobs[index];
+    if (job === undefined || !isFresh(job)) continue;
+    yield {
+      job: job.id,
+      seq: job.seq,
+      firstOrdinal: job.nextOrdinal,
+      tasks: job.tasks - job.nextOrdinal,
+      avoid: [],
+      notBeforeMs: 0,
+      inputs: job.inputs,
+    };
+  }
+}

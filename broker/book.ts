@@ -1,0 +1,29 @@
+import type { Clock } from '../service/clock.ts';
+import type { Log } from '../service/log.ts';
+import { type ChangeSet, openChange, touchedIds } from './change-set.ts';
+import type { Feed } from './feed.ts';
+import type { JobTable } from './job-table.ts';
+import type { LedgerDb } from './ledger.ts';
+import type { Change, Recorder } from './recorder.ts';
+
+/** The broker's memory together with its ledger: what every part of the broker works on. */
+export interface Book {
+  readonly db: LedgerDb;
+  readonly table: JobTable;
+  readonly recorder: Recorder;
+  readonly feed: Feed;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Numbers events; each number once. */
+  readonly nextEvent: () => number;
+}
+
+/** Begins a change of jobs as of now. */
+export const begin = (book: Book): ChangeSet => openChange(book.clock.nowMs(), book.nextEvent);
+
+/** Writes a change, with `more` in the same transaction; resolves when it is on the disk and watchers know. */
+export async function commit(book: Book, set: ChangeSet, more: Change = {}): Promise<void> {
+  const jobs = touchedIds(set);
+  await book.recorder.record({ ...set.change(), ...more });
+  book.feed.notify(jobs);
+}

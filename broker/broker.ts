@@ -1,0 +1,105 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Access } from '../core/vo/policy.ts';
+import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
+import type { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
+import type { Clock } from '../service/clock.ts';
+import type { Connection } from '../service/grpc-client.ts';
+import type { Log } from '../service/log.ts';
+import type { Handlers } from '../service/rpc.ts';
+import type { Book } from './book.ts';
+import { eventNumbers } from './change-set.ts';
+import { openFeed } from './feed.ts';
+import { openJobStore } from './job-store.ts';
+import { openLedger } from './ledger.ts';
+import { loadTable } from './load-table.ts';
+import { openRecorder } from './recorder.ts';
+import { openRounds } from './rounds.ts';
+import { brokerHandlers } from './rpc.ts';
+import { openRules } from './rules.ts';
+import { openSiteLinks } from './site-links.ts';
+import { loadSites, type SiteRecord } from './site-registry.ts';
+import type { StagingAccounts } from './staging-accounts.ts';
+import { openSubmit } from './submit.ts';
+
+export interface BrokerOptions {
+  /** Directory of the ledger. */
+  readonly stateDir: string;
+  readonly access: Access;
+  readonly leaseMs: number;
+  /** Connects to the gateway of a site; must refuse one that is not the enrolled one. */
+  readonly openGateway: (site: SiteRecord) => Connection<SiteGatewayService>;
+  readonly accounts: StagingAccounts | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The broker must stop. Called once or more. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** A broker without its server. */
+export interface OpenBroker extends AsyncDisposable {
+  readonly handlers: Handlers<BrokerService>;
+  readonly epoch: number;
+  /** Jobs that had not ended when it was opened. */
+  readonly openJobs: number;
+}
+
+/** Reads the ledger, connects to the sites, begins to schedule. */
+export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
+  const { clock, log, access, leaseMs, accounts, onFatal } = options;
+  await using stack = new AsyncDisposableStack();
+  mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
+  const { db, epoch } = await openLedger(join(options.stateDir, 'ledger.db'));
+  stack.defer(() => db.destroy());
+  const loaded = await loadTable(db);
+  const recorder = openRecorder(db, log, onFatal);
+  stack.defer(() => recorder.settled().catch(() => undefined));
+  const book: Book = {
+    db,
+    table: loaded.table,
+    recorder,
+    feed: openFeed(),
+    clock,
+    log,
+    nextEvent: eventNumbers(loaded.lastEvent),
+  };
+  const sites = await loadSites(db);
+  const rules = openRules();
+  const store = openJobStore(db);
+  const rounds = stack.use(
+    openRounds({ book, sites, rules, send: (attempts) => links.place(attempts), onFatal }),
+  );
+  const onChange = (): void => rounds.trigger();
+  const links = stack.use(
+    openSiteLinks((site) => ({
+      book,
+      store,
+      site,
+      epoch,
+      leaseMs,
+      accounts,
+      onChange,
+      onFatal,
+      open: () => options.openGateway(site),
+    })),
+  );
+  for (const site of sites.values()) links.open(site);
+  const { asks, lastSeq, lastJobId } = loaded;
+  const submit = openSubmit({
+    book,
+    store,
+    access,
+    asks,
+    lastSeq,
+    lastJobId,
+    chance: Math.random,
+    onQueued: onChange,
+  });
+  const owned = stack.move();
+  return {
+    handlers: brokerHandlers({ book, sites, links, rules, access, submit, accounts, onChange }),
+    epoch,
+    openJobs: loaded.table.jobs.size,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}

@@ -1,0 +1,148 @@
+import type { JobId } from '../core/ids.ts';
+import type { JobState } from '../core/job/state.ts';
+import { jobStateOf } from '../core/job/summary.ts';
+import type { AttemptRow, EventRow, JobStateRow, TaskRow } from './ledger.ts';
+import type { Change } from './recorder.ts';
+import {
+  type AttemptRecord,
+  formatOutcome,
+  type JobRecord,
+  type TaskRecord,
+  treeRows,
+} from './records.ts';
+
+/** A line for the event log; what is left out is empty. */
+export interface NewEvent {
+  readonly job: JobRecord;
+  /** The task it is about; the whole job without one. */
+  readonly ordinal?: number;
+  readonly attempt?: AttemptRecord | undefined;
+  readonly kind: string;
+  readonly state: JobState;
+  readonly reason?: string;
+  readonly detail?: string;
+}
+
+/** Collects what a decision touched; the rows are made once, when all is decided. */
+export interface ChangeSet {
+  readonly nowMs: number;
+  touchJob(job: JobRecord): void;
+  touchTask(task: TaskRecord): void;
+  touchAttempt(attempt: AttemptRecord): void;
+  event(event: NewEvent): void;
+  /** Runs `work` after the work that is being done: a chain of a thousand jobs is no chain of a thousand calls. */
+  defer(work: () => void): void;
+  /** Jobs of which anything changed. */
+  readonly jobs: ReadonlySet<JobRecord>;
+  /** The rows as they are now. */
+  change(): Change;
+}
+
+/** Numbers the events; `last` is the highest number in the ledger. */
+export function eventNumbers(last: number): () => number {
+  let seq = last;
+  return () => {
+    seq += 1;
+    return seq;
+  };
+}
+
+export function openChange(nowMs: number, nextEvent: () => number): ChangeSet {
+  const jobs = new Set<JobRecord>();
+  const tasks = new Set<TaskRecord>();
+  const attempts = new Set<AttemptRecord>();
+  const events: EventRow[] = [];
+  const deferred: (() => void)[] = [];
+  let draining = false;
+  return {
+    defer: (work) => {
+      deferred.push(work);
+      if (draining) return;
+      draining = true;
+      for (let due = deferred.shift(); due !== undefined; due = deferred.shift()) due();
+      draining = false;
+    },
+    nowMs,
+    jobs,
+    touchJob: (job) => void jobs.add(job),
+    touchTask: (task) => {
+      tasks.add(task);
+      jobs.add(task.job);
+    },
+    touchAttempt: (attempt) => void attempts.add(attempt),
+    event: ({ job, ordinal = -1, attempt, kind, state, reason = '', detail = '' }) => {
+      jobs.add(job);
+      events.push({
+        seq: nextEvent(),
+        at_ms: nowMs,
+        job_id: job.id,
+        ordinal,
+        attempt_id: attempt?.id ?? '',
+        kind,
+        state,
+        site: attempt?.site ?? '',
+        reason,
+        detail,
+      });
+    },
+    change: () => ({
+      job_state: [...jobs].map(jobStateRow),
+      tasks: [...tasks].map(taskRow),
+      attempts: [...attempts].map(attemptRow),
+      trees: [...attempts].flatMap((attempt) => treeRows(attempt.outcome?.outputs)),
+      events,
+    }),
+  };
+}
+
+/** Ids of the jobs of which anything changed. */
+export const touchedIds = (set: ChangeSet): readonly JobId[] => [...set.jobs].map(({ id }) => id);
+
+export function jobStateRow(job: JobRecord): JobStateRow {
+  return {
+    job_id: job.id,
+    state: jobStateOf(job.counts),
+    reason: job.reason,
+    detail: job.detail,
+    next_ordinal: job.nextOrdinal,
+    counts: JSON.stringify(job.counts),
+    sites: JSON.stringify([...job.sites]),
+    cancel_reason: job.cancelReason ?? null,
+    ended_ms: job.endedAtMs ?? null,
+  };
+}
+
+function taskRow(task: TaskRecord): TaskRow {
+  return {
+    job_id: task.job.id,
+    ordinal: task.ordinal,
+    state: task.state,
+    reason: task.reason,
+    detail: task.detail,
+    attempt_id: task.attempt?.id ?? '',
+    attempts: task.attempts,
+    job_failures: task.failures.job,
+    site_failures: task.failures.site,
+    releases: task.releases,
+    avoid: JSON.stringify(task.avoid),
+    not_before_ms: task.notBeforeMs,
+    ended_ms: task.endedAtMs ?? null,
+  };
+}
+
+function attemptRow(attempt: AttemptRecord): AttemptRow {
+  return {
+    id: attempt.id,
+    job_id: attempt.task.job.id,
+    ordinal: attempt.task.ordinal,
+    number: attempt.number,
+    site: attempt.site,
+    state: attempt.state,
+    reason: attempt.reason,
+    detail: attempt.detail,
+    placed_ms: attempt.placedAtMs,
+    started_ms: attempt.startedAtMs ?? null,
+    ended_ms: attempt.endedAtMs ?? null,
+    outcome: attempt.outcome === undefined ? null : formatOutcome(attempt.outcome),
+  };
+}

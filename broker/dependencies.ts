@@ -1,0 +1,100 @@
+import { GridError, type Problem } from '../core/errors.ts';
+import type { JobId } from '../core/ids.ts';
+import { type JobSpec, jobInputs } from '../core/job/spec.ts';
+import { isFinal, type JobState } from '../core/job/state.ts';
+import type { Caller } from '../core/vo/caller.ts';
+import { type Access, mayRead, type Owned } from '../core/vo/policy.ts';
+import type { Book } from './book.ts';
+
+/** A job that others wait for. */
+export interface Dependency extends Owned {
+  readonly tasks: number;
+  /** How it ended; undefined while it is open. */
+  readonly ended?: JobState;
+}
+
+/** More results than this do not fit into one message to a gateway. */
+const MAX_RESULTS = 10_000;
+
+/**
+ * The jobs that new jobs wait for. Throws SPEC_INVALID for those that do not exist as far as the caller may know, and
+ * for results of another VO, whose chunks this job's site cannot read. What it calls open is in memory when it returns.
+ */
+export async function readDependencies(
+  book: Book,
+  jobs: readonly { readonly spec: JobSpec }[],
+  caller: Caller,
+  access: Access,
+): Promise<ReadonlyMap<JobId, Dependency>> {
+  const ids = new Set(
+    jobs.flatMap(({ spec }) => [...spec.after, ...jobInputs(spec).map(({ job }) => job)]),
+  );
+  if (ids.size === 0) return new Map();
+  const found = await find(book, [...ids]);
+  const problems = jobs.flatMap(({ spec }, index) =>
+    problemsOf(spec, found, caller, access).map(({ where, message }) => ({
+      where: jobs.length === 1 ? where : `jobs[${index}].${where}`,
+      message,
+    })),
+  );
+  if (problems.length > 0)
+    throw new GridError('SPEC_INVALID', 'the job refers to jobs that it cannot use', { problems });
+  return found;
+}
+
+async function find(book: Book, ids: readonly JobId[]): Promise<Map<JobId, Dependency>> {
+  for (;;) {
+    const found = new Map<JobId, Dependency>();
+    const others = ids.filter((id) => !book.table.jobs.has(id));
+    if (others.length > 0) {
+      // A job leaves the memory before its end is in the ledger.
+      await book.recorder.settled();
+      const rows = await book.db
+        .selectFrom('job_state')
+        .innerJoin('jobs', 'jobs.id', 'job_state.job_id')
+        .select(['jobs.id', 'owner', 'vo', 'state', 'tasks'])
+        .where('jobs.id', 'in', others)
+        .execute();
+      for (const { id, owner, vo, state, tasks } of rows) {
+        const ended = isFinal(state) ? { ended: state } : {};
+        found.set(id as JobId, { owner, vo, tasks, ...ended } as Dependency);
+      }
+    }
+    for (const id of ids) {
+      const open = book.table.jobs.get(id);
+      if (open !== undefined) found.set(id, { owner: open.owner, vo: open.vo, tasks: open.tasks });
+    }
+    // While the ledger was read an open job may have ended: then look again.
+    const moved = [...found].some(([id, { ended }]) => !ended && !book.table.jobs.has(id));
+    if (!moved && ids.every((id) => found.has(id) || !book.table.jobs.has(id))) return found;
+  }
+}
+
+function problemsOf(
+  spec: JobSpec,
+  found: ReadonlyMap<JobId, Dependency>,
+  caller: Caller,
+  access: Access,
+): readonly Problem[] {
+  const problems: Problem[] = [];
+  const visible = (id: JobId, where: string): Dependency | undefined => {
+    const job = found.get(id);
+    if (job !== undefined && mayRead(caller, job, access)) return job;
+    problems.push({ where, message: `there is no job ${id} that you may see` });
+    return undefined;
+  };
+  for (const [index, id] of spec.after.entries()) visible(id, `after[${index}]`);
+  for (const { job: id } of jobInputs(spec)) {
+    const job = visible(id, 'inputs');
+    if (job === undefined) continue;
+    if (job.vo !== spec.vo) {
+      const message = `job ${id} ran under VO ${job.vo}: its results cannot be read under ${spec.vo}`;
+      problems.push({ where: 'inputs', message });
+    }
+    if (job.tasks > MAX_RESULTS) {
+      const message = `job ${id} has ${job.tasks} tasks: at most ${MAX_RESULTS} can be inputs`;
+      problems.push({ where: 'inputs', message });
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,69 @@
+import type { AttemptId, JobId, SiteId } from '../core/ids.ts';
+import { needOf } from '../core/match/ask.ts';
+import { type AskQueues, openAskQueues } from './ask-queues.ts';
+import type { AttemptRecord, JobRecord } from './records.ts';
+
+/** The open jobs and the ways to find them. Records are changed by broker/moves.ts only. */
+export interface JobTable {
+  readonly queues: AskQueues;
+  readonly jobs: ReadonlyMap<JobId, JobRecord>;
+  /** Attempts that a site has or may have. */
+  readonly attempts: ReadonlyMap<AttemptId, AttemptRecord>;
+  /** Cpus in use by owner. */
+  readonly inUse: ReadonlyMap<string, number>;
+  /** Live attempts at a site. */
+  liveAt(site: SiteId): ReadonlySet<AttemptRecord>;
+  /** Open jobs that wait for this one. */
+  dependentsOf(job: JobId): readonly JobRecord[];
+  addJob(job: JobRecord): void;
+  removeJob(job: JobRecord): void;
+  addAttempt(attempt: AttemptRecord): void;
+  removeAttempt(attempt: AttemptRecord): void;
+}
+
+const NOBODY: ReadonlySet<AttemptRecord> = new Set();
+
+export function openJobTable(): JobTable {
+  const jobs = new Map<JobId, JobRecord>();
+  const attempts = new Map<AttemptId, AttemptRecord>();
+  const bySite = new Map<SiteId, Set<AttemptRecord>>();
+  const inUse = new Map<string, number>();
+  const dependents = new Map<JobId, Set<JobRecord>>();
+  const charge = ({ task }: AttemptRecord, sign: 1 | -1): void => {
+    const { owner, ask } = task.job;
+    const cpus = (inUse.get(owner) ?? 0) + sign * needOf(ask.resources).cpus;
+    if (cpus > 0) inUse.set(owner, cpus);
+    else inUse.delete(owner);
+  };
+  return {
+    queues: openAskQueues(),
+    jobs,
+    attempts,
+    inUse,
+    liveAt: (site) => bySite.get(site) ?? NOBODY,
+    dependentsOf: (id) => [...(dependents.get(id) ?? [])],
+    addJob: (job) => {
+      jobs.set(job.id, job);
+      for (const id of job.waitsFor) {
+        const waiting = dependents.get(id) ?? new Set();
+        dependents.set(id, waiting.add(job));
+      }
+    },
+    removeJob: (job) => {
+      jobs.delete(job.id);
+      dependents.delete(job.id);
+      for (const id of job.waitsFor) dependents.get(id)?.delete(job);
+    },
+    addAttempt: (attempt) => {
+      attempts.set(attempt.id, attempt);
+      const there = bySite.get(attempt.site) ?? new Set();
+      bySite.set(attempt.site, there.add(attempt));
+      charge(attempt, 1);
+    },
+    removeAttempt: (attempt) => {
+      if (!attempts.delete(attempt.id)) return;
+      bySite.get(attempt.site)?.delete(attempt);
+      charge(attempt, -1);
+    },
+  };
+}

@@ -1,0 +1,295 @@
+import { type Kysely, type Migration, sql } from 'kysely';
+import type { JobState } from '../core/job/state.ts';
+import { migrate, openSqlite } from '../service/sqlite.ts';
+
+/**
+ * The ledger: all that the broker must not lose. Columns that end in `_ms` are wall-clock times, null for `not yet`;
+ * texts named `fqans`, `counts`, `sites`, `avoid`, `after`, `job_ids`, `outcome`, `spec` and `ask` hold JSON. What of
+ * a job never changes is in `jobs`, what does is in `job_state`; an array is one row in each, and a task gets its row
+ * when it is first placed.
+ */
+export interface LedgerSchema {
+  /** `epoch`: how often this ledger has been opened by a broker. */
+  meta: { key: string; value: string };
+  asks: { id: number; ask: string };
+  /** Trees of files that jobs brought and made; `manifest` only where it is small. */
+  trees: { digest: string; total_bytes: number; files: number; manifest: Uint8Array | null };
+  submits: { owner: string; submit_key: string; hash: string; job_ids: string; at_ms: number };
+  jobs: JobRow;
+  job_state: JobStateRow;
+  tasks: TaskRow;
+  attempts: AttemptRow;
+  events: EventRow;
+  sites: SiteRow;
+  /** How far the outbox of a site's journal has been applied. */
+  cursors: { site: string; journal: string; seq: number };
+}
+
+export interface JobRow {
+  id: string;
+  /** Rises with each job. */
+  seq: number;
+  owner: string;
+  fqans: string;
+  vo: string;
+  name: string;
+  spec: string;
+  /** Digest of the input tree, '' for none. */
+  inputs: string;
+  ask_id: number;
+  tasks: number;
+  after: string;
+  retries: number;
+  /** 1 where `on-lost` is `keep`. */
+  keep: number;
+  submitted_ms: number;
+}
+
+export interface JobStateRow {
+  job_id: string;
+  state: JobState;
+  reason: string;
+  detail: string;
+  /** Tasks from here on have not come into being. */
+  next_ordinal: number;
+  counts: string;
+  sites: string;
+  /** Why the job is being cancelled; null while nobody asked for it. */
+  cancel_reason: string | null;
+  ended_ms: number | null;
+}
+
+export interface TaskRow {
+  job_id: string;
+  ordinal: number;
+  state: JobState;
+  reason: string;
+  detail: string;
+  /** The last attempt. */
+  attempt_id: string;
+  attempts: number;
+  job_failures: number;
+  site_failures: number;
+  releases: number;
+  avoid: string;
+  not_before_ms: number;
+  ended_ms: number | null;
+}
+
+export interface AttemptRow {
+  id: string;
+  job_id: string;
+  ordinal: number;
+  number: number;
+  site: string;
+  /** A task's state, or `released` once the broker has let go of it. */
+  state: JobState | 'released';
+  reason: string;
+  detail: string;
+  placed_ms: number;
+  started_ms: number | null;
+  ended_ms: number | null;
+  outcome: string | null;
+}
+
+export interface EventRow {
+  seq: number;
+  at_ms: number;
+  job_id: string;
+  /** -1 for the whole job. */
+  ordinal: number;
+  attempt_id: string;
+  kind: string;
+  state: JobState;
+  site: string;
+  reason: string;
+  detail: string;
+}
+
+export interface SiteRow {
+  id: string;
+  address: string;
+  dn: string;
+  wanted: 'up' | 'draining';
+  enrolled_ms: number;
+  enrolled_by: string;
+}
+
+export type LedgerDb = Kysely<LedgerSchema>;
+
+const FIRST: Migration = {
+  up: async (db: Kysely<unknown>) => {
+    await makeSmallTables(db);
+    await makeJobs(db);
+    await makeTasks(db);
+    const { schema } = db;
+    await schema.createIndex('jobs_owner').on('jobs').columns(['owner', 'seq']).execute();
+    await schema.createIndex('jobs_vo').on('jobs').columns(['vo', 'seq']).execute();
+    const open = sql<boolean>`ended_ms is null`;
+    await schema
+      .createIndex('job_state_open')
+      .on('job_state')
+      .column('job_id')
+      .where(open)
+      .execute();
+    await schema.createIndex('tasks_open').on('tasks').column('job_id').where(open).execute();
+    await schema
+      .createIndex('attempts_task')
+      .on('attempts')
+      .columns(['job_id', 'ordinal'])
+      .execute();
+    await schema.createIndex('events_job').on('events').columns(['job_id', 'seq']).execute();
+  },
+};
+
+async function makeSmallTables(db: Kysely<unknown>): Promise<void> {
+  const { schema } = db;
+  await schema
+    .createTable('meta')
+    .addColumn('key', 'text', (column) => column.primaryKey())
+    .addColumn('value', 'text', (column) => column.notNull())
+    .execute();
+  await schema
+    .createTable('asks')
+    .addColumn('id', 'integer', (column) => column.primaryKey())
+    .addColumn('ask', 'text', (column) => column.notNull())
+    .execute();
+  await schema
+    .createTable('trees')
+    .addColumn('digest', 'text', (column) => column.primaryKey())
+    .addColumn('total_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('files', 'bigint', (column) => column.notNull())
+    .addColumn('manifest', 'blob')
+    .execute();
+  await schema
+    .createTable('submits')
+    .addColumn('owner', 'text', (column) => column.notNull())
+    .addColumn('submit_key', 'text', (column) => column.notNull())
+    .addColumn('hash', 'text', (column) => column.notNull())
+    .addColumn('job_ids', 'text', (column) => column.notNull())
+    .addColumn('at_ms', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('submits_key', ['owner', 'submit_key'])
+    .execute();
+  await schema
+    .createTable('sites')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('address', 'text', (column) => column.notNull())
+    .addColumn('dn', 'text', (column) => column.notNull())
+    .addColumn('wanted', 'text', (column) => column.notNull())
+    .addColumn('enrolled_ms', 'bigint', (column) => column.notNull())
+    .addColumn('enrolled_by', 'text', (column) => column.notNull())
+    .execute();
+  await schema
+    .createTable('cursors')
+    .addColumn('site', 'text', (column) => column.primaryKey())
+    .addColumn('journal', 'text', (column) => column.notNull())
+    .addColumn('seq', 'bigint', (column) => column.notNull())
+    .execute();
+}
+
+async function makeJobs(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('jobs')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('seq', 'bigint', (column) => column.notNull().unique())
+    .addColumn('owner', 'text', (column) => column.notNull())
+    .addColumn('fqans', 'text', (column) => column.notNull())
+    .addColumn('vo', 'text', (column) => column.notNull())
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('spec', 'text', (column) => column.notNull())
+    .addColumn('inputs', 'text', (column) => column.notNull())
+    .addColumn('ask_id', 'integer', (column) => column.notNull())
+    .addColumn('tasks', 'integer', (column) => column.notNull())
+    .addColumn('after', 'text', (column) => column.notNull())
+    .addColumn('retries', 'integer', (column) => column.notNull())
+    .addColumn('keep', 'integer', (column) => column.notNull())
+    .addColumn('submitted_ms', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable('job_state')
+    .addColumn('job_id', 'text', (column) => column.primaryKey())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('reason', 'text', (column) => column.notNull())
+    .addColumn('detail', 'text', (column) => column.notNull())
+    .addColumn('next_ordinal', 'integer', (column) => column.notNull())
+    .addColumn('counts', 'text', (column) => column.notNull())
+    .addColumn('sites', 'text', (column) => column.notNull())
+    .addColumn('cancel_reason', 'text')
+    .addColumn('ended_ms', 'bigint')
+    .execute();
+}
+
+async function makeTasks(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('tasks')
+    .addColumn('job_id', 'text', (column) => column.notNull())
+    .addColumn('ordinal', 'integer', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('reason', 'text', (column) => column.notNull())
+    .addColumn('detail', 'text', (column) => column.notNull())
+    .addColumn('attempt_id', 'text', (column) => column.notNull())
+    .addColumn('attempts', 'integer', (column) => column.notNull())
+    .addColumn('job_failures', 'integer', (column) => column.notNull())
+    .addColumn('site_failures', 'integer', (column) => column.notNull())
+    .addColumn('releases', 'integer', (column) => column.notNull())
+    .addColumn('avoid', 'text', (column) => column.notNull())
+    .addColumn('not_before_ms', 'bigint', (column) => column.notNull())
+    .addColumn('ended_ms', 'bigint')
+    .addPrimaryKeyConstraint('tasks_key', ['job_id', 'ordinal'])
+    .execute();
+  await db.schema
+    .createTable('attempts')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('job_id', 'text', (column) => column.notNull())
+    .addColumn('ordinal', 'integer', (column) => column.notNull())
+    .addColumn('number', 'integer', (column) => column.notNull())
+    .addColumn('site', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('reason', 'text', (column) => column.notNull())
+    .addColumn('detail', 'text', (column) => column.notNull())
+    .addColumn('placed_ms', 'bigint', (column) => column.notNull())
+    .addColumn('started_ms', 'bigint')
+    .addColumn('ended_ms', 'bigint')
+    .addColumn('outcome', 'text')
+    .execute();
+  await db.schema
+    .createTable('events')
+    .addColumn('seq', 'bigint', (column) => column.primaryKey())
+    .addColumn('at_ms', 'bigint', (column) => column.notNull())
+    .addColumn('job_id', 'text', (column) => column.notNull())
+    .addColumn('ordinal', 'integer', (column) => column.notNull())
+    .addColumn('attempt_id', 'text', (column) => column.notNull())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('site', 'text', (column) => column.notNull())
+    .addColumn('reason', 'text', (column) => column.notNull())
+    .addColumn('detail', 'text', (column) => column.notNull())
+    .execute();
+}
+
+/** An open ledger. `epoch` is higher than that of any broker that had it open before. */
+export interface Ledger {
+  readonly db: LedgerDb;
+  readonly epoch: number;
+}
+
+/** Opens (or makes) the ledger in `file`, brings its schema up to date and takes the next epoch. */
+export async function openLedger(file: string): Promise<Ledger> {
+  const db = openSqlite<LedgerSchema>(file);
+  await migrate(db, { '001-first': FIRST });
+  const epoch = await db.transaction().execute(async (transaction) => {
+    const row = await transaction
+      .selectFrom('meta')
+      .select('value')
+      .where('key', '=', 'epoch')
+      .executeTakeFirst();
+    const next = Number(row?.value ?? 0) + 1;
+    await transaction
+      .insertInto('meta')
+      .values({ key: 'epoch', value: String(next) })
+      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: String(next) }))
+      .execute();
+    return next;
+  });
+  return { db, epoch };
+}

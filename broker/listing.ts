@@ -1,0 +1,167 @@
+import type { SelectQueryBuilder } from 'kysely';
+import { GridError } from '../core/errors.ts';
+import type { Dn, JobId, VoName } from '../core/ids.ts';
+import { taskValue } from '../core/job/spec.ts';
+import { JOB_STATES, type JobState } from '../core/job/state.ts';
+import { taskCountsOf } from '../core/job/summary.ts';
+import type { JobSummary, TaskStatus } from '../proto/gen/grid/v1/broker.ts';
+import { outcomeToWire, stateToWire } from '../service/wire.ts';
+import type { Book } from './book.ts';
+import { readTrees, type StoredJob, storedJob } from './job-store.ts';
+import type { JobRow, JobStateRow, LedgerSchema } from './ledger.ts';
+import { parseOutcome } from './records.ts';
+
+/** Which jobs to list. */
+export interface ListWish {
+  /** Jobs of this owner and of these VOs; undefined means everybody's. */
+  readonly of: { readonly owner: Dn; readonly vos: readonly VoName[] } | undefined;
+  readonly states: readonly JobState[];
+  readonly name: string;
+  readonly limit: number;
+  /** Only jobs older than this one. */
+  readonly before: string;
+}
+
+const SUMMARY = [
+  ...(['id', 'seq', 'name', 'owner', 'vo', 'fqans', 'tasks', 'submitted_ms'] as const),
+  ...(['state', 'reason', 'detail', 'counts', 'sites', 'ended_ms'] as const),
+];
+type SummaryRow = Pick<JobRow & JobStateRow, (typeof SUMMARY)[number]>;
+
+/** A page of jobs, newest first, and where the next one begins ('' for no more). */
+export async function listJobs(
+  book: Book,
+  wish: ListWish,
+): Promise<{ readonly jobs: readonly JobSummary[]; readonly next: string }> {
+  await book.recorder.settled();
+  let query = summaries(book);
+  const { of } = wish;
+  if (of !== undefined) {
+    query = query.where((where) =>
+      where.or([where('owner', '=', of.owner), ...of.vos.map((vo) => where('vo', '=', vo))]),
+    );
+  }
+  if (wish.states.length > 0 && wish.states.length < JOB_STATES.length)
+    query = query.where('state', 'in', [...wish.states]);
+  if (wish.name !== '') query = query.where('name', '=', wish.name);
+  if (wish.before !== '') {
+    const last = await jobSeq(book, wish.before);
+    query = query.where('seq', '<', last);
+  }
+  const rows = await query
+    .orderBy('seq', 'desc')
+    .limit(wish.limit + 1)
+    .execute();
+  const page = rows.slice(0, wish.limit);
+  const next = rows.length > page.length ? (page.at(-1)?.id ?? '') : '';
+  return { jobs: page.map(summaryToWire), next };
+}
+
+type Joined = SelectQueryBuilder<LedgerSchema, 'jobs' | 'job_state', SummaryRow>;
+
+const summaries = (book: Book): Joined =>
+  book.db
+    .selectFrom('jobs')
+    .innerJoin('job_state', 'job_state.job_id', 'jobs.id')
+    .select([...SUMMARY]);
+
+async function jobSeq(book: Book, id: string): Promise<number> {
+  const row = await book.db
+    .selectFrom('jobs')
+    .select('seq')
+    .where('id', '=', id)
+    .executeTakeFirst();
+  if (row === undefined)
+    throw new GridError('REQUEST_INVALID', `page token '${id.slice(0, 40)}' is no job id`);
+  return row.seq;
+}
+
+/** Owner and VO of a job, or undefined. */
+export async function ownerOf(
+  book: Book,
+  id: JobId,
+): Promise<{ readonly owner: Dn; readonly vo: VoName } | undefined> {
+  const open = book.table.jobs.get(id);
+  if (open !== undefined) return open;
+  const row = await book.db
+    .selectFrom('jobs')
+    .select(['owner', 'vo'])
+    .where('id', '=', id)
+    .executeTakeFirst();
+  return row as { owner: Dn; vo: VoName } | undefined;
+}
+
+/** The line of one job, which must exist. */
+export async function readSummary(book: Book, id: JobId): Promise<JobSummary> {
+  await book.recorder.settled();
+  return summaryToWire(await summaries(book).where('id', '=', id).executeTakeFirstOrThrow());
+}
+
+export async function readStored(book: Book, id: JobId): Promise<StoredJob> {
+  const row = await book.db
+    .selectFrom('jobs')
+    .selectAll()
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow();
+  const trees = await readTrees(book.db, [row.inputs]);
+  return storedJob(row, trees.get(row.inputs) ?? { digest: '', totalBytes: 0, files: 0 });
+}
+
+/** Tasks that have come into being, by ordinal; outcomes with the trees that they name. */
+export async function readTasks(
+  book: Book,
+  id: JobId,
+  page: { readonly first: number; readonly limit: number },
+): Promise<readonly TaskStatus[]> {
+  const rows = await book.db
+    .selectFrom('tasks')
+    .leftJoin('attempts', 'attempts.id', 'tasks.attempt_id')
+    .select(['tasks.ordinal', 'tasks.state', 'tasks.reason', 'tasks.detail', 'tasks.attempt_id'])
+    .select(['tasks.attempts', 'attempts.site', 'attempts.placed_ms', 'attempts.started_ms'])
+    .select(['attempts.ended_ms', 'attempts.outcome'])
+    .where('tasks.job_id', '=', id)
+    .where('tasks.ordinal', '>=', page.first)
+    .orderBy('tasks.ordinal')
+    .limit(page.limit)
+    .execute();
+  const outcomes = rows.map(({ outcome }) => (outcome ? parseOutcome(outcome) : undefined));
+  const trees = await readTrees(
+    book.db,
+    outcomes.map((outcome) => outcome?.outputs.digest ?? ''),
+  );
+  const { spec } = await readStored(book, id);
+  return rows.map((row, index): TaskStatus => {
+    const outcome = outcomes[index];
+    const outputs = trees.get(outcome?.outputs.digest ?? '') ?? outcome?.outputs;
+    return {
+      ordinal: row.ordinal,
+      value: taskValue(spec, row.ordinal),
+      state: stateToWire(row.state),
+      reason: row.reason,
+      detail: row.detail,
+      site: row.site ?? '',
+      attemptId: row.attempt_id,
+      attempts: row.attempts,
+      outcome: outcome && outputs ? outcomeToWire({ ...outcome, outputs }) : undefined,
+      placedAtMs: row.placed_ms ?? 0,
+      startedAtMs: row.started_ms ?? 0,
+      endedAtMs: row.ended_ms ?? 0,
+    };
+  });
+}
+
+function summaryToWire(row: SummaryRow): JobSummary {
+  return {
+    id: row.id,
+    name: row.name,
+    owner: { dn: row.owner, vo: row.vo, fqans: JSON.parse(row.fqans) as string[] },
+    state: stateToWire(row.state),
+    reason: row.reason,
+    detail: row.detail,
+    submittedAtMs: row.submitted_ms,
+    endedAtMs: row.ended_ms ?? 0,
+    tasks: row.tasks,
+    counts: taskCountsOf(JSON.parse(row.counts) as Partial<Record<JobState, number>>),
+    sites: JSON.parse(row.sites) as string[],
+  };
+}

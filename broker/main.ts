@@ -1,0 +1,128 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BrokerService } from '../proto/gen/grid/v1/broker.ts';
+import { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
+import { openAuthenticator } from '../service/authenticator.ts';
+import { type Clock, systemClock } from '../service/clock.ts';
+import { formatSettings, loadConfig } from '../service/config.ts';
+import { openClient } from '../service/grpc-client.ts';
+import { served, startServer } from '../service/grpc-server.ts';
+import { type Log, openLog } from '../service/log.ts';
+import { announceReady, untilStopped } from '../service/shutdown.ts';
+import { TrustStore } from '../service/trust-store.ts';
+import { readCertificate } from '../service/x509.ts';
+import { openBroker } from './broker.ts';
+import { BROKER_CONFIG, type BrokerConfig } from './config.ts';
+import type { LinkOptions } from './site-context.ts';
+import type { SiteRecord } from './site-registry.ts';
+import { openStagingAccounts, type StagingAccounts } from './staging-accounts.ts';
+
+/** `grid broker serve`: serves until it is told to stop, or only prints the settings. */
+export async function serveBroker(
+  file: string,
+  options: { readonly printConfig: boolean },
+): Promise<void> {
+  const { config, settings } = loadConfig(BROKER_CONFIG, file);
+  if (options.printConfig) {
+    process.stdout.write(formatSettings(settings));
+    return;
+  }
+  const log = openLog('broker', config['log-level']);
+  const failed = Promise.withResolvers<never>();
+  await using running = await startBroker(config, {
+    clock: systemClock,
+    log,
+    onFatal: (error) => failed.reject(error),
+  });
+  announceReady('broker', running.address);
+  const watchStdin = process.env['GRID_PARENT_PIPE'] === '1';
+  await Promise.race([untilStopped({ log, watchStdin }), failed.promise]);
+}
+
+/** A broker that answers. */
+export interface RunningBroker extends AsyncDisposable {
+  /** `host:port` that it listens on. */
+  readonly address: string;
+}
+
+interface Around {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** What happened leaves memory and ledger apart, or another broker has taken over: stop. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** Starts the broker in this process; disposing of the result stops it. */
+export async function startBroker(config: BrokerConfig, around: Around): Promise<RunningBroker> {
+  await using stack = new AsyncDisposableStack();
+  const { clock, log, onFatal } = around;
+  const trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
+  const identity = {
+    certPem: readFileSync(config.certificate, 'utf8'),
+    keyPem: readFileSync(config.key, 'utf8'),
+  };
+  const accounts = await openAccounts(config, trust, around);
+  if (accounts !== undefined) stack.use(accounts);
+  const open: (site: SiteRecord) => ReturnType<LinkOptions['open']> = (site) =>
+    openClient(SiteGatewayService, `site ${site.id}`, site.address, {
+      ...identity,
+      caPem: trust.caPem(),
+      crlPem: trust.crlPem(),
+      checkServer: (certificate) => checkDn(certificate, site.dn),
+    });
+  const broker = stack.use(
+    await openBroker({
+      stateDir: config.state,
+      access: { admins: config.admins, vos: config.vos },
+      leaseMs: config.lease,
+      openGateway: open,
+      accounts,
+      clock,
+      log,
+      onFatal,
+    }),
+  );
+  const { host } = config.listen;
+  const server = stack.use(
+    await startServer({
+      host,
+      port: config.listen.port,
+      identity,
+      authenticator: openAuthenticator({ trust, vomsDir: config.vomsdir, clock }),
+      services: [served(BrokerService, broker.handlers)],
+      log,
+    }),
+  );
+  log.info({ epoch: broker.epoch, jobs: broker.openJobs }, 'broker serves');
+  const owned = stack.move();
+  return {
+    address: host.includes(':') ? `[${host}]:${server.port}` : `${host}:${server.port}`,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function openAccounts(
+  config: BrokerConfig,
+  trust: TrustStore,
+  { clock, log }: Around,
+): Promise<StagingAccounts | undefined> {
+  const { staging } = config;
+  if (staging === undefined) return undefined;
+  return openStagingAccounts({
+    servers: staging.servers,
+    operatorDir: staging.keys,
+    stateDir: join(config.state, 'accounts'),
+    caPem: trust.caPem(),
+    vos: config.vos,
+    ...(staging.quota === undefined ? {} : { bytesPerVo: staging.quota }),
+    clock,
+    log,
+  });
+}
+
+/** A host with a valid certificate that is not the enrolled one must not get the site's work. */
+function checkDn(certificate: Uint8Array, wanted: string): Error | undefined {
+  const { subject } = readCertificate(certificate);
+  if (subject === wanted) return undefined;
+  return new Error(`the gateway is ${subject}, and ${wanted} is enrolled`);
+}

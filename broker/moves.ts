@@ -1,0 +1,279 @@
+import type { SiteId } from '../core/ids.ts';
+import { attemptIdOf } from '../core/job/job-id.ts';
+import type { Outcome } from '../core/job/outcome.ts';
+import { type JobMove, type JobState, next } from '../core/job/state.ts';
+import { hasEnded, jobStateOf } from '../core/job/summary.ts';
+import type { Placement } from '../core/match/match.ts';
+import { type FailureCounts, retryDelayMs } from '../core/retry/retry.ts';
+import type { ChangeSet } from './change-set.ts';
+import type { JobTable } from './job-table.ts';
+import type { AttemptRecord, JobRecord, TaskRecord } from './records.ts';
+
+/** Why something is done, for the log and for listings. */
+export interface Why {
+  readonly reason: string;
+  readonly detail: string;
+}
+
+/** The state of a task that has not come into being is the job's business; this is its first record. */
+function taskOf(job: JobRecord, ordinal: number): TaskRecord {
+  const known = job.open.get(ordinal);
+  if (known !== undefined) return known;
+  if (ordinal !== job.nextOrdinal)
+    throw new TypeError(`task ${ordinal} of ${job.id} is out of turn`);
+  const task: TaskRecord = {
+    job,
+    ordinal,
+    state: 'queued',
+    reason: '',
+    detail: '',
+    attempts: 0,
+    failures: { job: 0, site: 0 },
+    releases: 0,
+    avoid: [],
+    notBeforeMs: 0,
+    released: [],
+  };
+  job.open.set(ordinal, task);
+  job.nextOrdinal += 1;
+  return task;
+}
+
+const count = (job: JobRecord, state: JobState, by: number): void => {
+  job.counts[state] = (job.counts[state] ?? 0) + by;
+};
+
+function explain(task: TaskRecord, why: Why): void {
+  task.reason = why.reason;
+  task.detail = why.detail;
+  const { job } = task;
+  // A job with one task speaks for it; an array shows the first thing that went wrong for good.
+  if (job.tasks === 1 || (task.state === 'failed' && job.reason === '')) {
+    job.reason = why.reason;
+    job.detail = why.detail;
+  }
+}
+
+const NO_REASON: Why = { reason: '', detail: '' };
+
+/** Moves a task by the table of moves; throws JOB_EVENT_REFUSED where the table has no such move. */
+function move(set: ChangeSet, task: TaskRecord, kind: JobMove, why: Why = NO_REASON): void {
+  const { job, ordinal, attempt } = task;
+  const state = next(task.state, kind);
+  count(job, task.state, -1);
+  count(job, state, 1);
+  task.state = state;
+  explain(task, why);
+  set.touchTask(task);
+  set.event({ job, ordinal, attempt, kind, state, ...why });
+}
+
+/** A new attempt of a queued task at a site. It is to be sent only when the change is in the ledger. */
+export function place(table: JobTable, set: ChangeSet, placement: Placement): AttemptRecord {
+  const job = table.jobs.get(placement.job);
+  if (job === undefined) throw new TypeError(`job ${placement.job} is not open`);
+  const task = taskOf(job, placement.ordinal);
+  task.attempts += 1;
+  const attempt: AttemptRecord = {
+    id: attemptIdOf(job.id, task.ordinal, task.attempts),
+    task,
+    number: task.attempts,
+    site: placement.site,
+    state: 'matched',
+    reason: '',
+    detail: '',
+    placedAtMs: set.nowMs,
+    acknowledged: false,
+    waiting: placement.backlog,
+  };
+  task.attempt = attempt;
+  job.sites.add(placement.site);
+  table.addAttempt(attempt);
+  set.touchAttempt(attempt);
+  move(set, task, 'match');
+  return attempt;
+}
+
+/** A step of a live attempt that its gateway reported: `stageIn`, `submit`, `start`, `stageOut` or `suspend`. */
+export function step(
+  set: ChangeSet,
+  attempt: AttemptRecord,
+  kind: JobMove,
+  report: { readonly atMs: number; readonly detail: string },
+): void {
+  const { task } = attempt;
+  move(set, task, kind, { reason: '', detail: report.detail });
+  attempt.state = task.state;
+  if (task.state === 'running') {
+    attempt.startedAtMs ??= report.atMs;
+    attempt.waiting = false;
+  }
+  set.touchAttempt(attempt);
+}
+
+/** How an attempt ended, and when. */
+export interface AttemptEnd {
+  readonly state: 'done' | 'failed' | 'cancelled';
+  readonly atMs: number;
+  readonly outcome?: Outcome | undefined;
+}
+
+/** Ends a live attempt with what its gateway reported; the task is not moved yet. */
+export function closeAttempt(
+  table: JobTable,
+  set: ChangeSet,
+  attempt: AttemptRecord,
+  end: AttemptEnd,
+): void {
+  table.removeAttempt(attempt);
+  attempt.state = end.state;
+  attempt.reason = end.outcome?.reason ?? '';
+  attempt.detail = end.outcome?.detail ?? '';
+  attempt.endedAtMs = end.atMs;
+  attempt.waiting = false;
+  if (end.outcome !== undefined) attempt.outcome = end.outcome;
+  set.touchAttempt(attempt);
+}
+
+/** Ends a task, and its job with the last one. */
+export function endTask(
+  table: JobTable,
+  set: ChangeSet,
+  task: TaskRecord,
+  kind: 'finish' | 'fail' | 'cancel',
+  why: Why = NO_REASON,
+): void {
+  move(set, task, kind, why);
+  task.endedAtMs = set.nowMs;
+  task.job.open.delete(task.ordinal);
+  endJobIfOver(table, set, task.job);
+}
+
+/** What to remember of a task that waits again. */
+export interface Again {
+  readonly why: Why;
+  readonly failures?: FailureCounts;
+  readonly avoid?: SiteId;
+  readonly delayMs: number;
+}
+
+/** A task whose attempt is over goes back to the queue, or ends where the job is being cancelled. */
+export function requeue(table: JobTable, set: ChangeSet, task: TaskRecord, again: Again): void {
+  if (again.failures !== undefined) task.failures = again.failures;
+  if (task.job.cancelReason !== undefined) {
+    endTask(table, set, task, 'cancel', { reason: 'CANCELLED', detail: task.job.cancelReason });
+    return;
+  }
+  if (again.avoid !== undefined && !task.avoid.includes(again.avoid))
+    task.avoid = [...task.avoid, again.avoid];
+  task.notBeforeMs = again.delayMs === 0 ? 0 : set.nowMs + again.delayMs;
+  move(set, task, 'release', again.why);
+  table.queues.addTask(task);
+}
+
+/** Lets go of a live attempt that cannot run any more (or that must not): the task waits again. */
+export function release(
+  table: JobTable,
+  set: ChangeSet,
+  attempt: AttemptRecord,
+  why: Why,
+  avoid: boolean,
+): void {
+  const { task } = attempt;
+  letGo(table, set, attempt, why);
+  task.releases += 1;
+  requeue(table, set, task, {
+    why,
+    delayMs: retryDelayMs(task.releases),
+    ...(avoid ? { avoid: attempt.site } : {}),
+  });
+}
+
+function letGo(table: JobTable, set: ChangeSet, attempt: AttemptRecord, why: Why): void {
+  table.removeAttempt(attempt);
+  attempt.state = 'released';
+  attempt.reason = why.reason;
+  attempt.detail = why.detail;
+  attempt.endedAtMs = set.nowMs;
+  attempt.waiting = false;
+  attempt.task.released.push(attempt);
+  set.touchAttempt(attempt);
+}
+
+/**
+ * A released attempt reports that it is done after all, and its task is still open: the first result counts. Gives
+ * the attempt that has become superfluous, if there is one.
+ */
+export function acceptLateResult(
+  table: JobTable,
+  set: ChangeSet,
+  late: AttemptRecord,
+  end: AttemptEnd,
+): AttemptRecord | undefined {
+  const { task } = late;
+  const why = { reason: 'LATE_RESULT', detail: `${late.id} at ${late.site} had finished in time` };
+  const current = table.attempts.get(task.attempt?.id ?? late.id);
+  if (current !== undefined) letGo(table, set, current, why);
+  task.attempt = late;
+  if (task.state === 'queued') move(set, task, 'match', why);
+  closeAttempt(table, set, late, end);
+  endTask(table, set, task, 'finish');
+  return current;
+}
+
+/** Ends what waits of a job and gives the live attempts, which their sites have to end. */
+export function cancelJob(
+  table: JobTable,
+  set: ChangeSet,
+  job: JobRecord,
+  why: Why,
+): readonly AttemptRecord[] {
+  if (job.endedAtMs !== undefined || job.cancelReason !== undefined) return [];
+  job.cancelReason = why.detail;
+  job.reason = why.reason;
+  job.detail = why.detail;
+  set.event({ job, kind: 'cancel-job', state: jobStateOf(job.counts), ...why });
+  const fresh = job.tasks - job.nextOrdinal;
+  count(job, 'queued', -fresh);
+  count(job, 'cancelled', fresh);
+  const tasks = [...job.open.values()];
+  for (const task of tasks) {
+    if (task.state === 'queued' || task.state === 'held') endTask(table, set, task, 'cancel', why);
+  }
+  endJobIfOver(table, set, job);
+  return tasks.flatMap(({ attempt }) =>
+    attempt !== undefined && table.attempts.has(attempt.id) ? [attempt] : [],
+  );
+}
+
+function endJobIfOver(table: JobTable, set: ChangeSet, job: JobRecord): void {
+  if (job.endedAtMs !== undefined || !hasEnded(job.counts)) return;
+  job.endedAtMs = set.nowMs;
+  const state = jobStateOf(job.counts);
+  set.event({ job, kind: 'end', state, reason: job.reason, detail: job.detail });
+  const dependents = table.dependentsOf(job.id);
+  table.removeJob(job);
+  for (const dependent of dependents)
+    set.defer(() => settleDependency(table, set, dependent, job, state));
+}
+
+function settleDependency(
+  table: JobTable,
+  set: ChangeSet,
+  dependent: JobRecord,
+  ended: JobRecord,
+  state: JobState,
+): void {
+  if (state !== 'done') {
+    cancelJob(table, set, dependent, dependencyFailed(ended.id, state));
+    return;
+  }
+  dependent.waitsFor.delete(ended.id);
+  if (dependent.waitsFor.size === 0) table.queues.addJob(dependent);
+}
+
+/** The reason of a job that waited for another in vain. */
+export const dependencyFailed = (job: string, state: JobState): Why => ({
+  reason: 'DEPENDENCY_FAILED',
+  detail: `it waited for ${job}, which has ended ${state}`,
+});

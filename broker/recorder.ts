@@ -1,0 +1,161 @@
+import type { Transaction } from 'kysely';
+import { background } from '../service/background.ts';
+import type { Log } from '../service/log.ts';
+import type { LedgerDb, LedgerSchema } from './ledger.ts';
+
+/** Rows to write, all or none. */
+export type Change = { readonly [T in Table]?: readonly LedgerSchema[T][] };
+
+/** The only writer of the ledger. */
+export interface Recorder {
+  /** Resolves when the change is on the disk. Changes are committed in the order of the calls, many at a time. */
+  record(change: Change): Promise<void>;
+  /** Resolves when all that was recorded so far is on the disk. */
+  settled(): Promise<void>;
+}
+
+type Table = Exclude<keyof LedgerSchema, 'meta'>;
+type Row = Readonly<Record<string, unknown>>;
+
+interface Rule {
+  readonly key: readonly string[];
+  /** What happens to a row whose key is there already: nothing at all may be; it stays; these columns are replaced. */
+  readonly again: 'refuse' | 'keep' | readonly string[];
+}
+
+const columns = (names: string): readonly string[] => names.split(' ');
+
+/** In the order in which they are written. */
+const RULES: Readonly<Record<Table, Rule>> = {
+  asks: { key: ['id'], again: 'refuse' },
+  trees: { key: ['digest'], again: 'keep' },
+  submits: { key: ['owner', 'submit_key'], again: 'refuse' },
+  jobs: { key: ['id'], again: 'refuse' },
+  job_state: {
+    key: ['job_id'],
+    again: columns('state reason detail next_ordinal counts sites cancel_reason ended_ms'),
+  },
+  tasks: {
+    key: ['job_id', 'ordinal'],
+    again: columns(
+      'state reason detail attempt_id attempts job_failures site_failures releases avoid not_before_ms ended_ms',
+    ),
+  },
+  attempts: {
+    key: ['id'],
+    again: columns('state reason detail started_ms ended_ms outcome'),
+  },
+  events: { key: ['seq'], again: 'refuse' },
+  sites: { key: ['id'], again: ['address', 'dn', 'wanted'] },
+  cursors: { key: ['site'], again: ['journal', 'seq'] },
+};
+const TABLES = Object.keys(RULES) as readonly Table[];
+
+/** What waits for the next commit: rows by table and key, so that a row that changed twice is written once. */
+interface Batch {
+  readonly rows: Map<Table, Map<string, Row>>;
+  readonly done: PromiseWithResolvers<void>;
+}
+
+/** SQLite takes 32,766 parameters in a statement, and short statements are kept prepared. */
+const MAX_ROWS = 500;
+
+/**
+ * Opens the writer. When a commit fails the memory of the broker is ahead of its ledger: every waiting call is
+ * refused, nothing is written any more, and `onFailure` shall stop the broker, which reads the ledger again.
+ */
+export function openRecorder(
+  db: LedgerDb,
+  log: Log,
+  onFailure: (error: unknown) => void,
+): Recorder {
+  let next = emptyBatch();
+  let running: Batch | undefined;
+  let failure: Error | undefined;
+
+  const commitAll = async (): Promise<void> => {
+    while (next.rows.size > 0) {
+      await new Promise(setImmediate);
+      const batch = next;
+      next = emptyBatch();
+      running = batch;
+      await db.transaction().execute((transaction) => write(transaction, batch));
+      batch.done.resolve();
+    }
+    running = undefined;
+  };
+  const fail = (cause: unknown): void => {
+    failure = new Error('the ledger cannot be written', { cause });
+    running?.done.reject(failure);
+    next.done.reject(failure);
+    onFailure(failure);
+  };
+
+  const record = (change: Change): Promise<void> => {
+    if (failure !== undefined) return Promise.reject(failure);
+    const idle = running === undefined && next.rows.size === 0;
+    const { promise } = next.done;
+    if (!add(next, change)) return settled();
+    if (idle) background('write the ledger', commitAll(), log, fail);
+    return promise;
+  };
+  const settled = (): Promise<void> => {
+    if (failure !== undefined) return Promise.reject(failure);
+    if (next.rows.size > 0) return next.done.promise;
+    return running?.done.promise ?? Promise.resolve();
+  };
+  return { record, settled };
+}
+
+function emptyBatch(): Batch {
+  const done = Promise.withResolvers<void>();
+  done.promise.catch(() => undefined);
+  return { rows: new Map(), done };
+}
+
+/** Whether there was anything to add. */
+function add(batch: Batch, change: Change): boolean {
+  let added = false;
+  for (const table of TABLES) {
+    const fresh: readonly Row[] = (change[table] ?? []).map((row) => ({ ...row }));
+    if (fresh.length === 0) continue;
+    added = true;
+    const rows = batch.rows.get(table) ?? new Map<string, Row>();
+    batch.rows.set(table, rows);
+    const { key } = RULES[table];
+    for (const row of fresh) rows.set(key.map((column) => String(row[column])).join('\0'), row);
+  }
+  return added;
+}
+
+async function write(db: Transaction<LedgerSchema>, batch: Batch): Promise<void> {
+  for (const table of TABLES) {
+    const all = [...(batch.rows.get(table)?.values() ?? [])];
+    for (let start = 0; start < all.length; start += MAX_ROWS)
+      await writeRows(db, table, all.slice(start, start + MAX_ROWS));
+  }
+}
+
+async function writeRows(
+  db: Transaction<LedgerSchema>,
+  table: Table,
+  rows: readonly Row[],
+): Promise<void> {
+  const { key, again } = RULES[table];
+  // One query for every table: that rows and columns belong to it is `Change`'s and RULES' business.
+  const query = (db as unknown as Transaction<Record<string, Row>>).insertInto(table).values(rows);
+  if (again === 'refuse') await query.execute();
+  else {
+    await query
+      .onConflict((conflict) => {
+        const clash = conflict.columns([...key]);
+        if (again === 'keep') return clash.doNothing();
+        return clash.doUpdateSet((expressions) =>
+          Object.fromEntries(
+            again.map((column) => [column, expressions.ref(`excluded.${column}`)]),
+          ),
+        );
+      })
+      .execute();
+  }
+}

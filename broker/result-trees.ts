@@ -1,0 +1,59 @@
+import type { TreeRef } from '../core/data/manifest.ts';
+import type { JobId } from '../core/ids.ts';
+import { type JobSpec, jobInputs, taskDirectory } from '../core/job/spec.ts';
+import { readTrees } from './job-store.ts';
+import type { LedgerDb } from './ledger.ts';
+import { parseOutcome } from './records.ts';
+
+/** A tree of results and the place in the task's directory where it appears. */
+export interface PlacedTree {
+  readonly tree: TreeRef;
+  readonly to: string;
+}
+
+/** Manifests ride along up to this many bytes; beyond it gateways fetch them. */
+const MAX_MANIFEST_BYTES = 1_048_576;
+
+/** The results of other jobs that are inputs of this one; those jobs have ended well. */
+export async function resultTrees(db: LedgerDb, spec: JobSpec): Promise<readonly PlacedTree[]> {
+  const placed: { readonly digest: string; readonly to: string }[] = [];
+  for (const { job, to } of jobInputs(spec)) placed.push(...(await resultsOf(db, job, to)));
+  const trees = await readTrees(
+    db,
+    placed.map(({ digest }) => digest),
+  );
+  let left = MAX_MANIFEST_BYTES;
+  return placed.flatMap(({ digest, to }) => {
+    const tree = trees.get(digest);
+    if (tree === undefined) return [];
+    left -= tree.manifest?.length ?? 0;
+    const { manifest: _manifest, ...bare } = tree;
+    return [{ tree: left < 0 ? bare : tree, to }];
+  });
+}
+
+async function resultsOf(
+  db: LedgerDb,
+  job: JobId,
+  to: string,
+): Promise<readonly { readonly digest: string; readonly to: string }[]> {
+  const rows = await db
+    .selectFrom('tasks')
+    .innerJoin('attempts', 'attempts.id', 'tasks.attempt_id')
+    .select(['tasks.ordinal', 'attempts.outcome'])
+    .where('tasks.job_id', '=', job)
+    .orderBy('tasks.ordinal')
+    .execute();
+  const source = await db
+    .selectFrom('jobs')
+    .select('spec')
+    .where('id', '=', job)
+    .executeTakeFirst();
+  const spec = JSON.parse(source?.spec ?? '{}') as JobSpec;
+  return rows.flatMap(({ ordinal, outcome }) => {
+    const digest = outcome === null ? '' : parseOutcome(outcome).outputs.digest;
+    if (digest === '') return [];
+    const below = spec.array === undefined ? to : `${to}/${taskDirectory(spec, ordinal)}`;
+    return [{ digest, to: below }];
+  });
+}

@@ -1,0 +1,184 @@
+import { GridError } from '../core/errors.ts';
+import type { JobId } from '../core/ids.ts';
+import type { Rules } from '../core/match/ask.ts';
+import { type Peer, vosOf } from '../core/vo/caller.ts';
+import {
+  type Access,
+  chooseVo,
+  isAdmin,
+  mayCancel,
+  mayList,
+  mayRead,
+  type Owned,
+} from '../core/vo/policy.ts';
+import type {
+  BrokerService,
+  CancelJobsRequest,
+  IssueStagingTicketRequest,
+} from '../proto/gen/grid/v1/broker.ts';
+import type { CallContext, Handlers } from '../service/rpc.ts';
+import {
+  callerToWire,
+  specFromWire,
+  specToWire,
+  stateFromWire,
+  treeFromWire,
+  treeToWire,
+} from '../service/wire.ts';
+import { type Book, begin, commit } from './book.ts';
+import { watchJob } from './job-events.ts';
+import { listJobs, ownerOf, readStored, readSummary, readTasks } from './listing.ts';
+import { cancelJob } from './moves.ts';
+import { enrolSite, setSiteState, siteToWire } from './site-admin.ts';
+import type { SiteLinks } from './site-links.ts';
+import type { SiteRegistry } from './site-registry.ts';
+import type { StagingAccounts } from './staging-accounts.ts';
+import type { Submit } from './submit.ts';
+import { tailTask } from './tail.ts';
+import { whyJob } from './why.ts';
+
+/** All that the handlers need. */
+export interface BrokerParts {
+  readonly book: Book;
+  readonly sites: SiteRegistry;
+  readonly links: SiteLinks;
+  readonly rules: Rules;
+  readonly access: Access;
+  readonly submit: Submit;
+  readonly accounts: StagingAccounts | undefined;
+  readonly onChange: () => void;
+}
+
+const TICKET_MS = 12 * 3_600_000;
+const MOST = { jobs: 10_000, tasks: 10_000, cancels: 10_000 };
+
+/** The broker's gRPC service: decode, decide, do, encode. */
+export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
+  const { book, sites } = parts;
+  return {
+    whoAmI: (_request, context) => Promise.resolve(whoAmI(parts, peerOf(context))),
+    submit: async (request, context) => {
+      const jobs = request.jobs.map(({ spec, inputs }) => ({
+        spec: specFromWire(spec),
+        inputs: treeFromWire(inputs),
+      }));
+      return { jobIds: [...(await parts.submit(peerOf(context), request.submitKey, jobs))] };
+    },
+    listJobs: async (request, context) => {
+      const peer = peerOf(context);
+      const everybody = request.everyone && isAdmin(peer, parts.access);
+      const { jobs, next } = await listJobs(book, {
+        of: everybody ? undefined : { owner: peer.dn, vos: request.everyone ? vosOf(peer) : [] },
+        states: request.states.map(stateFromWire),
+        name: request.name,
+        limit: Math.min(request.limit || 100, MOST.jobs),
+        before: request.pageToken,
+      });
+      return { jobs: [...jobs], nextPageToken: next };
+    },
+    getJob: async (request, context) => {
+      const id = await readable(parts, peerOf(context), request.jobId);
+      const summary = await readSummary(book, id);
+      const { spec, inputs } = await readStored(book, id);
+      const limit = Math.min(request.maxTasks || 1_000, MOST.tasks);
+      const page = { first: request.firstTask, limit };
+      const tasks = request.summaryOnly ? [] : await readTasks(book, id, page);
+      return { summary, spec: specToWire(spec), inputs: treeToWire(inputs), tasks: [...tasks] };
+    },
+    async *watchJob(request, context) {
+      const id = await readable(parts, peerOf(context), request.jobId);
+      yield* watchJob(book, id, request, context.signal);
+    },
+    whyJob: async (request, context) =>
+      whyJob(parts, await readable(parts, peerOf(context), request.jobId)),
+    cancelJobs: (request, context) => cancelJobs(parts, peerOf(context), request),
+    async *tailTask(request, context) {
+      await readable(parts, peerOf(context), request.jobId);
+      yield* tailTask(book, parts.links, request, context.signal);
+    },
+    listSites: (_request, context) => {
+      peerOf(context);
+      const known = [...sites.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+      return Promise.resolve({ sites: known.map((site) => siteToWire(site, book)) });
+    },
+    enrolSite: async (request, context) => ({
+      site: siteToWire(await enrolSite(parts, peerOf(context), request), book),
+    }),
+    setSiteState: async (request, context) => {
+      const site = await setSiteState(parts, peerOf(context), request.id, request.state);
+      return { site: siteToWire(site, book) };
+    },
+    issueStagingTicket: (request, context) => issueTicket(parts, peerOf(context), request),
+  };
+}
+
+function peerOf(context: CallContext): Peer {
+  if (context.peer === undefined)
+    throw new GridError('UNAUTHENTICATED', 'NO_CERT: no certificate was presented');
+  return context.peer;
+}
+
+const whoAmI = ({ access }: BrokerParts, peer: Peer) => {
+  const decision = chooseVo(peer, '', access);
+  return {
+    caller: callerToWire(peer, decision.allowed ? decision.vo : ''),
+    expiresAtMs: peer.expiresAtMs,
+    vosServed: [...access.vos],
+    proxyDepth: peer.proxyDepth,
+    isAdmin: isAdmin(peer, access),
+    rejectedAttributes: [...peer.rejectedAttributes],
+  };
+};
+
+async function issueTicket(parts: BrokerParts, peer: Peer, request: IssueStagingTicketRequest) {
+  const decision = chooseVo(peer, request.vo, parts.access);
+  if (!decision.allowed) throw new GridError(decision.code, decision.why);
+  if (parts.accounts === undefined)
+    throw new GridError('STAGING_UNAVAILABLE', 'this broker has no staging service');
+  const lifetimeMs = Math.min(TICKET_MS, peer.expiresAtMs - parts.book.clock.nowMs());
+  const { vo } = decision;
+  const wish = { vo, nkey: request.nkey, lifetimeMs, purpose: 'user' as const };
+  const ticket = await parts.accounts.issueTicket(wish);
+  return { ...ticket, servers: [...ticket.servers] };
+}
+
+/** The job, if the caller may see all of it; who may not even list it is told that there is none. */
+async function readable(parts: BrokerParts, peer: Peer, id: string): Promise<JobId> {
+  const job = await visible(parts, peer, id);
+  if (!mayRead(peer, job, parts.access))
+    throw new GridError('PERMISSION_DENIED', `job ${id} belongs to ${job.owner}`);
+  return id as JobId;
+}
+
+async function visible(parts: BrokerParts, peer: Peer, id: string): Promise<Owned> {
+  const job = await ownerOf(parts.book, id as JobId);
+  if (job === undefined || !mayList(peer, job, parts.access))
+    throw new GridError('JOB_NOT_FOUND', `there is no job '${id.slice(0, 40)}'`);
+  return job;
+}
+
+/** All of the jobs are looked at before any is touched. */
+async function cancelJobs(parts: BrokerParts, peer: Peer, request: CancelJobsRequest) {
+  const { book, links } = parts;
+  if (request.jobIds.length > MOST.cancels)
+    throw new GridError('REQUEST_INVALID', `at most ${MOST.cancels} jobs at a time`);
+  const ids = [...new Set(request.jobIds)] as JobId[];
+  for (const id of ids) {
+    const job = await visible(parts, peer, id);
+    if (!mayCancel(peer, job, parts.access))
+      throw new GridError('PERMISSION_DENIED', `job ${id} belongs to ${job.owner}`);
+  }
+  const set = begin(book);
+  const open = ids.flatMap((id) => book.table.jobs.get(id) ?? []);
+  const by = request.reason === '' ? '' : `: ${request.reason.slice(0, 500)}`;
+  const why = { reason: 'CANCELLED', detail: `cancelled by ${peer.dn}${by}` };
+  const attempts = open.flatMap((job) => cancelJob(book.table, set, job, why));
+  parts.onChange();
+  await commit(book, set);
+  links.cancel(attempts.map(({ id, site }) => ({ attemptId: id, site })));
+  const cancelling = new Set(open.map(({ id }) => id));
+  return {
+    cancelling: [...cancelling],
+    alreadyEnded: ids.filter((id) => !cancelling.has(id)),
+  };
+}

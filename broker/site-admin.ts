@@ -1,0 +1,97 @@
+import { GridError } from '../core/errors.ts';
+import { dn, isSiteId, siteId } from '../core/ids.ts';
+import type { Caller } from '../core/vo/caller.ts';
+import { type Access, isAdmin } from '../core/vo/policy.ts';
+import { type EnrolSiteRequest, SiteState, type SiteSummary } from '../proto/gen/grid/v1/broker.ts';
+import { offerToWire } from '../service/wire.ts';
+import type { Book } from './book.ts';
+import type { SiteRow } from './ledger.ts';
+import type { SiteLinks } from './site-links.ts';
+import { type SiteRecord, type SiteRegistry, siteRecord, siteRow } from './site-registry.ts';
+
+interface Parts {
+  readonly book: Book;
+  readonly sites: SiteRegistry;
+  readonly links: SiteLinks;
+  readonly access: Access;
+  readonly onChange: () => void;
+}
+
+/** Adds a site and begins to talk to it; the same request again changes nothing. */
+export async function enrolSite(
+  { book, sites, links, access }: Parts,
+  caller: Caller,
+  request: EnrolSiteRequest,
+): Promise<SiteRecord> {
+  const { id, address, dn: host } = request;
+  if (!isAdmin(caller, access))
+    throw new GridError('PERMISSION_DENIED', `${caller.dn} does not administer this grid`);
+  if (!isSiteId(id)) throw new GridError('REQUEST_INVALID', `'${id.slice(0, 60)}' is no site id`);
+  if (!/^.+:\d{1,5}$/.test(address))
+    throw new GridError('REQUEST_INVALID', `'${address.slice(0, 80)}' is no address: host:port`);
+  if (!host.startsWith('/'))
+    throw new GridError('REQUEST_INVALID', `'${host.slice(0, 80)}' is no DN: /DC=org/.../CN=host`);
+  const known = sites.get(id);
+  if (known !== undefined) {
+    if (known.address === address && known.dn === host) return known;
+    const there = `at ${known.address} as ${known.dn}`;
+    throw new GridError('ALREADY_EXISTS', `site ${id} is enrolled already, ${there}`);
+  }
+  const enrolled: SiteRow = {
+    id,
+    address,
+    dn: dn(host),
+    wanted: 'up',
+    enrolled_ms: book.clock.nowMs(),
+    enrolled_by: caller.dn,
+  };
+  const site = siteRecord(enrolled);
+  sites.set(site.id, site);
+  await book.recorder.record({ sites: [siteRow(site)] });
+  links.open(site);
+  return site;
+}
+
+/** Drains or resumes a site. */
+export async function setSiteState(
+  { book, sites, access, onChange }: Parts,
+  caller: Caller,
+  id: string,
+  state: SiteState,
+): Promise<SiteRecord> {
+  const site = sites.get(siteId(id));
+  if (site === undefined) throw new GridError('SITE_NOT_FOUND', `there is no site '${id}'`);
+  if (!isAdmin(caller, access) && site.offer?.admins.includes(caller.dn) !== true)
+    throw new GridError('PERMISSION_DENIED', `${caller.dn} administers neither grid nor ${id}`);
+  if (state !== SiteState.SITE_STATE_UP && state !== SiteState.SITE_STATE_DRAINING)
+    throw new GridError('REQUEST_INVALID', 'a site can be set to up or draining only');
+  site.wanted = state === SiteState.SITE_STATE_UP ? 'up' : 'draining';
+  await book.recorder.record({ sites: [siteRow(site)] });
+  book.log.info({ site: id, wanted: site.wanted, by: caller.dn }, 'site state was set');
+  onChange();
+  return site;
+}
+
+const STATE = {
+  unknown: SiteState.SITE_STATE_UNKNOWN,
+  lost: SiteState.SITE_STATE_LOST,
+  up: SiteState.SITE_STATE_UP,
+  unreachable: SiteState.SITE_STATE_UP,
+} as const;
+
+/** A site for people: while only the connection is down it keeps its state and says so. */
+export function siteToWire(site: SiteRecord, book: Book): SiteSummary {
+  const draining = site.wanted === 'draining' && site.link !== 'lost';
+  const closed = site.offer?.closedReason ?? '';
+  const heard = site.link === 'unreachable' ? `not connected: ${site.trouble}` : site.trouble;
+  return {
+    id: site.id,
+    address: site.address,
+    dn: site.dn,
+    state: draining ? SiteState.SITE_STATE_DRAINING : STATE[site.link],
+    detail: heard || closed,
+    lastHeardAtMs: site.lastHeardAtMs,
+    offer: site.offer === undefined ? undefined : offerToWire(site.offer),
+    attempts: book.table.liveAt(site.id).size,
+  };
+}

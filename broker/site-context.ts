@@ -1,0 +1,72 @@
+import type { Lease } from '../core/claim/lease.ts';
+import type { AttemptId } from '../core/ids.ts';
+import type { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
+import type { Connection } from '../service/grpc-client.ts';
+import type { Log } from '../service/log.ts';
+import { type Book, begin, commit } from './book.ts';
+import type { Bell } from './feed.ts';
+import type { JobStore } from './job-store.ts';
+import { release, type Why } from './moves.ts';
+import type { AttemptRecord } from './records.ts';
+import type { SiteRecord } from './site-registry.ts';
+import type { SiteTickets } from './site-tickets.ts';
+import type { StagingAccounts } from './staging-accounts.ts';
+import type { Superfluous } from './updates.ts';
+
+/** What a link to a site works with. */
+export interface LinkOptions {
+  readonly book: Book;
+  readonly store: JobStore;
+  readonly site: SiteRecord;
+  readonly open: () => Connection<SiteGatewayService>;
+  readonly epoch: number;
+  readonly leaseMs: number;
+  readonly accounts: StagingAccounts | undefined;
+  /** Something changed that may let jobs start. */
+  readonly onChange: () => void;
+  /** Attempts that (perhaps other) sites shall end. */
+  readonly onSuperfluous: (attempts: readonly Superfluous[]) => void;
+  /** The broker must stop: another one has taken its place, or the ledger fails. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** A link across its sessions. */
+export interface Link extends LinkOptions {
+  readonly log: Log;
+  readonly lease: { -readonly [K in keyof Lease]: Lease[K] };
+  /** Rings when there is something to send. */
+  readonly bell: Bell;
+  /** Attempts that were never sent: the gateway cannot know them. */
+  readonly unsent: Set<AttemptRecord>;
+  readonly cancels: Set<AttemptId>;
+  /** Updates up to this number are in the ledger. */
+  appliedSeq: number;
+  /** The session that is up. */
+  session: Session | undefined;
+}
+
+/** One connection, from the first advertisement on. */
+export interface Session {
+  readonly gateway: Connection<SiteGatewayService>['call'];
+  readonly signal: AbortSignal;
+  readonly tickets: SiteTickets;
+  /** Ends the session; the link opens another one. */
+  end(): void;
+}
+
+/** How long one call may take before its session is given up. */
+export const CALL_MS = 15_000;
+
+/** Lets attempts go and queues their tasks again; those that are over already are left alone. */
+export async function releaseAll(
+  { book, onChange }: LinkOptions,
+  attempts: readonly AttemptRecord[],
+  why: Why,
+): Promise<void> {
+  const live = attempts.filter(({ id }) => book.table.attempts.has(id));
+  if (live.length === 0) return;
+  const set = begin(book);
+  for (const attempt of live) release(book.table, set, attempt, why, true);
+  onChange();
+  await commit(book, set);
+}

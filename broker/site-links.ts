@@ -1,0 +1,42 @@
+import type { AttemptId, SiteId } from '../core/ids.ts';
+import type { TailChunk } from '../proto/gen/grid/v1/common.ts';
+import type { AttemptRecord } from './records.ts';
+import type { LinkOptions } from './site-context.ts';
+import { openSiteLink, type SiteLink, type TailWish } from './site-link.ts';
+import type { SiteRecord } from './site-registry.ts';
+import type { Superfluous } from './updates.ts';
+
+/** The links to all enrolled sites. */
+export interface SiteLinks extends AsyncDisposable {
+  open(site: SiteRecord): void;
+  /** Sends attempts, which must be in the ledger, each to its site. */
+  place(attempts: readonly AttemptRecord[]): void;
+  cancel(attempts: readonly Superfluous[]): void;
+  /** Undefined where there is no such site any more. */
+  tail(site: SiteId, wish: TailWish, signal: AbortSignal): AsyncIterable<TailChunk> | undefined;
+}
+
+/** `optionsFor` says how to reach a site. */
+export function openSiteLinks(
+  optionsFor: (site: SiteRecord) => Omit<LinkOptions, 'onSuperfluous'>,
+): SiteLinks {
+  const links = new Map<SiteId, SiteLink>();
+  const cancel = (attempts: readonly Superfluous[]): void => {
+    for (const [site, some] of Map.groupBy(attempts, (attempt) => attempt.site))
+      links.get(site)?.cancel(some.map(({ attemptId }): AttemptId => attemptId));
+  };
+  return {
+    open: (site) => {
+      links.set(site.id, openSiteLink({ ...optionsFor(site), onSuperfluous: cancel }));
+    },
+    place: (attempts) => {
+      for (const [site, some] of Map.groupBy(attempts, (attempt) => attempt.site))
+        links.get(site)?.place(some);
+    },
+    cancel,
+    tail: (site, wish, signal) => links.get(site)?.tail(wish, signal),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([...links.values()].map((link) => link.close()));
+    },
+  };
+}

@@ -1,0 +1,120 @@
+import { type Dn, dn, type SiteId, siteId } from '../core/ids.ts';
+import { needOf } from '../core/match/ask.ts';
+import type { Offer } from '../core/match/offer.ts';
+import type { SiteStatus, SiteView } from '../core/match/refusal.ts';
+import type { JobTable } from './job-table.ts';
+import type { LedgerDb, SiteRow } from './ledger.ts';
+import type { AttemptRecord } from './records.ts';
+
+/** A site as the broker knows it. */
+export interface SiteRecord {
+  readonly id: SiteId;
+  readonly address: string;
+  readonly dn: Dn;
+  wanted: 'up' | 'draining';
+  readonly enrolledAtMs: number;
+  readonly enrolledBy: string;
+  /** How the connection stands: never heard of, answers, does not answer, silent beyond its lease. */
+  link: 'unknown' | 'up' | 'unreachable' | 'lost';
+  /** Why the link is not up; '' otherwise. */
+  trouble: string;
+  /** Wall clock; 0 for never. */
+  lastHeardAtMs: number;
+  offer?: Offer;
+  /** Counts the offers, to tell whether one came in while a call was under way. */
+  offers: number;
+  /** Attempts that were placed there and that `offer` does not show yet. */
+  readonly unreflected: Set<AttemptRecord>;
+}
+
+/** The enrolled sites. */
+export type SiteRegistry = Map<SiteId, SiteRecord>;
+
+export async function loadSites(db: LedgerDb): Promise<SiteRegistry> {
+  const rows = await db.selectFrom('sites').selectAll().execute();
+  return new Map(rows.map((row) => [siteId(row.id), siteRecord(row)]));
+}
+
+export const siteRecord = (row: SiteRow): SiteRecord => ({
+  id: siteId(row.id),
+  address: row.address,
+  dn: dn(row.dn),
+  wanted: row.wanted,
+  enrolledAtMs: row.enrolled_ms,
+  enrolledBy: row.enrolled_by,
+  link: 'unknown',
+  trouble: '',
+  lastHeardAtMs: 0,
+  offers: 0,
+  unreflected: new Set(),
+});
+
+export const siteRow = (site: SiteRecord): SiteRow => ({
+  id: site.id,
+  address: site.address,
+  dn: site.dn,
+  wanted: site.wanted,
+  enrolled_ms: site.enrolledAtMs,
+  enrolled_by: site.enrolledBy,
+});
+
+/** Whether work goes to it. */
+export function statusOf(site: SiteRecord): SiteStatus {
+  if (site.link !== 'up') return site.link;
+  return site.wanted === 'draining' ? 'draining' : 'up';
+}
+
+/** A new offer, or a beacon that says that the last one still holds: what is in the journal there is counted in it. */
+export function noteAdvertisement(site: SiteRecord, offer: Offer | undefined, nowMs: number): void {
+  site.lastHeardAtMs = nowMs;
+  for (const attempt of site.unreflected)
+    if (attempt.acknowledged) site.unreflected.delete(attempt);
+  if (offer === undefined) return;
+  site.offer = offer;
+  site.offers += 1;
+}
+
+/**
+ * The gateway has these attempts in its journal now. An offer that came in since the call was sent may have been made
+ * before or after that; it was after if it is no better than with all of them counted.
+ */
+export function noteAccepted(
+  site: SiteRecord,
+  table: JobTable,
+  accepted: readonly AttemptRecord[],
+  offersBefore: number,
+): void {
+  for (const attempt of accepted) attempt.acknowledged = true;
+  if (site.offer === undefined || site.offers === offersBefore) return;
+  const { totalCpus, freeCpus } = site.offer;
+  let known = 0;
+  for (const { acknowledged, task } of table.liveAt(site.id))
+    if (acknowledged) known += needOf(task.job.ask.resources).cpus;
+  if (totalCpus - freeCpus < Math.min(totalCpus, known)) return;
+  for (const attempt of accepted) site.unreflected.delete(attempt);
+}
+
+/** The site as a round sees it. */
+export function viewOf(site: SiteRecord, table: JobTable): SiteView {
+  const reserved = { cpus: 0, memoryBytes: 0, gpus: 0 };
+  for (const attempt of site.unreflected) {
+    if (!table.attempts.has(attempt.id)) {
+      site.unreflected.delete(attempt);
+      continue;
+    }
+    const need = needOf(attempt.task.job.ask.resources);
+    reserved.cpus += need.cpus;
+    reserved.memoryBytes += need.memoryBytes;
+    reserved.gpus += need.gpus;
+  }
+  let waiting = 0;
+  for (const attempt of table.liveAt(site.id)) if (attempt.waiting) waiting += 1;
+  const { id, offer } = site;
+  return {
+    id,
+    status: statusOf(site),
+    reserved,
+    waiting,
+    ...(offer === undefined ? {} : { offer }),
+  };
+}

@@ -1,0 +1,84 @@
+import { attemptId } from '../core/ids.ts';
+import type { AttemptUpdate } from '../proto/gen/grid/v1/site.ts';
+import type { Log } from '../service/log.ts';
+import { outcomeFromWire, stateFromWire } from '../service/wire.ts';
+import { begin, commit } from './book.ts';
+import type { Link, Session } from './site-context.ts';
+import { applyReport, type Report } from './updates.ts';
+
+/** The stream is read ahead of the ledger by at most this many updates. */
+const MAX_PENDING = 5_000;
+
+/**
+ * Applies the gateway's updates in the order of their numbers, each once: those of one moment in one transaction,
+ * together with how far the outbox has been read.
+ */
+export async function watchSite(link: Link, session: Session, journal: string): Promise<void> {
+  const { book, site, epoch } = link;
+  const { gateway, signal } = session;
+  link.appliedSeq = await cursorOf(link, journal);
+  let lastSeq = link.appliedSeq;
+  let pending: AttemptUpdate[] = [];
+  let flushing: Promise<void> | undefined;
+  const failed = Promise.withResolvers<never>();
+
+  const flush = async (): Promise<void> => {
+    await new Promise(setImmediate);
+    while (pending.length > 0 && !signal.aborted) {
+      const batch = pending;
+      pending = [];
+      const seq = lastSeq;
+      const set = begin(book);
+      const superfluous = batch.flatMap((update) => {
+        const report = reportOf(update, link.log);
+        return report ? applyReport(book.table, set, site.id, report, link.log) : [];
+      });
+      link.onChange();
+      await commit(book, set, { cursors: [{ site: site.id, journal, seq }] });
+      link.onSuperfluous(superfluous);
+      link.appliedSeq = seq;
+      link.bell.wake();
+    }
+    flushing = undefined;
+  };
+  const read = async (): Promise<void> => {
+    for await (const update of gateway.watch({ epoch, afterSeq: link.appliedSeq }, { signal })) {
+      if (update.seq <= lastSeq) continue;
+      lastSeq = update.seq;
+      pending.push(update);
+      if (flushing === undefined) {
+        flushing = flush();
+        flushing.catch(failed.reject);
+      }
+      if (pending.length >= MAX_PENDING) await flushing;
+    }
+  };
+  await Promise.race([read(), failed.promise]);
+}
+
+/** How far this journal has been applied; a new journal counts from the beginning. */
+async function cursorOf({ book, site }: Link, journal: string): Promise<number> {
+  await book.recorder.settled();
+  const row = await book.db
+    .selectFrom('cursors')
+    .selectAll()
+    .where('site', '=', site.id)
+    .executeTakeFirst();
+  return row?.journal === journal ? row.seq : 0;
+}
+
+/** An update that this version cannot read is left out: asking for it again would not make it readable. */
+function reportOf(update: AttemptUpdate, log: Log): Report | undefined {
+  try {
+    return {
+      attemptId: attemptId(update.attemptId),
+      atMs: update.atMs,
+      state: stateFromWire(update.state),
+      detail: update.detail,
+      ...(update.outcome === undefined ? {} : { outcome: outcomeFromWire(update.outcome) }),
+    };
+  } catch (error) {
+    log.error({ err: error, attempt: update.attemptId, seq: update.seq }, 'update is not readable');
+    return undefined;
+  }
+}

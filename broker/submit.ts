@@ -1,0 +1,283 @@
+import { createHash } from 'node:crypto';
+import type { TreeRef } from '../core/data/manifest.ts';
+import { GridError, type Problem } from '../core/errors.ts';
+import { type JobId, voName } from '../core/ids.ts';
+import { checkSpec } from '../core/job/check-spec.ts';
+import { nextJobId } from '../core/job/job-id.ts';
+import { fileInputs, type JobSpec, jobInputs, taskCount } from '../core/job/spec.ts';
+import type { JobState } from '../core/job/state.ts';
+import { askOf, formatAsk } from '../core/match/ask.ts';
+import type { Peer } from '../core/vo/caller.ts';
+import { formatFqan } from '../core/vo/fqan.ts';
+import { type Access, maySubmit } from '../core/vo/policy.ts';
+import { checkExpression } from '../service/expression.ts';
+import { type Book, begin, commit } from './book.ts';
+import type { ChangeSet } from './change-set.ts';
+import { type Dependency, readDependencies } from './dependencies.ts';
+import type { JobStore } from './job-store.ts';
+import type { JobRow, LedgerSchema } from './ledger.ts';
+import { cancelJob, dependencyFailed } from './moves.ts';
+import { type JobRecord, treeRows } from './records.ts';
+
+/** A job as it was asked for. */
+export interface WantedJob {
+  readonly spec: JobSpec;
+  readonly inputs: TreeRef;
+}
+
+export interface SubmitOptions {
+  readonly book: Book;
+  readonly store: JobStore;
+  readonly access: Access;
+  /** Ask classes by their text, as the ledger has them. */
+  readonly asks: ReadonlyMap<string, number>;
+  readonly lastSeq: number;
+  readonly lastJobId: string;
+  /** A number from 0 up to 1. */
+  readonly chance: () => number;
+  readonly onQueued: () => void;
+}
+
+/** Accepts jobs, all or none; resolves when they are on the disk. The same key with the same jobs gives the same ids. */
+export type Submit = (
+  peer: Peer,
+  submitKey: string,
+  jobs: readonly WantedJob[],
+) => Promise<readonly JobId[]>;
+
+const MAX_JOBS = 1_000;
+const MAX_KEY = 64;
+const MAX_MANIFEST_BYTES = 262_144;
+
+export function openSubmit(options: SubmitOptions): Submit {
+  const { book } = options;
+  const numbers: Numbers = {
+    asks: new Map(options.asks),
+    seq: options.lastSeq,
+    jobId: options.lastJobId,
+  };
+  /** Submissions that are being written, by owner and key, so that two at once are one. */
+  const underway = new Map<string, Promise<unknown>>();
+
+  return async (peer, submitKey, wanted) => {
+    checkRequest(submitKey, wanted);
+    const jobs = wanted.map((job) => withVo(job, peer, options.access));
+    checkJobs(jobs);
+    const hash = hashOf(jobs);
+    const key = `${peer.dn}\0${submitKey}`;
+    while (underway.has(key)) await underway.get(key)?.catch(() => undefined);
+    const running = (async () => {
+      const before = await earlier(book, peer, submitKey, hash);
+      if (before !== undefined) return before;
+      const dependencies = await readDependencies(book, jobs, peer, options.access);
+      return accept(options, numbers, { peer, submitKey, hash, jobs, dependencies });
+    })();
+    underway.set(key, running);
+    try {
+      return await running;
+    } finally {
+      underway.delete(key);
+    }
+  };
+}
+
+function checkRequest(submitKey: string, jobs: readonly WantedJob[]): void {
+  if (submitKey === '' || submitKey.length > MAX_KEY) {
+    const message = `submit_key must have 1 to ${MAX_KEY} characters, not ${submitKey.length}`;
+    throw new GridError('REQUEST_INVALID', message);
+  }
+  if (jobs.length === 0 || jobs.length > MAX_JOBS)
+    throw new GridError('REQUEST_INVALID', `1 to ${MAX_JOBS} jobs at a time, not ${jobs.length}`);
+}
+
+function withVo(job: WantedJob, peer: Peer, access: Access): WantedJob {
+  const decision = maySubmit(peer, job.spec.vo, access);
+  if (!decision.allowed) throw new GridError(decision.code, decision.why);
+  return { ...job, spec: { ...job.spec, vo: voName(decision.vo) } };
+}
+
+function checkJobs(jobs: readonly WantedJob[]): void {
+  const problems = jobs.flatMap((job, index) =>
+    problemsOf(job).map(({ where, message }) => ({
+      where: jobs.length === 1 ? where : `jobs[${index}].${where}`,
+      message,
+    })),
+  );
+  if (problems.length === 0) return;
+  const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
+  throw new GridError('SPEC_INVALID', `the job has ${count}`, { problems });
+}
+
+function problemsOf({ spec, inputs }: WantedJob): readonly Problem[] {
+  const problems = [...checkSpec(spec)];
+  for (const kind of ['requirements', 'rank'] as const) {
+    if (spec[kind] === '') continue;
+    for (const { line, column, message } of checkExpression(kind, spec[kind]))
+      problems.push({ where: `${kind}:${line}:${column}`, message });
+  }
+  if (fileInputs(spec).length > 0 && inputs.digest === '')
+    problems.push({ where: 'inputs', message: 'there are inputs, but no tree of files' });
+  if ((inputs.manifest?.length ?? 0) > MAX_MANIFEST_BYTES)
+    problems.push({ where: 'inputs', message: 'the manifest is too large to ride along' });
+  return problems;
+}
+
+/** Over what makes the jobs what they are; the order of environment variables does not. */
+function hashOf(jobs: readonly WantedJob[]): string {
+  const hash = createHash('sha256');
+  for (const { spec, inputs } of jobs) {
+    const env = Object.entries(spec.env).toSorted(([a], [b]) => (a < b ? -1 : 1));
+    hash.update(JSON.stringify([{ ...spec, env }, inputs.digest]));
+  }
+  return hash.digest('hex');
+}
+
+async function earlier(
+  book: Book,
+  peer: Peer,
+  submitKey: string,
+  hash: string,
+): Promise<readonly JobId[] | undefined> {
+  const row = await book.db
+    .selectFrom('submits')
+    .select(['hash', 'job_ids'])
+    .where('owner', '=', peer.dn)
+    .where('submit_key', '=', submitKey)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  if (row.hash !== hash)
+    throw new GridError('SUBMIT_KEY_REUSED', `submit key '${submitKey}' was used for other jobs`);
+  return JSON.parse(row.job_ids) as JobId[];
+}
+
+interface Numbers {
+  readonly asks: Map<string, number>;
+  seq: number;
+  jobId: string;
+}
+
+interface Accepted {
+  readonly peer: Peer;
+  readonly submitKey: string;
+  readonly hash: string;
+  readonly jobs: readonly WantedJob[];
+  readonly dependencies: ReadonlyMap<JobId, Dependency>;
+}
+
+/** Puts the jobs into memory and ledger. Nothing is awaited before all of them are in memory. */
+async function accept(
+  options: SubmitOptions,
+  numbers: Numbers,
+  accepted: Accepted,
+): Promise<readonly JobId[]> {
+  const { book, store } = options;
+  const { peer, submitKey, hash, jobs, dependencies } = accepted;
+  const set = begin(book);
+  const asks: LedgerSchema['asks'][] = [];
+  const rows: JobRow[] = [];
+  for (const job of jobs) {
+    const record = recordOf(options, numbers, peer, job, asks, set.nowMs);
+    rows.push(rowOf(record, job, peer));
+    if (jobInputs(job.spec).length === 0)
+      store.keep(record.id, { ...job, owner: { dn: peer.dn, fqans: peer.fqans } });
+    enqueue(book, set, record, dependencies);
+  }
+  const ids = rows.map(({ id }) => id as JobId);
+  options.onQueued();
+  await commit(book, set, {
+    asks,
+    jobs: rows,
+    trees: jobs.flatMap(({ inputs }) => treeRows(inputs)),
+    submits: [
+      {
+        owner: peer.dn,
+        submit_key: submitKey,
+        hash,
+        job_ids: JSON.stringify(ids),
+        at_ms: set.nowMs,
+      },
+    ],
+  });
+  return ids;
+}
+
+function recordOf(
+  options: SubmitOptions,
+  numbers: Numbers,
+  peer: Peer,
+  { spec, inputs }: WantedJob,
+  asks: LedgerSchema['asks'][],
+  nowMs: number,
+): JobRecord {
+  const ask = askOf(spec, peer);
+  const text = formatAsk(ask);
+  let askId = numbers.asks.get(text);
+  if (askId === undefined) {
+    askId = numbers.asks.size + 1;
+    numbers.asks.set(text, askId);
+    asks.push({ id: askId, ask: text });
+  }
+  numbers.seq += 1;
+  numbers.jobId = nextJobId(numbers.jobId, nowMs, options.chance());
+  const tasks = taskCount(spec);
+  return {
+    id: numbers.jobId as JobId,
+    seq: numbers.seq,
+    owner: peer.dn,
+    vo: spec.vo,
+    askId,
+    ask,
+    tasks,
+    inputs: inputs.digest,
+    after: [...new Set([...spec.after, ...jobInputs(spec).map(({ job }) => job)])],
+    retries: spec.retries,
+    onLost: spec.onLost,
+    submittedAtMs: nowMs,
+    nextOrdinal: 0,
+    counts: { queued: tasks },
+    sites: new Set(),
+    reason: '',
+    detail: '',
+    waitsFor: new Set(),
+    open: new Map(),
+  };
+}
+
+const rowOf = (job: JobRecord, { spec }: WantedJob, peer: Peer): JobRow => ({
+  id: job.id,
+  seq: job.seq,
+  owner: job.owner,
+  fqans: JSON.stringify(peer.fqans.map(formatFqan)),
+  vo: job.vo,
+  name: spec.name,
+  spec: JSON.stringify(spec),
+  inputs: job.inputs,
+  ask_id: job.askId,
+  tasks: job.tasks,
+  after: JSON.stringify(job.after),
+  retries: job.retries,
+  keep: job.onLost === 'keep' ? 1 : 0,
+  submitted_ms: job.submittedAtMs,
+});
+
+function enqueue(
+  book: Book,
+  set: ChangeSet,
+  job: JobRecord,
+  dependencies: ReadonlyMap<JobId, Dependency>,
+): void {
+  const { table } = book;
+  for (const id of job.after) if (table.jobs.has(id)) job.waitsFor.add(id);
+  table.addJob(job);
+  set.event({ job, kind: 'accept', state: 'queued' });
+  const broken = job.after.find((id) => isBroken(id, dependencies, table.jobs));
+  const state: JobState = (broken && dependencies.get(broken)?.ended) || 'failed';
+  if (broken !== undefined) cancelJob(table, set, job, dependencyFailed(broken, state));
+  else if (job.waitsFor.size === 0) table.queues.addJob(job);
+}
+
+const isBroken = (
+  id: JobId,
+  dependencies: ReadonlyMap<JobId, Dependency>,
+  open: ReadonlyMap<JobId, JobRecord>,
+): boolean => !open.has(id) && dependencies.get(id)?.ended !== 'done';

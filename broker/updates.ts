@@ -1,0 +1,141 @@
+import type { AttemptId, SiteId } from '../core/ids.ts';
+import { parseAttemptId } from '../core/job/job-id.ts';
+import type { Outcome } from '../core/job/outcome.ts';
+import { type JobMove, type JobState, peekNext } from '../core/job/state.ts';
+import { judge, retryDelayMs } from '../core/retry/retry.ts';
+import type { Log } from '../service/log.ts';
+import type { ChangeSet } from './change-set.ts';
+import type { JobTable } from './job-table.ts';
+import { acceptLateResult, closeAttempt, endTask, requeue, step } from './moves.ts';
+import type { AttemptRecord } from './records.ts';
+
+/** What a gateway reported of an attempt. */
+export interface Report {
+  readonly attemptId: AttemptId;
+  /** By the gateway's wall clock. */
+  readonly atMs: number;
+  readonly state: JobState;
+  readonly outcome?: Outcome;
+  readonly detail: string;
+}
+
+/** An attempt that its site shall end. */
+export interface Superfluous {
+  readonly site: SiteId;
+  readonly attemptId: AttemptId;
+}
+
+const STEPS: Readonly<Partial<Record<JobState, JobMove>>> = {
+  'staging-in': 'stageIn',
+  submitted: 'submit',
+  running: 'start',
+  'staging-out': 'stageOut',
+  suspended: 'suspend',
+};
+
+/**
+ * Applies a report; a repeated one changes nothing. Gives the attempts that must be ended because of it: one that the
+ * broker had let go of and that is still alive, or one that a late result has made superfluous.
+ */
+export function applyReport(
+  table: JobTable,
+  set: ChangeSet,
+  site: SiteId,
+  report: Report,
+  log: Log,
+): readonly Superfluous[] {
+  const attempt = table.attempts.get(report.attemptId);
+  if (attempt === undefined) return applyLate(table, set, site, report, log);
+  if (attempt.site !== site) {
+    log.warn({ attempt: attempt.id, site, at: attempt.site }, 'a site reports of another one');
+    return [];
+  }
+  const kind = STEPS[report.state];
+  if (kind === undefined) applyEnd(table, set, attempt, report, log);
+  else if (peekNext(attempt.task.state, kind) !== undefined)
+    step(set, attempt, kind, { atMs: boundTime(attempt, report.atMs, set), detail: report.detail });
+  else log.debug({ attempt: attempt.id, state: report.state }, 'a report is repeated');
+  return [];
+}
+
+/** The gateway's clock may be wrong; an attempt neither ends before it was placed nor in the future. */
+const boundTime = (attempt: AttemptRecord, atMs: number, set: ChangeSet): number =>
+  Math.min(Math.max(atMs, attempt.placedAtMs), set.nowMs);
+
+function applyEnd(
+  table: JobTable,
+  set: ChangeSet,
+  attempt: AttemptRecord,
+  report: Report,
+  log: Log,
+): void {
+  const { task, site } = attempt;
+  const { outcome } = report;
+  const atMs = boundTime(attempt, report.atMs, set);
+  if (report.state === 'done') {
+    closeAttempt(table, set, attempt, { state: 'done', atMs, outcome });
+    endTask(table, set, task, 'finish');
+  } else if (report.state === 'failed') {
+    closeAttempt(table, set, attempt, { state: 'failed', atMs, outcome });
+    applyFailure(table, set, attempt, outcome);
+  } else if (report.state === 'cancelled') {
+    closeAttempt(table, set, attempt, { state: 'cancelled', atMs, outcome });
+    const reason = outcome?.reason || 'SITE_CANCELLED';
+    const detail = outcome?.detail || report.detail || `${site} ended it on its own account`;
+    task.releases += 1;
+    const delayMs = retryDelayMs(task.releases);
+    requeue(table, set, task, { why: { reason, detail }, avoid: site, delayMs });
+  } else {
+    log.warn({ attempt: attempt.id, state: report.state }, 'a site reports a state of the broker');
+  }
+}
+
+function applyFailure(
+  table: JobTable,
+  set: ChangeSet,
+  attempt: AttemptRecord,
+  outcome: Outcome | undefined,
+): void {
+  const { task, site } = attempt;
+  const failure = outcome?.failure ?? 'site';
+  const reason = outcome?.reason || 'UNEXPLAINED';
+  const detail = outcome?.detail || `${site} gave no reason`;
+  const verdict = judge({ failure, reason, detail }, task.failures, task.job.retries);
+  if (verdict.kind === 'fail') {
+    task.failures = verdict.counts;
+    endTask(table, set, task, 'fail', { reason: verdict.reason, detail: verdict.detail });
+    return;
+  }
+  requeue(table, set, task, {
+    why: { reason, detail },
+    failures: verdict.counts,
+    delayMs: verdict.delayMs,
+    ...(verdict.elsewhere ? { avoid: site } : {}),
+  });
+}
+
+/** A report of an attempt that is not live in the broker's eyes. */
+function applyLate(
+  table: JobTable,
+  set: ChangeSet,
+  site: SiteId,
+  report: Report,
+  log: Log,
+): readonly Superfluous[] {
+  const { attemptId, state } = report;
+  const parts = parseAttemptId(attemptId);
+  const task = parts && table.jobs.get(parts.job)?.open.get(parts.ordinal);
+  const late = task?.released.find((attempt) => attempt.id === attemptId && attempt.site === site);
+  if (late !== undefined && state === 'done') {
+    const atMs = boundTime(late, report.atMs, set);
+    const { outcome } = report;
+    const current = acceptLateResult(table, set, late, { state, atMs, outcome });
+    log.info({ attempt: attemptId, site }, 'a late result counts');
+    return current === undefined ? [] : [{ site: current.site, attemptId: current.id }];
+  }
+  log.info(
+    { attempt: attemptId, site, state },
+    'a report of an attempt that was let go is ignored',
+  );
+  return STEPS[state] === undefined ? [] : [{ site, attemptId }];
+}
