@@ -55,7 +55,7 @@ export const ERRORS = {
     status: 'FAILED_PRECONDITION',
     exit: 3,
     remedy:
-      'copy the trust directory of the grid (certificates, signing policies and CRLs of its authorities)',
+      'fetch it with `grid ca trust`, or copy the trust directory of the grid (certificates, signing policies, CRLs)',
   },
   PERMISSION_DENIED: {
     status: 'PERMISSION_DENIED',
@@ -127,7 +127,27 @@ export const ERRORS = {
     remedy: 'correct the path, seen from where you submit',
   },
   PATH_REFUSED: { status: 'INVALID_ARGUMENT', exit: 2, remedy: 'name a path inside the directory' },
+  FILE_CHANGED: {
+    status: 'FAILED_PRECONDITION',
+    exit: 6,
+    remedy: 'wait until nobody writes to the file, then try again',
+  },
+  FILE_UNREADABLE: {
+    status: 'FAILED_PRECONDITION',
+    exit: 6,
+    remedy: 'check that the file is still there and that you may read it',
+  },
+  FILE_UNWRITABLE: {
+    status: 'FAILED_PRECONDITION',
+    exit: 6,
+    remedy: 'check the permissions of the directory, and that nothing is in the way',
+  },
   DISK_FULL: { status: 'RESOURCE_EXHAUSTED', exit: 6, remedy: 'free some space' },
+  STUDY_FAILED: {
+    status: 'FAILED_PRECONDITION',
+    exit: 1,
+    remedy: 'look at the logs of the services in the named directory',
+  },
   // Around us.
   UNAVAILABLE: {
     status: 'UNAVAILABLE',

@@ -12,6 +12,8 @@ export function untilStopped(options: StopOptions): Promise<void> {
   return new Promise((resolve) => {
     const stop = (why: string): void => {
       options.log.info({ why }, 'stopping');
+      // An open pipe would keep the process alive after everything else has ended.
+      if (options.watchStdin) process.stdin.destroy();
       resolve();
     };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { GridError } from '../../core/errors.ts';
 import { pause } from '../../service/background.ts';
 import type { Env } from '../config.ts';
@@ -125,4 +125,34 @@ export async function saysReady(output: string): Promise<boolean> {
 /** Waits for the first of several programs to end. */
 export async function firstEnd(programs: readonly Program[]): Promise<string> {
   return Promise.race(programs.map(async ({ name, ended }) => `${name} ${await ended}`));
+}
+
+/** Processes whose command line or working directory lies in `dir`, but for this one. */
+export function processesBelow(dir: string): readonly number[] {
+  const attempt = (read: () => string): string => {
+    try {
+      return read();
+    } catch {
+      return '';
+    }
+  };
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter(
+      (pid) =>
+        attempt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8')).includes(dir) ||
+        attempt(() => readlinkSync(`/proc/${pid}/cwd`)).startsWith(dir),
+    )
+    .map(Number);
+}
+
+/** Ends whatever still runs in a directory that is about to go. */
+export async function endProcessesBelow(dir: string): Promise<void> {
+  for (const pid of processesBelow(dir)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has ended by itself.
+    }
+  }
 }

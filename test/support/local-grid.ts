@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { bringUp, environmentOf, openBroker } from '../../cli/up/bring-up.ts';
 import { type GridPlan, type Layout, layoutOf } from '../../cli/up/layout.ts';
 import { makeGrid } from '../../cli/up/make-grid.ts';
-import { isAlive } from '../../cli/up/process.ts';
+import { isAlive, processesBelow } from '../../cli/up/process.ts';
 import { type GridProcesses, obtainNatsServer } from '../../cli/up/start-grid.ts';
 import type { Steps } from '../../cli/up/steps.ts';
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
@@ -70,22 +70,26 @@ export async function startLocalGrid(
     },
     [Symbol.asyncDispose]: async () => {
       await processes.stop();
-      for (const pid of processesOf(layout.dir)) process.kill(pid, 'SIGKILL');
+      for (const pid of processesBelow(layout.dir)) process.kill(pid, 'SIGKILL');
       rmSync(layout.dir, { recursive: true, force: true });
     },
   };
 }
 
+interface RunOptions {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly input?: string | undefined;
+}
+
 /** Runs the CLI as a process of its own. */
-export async function runGrid(
-  args: readonly string[],
-  options: {
-    readonly cwd: string;
-    readonly env: Readonly<Record<string, string | undefined>>;
-    readonly input?: string | undefined;
-  },
-): Promise<Ran> {
-  const running = run(GRID, [...args], {
+export const runGrid = (args: readonly string[], options: RunOptions): Promise<Ran> =>
+  runGridWith([GRID, ...args], options);
+
+/** Runs a command line that comes to the CLI in the end. */
+export async function runGridWith(command: readonly string[], options: RunOptions): Promise<Ran> {
+  const [program = GRID, ...args] = command;
+  const running = run(program, args, {
     cwd: options.cwd,
     env: { ...options.env },
     maxBuffer: 256 * 2 ** 20,
@@ -97,26 +101,6 @@ export async function runGrid(
   } catch (error) {
     const failed = error as { code?: number; stdout?: string; stderr?: string };
     return { code: failed.code ?? -1, stdout: failed.stdout ?? '', stderr: failed.stderr ?? '' };
-  }
-}
-
-/** Pids of processes whose command line or working directory lies in `dir`, but for this one. */
-export function processesOf(dir: string): readonly number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter(
-      (pid) =>
-        look(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8')).includes(dir) ||
-        look(() => readlinkSync(`/proc/${pid}/cwd`)).includes(dir),
-    )
-    .map(Number);
-}
-
-function look(read: () => string): string {
-  try {
-    return read();
-  } catch {
-    return '';
   }
 }
 

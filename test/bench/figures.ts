@@ -1,0 +1,54 @@
+import { brokerRecovery } from './broker-recovery.ts';
+import { cliStartup } from './cli-startup.ts';
+import { noopThroughput } from './noop-throughput.ts';
+import { submitBatch } from './submit-batch.ts';
+import { submitToStart } from './submit-to-start.ts';
+
+/** A figure with what it was measured on. */
+export interface Measurement {
+  readonly value: number;
+  readonly unit: string;
+  readonly context: Readonly<Record<string, string | number>>;
+}
+
+/** Something that can be measured. `measure` throws when the work was not done right. */
+export interface Figure {
+  readonly name: string;
+  readonly what: string;
+  readonly aim: string;
+  readonly measure: () => Promise<Measurement>;
+}
+
+/** All figures, in the order of docs/benchmarks.md. */
+export const FIGURES: readonly Figure[] = [
+  {
+    name: 'submit-to-start',
+    what: 'idle grid, fork site, one job: submit sent to program started, median of 50',
+    aim: 'under 250 ms',
+    measure: submitToStart,
+  },
+  {
+    name: 'noop-throughput',
+    what: '1,000 no-op jobs end to end over two fork sites',
+    aim: 'over 100 jobs/s',
+    measure: noopThroughput,
+  },
+  {
+    name: 'submit-batch',
+    what: 'durable, authenticated submissions in batches of 100',
+    aim: 'over 1,000 jobs/s',
+    measure: submitBatch,
+  },
+  {
+    name: 'cli-startup',
+    what: '`grid ls` on a warm machine, median of 15',
+    aim: 'under 400 ms',
+    measure: cliStartup,
+  },
+  {
+    name: 'broker-recovery',
+    what: 'broker with 100,000 jobs in its ledger: start to serving',
+    aim: 'under 3 s',
+    measure: brokerRecovery,
+  },
+];

@@ -1,0 +1,8 @@
+/** The value below which `share` (0 to 1) of the values lie; values need not be sorted. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}
+
+/** Two or three digits that matter, which is what such measurements carry. */
+export const rounded = (value: number): number => Number(value.toPrecision(3));

@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto';
+import { isFinal } from '../../core/job/state.ts';
+import type { BrokerService, GetJobResponse, NewJob } from '../../proto/gen/grid/v1/broker.ts';
+import type { JobSpec } from '../../proto/gen/grid/v1/common.ts';
+import { OnLost } from '../../proto/gen/grid/v1/common.ts';
+import type { RpcClient } from '../../service/rpc.ts';
+import { stateFromWire } from '../../service/wire.ts';
+import { eventually } from './local-grid.ts';
+
+/** A small spec for the VO `demo`, as it goes over the wire. */
+export function wireSpec(command: readonly string[], changes: Partial<JobSpec> = {}): JobSpec {
+  return {
+    name: 'test',
+    command: [...command],
+    env: {},
+    inputs: [],
+    outputs: [],
+    resources: { cpus: 1, memoryBytes: 64 * 2 ** 20, gpus: 0, nodes: 1, walltimeMs: 300_000 },
+    requirements: '',
+    rank: '',
+    array: undefined,
+    after: [],
+    retries: 0,
+    vo: 'demo',
+    sites: [],
+    excludeSites: [],
+    stdin: '',
+    onLost: OnLost.ON_LOST_RELEASE,
+    ...changes,
+  };
+}
+
+export const newJob = (spec: JobSpec): NewJob => ({ spec, inputs: undefined });
+
+/** Submits jobs in one batch under a key of their own; gives their ids. */
+export async function submitJobs(
+  broker: RpcClient<BrokerService>,
+  specs: readonly JobSpec[],
+): Promise<readonly string[]> {
+  const { jobIds } = await broker.submit({ submitKey: randomUUID(), jobs: specs.map(newJob) });
+  return jobIds;
+}
+
+/** Waits until a job has ended; calls that fail meanwhile (a broker that restarts) are made again. */
+export function jobEnd(
+  broker: RpcClient<BrokerService>,
+  jobId: string,
+  timeoutMs = 60_000,
+): Promise<GetJobResponse> {
+  return eventually(`end of job ${jobId}`, timeoutMs, async () => {
+    const request = { jobId, summaryOnly: false, firstTask: 0, maxTasks: 0 };
+    const job = await broker.getJob(request, { deadlineMs: 5_000 }).catch(() => undefined);
+    if (job?.summary === undefined) return undefined;
+    return isFinal(stateFromWire(job.summary.state)) ? job : undefined;
+  });
+}
