@@ -7,7 +7,7 @@ import { VoMembershipService } from '../proto/gen/grid/v1/authority.ts';
 import { loadUserCertificate, type UserCredential } from '../service/credential.ts';
 import type { KeyKind } from '../service/csr.ts';
 import { type Connection, openClient } from '../service/grpc-client.ts';
-import { makeProxy } from '../service/proxy-cert.ts';
+import { makeProxy, openPrivateKey } from '../service/proxy-cert.ts';
 import { writeAtomic } from '../service/write-atomic.ts';
 import { certificatesFromPem } from '../service/x509.ts';
 import { keyKindOf } from './ca.ts';
@@ -37,6 +37,8 @@ export interface LoginWish {
   readonly keyKind?: KeyKind | undefined;
   /** `proxy.pem` in the home by default. */
   readonly out?: string | undefined;
+  /** Of an encrypted key; called only for one. */
+  readonly passphrase?: () => Promise<string | undefined>;
   /** Takes a remark for the person. */
   readonly note?: (text: string) => void;
 }
@@ -81,6 +83,7 @@ export async function login(context: Context, input: Input): Promise<number> {
     limited: input.on('limited'),
     keyKind: keyKindOf(input),
     out: input.text('out'),
+    passphrase: () => readPassphrase(context, input),
     note: context.terminal.note,
   });
   if (context.json) {
@@ -101,7 +104,7 @@ export async function login(context: Context, input: Input): Promise<number> {
 /** Refreshes what is trusted, has the VO sign the membership, and writes the proxy (mode 0600). */
 export async function logIn(wish: LoginWish): Promise<Login> {
   const { settings, env = {}, lifetimeMs = DEFAULT_LIFETIME_MS } = wish;
-  const own = loadUserCertificate({ home: settings.home, env });
+  const own = await unlocked(loadUserCertificate({ home: settings.home, env }), wish);
   const membership = wish.plain === true ? NO_VO : await fetchMembership(wish, own, lifetimeMs);
   const proxy = await makeProxy({
     certPem: own.certPem,
@@ -122,6 +125,22 @@ export async function logIn(wish: LoginWish): Promise<Login> {
     expiresAtMs: Math.min(proxy.expiresAtMs, membership.expiresAtMs),
     file,
   };
+}
+
+async function readPassphrase(context: Context, input: Input): Promise<string | undefined> {
+  if (input.on('passphrase-stdin')) {
+    const [line = ''] = (await context.terminal.readStdin()).split(/\r?\n/);
+    return line;
+  }
+  const { askSecret } = await import('./ask-secret.ts');
+  return askSecret('pass phrase of your key: ', context.signal);
+}
+
+/** With the key in the clear, in memory only; throws CERT_INVALID for a missing or wrong pass phrase. */
+async function unlocked(own: UserCredential, wish: LoginWish): Promise<UserCredential> {
+  if (!/ENCRYPTED/.test(own.keyPem)) return own;
+  const key = openPrivateKey(own.keyPem, await wish.passphrase?.());
+  return { ...own, keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString() };
 }
 
 /** Globus tools cannot delegate below a key of another kind than RSA. */

@@ -89,6 +89,10 @@ export const CERT_COMMANDS: readonly CommandSpec[] = [
       { flags: '--limited', about: 'may move data, may not submit jobs' },
       { ...KEY_KIND, about: 'EC P-256, or RSA-2048 for Globus tools (as your certificate)' },
       { flags: '--out <file>', about: 'where to write it (~/.hanse/proxy.pem)' },
+      {
+        flags: '--passphrase-stdin',
+        about: 'read the pass phrase of an encrypted key there, not from the terminal',
+      },
     ],
     examples: [
       ['login', 'for the day'],
