@@ -1,0 +1,170 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { CHUNK_BYTES, type ManifestEntry } from '../../../core/data/manifest.ts';
+import { decodeManifest, encodeManifest } from '../../../core/data/manifest-codec.ts';
+import { decodeManifestIndex, encodeManifestIndex } from '../../../core/data/manifest-index.ts';
+import { GridError } from '../../../core/errors.ts';
+
+const digest = fc.stringMatching(/^[0-9a-f]{64}$/);
+const name = fc.stringMatching(/^[a-zé日 ._-]{1,8}$/).filter((text) => !/^\.\.?$/.test(text));
+const mode = fc.integer({ min: 0, max: 0o777 });
+const slice = fc.record({
+  digest,
+  offset: fc.integer({ min: 0, max: CHUNK_BYTES / 2 }),
+  length: fc.integer({ min: 1, max: CHUNK_BYTES / 2 }),
+});
+const sizeOf = (slices: readonly { readonly length: number }[]) =>
+  slices.reduce((sum, { length }) => sum + length, 0);
+
+/** Folders are `d...`, so that no file or link is the parent of anything. */
+const path = fc
+  .tuple(
+    fc.array(
+      name.map((text) => `d${text}`),
+      { maxLength: 3 },
+    ),
+    name.map((text) => `f${text}`),
+  )
+  .map(([folders, last]) => [...folders, last].join('/').normalize('NFC'));
+const entry: fc.Arbitrary<ManifestEntry> = fc.oneof(
+  fc.record({ kind: fc.constant('directory' as const), path, mode }),
+  fc.record({ kind: fc.constant('link' as const), path, target: name.map((text) => `x${text}`) }),
+  fc
+    .record({
+      kind: fc.constant('file' as const),
+      path,
+      mode,
+      digest,
+      slices: fc.array(slice, { maxLength: 4 }),
+    })
+    .map((file) => ({ ...file, sizeBytes: sizeOf(file.slices) })),
+);
+const tree = fc.uniqueArray(entry, { maxLength: 20, selector: (one) => one.path });
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const bytes = (content: string) => new TextEncoder().encode(content);
+
+const D = 'd'.repeat(64);
+const FILE = `["f","a",420,3,"${D}",[0,0,3]]`;
+const encoded = (entries: string, chunks = `"${D}"`) =>
+  bytes(`{"manifest":1,"chunks":[${chunks}],"entries":[${entries}]}`);
+
+test('what is encoded is decoded, sorted by path', () => {
+  fc.assert(
+    fc.property(tree, (entries) => {
+      const again = decodeManifest(encodeManifest({ entries })).entries;
+      expect(again.map((one) => one.path)).toEqual(entries.map((one) => one.path).toSorted());
+      expect(again).toEqual(expect.arrayContaining(entries));
+    }),
+  );
+});
+
+test('a tree has one encoding, in whatever order its entries come', () => {
+  fc.assert(
+    fc.property(tree, (entries) => {
+      const reversed = encodeManifest({ entries: entries.toReversed() });
+      expect(text(reversed)).toBe(text(encodeManifest({ entries })));
+    }),
+  );
+});
+
+test('a changed byte gives another tree or is refused, but never the same tree', () => {
+  fc.assert(
+    fc.property(tree, fc.nat(), fc.integer({ min: 1, max: 255 }), (entries, place, flip) => {
+      const good = encodeManifest({ entries });
+      const bad = Uint8Array.from(good);
+      const at = place % bad.length;
+      bad[at] = (bad[at] ?? 0) ^ flip;
+      let outcome: unknown;
+      try {
+        outcome = decodeManifest(bad).entries;
+      } catch (error) {
+        outcome = error instanceof GridError ? error.code : error;
+      }
+      expect(outcome).not.toEqual(decodeManifest(good).entries);
+      expect(Array.isArray(outcome) || outcome === 'MANIFEST_INVALID').toBe(true);
+    }),
+  );
+});
+
+test('the encoding is what the docs say', () => {
+  expect(text(encoded(FILE))).toBe(
+    text(
+      encodeManifest({
+        entries: [
+          {
+            kind: 'file',
+            path: 'a',
+            mode: 0o644,
+            sizeBytes: 3,
+            digest: D,
+            slices: [{ digest: D, offset: 0, length: 3 }],
+          },
+        ],
+      }),
+    ),
+  );
+  expect(decodeManifest(encoded(FILE)).entries).toHaveLength(1);
+});
+
+describe('decoding refuses', () => {
+  test.for<[string, Uint8Array]>([
+    ['nothing', bytes('')],
+    ['what is not JSON', bytes('{"manifest":1')],
+    ['what is not UTF-8', Uint8Array.of(0x22, 0xff, 0x22)],
+    ['another version', bytes('{"manifest":2,"chunks":[],"entries":[]}')],
+    ['a list', bytes('[]')],
+    ['null', bytes('null')],
+    ['missing entries', bytes('{"manifest":1,"chunks":[]}')],
+    ['an unknown key', bytes('{"manifest":1,"chunks":[],"entries":[],"x":1}')],
+    ['white space', bytes('{"manifest":1, "chunks":[],"entries":[]}')],
+    ['a byte order mark', bytes('\uFEFF{"manifest":1,"chunks":[],"entries":[]}')],
+    ['a chunk that nobody uses', encoded('')],
+    ['an entry that is no list', encoded('{}', '')],
+    ['an unknown kind', encoded('["p","a",420]', '')],
+    ['a mode with the setuid bit', encoded('["d","a",2541]', '')],
+    ['a negative mode', encoded('["d","a",-1]', '')],
+    ['a path that climbs', encoded('["d","../a",493]', '')],
+    ['an absolute path', encoded('["d","/a",493]', '')],
+    ['a link that leads out', encoded('["l","a","../b"]', '')],
+    ['a path twice', encoded('["d","a",493],["d","a",493]', '')],
+    ['paths out of order', encoded('["d","b",493],["d","a",493]', '')],
+    ['a file below a file', encoded(`${FILE},["d","a/b",493]`)],
+    ['a file below a link', encoded('["l","a","b"],["d","a-","493"],["d","a/b",493]', '')],
+    ['a digest that is none', encoded('["f","a",420,0,"xyz"]', '')],
+    ['an upper-case digest', encoded(`["f","a",420,0,"${'D'.repeat(64)}"]`, '')],
+    ['a slice of no chunk', encoded(`["f","a",420,3,"${D}",[1,0,3]]`)],
+    ['a slice outside of a chunk', encoded(`["f","a",420,3,"${D}",[0,1048574,3]]`)],
+    ['an empty slice', encoded(`["f","a",420,0,"${D}",[0,0,0]]`)],
+    ['slices that are too short', encoded(`["f","a",420,4,"${D}",[0,0,3]]`)],
+    ['a size that is no number', encoded(`["f","a",420,1e999,"${D}"]`, '')],
+    ['an offset that is negative', encoded(`["f","a",420,3,"${D}",[0,-1,3]]`)],
+  ])('%s', ([, content]) => {
+    expect(() => decodeManifest(content)).toThrow(
+      expect.objectContaining({ code: 'MANIFEST_INVALID' }),
+    );
+  });
+});
+
+describe('the index of a large manifest', () => {
+  const index = { totalBytes: CHUNK_BYTES + 1, chunks: [D, 'e'.repeat(64)] };
+
+  test('is decoded as it was encoded', () => {
+    expect(decodeManifestIndex(encodeManifestIndex(index))).toEqual(index);
+  });
+
+  test('is told from a manifest', () => {
+    expect(decodeManifestIndex(encoded(FILE))).toBeUndefined();
+  });
+
+  test.for<[string, string]>([
+    ['fewer chunks than bytes', `{"index":1,"bytes":1048577,"chunks":["${D}"]}`],
+    ['more chunks than bytes', `{"index":1,"bytes":1,"chunks":["${D}","${D}"]}`],
+    ['no chunks', '{"index":1,"bytes":0,"chunks":[]}'],
+    ['more bytes than anybody can hold', `{"index":1,"bytes":999999999,"chunks":["${D}"]}`],
+    ['a digest that is none', '{"index":1,"bytes":1,"chunks":["zz"]}'],
+  ])('with %s is refused', ([, content]) => {
+    expect(() => decodeManifestIndex(bytes(content))).toThrow(
+      expect.objectContaining({ code: 'MANIFEST_INVALID' }),
+    );
+  });
+});
