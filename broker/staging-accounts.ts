@@ -1,0 +1,283 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DiscardPolicy, jetstreamManager, StorageType } from '@nats-io/jetstream';
+import { encodeAccount, encodeUser, type Permissions } from '@nats-io/jwt';
+import { createAccount, createUser, fromPublic, fromSeed, type KeyPair } from '@nats-io/nkeys';
+import {
+  type Authenticator,
+  credsAuthenticator,
+  jwtAuthenticator,
+  type NatsConnection,
+} from '@nats-io/transport-node';
+import { GridError } from '../core/errors.ts';
+import { background, pause } from '../service/background.ts';
+import type { Clock } from '../service/clock.ts';
+import type { Log } from '../service/log.ts';
+import { keepKey } from '../service/nats-config.ts';
+import {
+  chunkSubjects,
+  directGetSubject,
+  inboxPrefix,
+  STREAM,
+  type StagingTicket,
+} from '../service/staging/names.ts';
+import { connectNats } from '../service/staging/nats-connect.ts';
+
+interface AccountsOptions {
+  /** `tls://host:port` of the nats-servers. */
+  readonly servers: readonly string[];
+  /** What `writeNatsServer` put into its `brokerDir`: `operator.seed` and `system.creds`. */
+  readonly operatorDir: string;
+  /** Where the keys of the accounts are kept. */
+  readonly stateDir: string;
+  readonly caPem: string;
+  readonly vos: readonly string[];
+  /** Most bytes that the chunks of one VO may take; no limit by default. */
+  readonly bytesPerVo?: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** For whom a ticket is. */
+export interface TicketRequest {
+  readonly vo: string;
+  /** Public user NKEY of the one who asked. */
+  readonly nkey: string;
+  readonly lifetimeMs: number;
+  readonly purpose: 'user' | 'gateway';
+}
+
+/** The NATS accounts of the VOs: only the broker holds their keys. */
+export interface StagingAccounts extends AsyncDisposable {
+  /** Signs a ticket; needs no nats-server. Throws VO_NOT_FOUND, or REQUEST_INVALID for a bad NKEY. */
+  issueTicket(request: TicketRequest): Promise<StagingTicket>;
+  /** Resolves when every account and its stream stand; before that clients wait. */
+  settled(): Promise<void>;
+}
+
+/** CVE-2025-30215: with these open, one account can purge another one's streams on an old server. */
+const DENIED = ['$JS.API.ACCOUNT.>', '$JS.API.SERVER.>', '$JS.API.META.>'];
+const BROKER_TICKET_MS = 60_000;
+const LOOK_AGAIN_MS = 2_000;
+const CLOCK_SKEW_S = 60;
+
+/**
+ * Loads or makes the account keys and returns at once; the accounts and streams are then made on the server, and looked
+ * at again after each loss of it, so that a server with an empty store gets them anew.
+ */
+export async function openStagingAccounts(options: AccountsOptions): Promise<StagingAccounts> {
+  const { vos, stateDir, servers, clock, log } = options;
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const keys = new Map<string, KeyPair>();
+  for (const vo of vos) keys.set(vo, await keepKey(join(stateDir, `${vo}.seed`), createAccount));
+  const stopping = new AbortController();
+  const first = Promise.withResolvers<void>();
+  first.promise.catch(() => undefined);
+  const keeping = keepAccounts(options, keys, stopping.signal, first.resolve);
+  background('keep staging accounts', keeping, log, first.reject);
+  return {
+    issueTicket: async ({ vo, nkey, lifetimeMs, purpose }) => {
+      const account = keys.get(vo);
+      if (account === undefined) {
+        throw new GridError('VO_NOT_FOUND', `this broker does not serve the VO '${vo}'`);
+      }
+      const expiresAtMs = clock.nowMs() + lifetimeMs;
+      const userJwt = await userToken({
+        name: `${purpose}-${nkey}`,
+        nkey: checkedNkey(nkey),
+        account,
+        permissions: chunkPermissions(vo, nkey),
+        clock,
+        expiresAtMs,
+      });
+      return { vo, userJwt, servers: [...servers], expiresAtMs };
+    },
+    settled: () => first.promise,
+    [Symbol.asyncDispose]: async () => {
+      stopping.abort();
+      await keeping.catch(() => undefined);
+    },
+  };
+}
+
+async function keepAccounts(
+  options: AccountsOptions,
+  keys: ReadonlyMap<string, KeyPair>,
+  signal: AbortSignal,
+  settled: () => void,
+): Promise<void> {
+  const { servers, operatorDir, caPem, log } = options;
+  const operator = fromSeed(
+    Buffer.from((await readSecret(join(operatorDir, 'operator.seed'))).trim()),
+  );
+  const creds = Buffer.from(await readSecret(join(operatorDir, 'system.creds')));
+  while (!signal.aborted) {
+    try {
+      const system = await connectNats({
+        servers,
+        authenticator: credsAuthenticator(creds),
+        inboxPrefix: '_INBOX',
+        caPem,
+      });
+      try {
+        for (const [vo, key] of keys) await makeAccount(options, system, operator, vo, key);
+        settled();
+        log.info({ vos: [...keys.keys()] }, 'staging accounts stand');
+        await Promise.race([system.closed(), aborted(signal)]);
+      } finally {
+        await system.close();
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'staging accounts cannot be made yet');
+    }
+    await pause(LOOK_AGAIN_MS, signal);
+  }
+}
+
+/** The account is sent each time: the server keeps the newest, and limits may have changed. */
+async function makeAccount(
+  options: AccountsOptions,
+  system: NatsConnection,
+  operator: KeyPair,
+  vo: string,
+  key: KeyPair,
+): Promise<void> {
+  const jwt = await encodeAccount(
+    `vo-${vo}`,
+    key,
+    {
+      limits: {
+        conn: -1,
+        leaf: 0,
+        subs: -1,
+        data: -1,
+        payload: -1,
+        imports: 0,
+        exports: 0,
+        wildcards: false,
+        mem_storage: 0,
+        disk_storage: options.bytesPerVo ?? -1,
+        streams: 1,
+        consumer: 1,
+      },
+      default_permissions: { pub: { deny: DENIED } },
+    },
+    { signer: operator },
+  );
+  const answer = await system.request('$SYS.REQ.CLAIMS.UPDATE', jwt, { timeout: 5_000 });
+  const { error } = answer.json<{ error?: { description?: string } }>();
+  if (error !== undefined) {
+    throw new GridError(
+      'STAGING_UNAVAILABLE',
+      `nats-server refuses the account of '${vo}': ${error.description}`,
+    );
+  }
+  await makeStream(options, vo, key);
+}
+
+async function makeStream(options: AccountsOptions, vo: string, account: KeyPair): Promise<void> {
+  const user = createUser();
+  const nkey = user.getPublicKey();
+  const own = ['CREATE', 'UPDATE', 'INFO'].map((verb) => `$JS.API.STREAM.${verb}.${STREAM}`);
+  const jwt = await userToken({
+    name: 'broker',
+    nkey,
+    account,
+    permissions: permissions(own, nkey),
+    clock: options.clock,
+    expiresAtMs: options.clock.nowMs() + BROKER_TICKET_MS,
+  });
+  const nc = await connectAs(options, jwtAuthenticator(jwt, user.getSeed()), nkey);
+  try {
+    const manager = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
+    const known = await manager.streams.info(STREAM).catch(() => undefined);
+    if (known === undefined) {
+      await manager.streams.add({ name: STREAM, storage: StorageType.File, ...streamConfig(vo) });
+    } else {
+      await manager.streams.update(STREAM, { ...known.config, ...streamConfig(vo) });
+    }
+  } finally {
+    await nc.close();
+  }
+}
+
+/** One message per subject, and a second one is refused by the server: a chunk is written once. */
+const streamConfig = (vo: string) => ({
+  subjects: [chunkSubjects(vo)],
+  num_replicas: 1,
+  max_msgs_per_subject: 1,
+  discard: DiscardPolicy.New,
+  discard_new_per_subject: true,
+  allow_direct: true,
+  deny_delete: false,
+  allow_rollup_hdrs: false,
+});
+
+const connectAs = (options: AccountsOptions, authenticator: Authenticator, nkey: string) =>
+  connectNats({
+    servers: options.servers,
+    authenticator,
+    inboxPrefix: inboxPrefix(nkey),
+    caPem: options.caPem,
+  });
+
+/** Put and get of chunks whose digest is known; no listing, no deleting, no consumers. */
+const chunkPermissions = (vo: string, nkey: string): Permissions =>
+  permissions([chunkSubjects(vo), directGetSubject(chunkSubjects(vo))], nkey);
+
+/** A user's own permissions replace the account's default ones, so the denied subjects are named again. */
+const permissions = (publish: readonly string[], nkey: string): Permissions => ({
+  pub: { allow: [...publish], deny: DENIED },
+  sub: { allow: [`${inboxPrefix(nkey)}.>`] },
+});
+
+async function userToken(user: {
+  readonly name: string;
+  readonly nkey: string;
+  readonly account: KeyPair;
+  readonly permissions: Permissions;
+  readonly clock: Clock;
+  readonly expiresAtMs: number;
+}): Promise<string> {
+  const limits = {
+    subs: 16,
+    data: -1,
+    payload: -1,
+    allowed_connection_types: ['STANDARD' as const],
+  };
+  return encodeUser(
+    user.name,
+    user.nkey,
+    user.account,
+    { ...limits, ...user.permissions },
+    {
+      exp: Math.floor(user.expiresAtMs / 1_000),
+      nbf: Math.floor(user.clock.nowMs() / 1_000) - CLOCK_SKEW_S,
+    },
+  );
+}
+
+function checkedNkey(nkey: string): string {
+  try {
+    if (!nkey.startsWith('U')) throw new TypeError('no user key');
+    return fromPublic(nkey).getPublicKey();
+  } catch (error) {
+    throw new GridError('REQUEST_INVALID', `'${nkey}' is no public user NKEY`, { cause: error });
+  }
+}
+
+async function readSecret(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new GridError('CONFIG_INVALID', `cannot read ${file}, which nats-server's setup makes`, {
+      cause: error,
+    });
+  }
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });

@@ -1,0 +1,24 @@
+import { hash } from 'node:crypto';
+import { GridError } from '../../core/errors.ts';
+
+/** Where chunks are kept, by the SHA-256 (lower-case hex) of their bytes. Every method may be called many at a time. */
+export interface ChunkStore {
+  /** Which of these the store has not; one question for many. */
+  missing(digests: readonly string[], signal?: AbortSignal): Promise<ReadonlySet<string>>;
+  /** Keeps at most CHUNK_BYTES bytes; 'had' if they were there. The caller has computed the digest of them. */
+  put(digest: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'stored' | 'had'>;
+  /** Bytes that have been verified; throws CHUNK_MISSING or CHUNK_CORRUPT. */
+  get(digest: string, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+/** SHA-256, lower-case hex. */
+export const sha256 = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
+
+/** `bytes` if they are what the digest says; every store ends `get` with it. */
+export function verified(digest: string, bytes: Uint8Array): Uint8Array {
+  if (sha256(bytes) === digest) return bytes;
+  throw new GridError(
+    'CHUNK_CORRUPT',
+    `chunk ${digest} has ${bytes.byteLength} bytes with another digest`,
+  );
+}

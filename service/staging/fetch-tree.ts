@@ -1,0 +1,208 @@
+import { dirname } from 'node:path';
+import type { Manifest, ManifestEntry, TreeRef } from '../../core/data/manifest.ts';
+import { type FileEntry, filesOf, filterTree, selectTree } from '../../core/data/select.ts';
+import type { InputFile } from '../../core/job/spec.ts';
+import type { ChunkStore } from './chunk-store.ts';
+import { type FileFetch, fetchFiles } from './fetch-files.ts';
+import type { FileCache } from './file-cache.ts';
+import { loadManifest } from './read-tree.ts';
+import type { TransferOptions } from './send-tree.ts';
+import { openTarget, type Target } from './target.ts';
+
+export interface FetchTreeOptions extends TransferOptions {
+  /** What of the tree is wanted: inputs with their new places, or a test of paths; all of it by default. */
+  readonly select?: readonly InputFile[] | ((path: string) => boolean);
+  /** Files come from here where it has them, and are fetched into it where it has not. */
+  readonly cache?: FileCache;
+}
+
+/** A tree that has been written. */
+export interface FetchedTree {
+  /** Files of the tree as selected. */
+  readonly files: number;
+  readonly totalBytes: number;
+  /** Bytes of chunks that came over the network. */
+  readonly bytesFetched: number;
+  /** Bytes of files that the cache gave. */
+  readonly bytesFromCache: number;
+}
+
+const FILES_AT_ONCE = 32;
+
+/**
+ * Writes a tree below `target`: every chunk and every file is verified, files that are right already are kept, a file appears
+ * under its name only when it is whole. With a cache files are links to it, and read-only. Throws what `loadManifest` and
+ * `selectTree` throw, and PATH_REFUSED, FILE_UNWRITABLE, DISK_FULL by name.
+ */
+export async function fetchTree(
+  store: ChunkStore,
+  tree: TreeRef,
+  target: string,
+  options: FetchTreeOptions = {},
+): Promise<FetchedTree> {
+  const { cache, signal, onProgress } = options;
+  const manifest = selected(await loadManifest(store, tree, signal), options.select);
+  const files = filesOf(manifest);
+  const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const counts = { bytesFetched: 0, bytesFromCache: 0 };
+  let doneBytes = 0;
+  const done = (bytes: number): void => {
+    doneBytes += bytes;
+    onProgress?.({ doneBytes, totalBytes });
+  };
+  const place = await openTarget(target);
+  await makeFolders(place, manifest.entries);
+  const wanted = await without(files, async (file) => {
+    const kept = await place.hasFile(file);
+    if (kept) done(file.sizeBytes);
+    return kept;
+  });
+  const run: Run = { store, place, signal, counts, done };
+  if (cache === undefined) await fetchInto(run, wanted);
+  else await fetchThrough(run, wanted, cache);
+  await finish(place, manifest.entries);
+  return { files: files.length, totalBytes, ...counts };
+}
+
+interface Run {
+  readonly store: ChunkStore;
+  readonly place: Target;
+  readonly signal: AbortSignal | undefined;
+  readonly counts: { bytesFetched: number; bytesFromCache: number };
+  readonly done: (bytes: number) => void;
+}
+
+function selected(manifest: Manifest, select: FetchTreeOptions['select']): Manifest {
+  if (select === undefined) return manifest;
+  return typeof select === 'function' ? filterTree(manifest, select) : selectTree(manifest, select);
+}
+
+/** Folders are writable until everything is in them. */
+async function makeFolders(place: Target, entries: readonly ManifestEntry[]): Promise<void> {
+  for (const entry of entries) {
+    const folder = entry.kind === 'directory' ? entry.path : dirname(entry.path);
+    await place.makeFolder(folder);
+    if (entry.kind === 'directory' && (entry.mode & 0o700) !== 0o700) {
+      await place.setMode(folder, 0o700);
+    }
+  }
+}
+
+/** Links come after the files, so that no file is written through one; modes of folders last, the deepest first. */
+async function finish(place: Target, entries: readonly ManifestEntry[]): Promise<void> {
+  for (const entry of entries) {
+    if (entry.kind === 'link') await place.makeLink(entry.path, entry.target);
+  }
+  for (const entry of entries.toReversed()) {
+    if (entry.kind === 'directory') await place.setMode(entry.path, entry.mode);
+  }
+}
+
+function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
+  const { store, place, signal, counts, done } = run;
+  const fetches = files.map((file): FileFetch => {
+    const partial = place.partialOf(file.path);
+    return {
+      file,
+      partial,
+      commit: async () => {
+        await place.accept(partial, file.path, file.mode);
+        done(file.sizeBytes);
+      },
+      abandon: () => place.discard(partial),
+    };
+  });
+  const onChunk = (bytes: number): void => {
+    counts.bytesFetched += bytes;
+  };
+  return fetchFiles(store, fetches, { onChunk, signal });
+}
+
+type Same = readonly FileEntry[];
+
+/**
+ * Files that others fetch at this moment are waited for last, when our own share is done: so nobody waits in a ring. Whoever
+ * was waited for may have failed, therefore the cache is asked again.
+ */
+async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<void> {
+  let rest: readonly Same[] = [
+    ...Map.groupBy(files, ({ digest, mode }) => `${digest} ${(mode & 0o111) !== 0}`).values(),
+  ];
+  while (rest.length > 0) {
+    run.signal?.throwIfAborted();
+    const { fills, ready, again, others } = await askCache(cache, rest);
+    await fetchFiles(run.store, fills, {
+      signal: run.signal,
+      onChunk: (bytes) => {
+        run.counts.bytesFetched += bytes;
+      },
+    });
+    const ours = new Set(fills.map(({ file }) => file.path));
+    const lost = await without(ready, (same) => placeSame(run, same, cache, ours));
+    await Promise.race([Promise.all(others), aborted(run.signal)]);
+    rest = [...lost, ...again];
+  }
+}
+
+interface Asked {
+  readonly fills: readonly FileFetch[];
+  /** What can be placed once `fills` are done. */
+  readonly ready: readonly Same[];
+  readonly again: readonly Same[];
+  readonly others: readonly Promise<void>[];
+}
+
+async function askCache(cache: FileCache, wanted: readonly Same[]): Promise<Asked> {
+  const fills: FileFetch[] = [];
+  const [ready, again, others]: [Same[], Same[], Promise<void>[]] = [[], [], []];
+  try {
+    for (const same of wanted) {
+      const [file] = same;
+      if (file === undefined) continue;
+      const answer = await cache.ask(file);
+      if (answer.kind === 'filling') others.push(answer.ended);
+      if (answer.kind === 'fill') fills.push({ file, ...answer });
+      (answer.kind === 'filling' ? again : ready).push(same);
+    }
+  } catch (error) {
+    await Promise.all(fills.map((fill) => fill.abandon()));
+    throw error;
+  }
+  return { fills, ready, again, others };
+}
+
+/** One content at all the paths that want it; false if the cache has lost it. */
+async function placeSame(
+  run: Run,
+  same: Same,
+  cache: FileCache,
+  ours: ReadonlySet<string>,
+): Promise<boolean> {
+  const fetchedNow = same.some(({ path }) => ours.has(path));
+  for (const file of same) {
+    const partial = run.place.partialOf(file.path);
+    if (!(await cache.place(file, partial))) return false;
+    await run.place.accept(partial, file.path);
+    if (!fetchedNow) run.counts.bytesFromCache += file.sizeBytes;
+    run.done(file.sizeBytes);
+  }
+  return true;
+}
+
+/** The items of which `test` is not true, some of them tested at the same time. */
+async function without<T>(
+  items: readonly T[],
+  test: (item: T) => Promise<boolean>,
+): Promise<readonly T[]> {
+  const rest: T[] = [];
+  for (let at = 0; at < items.length; at += FILES_AT_ONCE) {
+    const some = items.slice(at, at + FILES_AT_ONCE);
+    const results = await Promise.all(some.map(test));
+    rest.push(...some.filter((_, index) => results[index] !== true));
+  }
+  return rest;
+}
+
+/** Never resolves without a signal; its loser in a race is collected with the signal. */
+const aborted = (signal: AbortSignal | undefined): Promise<void> =>
+  new Promise((resolve) => signal?.addEventListener('abort', () => resolve(), { once: true }));

@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto';
+import {
+  chmod,
+  constants,
+  copyFile,
+  link,
+  mkdir,
+  rename,
+  rm,
+  stat,
+  utimes,
+} from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { errnoOf, writeFailure } from './file-errors.ts';
+
+/** What names a file in the cache: its content, and whether it can be executed. */
+export interface CachedFile {
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly mode: number;
+}
+
+/** Where the cache stands with a file. */
+export type CacheAnswer =
+  | { readonly kind: 'ready' }
+  /** Somebody else fetches it; ask again when `ended` resolves. */
+  | { readonly kind: 'filling'; readonly ended: Promise<void> }
+  /** The caller must fetch it: write it to `partial`, then `commit`, or `abandon` so that another one may try. */
+  | ({ readonly kind: 'fill' } & CacheFill);
+
+export interface CacheFill {
+  readonly partial: string;
+  commit(): Promise<void>;
+  abandon(): Promise<void>;
+}
+
+/**
+ * Files by digest in one directory, used by one process. They are read-only, and a hard link shares them with every task
+ * that wants them. Open one cache per VO: whoever knows a digest gets the file.
+ */
+export interface FileCache {
+  ask(file: CachedFile): Promise<CacheAnswer>;
+  /** Makes `target`, which must not exist, from a file that is ready; false if the cache has lost it meanwhile. */
+  place(file: CachedFile, target: string): Promise<boolean>;
+}
+
+interface CacheOptions {
+  readonly dir: string;
+  /** 'copy' gives every task a file of its own, with its own owner and mode. */
+  readonly placement?: 'link' | 'copy';
+}
+
+/** Every cached file bears this time (2001-01-01); another one says that a task has written to it through its link. */
+const SEALED_S = 978_307_200;
+
+/** Opens the cache and clears what an earlier process left half done. */
+export async function openFileCache({ dir, placement = 'link' }: CacheOptions): Promise<FileCache> {
+  const partials = join(dir, 'partial');
+  await rm(partials, { recursive: true, force: true });
+  await mkdir(partials, { recursive: true, mode: 0o700 });
+  const filling = new Map<string, Promise<void>>();
+
+  const fillOf = (file: CachedFile, end: () => void): CacheFill => {
+    const partial = join(partials, randomUUID());
+    return {
+      partial,
+      commit: async () => {
+        try {
+          await seal(file, partial, pathIn(dir, file));
+        } finally {
+          end();
+        }
+      },
+      abandon: async () => {
+        end();
+        await rm(partial, { force: true });
+      },
+    };
+  };
+  return {
+    ask: async (file) => {
+      const path = pathIn(dir, file);
+      const others = filling.get(path);
+      if (others !== undefined) return { kind: 'filling', ended: others };
+      const { promise, resolve } = Promise.withResolvers<void>();
+      filling.set(path, promise);
+      const end = (): void => {
+        if (filling.get(path) === promise) filling.delete(path);
+        resolve();
+      };
+      if (await isSealed(file, path)) {
+        end();
+        return { kind: 'ready' };
+      }
+      await rm(path, { force: true });
+      return { kind: 'fill', ...fillOf(file, end) };
+    },
+    place: (file, target) => place(file, pathIn(dir, file), target, placement),
+  };
+}
+
+const isExecutable = ({ mode }: CachedFile): boolean => (mode & 0o111) !== 0;
+const sealedMode = (file: CachedFile): number => (isExecutable(file) ? 0o555 : 0o444);
+
+const pathIn = (dir: string, file: CachedFile): string =>
+  join(dir, file.digest.slice(0, 2), `${file.digest}${isExecutable(file) ? '.x' : ''}`);
+
+async function isSealed(file: CachedFile, path: string): Promise<boolean> {
+  const stats = await stat(path).catch(() => undefined);
+  return (
+    stats !== undefined &&
+    stats.size === file.sizeBytes &&
+    stats.mtimeMs === SEALED_S * 1_000 &&
+    (stats.mode & 0o777) === sealedMode(file)
+  );
+}
+
+async function seal(file: CachedFile, partial: string, path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o711 });
+  await chmod(partial, sealedMode(file));
+  await utimes(partial, SEALED_S, SEALED_S);
+  await rename(partial, path);
+}
+
+/** EMLINK: too many links of one file; EXDEV: another file system; the rest: file systems without hard links. */
+const NO_LINK: ReadonlySet<string> = new Set(['EXDEV', 'EMLINK', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP']);
+
+async function place(
+  file: CachedFile,
+  path: string,
+  target: string,
+  placement: 'link' | 'copy',
+): Promise<boolean> {
+  try {
+    if (placement === 'link') {
+      const failed = await link(path, target).then(() => '', errnoOf);
+      if (failed === '') return true;
+      if (failed === 'ENOENT') return false;
+      if (!NO_LINK.has(failed)) await link(path, target);
+    }
+    await copyFile(path, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    await chmod(target, file.mode);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw writeFailure(target, error);
+  }
+}

@@ -1,0 +1,65 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { type Authenticator, connect, type NatsConnection } from '@nats-io/transport-node';
+import { GridError } from '../../core/errors.ts';
+
+interface ConnectOptions {
+  /** `tls://host:port`, tried in this order. */
+  readonly servers: readonly string[];
+  readonly authenticator: Authenticator;
+  readonly inboxPrefix: string;
+  readonly caPem: string;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const PING_MS = 10_000;
+
+/**
+ * One TLS connection that never reconnects by itself: nats.js would let what was in flight wait for its time-out, the
+ * caller here sees it fail at once and asks again on the next connection.
+ */
+export async function connectNats(options: ConnectOptions): Promise<NatsConnection> {
+  let failure: unknown = new GridError('STAGING_UNAVAILABLE', 'no nats-server is named');
+  for (const server of options.servers) {
+    try {
+      return await connect({
+        servers: server,
+        authenticator: options.authenticator,
+        inboxPrefix: options.inboxPrefix,
+        tls: tlsFor(server, options.caPem),
+        timeout: CONNECT_TIMEOUT_MS,
+        pingInterval: PING_MS,
+        maxPingOut: 2,
+        reconnect: false,
+        ignoreClusterUpdates: true,
+        noAsyncTraces: true,
+      });
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** TLS has no server name for an address (RFC 6066 section 3), yet the certificate must still be for it. */
+function tlsFor(server: string, caPem: string): { ca: string; servername?: string } {
+  const host = new URL(server).hostname.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(host) === 0) return { ca: caPem };
+  const checked = {
+    ca: caPem,
+    servername: '',
+    checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+      checkServerIdentity(host, certificate),
+  };
+  return checked;
+}
+
+/** Whether trying again cannot help: what the server shows is not trusted, or the subject is not allowed. */
+export function isFinalNatsError(error: unknown): boolean {
+  for (let inner = error; inner instanceof Error; inner = inner.cause) {
+    if (inner.name === 'PermissionViolationError') return true;
+    const code = 'code' in inner ? String(inner.code) : '';
+    if (/^(?:ERR_TLS_|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/.test(code)) return true;
+  }
+  return false;
+}

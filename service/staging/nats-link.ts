@@ -1,0 +1,174 @@
+import { jwtAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import { type ErrorCode, GridError } from '../../core/errors.ts';
+import { pause } from '../background.ts';
+import type { Clock } from '../clock.ts';
+import { inboxPrefix, type StagingTicket } from './names.ts';
+import { connectNats, isFinalNatsError } from './nats-connect.ts';
+
+/** An NKEY user of the staging service; the seed never leaves the process that made it. */
+export interface Nkey {
+  readonly publicKey: string;
+  readonly seed: Uint8Array;
+}
+
+interface LinkOptions {
+  readonly nkey: Nkey;
+  /** Gives a ticket for the NKEY; asked again when three quarters of its life are over. */
+  readonly ticket: () => Promise<StagingTicket>;
+  readonly caPem: string;
+  readonly clock: Clock;
+  /** How long one piece of work is tried again before it fails with STAGING_UNAVAILABLE. */
+  readonly patienceMs: number;
+}
+
+/** A connection that comes back: work that a lost connection cut off is done again on the next one. */
+export interface NatsLink extends AsyncDisposable {
+  /** `work` may run more than once, so it must be idempotent. */
+  use<T>(work: (connection: NatsConnection) => Promise<T>, signal?: AbortSignal): Promise<T>;
+}
+
+interface Line {
+  readonly connection: NatsConnection;
+  renewAtMs: number;
+  users: number;
+  retired: boolean;
+}
+
+const FIRST_PAUSE_MS = 25;
+const LONGEST_PAUSE_MS = 2_000;
+const RENEW_AGAIN_MS = 5_000;
+const RETRIED: ReadonlySet<ErrorCode> = new Set([
+  'UNAVAILABLE',
+  'DEADLINE_EXCEEDED',
+  'STAGING_UNAVAILABLE',
+]);
+
+/** Opens nothing yet: the first `use` connects. */
+export function openNatsLink(options: LinkOptions): NatsLink {
+  const { clock, patienceMs } = options;
+  const lines = openLines(options);
+  const attempt = async <T>(work: (connection: NatsConnection) => Promise<T>): Promise<T> => {
+    const used = await lines.current();
+    used.users += 1;
+    try {
+      return await work(used.connection);
+    } catch (error) {
+      // No answer for so long means a dead peer; whoever comes next dials anew.
+      if (error instanceof Error && error.name === 'TimeoutError') lines.drop(used);
+      throw error;
+    } finally {
+      used.users -= 1;
+      if (used.retired) retire(used);
+    }
+  };
+  return {
+    use: async (work, signal) => {
+      let since: number | undefined;
+      for (let waitMs = FIRST_PAUSE_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_PAUSE_MS)) {
+        signal?.throwIfAborted();
+        try {
+          return await unlessAborted(attempt(work), signal);
+        } catch (error) {
+          signal?.throwIfAborted();
+          since ??= clock.monotonicMs();
+          if (isFinal(error) || clock.monotonicMs() - since >= patienceMs) throw failureOf(error);
+          await pause(waitMs, signal);
+        }
+      }
+    },
+    [Symbol.asyncDispose]: () => lines.close(),
+  };
+}
+
+/** The connection of the moment: dialled when there is none, and replaced before its ticket ends. */
+function openLines(options: LinkOptions): {
+  current(): Promise<Line>;
+  drop(line: Line): void;
+  close(): Promise<void>;
+} {
+  const { clock } = options;
+  let line: Line | undefined;
+  let dialing: Promise<Line> | undefined;
+  let closed = false;
+  const drop = (old: Line): void => {
+    if (line === old) line = undefined;
+    retire(old);
+  };
+  const dial = async (): Promise<Line> => {
+    try {
+      const fresh = await openLine(options);
+      if (line !== undefined) retire(line);
+      line = fresh;
+      return fresh;
+    } catch (error) {
+      if (line !== undefined) line.renewAtMs = clock.nowMs() + RENEW_AGAIN_MS;
+      throw error;
+    } finally {
+      dialing = undefined;
+    }
+  };
+  return {
+    current: async () => {
+      if (closed) throw new GridError('INTERRUPTED', 'the connection to the store was closed');
+      if (line === undefined || line.connection.isClosed()) return (dialing ??= dial());
+      if (clock.nowMs() >= line.renewAtMs) {
+        // In the background, and without harm if it fails: the old ticket still lasts.
+        (dialing ??= dial()).catch(() => undefined);
+      }
+      return line;
+    },
+    drop,
+    close: async () => {
+      closed = true;
+      await dialing?.catch(() => undefined);
+      await line?.connection.close();
+    },
+  };
+}
+
+async function openLine({ nkey, ticket, caPem, clock }: LinkOptions): Promise<Line> {
+  const { userJwt, servers, expiresAtMs } = await ticket();
+  const nowMs = clock.nowMs();
+  const connection = await connectNats({
+    servers,
+    authenticator: jwtAuthenticator(userJwt, nkey.seed),
+    inboxPrefix: inboxPrefix(nkey.publicKey),
+    caPem,
+  });
+  return { connection, renewAtMs: nowMs + (expiresAtMs - nowMs) * 0.75, users: 0, retired: false };
+}
+
+/** Closes a line once nobody waits for an answer on it. */
+function retire(line: Line): void {
+  line.retired = true;
+  if (line.users === 0) line.connection.close().catch(() => undefined);
+}
+
+const isFinal = (error: unknown): boolean =>
+  error instanceof GridError ? !RETRIED.has(error.code) : isFinalNatsError(error);
+
+function failureOf(error: unknown): GridError {
+  if (error instanceof GridError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  const denied = /permissions violation/i.test(reason);
+  return denied
+    ? new GridError('PERMISSION_DENIED', `the store refuses: ${reason}`, { cause: error })
+    : new GridError('STAGING_UNAVAILABLE', `the store does not answer: ${reason}`, {
+        cause: error,
+      });
+}
+
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      try {
+        signal.throwIfAborted();
+      } catch (error) {
+        reject(error);
+      }
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}

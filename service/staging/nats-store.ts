@@ -1,0 +1,113 @@
+import { headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import { CHUNK_BYTES } from '../../core/data/manifest.ts';
+import { GridError } from '../../core/errors.ts';
+import { type ByteBudget, openByteBudget } from './byte-budget.ts';
+import { type ChunkStore, verified } from './chunk-store.ts';
+import { chunkSubject, directGetSubject } from './names.ts';
+import type { NatsLink } from './nats-link.ts';
+
+const REQUEST_TIMEOUT_MS = 20_000;
+const IN_FLIGHT_BYTES = 16 * CHUNK_BYTES;
+const PROBES_IN_FLIGHT = 256;
+const NOTHING = new Uint8Array(0);
+
+/** What JetStream answers to a publish. */
+interface PubAck {
+  readonly seq?: number;
+  readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
+/** Chunks of one VO in its JetStream stream, one message per subject. */
+export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
+  const sending = openByteBudget(IN_FLIGHT_BYTES);
+  const receiving = openByteBudget(IN_FLIGHT_BYTES);
+  const probing = openByteBudget(PROBES_IN_FLIGHT);
+  return {
+    missing: async (digests, signal) => {
+      const absent = new Set<string>();
+      const ask = async (digest: string): Promise<void> => {
+        const subject = chunkSubject(vo, digest);
+        const there = await within(probing, 1, () =>
+          link.use((nc) => isThere(nc, subject), signal),
+        );
+        if (!there) absent.add(digest);
+      };
+      await Promise.all([...new Set(digests)].map(ask));
+      return absent;
+    },
+    put: (digest, bytes, signal) =>
+      within(sending, bytes.byteLength, () =>
+        link.use((nc) => publish(nc, chunkSubject(vo, digest), bytes), signal),
+      ),
+    get: (digest, signal) =>
+      within(receiving, CHUNK_BYTES, async () => {
+        const subject = chunkSubject(vo, digest);
+        return verified(digest, await link.use((nc) => directGet(nc, subject, digest), signal));
+      }),
+  };
+}
+
+async function within<T>(budget: ByteBudget, size: number, work: () => Promise<T>): Promise<T> {
+  await budget.take(size);
+  try {
+    return await work();
+  } finally {
+    budget.give(size);
+  }
+}
+
+async function publish(
+  nc: NatsConnection,
+  subject: string,
+  bytes: Uint8Array,
+): Promise<'stored' | 'had'> {
+  const ack = ackOf(await nc.request(subject, bytes, { timeout: REQUEST_TIMEOUT_MS }));
+  if (ack.error === undefined) return 'stored';
+  const reason = ack.error.description ?? 'no reason';
+  // The stream keeps one message per subject and discards new ones: the chunk is there already.
+  if (/maximum messages per subject/.test(reason)) return 'had';
+  if (/maximum bytes|insufficient (?:storage )?resources|resource limits|no space/i.test(reason)) {
+    throw new GridError('DISK_FULL', `the store has no room: ${reason}`);
+  }
+  throw new GridError('STAGING_UNAVAILABLE', `the store refuses a chunk: ${reason}`);
+}
+
+/** No stream ever gets this far, so a publish that expects it is always refused, and the refusal tells the truth. */
+const NEVER = String(Number.MAX_SAFE_INTEGER);
+
+/**
+ * Asks without moving the chunk, and without the right to list the stream (that would show every member what all others
+ * have stored): the server answers an impossible expectation with the sequence number that the subject really has.
+ */
+async function isThere(nc: NatsConnection, subject: string): Promise<boolean> {
+  const expect = headers();
+  expect.set('Nats-Expected-Last-Subject-Sequence', NEVER);
+  const ack = ackOf(
+    await nc.request(subject, NOTHING, { timeout: REQUEST_TIMEOUT_MS, headers: expect }),
+  );
+  const last = /^wrong last sequence: (\d+)$/.exec(ack.error?.description ?? '')?.[1];
+  return last !== undefined && last !== '0';
+}
+
+async function directGet(nc: NatsConnection, subject: string, digest: string): Promise<Uint8Array> {
+  const answer = await nc.request(directGetSubject(subject), NOTHING, {
+    timeout: REQUEST_TIMEOUT_MS,
+  });
+  const code = answer.headers?.code ?? 0;
+  if (code === 404) throw new GridError('CHUNK_MISSING', `the store has no chunk ${digest}`);
+  if (code >= 300) {
+    const reason = answer.headers?.description ?? '';
+    throw new GridError('STAGING_UNAVAILABLE', `the store answers ${code} ${reason}`);
+  }
+  return answer.data;
+}
+
+function ackOf(answer: Msg): PubAck {
+  try {
+    return answer.json<PubAck>();
+  } catch (error) {
+    throw new GridError('STAGING_UNAVAILABLE', 'the store gave an answer that is no JSON', {
+      cause: error,
+    });
+  }
+}

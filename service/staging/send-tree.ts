@@ -1,0 +1,166 @@
+import { createHash, type Hash } from 'node:crypto';
+import {
+  CHUNK_BYTES,
+  EMPTY_TREE,
+  type ManifestEntry,
+  type Slice,
+  type TreeRef,
+} from '../../core/data/manifest.ts';
+import { encodeManifest } from '../../core/data/manifest-codec.ts';
+import { encodeManifestIndex } from '../../core/data/manifest-index.ts';
+import { type Piece, planPacks } from '../../core/data/pack-plan.ts';
+import { type ChunkStore, sha256 } from './chunk-store.ts';
+import { type FileReader, openFile, readWhole } from './read-file.ts';
+import { openUploads, type Uploads } from './uploads.ts';
+import { type FoundFile, walk } from './walk.ts';
+
+/** What is to be sent. */
+export interface SendRequest {
+  readonly root: string;
+  /** Files and directories below `root`, `/`-separated; `.` is all of it. */
+  readonly paths: readonly string[];
+}
+
+/** How far a transfer is. */
+export interface TransferProgress {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface TransferOptions {
+  readonly onProgress?: (progress: TransferProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A tree that is in the store. */
+export interface SentTree {
+  readonly tree: TreeRef;
+  /** Bytes that went over the network. */
+  readonly sentBytes: number;
+  /** Bytes that the store had already. */
+  readonly savedBytes: number;
+}
+
+/** A manifest up to this size travels with the reference and is not stored. */
+const INLINE_BYTES = 4_096;
+const EMPTY_DIGEST = sha256(new Uint8Array(0));
+
+/**
+ * Puts a tree into the store: reads every file once and sends what the store has not, in bounded memory. Throws
+ * PATH_REFUSED, FILE_UNREADABLE, FILE_CHANGED (by name), DISK_FULL, STAGING_UNAVAILABLE. Nothing found is EMPTY_TREE.
+ */
+export async function sendTree(
+  store: ChunkStore,
+  { root, paths }: SendRequest,
+  { onProgress, signal }: TransferOptions = {},
+): Promise<SentTree> {
+  const found = await walk(root, paths);
+  if (found.length === 0) return { tree: EMPTY_TREE, sentBytes: 0, savedBytes: 0 };
+  const files = found.filter((entry) => entry.kind === 'file');
+  const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  let doneBytes = 0;
+  const onDone = (bytes: number): void => {
+    doneBytes += bytes;
+    onProgress?.({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes });
+  };
+  const uploads = openUploads(store, { onDone, signal });
+  const contents = await sendFiles(root, files, uploads);
+  const entries: ManifestEntry[] = found.filter((entry) => entry.kind !== 'file');
+  for (const { path, mode, sizeBytes, digest, slices } of contents) {
+    entries.push({ kind: 'file', path, mode, sizeBytes, digest, slices });
+  }
+  const bytes = encodeManifest({ entries });
+  const inline = bytes.byteLength <= INLINE_BYTES;
+  const digest = inline ? sha256(bytes) : await sendManifest(bytes, uploads);
+  const counts = await uploads.finish();
+  const tree = { digest, totalBytes, files: files.length, ...(inline ? { manifest: bytes } : {}) };
+  return { tree, ...counts };
+}
+
+/** A file whose content is being read. */
+interface Growing extends FoundFile {
+  digest: string;
+  readonly slices: Slice[];
+}
+
+/** A file that is cut, between its first chunk and its last. */
+interface Cut {
+  readonly reader: FileReader;
+  readonly hash: Hash;
+}
+
+async function sendFiles(
+  root: string,
+  files: readonly FoundFile[],
+  uploads: Uploads,
+): Promise<readonly Growing[]> {
+  const growing = files.map((file): Growing => ({ ...file, digest: EMPTY_DIGEST, slices: [] }));
+  let cut: Cut | undefined;
+  try {
+    for (const parts of planPacks(growing)) {
+      const [first] = parts;
+      const length = parts.reduce((sum, part) => sum + part.length, 0);
+      await uploads.reserve(length);
+      const bytes = Buffer.allocUnsafeSlow(length);
+      if (first !== undefined && first.length < first.file.sizeBytes) {
+        cut ??= { reader: await openFile(root, first.file), hash: createHash('sha256') };
+        cut = await readCut(cut, first, bytes);
+      } else {
+        await readPack(root, parts, bytes);
+      }
+      const digest = sha256(bytes);
+      let offset = 0;
+      for (const part of parts) {
+        part.file.slices.push({ digest, offset, length: part.length });
+        offset += part.length;
+      }
+      uploads.add({ digest, bytes });
+    }
+  } finally {
+    await cut?.reader.close();
+  }
+  return growing;
+}
+
+/** Whole files, one behind the other. */
+async function readPack(
+  root: string,
+  parts: readonly Piece<Growing>[],
+  bytes: Buffer,
+): Promise<void> {
+  let at = 0;
+  const reads = parts.map(async ({ file, length }) => {
+    const target = bytes.subarray(at, at + length);
+    at += length;
+    await readWhole(root, file, target);
+    file.digest = sha256(target);
+  });
+  await Promise.all(reads);
+}
+
+/** The next piece of a large file; gives undefined after its last one. */
+async function readCut(cut: Cut, part: Piece<Growing>, bytes: Buffer): Promise<Cut | undefined> {
+  await cut.reader.read(bytes);
+  cut.hash.update(bytes);
+  if (part.offset + part.length < part.file.sizeBytes) return cut;
+  await cut.reader.finish();
+  await cut.reader.close();
+  part.file.digest = cut.hash.digest('hex');
+  return undefined;
+}
+
+/** Stores an encoded manifest, in pieces with an index if it is large; gives the digest of the tree. */
+async function sendManifest(bytes: Uint8Array, uploads: Uploads): Promise<string> {
+  const send = async (piece: Uint8Array): Promise<string> => {
+    const digest = sha256(piece);
+    await uploads.reserve(piece.byteLength);
+    uploads.add({ digest, bytes: piece });
+    return digest;
+  };
+  if (bytes.byteLength <= CHUNK_BYTES) return send(bytes);
+  const chunks: string[] = [];
+  for (let at = 0; at < bytes.byteLength; at += CHUNK_BYTES) {
+    chunks.push(await send(bytes.subarray(at, at + CHUNK_BYTES)));
+  }
+  return send(encodeManifestIndex({ totalBytes: bytes.byteLength, chunks }));
+}

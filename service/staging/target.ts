@@ -1,0 +1,95 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { chmod, lstat, mkdir, open, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { safePath } from '../../core/data/paths.ts';
+import type { FileEntry } from '../../core/data/select.ts';
+import { GridError } from '../../core/errors.ts';
+import { errnoOf, writeFailure } from './file-errors.ts';
+
+/** A directory into which a tree is written, and nothing outside of it. */
+export interface Target {
+  /** Makes a folder and those above it; throws PATH_REFUSED where one of them is a link. */
+  makeFolder(path: string): Promise<void>;
+  /** Whether the file is there with its content; its mode is then mended. */
+  hasFile(file: FileEntry): Promise<boolean>;
+  /** A name beside `path` that does not exist. */
+  partialOf(path: string): string;
+  /** Puts what `partial` names in the place of `path`. */
+  accept(partial: string, path: string, mode?: number): Promise<void>;
+  discard(partial: string): Promise<void>;
+  makeLink(path: string, target: string): Promise<void>;
+  setMode(path: string, mode: number): Promise<void>;
+}
+
+/** Makes `root` if it is not there. Nobody else may write below it meanwhile. */
+export async function openTarget(root: string): Promise<Target> {
+  const at = (path: string): string => join(root, safePath(path));
+  const folders = new Set<string>(['.']);
+  await mkdir(root, { recursive: true }).catch((error: unknown) => {
+    throw writeFailure(root, error);
+  });
+  const makeFolder = async (path: string): Promise<void> => {
+    if (folders.has(path)) return;
+    await makeFolder(dirname(path));
+    await ensureFolder(at(path), path);
+    folders.add(path);
+  };
+  const accept: Target['accept'] = async (partial, path, mode) => {
+    try {
+      if (mode !== undefined) await chmod(partial, mode);
+      await rename(partial, at(path));
+      // Renaming one hard link onto another of the same file leaves both.
+      await rm(partial, { force: true });
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw writeFailure(path, error);
+    }
+  };
+  return {
+    makeFolder,
+    accept,
+    discard: (partial) => rm(partial, { force: true }),
+    partialOf: (path) => join(dirname(at(path)), `.grid-${randomUUID()}.part`),
+    hasFile: async (file) => {
+      const place = at(file.path);
+      const stats = await lstat(place).catch(() => undefined);
+      if (stats?.isFile() !== true || stats.size !== file.sizeBytes) return false;
+      if ((await digestOf(place)) !== file.digest) return false;
+      const shared = stats.nlink > 1;
+      if (!shared && (stats.mode & 0o777) !== file.mode) await chmod(place, file.mode);
+      return true;
+    },
+    makeLink: async (path, target) => {
+      if ((await readlink(at(path)).catch(() => undefined)) === target) return;
+      const partial = join(dirname(at(path)), `.grid-${randomUUID()}.part`);
+      await symlink(target, partial).catch((error: unknown) => {
+        throw writeFailure(path, error);
+      });
+      await accept(partial, path);
+    },
+    setMode: (path, mode) => chmod(at(path), mode),
+  };
+}
+
+async function ensureFolder(place: string, path: string): Promise<void> {
+  const failed = await mkdir(place).then(() => '', errnoOf);
+  if (failed === '') return;
+  const stats = await lstat(place).catch((error: unknown) => {
+    throw writeFailure(path, error);
+  });
+  if (stats.isDirectory()) return;
+  throw new GridError('PATH_REFUSED', `'${path}' must be a directory, and something else is there`);
+}
+
+async function digestOf(file: string): Promise<string | undefined> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const handle = await open(file, flags).catch(() => undefined);
+  if (handle === undefined) return undefined;
+  const hash = createHash('sha256');
+  return pipeline(handle.createReadStream(), hash).then(
+    () => hash.digest('hex'),
+    () => undefined,
+  );
+}

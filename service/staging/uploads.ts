@@ -1,0 +1,105 @@
+import { CHUNK_BYTES } from '../../core/data/manifest.ts';
+import { openByteBudget } from './byte-budget.ts';
+import type { ChunkStore } from './chunk-store.ts';
+
+interface Chunk {
+  readonly digest: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Chunks on their way into the store: asked about in batches, sent while the next ones are read. */
+export interface Uploads {
+  /** Waits until `bytes` more may be in memory; throws what an earlier chunk failed with. */
+  reserve(bytes: number): Promise<void>;
+  /** Takes over a chunk of exactly the reserved size. */
+  add(chunk: Chunk): void;
+  /** Resolves when the store has them all. */
+  finish(): Promise<{ readonly sentBytes: number; readonly savedBytes: number }>;
+}
+
+interface UploadOptions {
+  /** Told the bytes of each chunk that the store has now. */
+  readonly onDone: (bytes: number) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Chunks in memory at a time, whatever the size of the tree. */
+const MEMORY_BYTES = 24 * CHUNK_BYTES;
+const BATCH_BYTES = 4 * CHUNK_BYTES;
+const BATCH_CHUNKS = 64;
+/** Less than this is sent without asking first: the answer would take as long. */
+const UNASKED_BYTES = 65_536;
+
+export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions): Uploads {
+  const memory = openByteBudget(MEMORY_BYTES);
+  const seen = new Set<string>();
+  const running = new Set<Promise<void>>();
+  let failure: { readonly error: unknown } | undefined;
+  let batch: Chunk[] = [];
+  let batchBytes = 0;
+  let sentBytes = 0;
+  let savedBytes = 0;
+
+  const settle = ({ bytes }: Chunk, answer: 'stored' | 'had'): void => {
+    if (answer === 'stored') sentBytes += bytes.byteLength;
+    else savedBytes += bytes.byteLength;
+    memory.give(bytes.byteLength);
+    onDone(bytes.byteLength);
+  };
+  const flush = (): void => {
+    if (batch.length === 0) return;
+    const [chunks, bytes] = [batch, batchBytes];
+    [batch, batchBytes] = [[], 0];
+    const work = sendBatch(store, chunks, settle, signal)
+      .catch((error: unknown) => {
+        failure ??= { error };
+        // Whoever waits for memory must wake up to see the failure.
+        memory.give(bytes);
+      })
+      .finally(() => running.delete(work));
+    running.add(work);
+  };
+  const check = (): void => {
+    signal?.throwIfAborted();
+    if (failure !== undefined) throw failure.error;
+  };
+  return {
+    reserve: async (bytes) => {
+      check();
+      await memory.take(bytes);
+      check();
+    },
+    add: (chunk) => {
+      if (seen.has(chunk.digest)) {
+        settle(chunk, 'had');
+        return;
+      }
+      seen.add(chunk.digest);
+      batch.push(chunk);
+      batchBytes += chunk.bytes.byteLength;
+      if (batchBytes >= BATCH_BYTES || batch.length >= BATCH_CHUNKS) flush();
+    },
+    finish: async () => {
+      flush();
+      await Promise.all(running);
+      check();
+      return { sentBytes, savedBytes };
+    },
+  };
+}
+
+async function sendBatch(
+  store: ChunkStore,
+  chunks: readonly Chunk[],
+  settle: (chunk: Chunk, answer: 'stored' | 'had') => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const digests = chunks.map(({ digest }) => digest);
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0);
+  const missing = bytes <= UNASKED_BYTES ? new Set(digests) : await store.missing(digests, signal);
+  const one = async (chunk: Chunk): Promise<void> => {
+    const needed = missing.has(chunk.digest);
+    settle(chunk, needed ? await store.put(chunk.digest, chunk.bytes, signal) : 'had');
+  };
+  await Promise.all(chunks.map(one));
+}

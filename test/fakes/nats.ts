@@ -1,0 +1,98 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openStagingAccounts, type StagingAccounts } from '../../broker/staging-accounts.ts';
+import { systemClock } from '../../service/clock.ts';
+import { openLog } from '../../service/log.ts';
+import { freePort, type NatsServerFiles, writeNatsServer } from '../../service/nats-config.ts';
+import { type NatsProcess, startNatsServer } from '../../service/nats-process.ts';
+import { findNatsServer } from '../../service/nats-server.ts';
+import type { ChunkStore } from '../../service/staging/chunk-store.ts';
+import { newNkey, openStaging } from '../../service/staging/connect-staging.ts';
+import { writeTlsIdentity } from './tls-identity.ts';
+
+/** A real nats-server with the accounts of VOs, in a directory of its own. */
+export interface TestNats extends AsyncDisposable {
+  readonly dir: string;
+  /** With which `files` were written. */
+  readonly settings: Parameters<typeof writeNatsServer>[0];
+  readonly files: NatsServerFiles;
+  readonly caPem: string;
+  readonly accounts: StagingAccounts;
+  /** Ends the server as a crash does. */
+  crash(): Promise<void>;
+  start(): Promise<void>;
+  /** A member's view of the chunks of a VO. */
+  open(
+    vo: string,
+    options?: { lifetimeMs?: number; patienceMs?: number },
+  ): ChunkStore & AsyncDisposable;
+}
+
+export interface TestNatsOptions {
+  readonly binary: string;
+  readonly vos: readonly string[];
+  readonly bytesPerVo?: number;
+}
+
+/** The program that `grid up` would use on this machine. */
+export async function testNatsBinary(): Promise<string> {
+  const cacheDir = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'hanse');
+  return (await findNatsServer({ cacheDir, env: process.env })).path;
+}
+
+export async function startTestNats(options: TestNatsOptions): Promise<TestNats> {
+  const dir = await mkdtemp(join(tmpdir(), 'hanse-nats-'));
+  const { certFile, keyFile, caPem } = await writeTlsIdentity(dir);
+  const host = '127.0.0.1';
+  const settings = { dir: join(dir, 'nats'), host, port: await freePort(host), certFile, keyFile };
+  const files = await writeNatsServer(settings);
+  let server: NatsProcess;
+  const start = async (): Promise<void> => {
+    server = await startNatsServer({
+      binary: options.binary,
+      configFile: files.configFile,
+      logFile: join(dir, 'nats.log'),
+      host,
+      port: files.port,
+      caPem,
+    });
+  };
+  await start();
+  const accounts = await openStagingAccounts({
+    servers: [files.url],
+    operatorDir: files.brokerDir,
+    stateDir: join(dir, 'broker'),
+    caPem,
+    vos: options.vos,
+    ...(options.bytesPerVo === undefined ? {} : { bytesPerVo: options.bytesPerVo }),
+    clock: systemClock,
+    log: openLog('test', 'silent'),
+  });
+  await accounts.settled();
+  return {
+    dir,
+    settings,
+    files,
+    caPem,
+    accounts,
+    start,
+    crash: () => server.kill(),
+    open: (vo, { lifetimeMs = 600_000, patienceMs = 20_000 } = {}) => {
+      const nkey = newNkey();
+      return openStaging({
+        nkey,
+        ticket: () =>
+          accounts.issueTicket({ vo, nkey: nkey.publicKey, lifetimeMs, purpose: 'user' }),
+        caPem,
+        vo,
+        patienceMs,
+      });
+    },
+    [Symbol.asyncDispose]: async () => {
+      await accounts[Symbol.asyncDispose]();
+      await server.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}

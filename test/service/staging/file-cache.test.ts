@@ -1,0 +1,84 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, lstat, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { fetchTree } from '../../../service/staging/fetch-tree.ts';
+import { openFileCache } from '../../../service/staging/file-cache.ts';
+import { type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
+
+let at: TreeFixture;
+beforeEach(async () => {
+  at = await treeFixture();
+});
+afterEach(() => at[Symbol.asyncDispose]());
+const modeOf = async (path: string) => (await lstat(join(at.target, path))).mode & 0o777;
+
+describe('the cache of a site', () => {
+  test('fetches a file once for many tasks at a time', async () => {
+    await at.write('input', randomBytes(3 * 2 ** 20));
+    await at.write('a/small', 'small');
+    await at.write('b/small', 'small');
+    const { tree } = await at.send('.');
+    const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+    const runs = await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        fetchTree(at.store, tree, `${at.target}-${n}`, { cache }),
+      ),
+    );
+    const fetched = runs.reduce((sum, { bytesFetched }) => sum + bytesFetched, 0);
+    expect(fetched).toBe(3 * 2 ** 20 + 10);
+    expect(at.store.calls.get).toBe(4);
+    expect(await readFile(`${at.target}-19/b/small`, 'utf8')).toBe('small');
+    expect((await stat(`${at.target}-7/input`)).nlink).toBe(21);
+  });
+
+  test('gives read-only links, or copies of the right mode', async () => {
+    await at.write('run.sh', 'x', 0o755);
+    await at.write('data', 'y', 0o644);
+    const { tree } = await at.send('.');
+    await fetchTree(at.store, tree, at.target, {
+      cache: await openFileCache({ dir: join(at.dir, 'one') }),
+    });
+    expect([await modeOf('run.sh'), await modeOf('data')]).toEqual([0o555, 0o444]);
+    await rm(at.target, { recursive: true });
+    const cache = await openFileCache({ dir: join(at.dir, 'two'), placement: 'copy' });
+    await fetchTree(at.store, tree, at.target, { cache });
+    expect([await modeOf('run.sh'), await modeOf('data')]).toEqual([0o755, 0o644]);
+  });
+
+  test('does not give on what a task has written through its link', async () => {
+    await at.write('data', 'good');
+    const { tree } = await at.send('.');
+    const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+    await fetchTree(at.store, tree, at.target, { cache });
+    await chmod(join(at.target, 'data'), 0o644);
+    await writeFile(join(at.target, 'data'), 'evil');
+    await chmod(join(at.target, 'data'), 0o444);
+    const second = await fetchTree(at.store, tree, `${at.target}-2`, { cache });
+    expect(await readFile(`${at.target}-2/data`, 'utf8')).toBe('good');
+    expect(second.bytesFromCache).toBe(0);
+  });
+
+  test('lets another one try when the first fetch fails', async () => {
+    await at.write('data', randomBytes(1_000));
+    const { tree } = await at.send('.');
+    const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+    const failing = { ...at.store, get: () => Promise.reject(new Error('cut off')) };
+    const first = fetchTree(failing, tree, at.target, { cache });
+    const second = fetchTree(at.store, tree, `${at.target}-2`, { cache });
+    await expect(first).rejects.toThrow('cut off');
+    expect(await second).toMatchObject({ files: 1, bytesFetched: 1_000 });
+  });
+
+  test('survives a restart and clears what was half done', async () => {
+    await at.write('data', 'kept');
+    const { tree } = await at.send('.');
+    const first = await openFileCache({ dir: join(at.dir, 'cache') });
+    await fetchTree(at.store, tree, at.target, { cache: first });
+    await writeFile(join(at.dir, 'cache/partial/left-over'), 'x');
+    const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+    expect(await readdir(join(at.dir, 'cache/partial'))).toEqual([]);
+    const warm = await fetchTree(at.store, tree, `${at.target}-2`, { cache });
+    expect(warm).toMatchObject({ bytesFetched: 0, bytesFromCache: 4 });
+  });
+});
