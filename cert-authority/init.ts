@@ -23,6 +23,7 @@ import type { TrustFiles } from '../service/trust-dir.ts';
 import { writeAtomic } from '../service/write-atomic.ts';
 import { readCertificate } from '../service/x509.ts';
 import { publishCrl } from './crl.ts';
+import { makeQueue } from './in-turn.ts';
 import { baseOf, keysOf } from './keys.ts';
 import { openLedger } from './ledger.ts';
 import { issueOffline, makeOfflineToken } from './offline.ts';
@@ -68,6 +69,8 @@ export interface NewAuthority {
 
 const DEFAULT_LISTEN = '127.0.0.1:7440';
 const LIFETIME_MS = 10 * 365 * 86_400_000;
+/** Until the authority serves and makes its own. */
+const FIRST_CRL_MS = 7 * 86_400_000;
 const BACKDATE_MS = 300_000;
 
 /**
@@ -161,8 +164,8 @@ async function makeRoot(at: {
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const log = openLog('authority', 'silent');
   await using ledger = await openLedger({ file: join(state, 'authority.db'), clock, log });
-  const crlLifetimeMs = 7 * 86_400_000;
-  return await publishCrl({ keys, ledger, clock, trustDir: at.trust, crlLifetimeMs });
+  const publishing = { crlLifetimeMs: FIRST_CRL_MS, inTurn: makeQueue() };
+  return await publishCrl({ keys, ledger, clock, trustDir: at.trust, ...publishing });
 }
 
 /** The certificate that the authority serves with. Its chain has the authority in it: newcomers pin that. */

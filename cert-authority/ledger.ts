@@ -7,7 +7,7 @@ import { type LedgerSchema, MIGRATIONS } from './schema.ts';
 export type LedgerTransaction = Transaction<LedgerSchema>;
 
 /** Who did what to whom. */
-export interface AuditEntry {
+interface AuditEntry {
   /** DN, or what acted instead of a person: `token <jti>`, `authority`, `offline`. */
   readonly actor: string;
   readonly action:

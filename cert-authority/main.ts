@@ -18,8 +18,7 @@ import { voMembershipHandlers } from './rpc-vo.ts';
 import { publishAllLsc } from './vo.ts';
 
 export { type AuthorityWish, initAuthority, type NewAuthority } from './init.ts';
-export { issueOffline, makeOfflineToken, type OfflineCertificate } from './offline.ts';
-export type { Token } from './tokens.ts';
+export { issueOffline, makeOfflineToken } from './offline.ts';
 
 /** A longer timer fires at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -56,11 +55,12 @@ export async function startAuthority(
   // The port of the file may be 0: what goes into tokens is known once the server listens.
   let address = addressOf(config);
   let trust: TrustStore | undefined;
+  const reload = async (): Promise<void> => trust?.reload();
   const opened = await openAuthority(config, {
     clock,
     log,
     address,
-    trustChanged: () => trust?.reload(),
+    trustChanged: () => background('read the trust directory again', reload(), log),
   });
   stack.use(opened.ledger);
   const authority: Authority = {

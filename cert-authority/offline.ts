@@ -18,7 +18,7 @@ interface Offline extends Entitlement {
 }
 
 /** A certificate that was issued beside the authority's files, PEM. */
-export interface OfflineCertificate {
+interface OfflineCertificate {
   readonly certificatePem: string;
   readonly authorityPem: string;
   readonly dn: Dn;

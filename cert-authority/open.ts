@@ -4,6 +4,7 @@ import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
 import type { Authority } from './authority.ts';
 import type { AuthorityConfig } from './config.ts';
+import { makeQueue } from './in-turn.ts';
 import { loadAuthorityKeys } from './keys.ts';
 import { openLedger } from './ledger.ts';
 
@@ -32,6 +33,7 @@ export async function openAuthority(
     vomsDir: config.vomsdir,
     signerDir: join(config.state, 'signers'),
     crlLifetimeMs: config['crl-lifetime'],
+    inTurn: makeQueue(),
     trustChanged: around.trustChanged,
   };
 }

@@ -17,6 +17,7 @@ import {
   addMember,
   allVos,
   createVo,
+  findMember,
   type Member,
   manages,
   membersOf,
@@ -80,8 +81,7 @@ async function signAttributes(
   request: SignAttributesRequest,
   peer: Peer,
 ): Promise<SignAttributesResponse> {
-  const members = await membersOf(authority, request.vo);
-  const member = members.find(({ dn }) => dn === peer.dn);
+  const member = await findMember(authority, request.vo, peer.dn);
   if (member === undefined) {
     throw new GridError('VO_DENIED', `'${peer.dn}' is no member of '${request.vo}'`);
   }

@@ -156,11 +156,26 @@ export async function removeMember(
 const isManager = (vo: VoName, member: { readonly fqans: readonly string[] }): boolean =>
   member.fqans.includes(managerFqan(vo));
 
+/** What is recorded of one member; undefined for a stranger. Throws VO_NOT_FOUND. */
+export async function findMember(
+  around: Membership,
+  name: string,
+  who: Dn,
+): Promise<Member | undefined> {
+  const vo = await existingVo(around, name);
+  const row = await around.ledger.db
+    .selectFrom('member')
+    .selectAll()
+    .where('vo', '=', vo)
+    .where('dn', '=', who)
+    .executeTakeFirst();
+  return row === undefined ? undefined : memberOf(row);
+}
+
 /** Whether `who` may change the VO's members. */
 export async function manages(around: Membership, name: string, who: Dn): Promise<boolean> {
-  const vo = voNameOf(name);
-  const members = await membersOf(around, vo);
-  return members.some((member) => member.dn === who && isManager(vo, member));
+  const member = await findMember(around, name, who);
+  return member !== undefined && isManager(voNameOf(name), member);
 }
 
 async function refuseOrphan(db: LedgerTransaction, vo: VoName): Promise<void> {

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { initAuthority, issueOffline, makeOfflineToken } from '../../cert-authority/main.ts';
+import { initAuthority, makeOfflineToken } from '../../cert-authority/main.ts';
 import { CertProfile } from '../../proto/gen/grid/v1/authority.ts';
 import { makeSigningRequest } from '../../service/csr.ts';
 import { makeProxy } from '../../service/proxy-cert.ts';
@@ -15,9 +15,12 @@ import {
   type LiveAuthority,
   liveAuthority,
 } from '../fakes/live-authority.ts';
+import { needs } from '../setup/needs.ts';
 
 const DAY_MS = 86_400_000;
 const PERSON = { profile: 'user', altNames: [] } as const;
+
+needs('openssl', 'openssl');
 
 let authority: LiveAuthority;
 let admin: Credential;
@@ -53,58 +56,6 @@ function saved(name: string, content: string | Uint8Array): string {
 }
 
 const serialOf = (certPem: string): string => certificatesFromPem(certPem)[0]?.serial ?? '';
-
-describe.for(['ec', 'rsa'] as const)('an authority with an %s key', (kind) => {
-  let dir: string;
-  beforeAll(async () => {
-    dir = join(scratch, kind);
-    await initAuthority({ dir, name: `${AUTHORITY_BASE}/CN=CA of ${kind}`, keyKind: kind });
-  });
-
-  test('keeps its keys to itself', () => {
-    const modes = ['ca.key', 'hostkey.pem', 'authority.yaml', 'state/authority.db'].map(
-      (file) => statSync(join(dir, file)).mode & 0o777,
-    );
-    expect(modes).toEqual([0o600, 0o600, 0o600, 0o600]);
-  });
-
-  test('is refused a second time in the same place', async () => {
-    const again = initAuthority({ dir, name: `${AUTHORITY_BASE}/CN=Another` });
-    await expect(again).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
-  });
-
-  test.for(['user', 'host', 'robot'] as const)(
-    'OpenSSL accepts its %s certificates',
-    async (profile) => {
-      const commonName = profile === 'host' ? 'gw.example.org' : 'somebody';
-      const { csr } = await makeSigningRequest('ec', 'ignored');
-      const issued = await issueOffline(dir, { profile, commonName, altNames: [], csr });
-      const file = saved(`${kind}-${profile}.pem`, issued.certificatePem);
-      const purpose = profile === 'host' ? 'sslserver' : 'sslclient';
-      const trust = join(dir, 'trust');
-      const strict = ['-x509_strict', '-CApath', trust, '-crl_check_all', '-purpose', purpose];
-      expect(openssl('verify', ...strict, file)).toMatch(/: OK\n$/);
-    },
-  );
-
-  test('OpenSSL verifies its revocation list', () => {
-    const hash = openssl('x509', '-noout', '-hash', '-in', join(dir, 'ca.pem')).trim();
-    const list = join(dir, 'trust', `${hash}.r0`);
-    const said = execFileSync(
-      'sh',
-      ['-c', 'openssl crl -in "$1" -CAfile "$2" -noout 2>&1', 'sh', list, join(dir, 'ca.pem')],
-      { encoding: 'utf8' },
-    );
-    expect(said).toBe('verify OK\n');
-  });
-
-  test('has host names for loopback in the certificate that it serves with', () => {
-    const served = new X509Certificate(readFileSync(join(dir, 'hostcert.pem')));
-    expect(served.checkHost('localhost')).toBe('localhost');
-    expect(served.checkIP('127.0.0.1')).toBe('127.0.0.1');
-    expect(served.checkIP('::1')).toBe('::1');
-  });
-});
 
 describe('enrolment', () => {
   test('a token yields the certificate that it names, whatever the request says', async () => {
@@ -167,7 +118,9 @@ describe('enrolment', () => {
     const wanted = { ...PERSON, commonName: 'Late' };
     const old = await makeOfflineToken(authority.dir, { ...wanted, clock });
     await expect(enrol(old.token, csr)).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
-    const foreign = await makeOfflineToken(join(scratch, 'ec'), wanted);
+    const foreignDir = join(scratch, 'foreign');
+    await initAuthority({ dir: foreignDir, name: `${AUTHORITY_BASE}/CN=Example Grid CA` });
+    const foreign = await makeOfflineToken(foreignDir, wanted);
     await expect(enrol(foreign.token, csr)).rejects.toThrow('not made by this authority');
   });
 
@@ -289,6 +242,16 @@ describe('revocation', () => {
     await expect(unknown).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
     const own = client.call.revoke({ serial: serialOf(one.certPem), reason: 'superseded' });
     await expect(own).resolves.toMatchObject({ crlPem: expect.stringContaining('X509 CRL') });
+  });
+
+  test('of many at once, none is missing in the list that stays', async () => {
+    const lost = await Promise.all([1, 2, 3, 4].map((n) => authority.enrol(`Lost ${n}`)));
+    using client = authority.ca(admin);
+    const serials = lost.map(({ certPem }) => serialOf(certPem));
+    await Promise.all(serials.map((serial) => client.call.revoke({ serial, reason: '' })));
+    const [name = ''] = readdirSync(authority.made.trust).filter((file) => file.endsWith('.r0'));
+    const text = openssl('crl', '-noout', '-text', '-in', join(authority.made.trust, name));
+    expect(serials.filter((serial) => !text.includes(serial.toUpperCase()))).toEqual([]);
   });
 
   test('unknown serials and reasons are named', async () => {
