@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import { jobId, siteId, voName } from '../../../core/ids.ts';
+import { checkSpec } from '../../../core/job/check-spec.ts';
+import type { JobSpec } from '../../../core/job/spec.ts';
+import { askFor, specOf } from '../../fakes/offers.ts';
+
+const { resources } = askFor();
+const range = (first: number, last: number, step: number): Partial<JobSpec> => ({
+  array: { kind: 'range', first, last, step },
+});
+
+test('a plain job is in order, and so is a full array', () => {
+  expect(checkSpec(specOf())).toEqual([]);
+  expect(checkSpec(specOf(range(1, 1_000_000, 1)))).toEqual([]);
+});
+
+test.each<[string, Partial<JobSpec>]>([
+  ['name', { name: '' }],
+  ['name', { name: 'x'.repeat(129) }],
+  ['name', { name: 'a\nb' }],
+  ['command', { command: [] }],
+  ['command', { command: [''] }],
+  ['command', { command: ['echo', 'a\0b'] }],
+  ['command', { command: ['echo', 'x'.repeat(200_000)] }],
+  ['env.GRID_TASK', { env: { GRID_TASK: '1' } }],
+  ['env.1A', { env: { '1A': '1' } }],
+  ['env.A', { env: { A: '\0' } }],
+  ['inputs[0].from', { inputs: [{ from: '../secret', to: 'x' }] }],
+  ['inputs[0].to', { inputs: [{ from: 'x', to: '/etc/passwd' }] }],
+  ['inputs[0].to', { inputs: [{ from: 'x', to: '.grid/x' }] }],
+  ['outputs[0]', { outputs: ['a/../../b'] }],
+  ['stdin', { stdin: '/dev/zero' }],
+  ['cpus', { resources: { ...resources, cpus: 0 } }],
+  ['cpus', { resources: { ...resources, cpus: 1.5 } }],
+  ['memory', { resources: { ...resources, memoryBytes: -1 } }],
+  ['gpus', { resources: { ...resources, gpus: Number.NaN } }],
+  ['nodes', { resources: { ...resources, nodes: 0 } }],
+  ['walltime', { resources: { ...resources, walltimeMs: 0 } }],
+  ['requirements', { requirements: 'x'.repeat(5_000) }],
+  ['array', range(1, 1_000_001, 1)],
+  ['array', range(0, 10, 0)],
+  ['array', range(5, 1, 1)],
+  ['array', { array: { kind: 'list', values: [] } }],
+  ['after[0]', { after: [jobId('yesterday')] }],
+  ['sites[0]', { sites: [siteId('Aachen!')] }],
+  ['exclude-sites', { sites: [siteId('aachen')], excludeSites: [siteId('aachen')] }],
+  ['vo', { vo: voName('No VO') }],
+  ['retries', { retries: 101 }],
+])('%s of %o is refused', (where, details) => {
+  expect(checkSpec(specOf(details)).map((problem) => problem.where)).toEqual([where]);
+});
+
+test('all problems come in one answer', () => {
+  const spec = specOf({ name: '', command: [], retries: -1 });
+  expect(checkSpec(spec).map(({ where }) => where)).toEqual(['name', 'command', 'retries']);
+});

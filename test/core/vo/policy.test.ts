@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest';
+import { dn, voName } from '../../../core/ids.ts';
+import type { Peer } from '../../../core/vo/caller.ts';
+import { parseFqan } from '../../../core/vo/fqan.ts';
+import { chooseVo, mayCancel, mayList, mayRead, maySubmit } from '../../../core/vo/policy.ts';
+
+const peer = (name: string, fqans: readonly string[], details: Partial<Peer> = {}): Peer => ({
+  dn: dn(`/CN=${name}`),
+  fqans: fqans.flatMap((text) => parseFqan(text) ?? []),
+  expiresAtMs: 0,
+  proxyDepth: 1,
+  limited: false,
+  rejectedAttributes: [],
+  leafSha256: '',
+  endEntityDer: new Uint8Array(),
+  ...details,
+});
+const ACCESS = { admins: ['/CN=Root'], vos: ['demo', 'bio'] };
+const JOB = { owner: dn('/CN=Alice'), vo: voName('demo') };
+
+test('the only VO that is served is taken, two must be told apart', () => {
+  expect(chooseVo(peer('A', ['/other', '/demo/x']), '', ACCESS)).toEqual({
+    allowed: true,
+    vo: 'demo',
+  });
+  expect(chooseVo(peer('A', ['/bio', '/demo']), '', ACCESS)).toMatchObject({ code: 'VO_DENIED' });
+  expect(chooseVo(peer('A', ['/bio', '/demo']), 'bio', ACCESS)).toMatchObject({ vo: 'bio' });
+});
+
+test.each([
+  [[], '', 'shows no VO membership'],
+  [['/other'], '', 'is a member of other'],
+  [['/demo'], 'bio', 'is no member of VO bio'],
+  [['/other'], 'other', 'does not serve VO other'],
+])('%o may not act under "%s": %s', (fqans, wanted, words) => {
+  const decision = chooseVo(peer('A', fqans), wanted, ACCESS);
+  expect(decision).toMatchObject({ allowed: false, code: 'VO_DENIED' });
+  expect(JSON.stringify(decision)).toContain(words);
+});
+
+test('a limited proxy neither submits nor cancels', () => {
+  const limited = peer('Alice', ['/demo'], { limited: true });
+  expect(maySubmit(limited, '', ACCESS)).toMatchObject({ code: 'PERMISSION_DENIED' });
+  expect(mayCancel(limited, JOB, ACCESS)).toBe(false);
+  expect(mayRead(limited, JOB, ACCESS)).toBe(true);
+});
+
+test.each([
+  ['Alice', [], [true, true, true]],
+  ['Root', [], [true, true, true]],
+  ['Bob', ['/demo'], [true, false, false]],
+  ['Eve', ['/bio'], [false, false, false]],
+])('%s with %o may list, read, cancel: %o', (name, fqans, rights) => {
+  const who = peer(name, fqans);
+  const found = [mayList(who, JOB, ACCESS), mayRead(who, JOB, ACCESS), mayCancel(who, JOB, ACCESS)];
+  expect(found).toEqual(rights);
+});

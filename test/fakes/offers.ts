@@ -1,0 +1,90 @@
+import { dn, siteId, voName } from '../../core/ids.ts';
+import type { JobSpec } from '../../core/job/spec.ts';
+import type { Ask, Rules } from '../../core/match/ask.ts';
+import type { Offer } from '../../core/match/offer.ts';
+import type { SiteView } from '../../core/match/refusal.ts';
+
+const GIB = 2 ** 30;
+
+/** An idle PC: 4 cores, 8 GiB. */
+export const offerOf = (site: string, details: Partial<Offer> = {}): Offer => ({
+  site: siteId(site),
+  gatewayVersion: 'test',
+  lrms: 'fork',
+  arch: 'x86_64',
+  os: 'linux',
+  features: [],
+  totalCpus: 4,
+  freeCpus: 4,
+  totalMemoryBytes: 8 * GIB,
+  freeMemoryBytes: 8 * GIB,
+  totalGpus: 0,
+  freeGpus: 0,
+  maxNodes: 1,
+  maxWalltimeMs: 0,
+  vos: [],
+  policy: '',
+  backlog: 0,
+  nkey: '',
+  warmTrees: [],
+  closedReason: '',
+  admins: [],
+  ...details,
+});
+
+/** A site that is up. */
+export const siteOf = (
+  site: string,
+  details: Partial<Offer> = {},
+  view: Partial<SiteView> = {},
+): SiteView => ({
+  id: siteId(site),
+  status: 'up',
+  offer: offerOf(site, details),
+  reserved: { cpus: 0, memoryBytes: 0, gpus: 0 },
+  waiting: 0,
+  ...view,
+});
+
+/** One core, 1 GiB, an hour, of Alice. */
+export const askFor = (
+  details: Partial<Ask> = {},
+  resources: Partial<Ask['resources']> = {},
+): Ask => ({
+  owner: dn('/DC=org/DC=test/CN=Alice'),
+  vo: voName('demo'),
+  fqans: ['/demo'],
+  requirements: '',
+  rank: '',
+  sites: [],
+  excludeSites: [],
+  ...details,
+  resources: { cpus: 1, memoryBytes: GIB, gpus: 0, nodes: 1, walltimeMs: 3_600_000, ...resources },
+});
+
+/** A job that does nothing. */
+export const specOf = (details: Partial<JobSpec> = {}): JobSpec => ({
+  name: 'test',
+  command: ['true'],
+  env: {},
+  inputs: [],
+  outputs: [],
+  resources: askFor().resources,
+  requirements: '',
+  rank: '',
+  after: [],
+  retries: 0,
+  vo: voName('demo'),
+  sites: [],
+  excludeSites: [],
+  stdin: '',
+  onLost: 'release',
+  ...details,
+});
+
+/** No expressions at all. */
+export const NO_RULES: Rules = {
+  meets: () => ({ holds: true, reason: '' }),
+  welcomes: () => ({ holds: true, reason: '' }),
+  rank: () => 0,
+};
