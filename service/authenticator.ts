@@ -144,7 +144,7 @@ function readLsc(dir: string): readonly (readonly Dn[])[] {
 }
 
 /** One DN a line, signer first; `------ NEXT CHAIN ------` begins another chain. */
-export function parseLsc(text: string): readonly (readonly Dn[])[] {
+function parseLsc(text: string): readonly (readonly Dn[])[] {
   return text.split(/^-+ ?NEXT CHAIN ?-+$/m).map((chain) =>
     chain
       .split('\n')

@@ -43,7 +43,7 @@ const REASONS = {
 export type RevocationReason = keyof typeof REASONS | 'unspecified';
 
 /** An entry of a CRL. */
-export interface Revocation {
+interface Revocation {
   /** Hex, as in CertInfo. */
   readonly serial: string;
   readonly revokedAtMs: number;

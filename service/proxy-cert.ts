@@ -164,7 +164,7 @@ export function openPrivateKey(pem: string, passphrase?: string): KeyObject {
 }
 
 /** Throws CERT_INVALID unless the key belongs to the certificate. */
-export function requireMatch(certificate: CertInfo, key: KeyObject): void {
+function requireMatch(certificate: CertInfo, key: KeyObject): void {
   const own = readCertificateParts(certificate.der).publicKey;
   if (Buffer.compare(spkiOf(createPublicKey(key)), own) !== 0) {
     throw new GridError(

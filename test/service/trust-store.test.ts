@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { nameFromDn } from '../../service/name.ts';
 import { oldSubjectHash, subjectHash } from '../../service/trust-dir.ts';
 import { TrustStore } from '../../service/trust-store.ts';
+import { readCertificateParts } from '../../service/x509.ts';
 import {
   crlOf,
   DAY_MS,
@@ -45,6 +46,9 @@ describe('a trust directory', () => {
       },
     ]);
     expect(trust.caPem()).toBe(pemOf(root));
+    const name = readCertificateParts(root.der).subject;
+    expect(readdirSync(dir)).toContain(`${subjectHash(name)}.r0`);
+    expect(readdirSync(dir)).toContain(`${oldSubjectHash(name)}.signing_policy`);
     expect(trust.crlPem()).toMatch(/^-----BEGIN X509 CRL-----/);
   });
 

@@ -53,10 +53,20 @@ const noSignature = makeUser(root, '/DC=org/DC=test/CN=Nosign', {
 });
 const nameConstraints = extension(OID.nameConstraints, true, sequence());
 
+/** Two installed authorities, each issued by the other, and no root. */
+function circle(): Case {
+  const one = makeAuthority('/DC=org/DC=test/CN=One');
+  const two = makeAuthority('/DC=org/DC=test/CN=Two', {}, one);
+  const oneByTwo = makeAuthority('/DC=org/DC=test/CN=One', { key: one.key }, two);
+  const chain = [makeUser(two, '/DC=org/DC=test/CN=Dizzy')];
+  return { chain, anchors: [anchorOf(oneByTwo), anchorOf(two)] };
+}
+
 /** Chains that fail above the proxies: code, what is wrong, and the chain. */
 export const BAD_CHAINS: readonly (readonly [PathCode, string, Case])[] = [
   ['NO_CERT', 'nothing', { chain: [] }],
   ['CHAIN_TOO_LONG', '13 certificates', { chain: [alice, ...Array<Entity>(12).fill(root)] }],
+  ['CHAIN_TOO_LONG', 'authorities that certify one another', circle()],
   ['NOT_V3', 'version 1', user({ version: 1, extensions: [] })],
   ['WEAK_ALG', 'SHA-1', user({ innerAlgorithm: sha1, hash: 'sha1' })],
   ['WEAK_ALG', 'two algorithms', user({ outerAlgorithm: sequence(oid('1.2.840.10045.4.3.3')) })],
