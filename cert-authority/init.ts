@@ -23,10 +23,11 @@ import type { TrustFiles } from '../service/trust-dir.ts';
 import { writeAtomic } from '../service/write-atomic.ts';
 import { readCertificate } from '../service/x509.ts';
 import { publishCrl } from './crl.ts';
+import { makeHostIdentity } from './host-identity.ts';
 import { makeQueue } from './in-turn.ts';
 import { baseOf, keysOf } from './keys.ts';
 import { openLedger } from './ledger.ts';
-import { issueOffline, makeOfflineToken } from './offline.ts';
+import { makeOfflineToken, withAuthority } from './offline.ts';
 import type { Token } from './tokens.ts';
 import { hostOf } from './vo.ts';
 
@@ -92,7 +93,14 @@ export async function initAuthority(wish: AuthorityWish): Promise<NewAuthority> 
   const trustFiles = await makeRoot({ name: wish.name, keyKind, dir, trust, clock });
   await writeConfig(configFile, { ...wish, trust, vomsdir, admins });
   const hostNames = wish.hostNames ?? hostNamesOf(wish.public ?? wish.listen ?? DEFAULT_LISTEN);
-  await makeHostIdentity(dir, hostNames, keyKind, clock);
+  await withAuthority(dir, clock, (authority) =>
+    makeHostIdentity(
+      authority,
+      { certificate: join(dir, 'hostcert.pem'), key: join(dir, 'hostkey.pem') },
+      hostNames,
+      keyKind,
+    ),
+  );
   const made = { configFile, dn: dn(wish.name), trustFiles, trust, vomsdir };
   if (wish.admin === undefined) return made;
   return { ...made, adminToken: await makeOfflineToken(dir, { ...person(wish.admin), clock }) };
@@ -167,24 +175,6 @@ async function makeRoot(at: {
   const publishing = { crlLifetimeMs: FIRST_CRL_MS, inTurn: makeQueue() };
   return await publishCrl({ keys, ledger, clock, trustDir: at.trust, ...publishing });
 }
-
-/** The certificate that the authority serves with. Its chain has the authority in it: newcomers pin that. */
-async function makeHostIdentity(
-  dir: string,
-  hostNames: readonly string[],
-  keyKind: KeyKind,
-  clock: Clock,
-): Promise<void> {
-  const [commonName = 'localhost', ...others] = hostNames.toSorted(dnsFirst);
-  const { keyPem, csr } = await makeSigningRequest(keyKind, commonName);
-  const wanted = { profile: 'host', commonName, altNames: others } as const;
-  const issued = await issueOffline(dir, { ...wanted, csr, clock });
-  await writeAtomic(join(dir, 'hostkey.pem'), keyPem, 0o600);
-  await writeAtomic(join(dir, 'hostcert.pem'), issued.certificatePem + issued.authorityPem, 0o644);
-}
-
-const dnsFirst = (one: string, other: string): number =>
-  Number(parseIp(one) !== undefined) - Number(parseIp(other) !== undefined);
 
 /** Loopback goes by all its names; another bare address needs a name for the DN. */
 function hostNamesOf(address: string): readonly string[] {

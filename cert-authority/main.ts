@@ -11,6 +11,7 @@ import { TrustStore } from '../service/trust-store.ts';
 import type { Authority } from './authority.ts';
 import { AUTHORITY_CONFIG, type AuthorityConfig } from './config.ts';
 import { publishCrl } from './crl.ts';
+import { renewHostIdentity } from './host-identity.ts';
 import { readPrivateKey } from './keys.ts';
 import { addressOf, openAuthority } from './open.ts';
 import { ANONYMOUS_METHODS, certAuthorityHandlers } from './rpc.ts';
@@ -69,6 +70,7 @@ export async function startAuthority(
       return address;
     },
   };
+  await renewHostIdentity(authority, config);
   await publishCrl(authority);
   trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
   const server = stack.use(await startRpc(config, authority, trust, log));

@@ -65,7 +65,8 @@ export function makeOfflineToken(dir: string, request: Offline): Promise<Token> 
   });
 }
 
-async function withAuthority<T>(
+/** Opens the authority in `dir` for one piece of work. */
+export async function withAuthority<T>(
   dir: string,
   clock: Clock = systemClock,
   work: (authority: Authority) => Promise<T>,

@@ -4,10 +4,16 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { initAuthority, issueOffline } from '../../cert-authority/main.ts';
+import { AUTHORITY_CONFIG } from '../../cert-authority/config.ts';
+import { initAuthority, issueOffline, startAuthority } from '../../cert-authority/main.ts';
+import { systemClock } from '../../service/clock.ts';
+import { loadConfig } from '../../service/config.ts';
 import { makeSigningRequest } from '../../service/csr.ts';
+import { openLog } from '../../service/log.ts';
 import { AUTHORITY_BASE } from '../fakes/live-authority.ts';
 import { needs } from '../setup/needs.ts';
+
+const DAY_MS = 86_400_000;
 
 needs('openssl', 'openssl');
 
@@ -68,4 +74,21 @@ describe.for(['ec', 'rsa'] as const)('an authority with an %s key', (kind) => {
     expect(served.checkIP('127.0.0.1')).toBe('127.0.0.1');
     expect(served.checkIP('::1')).toBe('::1');
   });
+});
+
+test('an authority that starts renews its own certificate in time, for the same names', async () => {
+  const dir = join(scratch, 'renewing');
+  const file = join(dir, 'hostcert.pem');
+  const elevenMonthsAgo = Date.now() - 340 * DAY_MS;
+  const clock = { nowMs: () => elevenMonthsAgo, monotonicMs: () => 0 };
+  const wish = { dir, name: `${AUTHORITY_BASE}/CN=Old CA`, listen: '127.0.0.1:0', clock };
+  const { configFile } = await initAuthority(wish);
+  const before = new X509Certificate(readFileSync(file));
+  const { config } = loadConfig(AUTHORITY_CONFIG, configFile);
+  const around = { clock: systemClock, log: openLog('authority', 'silent') };
+  await using authority = await startAuthority(config, around);
+  expect(authority.address).toMatch(/^127\.0\.0\.1:\d+$/);
+  const after = new X509Certificate(readFileSync(file));
+  expect(after.subjectAltName).toBe(before.subjectAltName);
+  expect(after.validToDate.getTime() - Date.now()).toBeGreaterThan(360 * DAY_MS);
 });
