@@ -1,6 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jwtAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { openStagingAccounts, type StagingAccounts } from '../../broker/staging-accounts.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
@@ -9,6 +10,8 @@ import { type NatsProcess, startNatsServer } from '../../service/nats-process.ts
 import { findNatsServer } from '../../service/nats-server.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../../service/staging/connect-staging.ts';
+import { inboxPrefix } from '../../service/staging/names.ts';
+import { connectNats } from '../../service/staging/nats-connect.ts';
 import { writeTlsIdentity } from './tls-identity.ts';
 
 /** A real nats-server with the accounts of VOs, in a directory of its own. */
@@ -27,6 +30,8 @@ export interface TestNats extends AsyncDisposable {
     vo: string,
     options?: { lifetimeMs?: number; patienceMs?: number },
   ): ChunkStore & AsyncDisposable;
+  /** Somebody with a ticket for a VO who speaks NATS by hand. */
+  member(vo: string, lifetimeMs?: number): Promise<NatsConnection>;
 }
 
 export interface TestNatsOptions {
@@ -39,6 +44,29 @@ export interface TestNatsOptions {
 export async function testNatsBinary(): Promise<string> {
   const cacheDir = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'hanse');
   return (await findNatsServer({ cacheDir, env: process.env })).path;
+}
+
+/** A nats-server to test with. */
+interface NamedServer {
+  readonly name: string;
+  readonly path: string;
+}
+
+/** The current nats-server, and Debian's (unpacked by our own code) where there is a Debian to ask. */
+export async function natsServers(): Promise<readonly NamedServer[]> {
+  const current = { name: 'the current nats-server', path: await testNatsBinary() };
+  const cacheDir = join(tmpdir(), 'hanse-test-nats');
+  // With nothing else on PATH, neither a newer nats-server nor go is found.
+  const bin = join(cacheDir, 'bin');
+  await mkdir(bin, { recursive: true });
+  const tools = ['apt-get', 'dpkg', 'dpkg-deb', 'tar', 'rm'];
+  await Promise.all(
+    tools.map((tool) => symlink(`/usr/bin/${tool}`, join(bin, tool)).catch(() => undefined)),
+  );
+  const debian = await findNatsServer({ cacheDir, env: { PATH: bin } }).catch(() => undefined);
+  return debian === undefined
+    ? [current]
+    : [current, { name: "Debian's nats-server", path: debian.path }];
 }
 
 export async function startTestNats(options: TestNatsOptions): Promise<TestNats> {
@@ -87,6 +115,17 @@ export async function startTestNats(options: TestNatsOptions): Promise<TestNats>
         caPem,
         vo,
         patienceMs,
+      });
+    },
+    member: async (vo, lifetimeMs = 60_000) => {
+      const { publicKey, seed } = newNkey();
+      const ticket = { vo, nkey: publicKey, lifetimeMs, purpose: 'user' } as const;
+      const { servers, userJwt } = await accounts.issueTicket(ticket);
+      return connectNats({
+        servers,
+        authenticator: jwtAuthenticator(userJwt, seed),
+        inboxPrefix: inboxPrefix(publicKey),
+        caPem,
       });
     },
     [Symbol.asyncDispose]: async () => {

@@ -1,0 +1,245 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { decode } from '@nats-io/jwt';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CHUNK_BYTES } from '../../core/data/manifest.ts';
+import { pause } from '../../service/background.ts';
+import { freePort, writeNatsServer } from '../../service/nats-config.ts';
+import { startNatsServer } from '../../service/nats-process.ts';
+import { sha256 } from '../../service/staging/chunk-store.ts';
+import { newNkey, openStaging } from '../../service/staging/connect-staging.ts';
+import { fetchTree } from '../../service/staging/fetch-tree.ts';
+import { chunkSubject, directGetSubject, STREAM } from '../../service/staging/names.ts';
+import { sendTree } from '../../service/staging/send-tree.ts';
+import { natsServers, startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
+import { writeTlsIdentity } from '../fakes/tls-identity.ts';
+
+const TICKET = { vo: 'demo', lifetimeMs: 60_000, purpose: 'user' } as const;
+const accountOf = (jwt: string): string => decode(jwt).iss;
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'hanse-tickets-'));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+describe.for(await natsServers())('with $name', ({ path }) => {
+  let nats: TestNats;
+  beforeAll(async () => {
+    nats = await startTestNats({ binary: path, vos: ['demo', 'other.vo'] });
+  });
+  afterAll(() => nats[Symbol.asyncDispose]());
+
+  test('a tree of one VO cannot be fetched by members of another', async () => {
+    await writeFile(join(dir, 'secret'), randomBytes(100_000));
+    await using store = nats.open('demo');
+    const { tree } = await sendTree(store, { root: dir, paths: ['secret'] });
+    await using other = nats.open('other.vo');
+    await expect(fetchTree(other, tree, join(dir, 'stolen'))).rejects.toMatchObject({
+      code: 'CHUNK_MISSING',
+    });
+  });
+
+  test('a member is denied everything but chunks whose digest it knows', async () => {
+    await using store = nats.open('demo');
+    const content = randomBytes(100);
+    await store.put(sha256(content), content);
+    const victim = accountOf(
+      (await nats.accounts.issueTicket({ ...TICKET, nkey: newNkey().publicKey })).userJwt,
+    );
+    const subject = chunkSubject('demo', sha256(content));
+    const forbidden = [
+      `$JS.API.ACCOUNT.PURGE.${victim}`,
+      '$JS.API.ACCOUNT.STREAM.MOVE.x.y',
+      '$JS.API.SERVER.REMOVE',
+      '$JS.API.META.LEADER.STEPDOWN',
+      '$JS.API.INFO',
+      `$JS.API.STREAM.INFO.${STREAM}`,
+      '$JS.API.STREAM.LIST',
+      `$JS.API.STREAM.PURGE.${STREAM}`,
+      `$JS.API.STREAM.DELETE.${STREAM}`,
+      `$JS.API.STREAM.MSG.DELETE.${STREAM}`,
+      `$JS.API.STREAM.MSG.GET.${STREAM}`,
+      `$JS.API.CONSUMER.CREATE.${STREAM}`,
+      '$SYS.REQ.CLAIMS.UPDATE',
+      '$SYS.REQ.SERVER.PING',
+    ];
+    for (const vo of ['demo', 'other.vo']) {
+      const member = await nats.member(vo);
+      for (const api of forbidden) {
+        await expect(member.request(api, '{}', { timeout: 2_000 })).rejects.toThrow(
+          /permissions violation/i,
+        );
+      }
+      await member.close();
+    }
+    const stranger = await nats.member('other.vo');
+    await expect(stranger.request(subject, '', { timeout: 2_000 })).rejects.toThrow(/permissions/i);
+    await expect(
+      stranger.request(directGetSubject(subject), '', { timeout: 2_000 }),
+    ).rejects.toThrow(/permissions/i);
+    await stranger.close();
+    expect(Buffer.compare(await store.get(sha256(content)), content)).toBe(0);
+  });
+
+  test('a member hears nothing but the answers to itself', async () => {
+    const member = await nats.member('demo');
+    for (const subject of ['>', '_INBOX.>', '_INBOX_*.>', 'stage.demo.chunk.*']) {
+      const refusal = new Promise<string>((resolve) => {
+        member.subscribe(subject, { callback: (error) => resolve(error?.message ?? 'heard') });
+      });
+      await expect(refusal).resolves.toMatch(/permissions violation/i);
+    }
+    await member.close();
+  });
+
+  test('a ticket ends its connection when it ends, and is renewed before', async () => {
+    const nkey = newNkey();
+    let tickets = 0;
+    await using store = openStaging({
+      nkey,
+      ticket: () => {
+        tickets += 1;
+        return nats.accounts.issueTicket({
+          ...TICKET,
+          nkey: nkey.publicKey,
+          lifetimeMs: 4_000,
+        });
+      },
+      caPem: nats.caPem,
+      vo: 'demo',
+    });
+    const content = randomBytes(1_000);
+    await store.put(sha256(content), content);
+    const short = await nats.member('demo', 2_000);
+    await expect(short.closed()).resolves.toMatchObject({
+      message: expect.stringMatching(/expired/i),
+    });
+    for (let n = 0; n < 30; n += 1) {
+      await pause(100);
+      await store.get(sha256(content));
+    }
+    expect(tickets).toBeGreaterThan(1);
+    expect(tickets).toBeLessThan(5);
+  });
+
+  test('a ticket that has ended opens nothing, and the store says so in time', async () => {
+    const nkey = newNkey();
+    const old = await nats.accounts.issueTicket({
+      ...TICKET,
+      nkey: nkey.publicKey,
+      lifetimeMs: -5_000,
+    });
+    await using store = openStaging({
+      nkey,
+      ticket: () => Promise.resolve(old),
+      caPem: nats.caPem,
+      vo: 'demo',
+      patienceMs: 300,
+    });
+    await expect(store.get('0'.repeat(64))).rejects.toMatchObject({ code: 'STAGING_UNAVAILABLE' });
+  });
+
+  test('a ticket is of no use without the seed of its NKEY', async () => {
+    const nkey = newNkey();
+    const ticket = await nats.accounts.issueTicket({ ...TICKET, nkey: nkey.publicKey });
+    await using thief = openStaging({
+      nkey: { publicKey: nkey.publicKey, seed: newNkey().seed },
+      ticket: () => Promise.resolve(ticket),
+      caPem: nats.caPem,
+      vo: 'demo',
+      patienceMs: 300,
+    });
+    await expect(thief.get('0'.repeat(64))).rejects.toMatchObject({ code: 'STAGING_UNAVAILABLE' });
+  });
+
+  test('no ticket is issued for an unknown VO or a key that is none', async () => {
+    const { publicKey } = newNkey();
+    await expect(
+      nats.accounts.issueTicket({ ...TICKET, vo: 'nobody', nkey: publicKey }),
+    ).rejects.toMatchObject({ code: 'VO_NOT_FOUND' });
+    const account = accountOf(
+      (await nats.accounts.issueTicket({ ...TICKET, nkey: publicKey })).userJwt,
+    );
+    for (const nkey of ['', 'x', `${publicKey}>`, account, newNkey().seed.toString()]) {
+      await expect(nats.accounts.issueTicket({ ...TICKET, nkey })).rejects.toMatchObject({
+        code: 'REQUEST_INVALID',
+      });
+    }
+  });
+
+  test('a server that nobody certified is refused at once', async () => {
+    const nkey = newNkey();
+    const stranger = await writeTlsIdentity(dir);
+    await using store = openStaging({
+      nkey,
+      ticket: () => nats.accounts.issueTicket({ ...TICKET, nkey: nkey.publicKey }),
+      caPem: stranger.caPem,
+      vo: 'demo',
+    });
+    await expect(store.get('0'.repeat(64))).rejects.toMatchObject({ code: 'STAGING_UNAVAILABLE' });
+  }, 4_000);
+
+  test('accounts and streams are made anew on a server that has lost everything', async () => {
+    await nats.crash();
+    await rm(join(nats.dir, 'nats/jetstream'), { recursive: true });
+    const accounts = join(nats.dir, 'nats/accounts');
+    for (const file of await readdir(accounts)) await rm(join(accounts, file));
+    await writeNatsServer(nats.settings);
+    await nats.start();
+    await using store = nats.open('demo');
+    const content = randomBytes(100);
+    expect(await store.put(sha256(content), content)).toBe('stored');
+  });
+});
+
+test('a VO that is full is DISK_FULL', async () => {
+  const bytesPerVo = 8 * 2 ** 20;
+  await using nats = await startTestNats({
+    binary: await testNatsBinary(),
+    vos: ['demo'],
+    bytesPerVo,
+  });
+  await using store = nats.open('demo');
+  const chunks = Array.from({ length: 12 }, () => randomBytes(CHUNK_BYTES));
+  const puts = Promise.all(chunks.map((bytes) => store.put(sha256(bytes), bytes)));
+  await expect(puts).rejects.toMatchObject({ code: 'DISK_FULL' });
+});
+
+test('keys are readable by their owner alone, and survive the next start', async () => {
+  await using nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
+  const secrets = [
+    'nats/operator.seed',
+    'nats/system.seed',
+    'nats/broker/operator.seed',
+    'nats/broker/system.creds',
+    'broker/demo.seed',
+  ];
+  const read = () =>
+    Promise.all(secrets.slice(0, 3).map((file) => readFile(join(nats.dir, file), 'utf8')));
+  const modes = await Promise.all(
+    secrets.map(async (file) => (await stat(join(nats.dir, file))).mode & 0o777),
+  );
+  expect(modes).toEqual(secrets.map(() => 0o600));
+  const before = await read();
+  await writeNatsServer(nats.settings);
+  expect(await read()).toEqual(before);
+});
+
+test('a nats-server that cannot start says why', async () => {
+  await using nats = await startTestNats({ binary: await testNatsBinary(), vos: [] });
+  const second = startNatsServer({
+    binary: await testNatsBinary(),
+    configFile: join(nats.dir, 'no-such.conf'),
+    logFile: join(nats.dir, 'second.log'),
+    host: '127.0.0.1',
+    port: await freePort('127.0.0.1'),
+    caPem: nats.caPem,
+  });
+  await expect(second).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringContaining('no-such.conf'),
+  });
+});
