@@ -20,7 +20,8 @@ interface Queue {
   jobs: JobRecord[];
   /** Records of `jobs` before this one are done with. */
   head: number;
-  tasks: TaskRecord[];
+  /** Each once: a task that is placed and comes back before anybody looked is still there. */
+  tasks: Set<TaskRecord>;
   sorted: boolean;
 }
 
@@ -39,7 +40,7 @@ export function openAskQueues(): AskQueues {
       ask: job.ask,
       jobs: [],
       head: 0,
-      tasks: [],
+      tasks: new Set(),
       sorted: true,
     };
     queues.set(job.askId, queue);
@@ -57,7 +58,7 @@ export function openAskQueues(): AskQueues {
     },
     addTask: (task) => {
       const queue = queueOf(task.job);
-      queue.tasks.push(task);
+      queue.tasks.add(task);
       queue.sorted = false;
     },
     list: () => live().map((queue) => ({ key: queue.key, ask: queue.ask, items: items(queue) })),
@@ -71,14 +72,17 @@ export function openAskQueues(): AskQueues {
   };
 }
 
+const byAge = (a: TaskRecord, b: TaskRecord): number =>
+  a.job.seq - b.job.seq || a.ordinal - b.ordinal;
+
 /** Forgets what no longer waits at the front, sorts if need be, and says whether anything is left. */
 function tidy(queue: Queue): boolean {
-  queue.tasks = queue.tasks.filter(isWaiting);
+  for (const task of queue.tasks) if (!isWaiting(task)) queue.tasks.delete(task);
   if (!queue.sorted) {
     queue.jobs = queue.jobs.slice(queue.head).filter(isFresh);
     queue.head = 0;
     queue.jobs.sort((a, b) => a.seq - b.seq);
-    queue.tasks.sort((a, b) => a.job.seq - b.job.seq || a.ordinal - b.ordinal);
+    queue.tasks = new Set([...queue.tasks].sort(byAge));
     queue.sorted = true;
   }
   let first = queue.jobs[queue.head];
@@ -90,7 +94,7 @@ function tidy(queue: Queue): boolean {
     queue.jobs = queue.jobs.slice(queue.head);
     queue.head = 0;
   }
-  return queue.tasks.length > 0 || first !== undefined;
+  return queue.tasks.size > 0 || first !== undefined;
 }
 
 /** Tasks that were placed before come first: they have waited longest. */

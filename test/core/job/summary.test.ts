@@ -27,6 +27,11 @@ test('a job has ended when no task is left', () => {
 test('what is at sites counts as active', () => {
   const counts = { queued: 1, matched: 2, running: 3, suspended: 4, done: 5, held: 6 };
   expect(taskCountsOf(counts)).toEqual({
-    ...{ queued: 1, active: 9, done: 5, failed: 0, cancelled: 0, held: 6 },
+    queued: 1,
+    active: 9,
+    done: 5,
+    failed: 0,
+    cancelled: 0,
+    held: 6,
   });
 });

@@ -1,0 +1,244 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { type OpenBroker, openBroker } from '../../broker/broker.ts';
+import type { JobSpec } from '../../core/job/spec.ts';
+import type { Offer } from '../../core/match/offer.ts';
+import { parseFqan } from '../../core/vo/fqan.ts';
+import { BrokerService, type GetJobResponse } from '../../proto/gen/grid/v1/broker.ts';
+import { SiteGatewayService } from '../../proto/gen/grid/v1/site.ts';
+import { openAuthenticator } from '../../service/authenticator.ts';
+import { systemClock } from '../../service/clock.ts';
+import type { Authenticator } from '../../service/grid-listener.ts';
+import { type ClientCredentials, type Connection, openClient } from '../../service/grpc-client.ts';
+import { type RunningServer, served, startServer } from '../../service/grpc-server.ts';
+import type { RpcClient } from '../../service/rpc.ts';
+import { TrustStore } from '../../service/trust-store.ts';
+import { specToWire, stateFromWire, treeToWire } from '../../service/wire.ts';
+import { readCertificate } from '../../service/x509.ts';
+import { type FakeGateway, openFakeGateway } from './fake-gateway.ts';
+import { offerOf, specOf } from './offers.ts';
+import {
+  crlOf,
+  DAY_MS,
+  type Entity,
+  HOUR_MS,
+  installIn,
+  keyPemOf,
+  makeAuthority,
+  makeHost,
+  makeUser,
+  pemOf,
+} from './test-ca.ts';
+
+export type BrokerCalls = RpcClient<BrokerService>;
+
+/** A real broker behind a real server, and gateways that do what a test tells them. */
+export interface BrokerGrid extends AsyncDisposable {
+  /** A client of a member of VO demo; Root administers the grid, Eve is in no VO. */
+  as(name: string): BrokerCalls;
+  /** A gateway, enrolled and up. */
+  site(id: string, offer?: Partial<Offer>): Promise<FakeGateway>;
+  /** A gateway that shows the certificate of another host. */
+  impostor(id: string): Promise<FakeGateway>;
+  /** Ends the broker as a crash would leave it, and starts it again on the same ledger. */
+  restart(): Promise<void>;
+  readonly epoch: () => number;
+  /** Submits one job for Alice; gives its id. */
+  submit(details?: Partial<JobSpec>): Promise<string>;
+  /** The job as Alice sees it. */
+  job(id: string): Promise<GetJobResponse>;
+  stateOf(id: string): Promise<string>;
+}
+
+const LEASE_MS = 1_000;
+const lasting = (): { readonly notBeforeMs: number; readonly notAfterMs: number } => ({
+  notBeforeMs: Date.now() - HOUR_MS,
+  notAfterMs: Date.now() + DAY_MS,
+});
+
+export async function openBrokerGrid(): Promise<BrokerGrid> {
+  const dir = mkdtempSync(join(tmpdir(), 'hanse-broker-'));
+  const log = pino({ level: process.env['TEST_LOG'] ?? 'silent' });
+  const { credentialsOf, authenticator, host, user, trust } = await openPki(dir);
+  const brokerHost = host('broker');
+  const clients: Connection<BrokerService>[] = [];
+  const gateways: FakeGateway[] = [];
+  const fatal: unknown[] = [];
+
+  const startBroker = (): Promise<OpenBroker> =>
+    openBroker({
+      stateDir: join(dir, 'state'),
+      access: { admins: ['/DC=org/DC=test/CN=Root'], vos: ['demo'] },
+      leaseMs: LEASE_MS,
+      openGateway: (site) =>
+        openClient(SiteGatewayService, `site ${site.id}`, site.address, {
+          ...credentialsOf(brokerHost),
+          checkServer: (der) => {
+            const { subject } = readCertificate(der);
+            return subject === site.dn ? undefined : new Error(`the gateway is ${subject}`);
+          },
+        }),
+      accounts: undefined,
+      clock: systemClock,
+      log,
+      onFatal: (error) => fatal.push(error),
+    });
+  const startFront = (broker: OpenBroker, port: number): Promise<RunningServer> =>
+    startServer({
+      host: '127.0.0.1',
+      port,
+      identity: { certPem: pemOf(brokerHost), keyPem: keyPemOf(brokerHost) },
+      authenticator,
+      services: [served(BrokerService, broker.handlers)],
+      log,
+    });
+  let broker = await startBroker();
+  let front = await startFront(broker, 0);
+
+  const connections = new Map<string, BrokerCalls>();
+  const as = (name: string): BrokerCalls => {
+    const known = connections.get(name);
+    if (known !== undefined) return known;
+    const client = openClient(
+      BrokerService,
+      'broker',
+      `127.0.0.1:${front.port}`,
+      credentialsOf(user(name)),
+    );
+    clients.push(client);
+    connections.set(name, client.call);
+    return client.call;
+  };
+  const enrol = async (id: string, shown: string, offer: Partial<Offer>): Promise<FakeGateway> => {
+    const entity = host(shown);
+    const gateway = await openFakeGateway({
+      identity: { certPem: pemOf(entity), keyPem: keyPemOf(entity) },
+      authenticator,
+      offer: offerOf(id, offer),
+      beaconMs: LEASE_MS / 3,
+    });
+    gateways.push(gateway);
+    await as('Root').enrolSite({ id, address: gateway.address, dn: host(id).cert.subject });
+    return gateway;
+  };
+  return {
+    as,
+    epoch: () => broker.epoch,
+    site: async (id, offer = {}) => {
+      const gateway = await enrol(id, id, offer);
+      await until(async () => {
+        const { sites } = await as('Root').listSites({});
+        return sites.some((site) => site.id === id && site.offer !== undefined);
+      });
+      return gateway;
+    },
+    impostor: (id) => enrol(id, 'impostor', {}),
+    restart: async () => {
+      const { port } = front;
+      for (const client of clients.splice(0)) client.close();
+      connections.clear();
+      await front.close(0);
+      await broker[Symbol.asyncDispose]();
+      broker = await startBroker();
+      front = await startFront(broker, port);
+    },
+    submit: async (details) => {
+      const { jobIds } = await as('Alice').submit({
+        submitKey: randomUUID(),
+        jobs: [newJob(details)],
+      });
+      return jobIds[0] ?? '';
+    },
+    job: (jobId) => as('Alice').getJob({ jobId, summaryOnly: false, firstTask: 0, maxTasks: 0 }),
+    stateOf: async (jobId) => {
+      const page = { summaryOnly: true, firstTask: 0, maxTasks: 0 };
+      const { summary } = await as('Alice').getJob({ jobId, ...page });
+      return summary === undefined ? '' : stateFromWire(summary.state);
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const client of clients) client.close();
+      await front.close(0);
+      await broker[Symbol.asyncDispose]();
+      for (const gateway of gateways) await gateway[Symbol.asyncDispose]();
+      trust.close();
+      rmSync(dir, { recursive: true });
+      if (fatal.length > 0) throw new Error('the broker gave up', { cause: fatal[0] });
+    },
+  };
+}
+
+/** A job as it travels. */
+export const newJob = (details: Partial<JobSpec> = {}) => ({
+  spec: specToWire(specOf(details)),
+  inputs: treeToWire({ digest: '', totalBytes: 0, files: 0 }),
+});
+
+/** Waits until a condition holds, for at most ten seconds. */
+export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error('that never came true');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+interface Pki {
+  readonly trust: TrustStore;
+  readonly authenticator: Authenticator;
+  readonly host: (name: string) => Entity;
+  readonly user: (name: string) => Entity;
+  readonly credentialsOf: (entity: Entity) => ClientCredentials;
+}
+
+async function openPki(dir: string): Promise<Pki> {
+  const root = makeAuthority('/DC=org/DC=test/CN=Root CA', {
+    notBeforeMs: Date.now() - HOUR_MS,
+    notAfterMs: Date.now() + 90 * DAY_MS,
+  });
+  const trustDir = join(dir, 'certificates');
+  mkdirSync(trustDir);
+  const dates = { thisUpdateMs: Date.now() - 1_000, nextUpdateMs: Date.now() + DAY_MS };
+  await installIn(trustDir, root, crlOf(root, dates));
+  const log = pino({ level: 'silent' });
+  const trust = TrustStore.open({
+    dir: trustDir,
+    crl: 'require',
+    clock: systemClock,
+    log,
+    reloadMs: 0,
+  });
+  const real = openAuthenticator({ trust, clock: systemClock });
+  const entities = new Map<string, Entity>();
+  const kept = (name: string, make: () => Entity): Entity => {
+    const entity = entities.get(name) ?? make();
+    entities.set(name, entity);
+    return entity;
+  };
+  return {
+    trust,
+    // Paths are validated for real; membership is given to everybody but Eve.
+    authenticator: {
+      authenticate: (chain) => {
+        const peer = real.authenticate(chain);
+        const fqans = peer.dn.endsWith('CN=Eve') ? [] : [parseFqan('/demo')];
+        return { ...peer, fqans: fqans.filter((fqan) => fqan !== undefined) };
+      },
+      onChange: (listener) => real.onChange(listener),
+    },
+    host: (name) =>
+      kept(`host/${name}`, () =>
+        makeHost(root, `/DC=org/DC=test/CN=${name}`, ['127.0.0.1'], lasting()),
+      ),
+    user: (name) =>
+      kept(`user/${name}`, () => makeUser(root, `/DC=org/DC=test/CN=${name}`, lasting())),
+    credentialsOf: (entity) => ({
+      caPem: trust.caPem(),
+      crlPem: trust.crlPem(),
+      certPem: pemOf(entity),
+      keyPem: keyPemOf(entity),
+    }),
+  };
+}

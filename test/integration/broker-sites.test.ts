@@ -1,0 +1,169 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { jobId } from '../../core/ids.ts';
+import { SiteState } from '../../proto/gen/grid/v1/broker.ts';
+import { FailureKind, State } from '../../proto/gen/grid/v1/common.ts';
+import { type BrokerGrid, openBrokerGrid, until } from '../fakes/broker-grid.ts';
+import { type FakeGateway, finishAll } from '../fakes/fake-gateway.ts';
+
+let grid: BrokerGrid;
+beforeEach(async () => {
+  grid = await openBrokerGrid();
+});
+afterEach(() => grid[Symbol.asyncDispose]());
+
+const ends = (id: string, state: string): Promise<void> =>
+  until(async () => (await grid.stateOf(id)) === state);
+const placedAt = (gateway: FakeGateway, count = 1): Promise<void> =>
+  until(() => gateway.placed.length >= count);
+const lastPlaced = (gateway: FakeGateway): string => gateway.placed.at(-1)?.attempt.attemptId ?? '';
+test('a restart keeps jobs that wait and attempts that run, under a higher epoch', async () => {
+  const site = await grid.site('aachen', { totalCpus: 1, freeCpus: 1 });
+  const running = await grid.submit();
+  await placedAt(site);
+  site.offer({ freeCpus: 0 });
+  site.report(lastPlaced(site), State.STATE_RUNNING);
+  await ends(running, 'running');
+  const waiting = await grid.submit({ array: { kind: 'range', first: 1, last: 3, step: 1 } });
+  const before = grid.epoch();
+  await grid.restart();
+  expect(grid.epoch()).toBe(before + 1);
+  expect(await grid.stateOf(running)).toBe('running');
+  expect(await grid.stateOf(waiting)).toBe('queued');
+  await until(() => site.epochs.has(before + 1));
+  site.report(lastPlaced(site), State.STATE_DONE);
+  await ends(running, 'done');
+  site.onPlaced = finishAll(site);
+  site.offer({ freeCpus: 1 });
+  await ends(waiting, 'done');
+  expect(site.placed.map(({ attempt }) => attempt.attemptId).toSorted()).toEqual(
+    [`${running}.0.1`, `${waiting}.0.1`, `${waiting}.1.1`, `${waiting}.2.1`].toSorted(),
+  );
+});
+
+test('updates that were made while the broker was away arrive once', async () => {
+  const site = await grid.site('aachen');
+  const id = await grid.submit();
+  await placedAt(site);
+  site.report(lastPlaced(site), State.STATE_RUNNING);
+  await ends(id, 'running');
+  await site.cut();
+  site.report(lastPlaced(site), State.STATE_STAGING_OUT);
+  site.report(lastPlaced(site), State.STATE_DONE);
+  await site.join();
+  await ends(id, 'done');
+  expect(site.placed).toHaveLength(1);
+});
+
+test('a site that falls silent is lost, its task runs elsewhere, and a late result counts', async () => {
+  const first = await grid.site('aachen', { totalCpus: 4, freeCpus: 4 });
+  const id = await grid.submit();
+  await placedAt(first);
+  first.report(lastPlaced(first), State.STATE_RUNNING);
+  await ends(id, 'running');
+  const second = await grid.site('bremen');
+  await first.cut();
+  await placedAt(second);
+  const { sites } = await grid.as('Alice').listSites({});
+  expect(sites.map(({ id: name, state }) => [name, state])).toEqual([
+    ['aachen', SiteState.SITE_STATE_LOST],
+    ['bremen', SiteState.SITE_STATE_UP],
+  ]);
+  second.report(lastPlaced(second), State.STATE_RUNNING);
+  first.report(lastPlaced(first), State.STATE_DONE);
+  await first.join();
+  await ends(id, 'done');
+  const { tasks } = await grid.job(id);
+  expect(tasks[0]).toMatchObject({ site: 'aachen', attemptId: `${id}.0.1`, attempts: 2 });
+  await until(() => second.cancelled.includes(`${id}.0.2`));
+});
+
+test('a job that is to be kept stays with its lost site', async () => {
+  const site = await grid.site('aachen');
+  const id = await grid.submit({ onLost: 'keep' });
+  await placedAt(site);
+  site.report(lastPlaced(site), State.STATE_RUNNING);
+  await ends(id, 'running');
+  const other = await grid.site('bremen');
+  await site.cut();
+  await until(async () => {
+    const { sites } = await grid.as('Alice').listSites({});
+    return sites[0]?.state === SiteState.SITE_STATE_LOST;
+  });
+  expect(await grid.stateOf(id)).toBe('running');
+  expect(other.placed).toEqual([]);
+});
+
+test('an attempt that its gateway has forgotten is placed again', async () => {
+  const site = await grid.site('aachen');
+  const id = await grid.submit();
+  await placedAt(site);
+  await site.cut();
+  site.forget();
+  site.onPlaced = finishAll(site);
+  await site.join();
+  await ends(id, 'done');
+  expect(site.placed.map(({ attempt }) => attempt.attemptId)).toEqual([`${id}.0.1`, `${id}.0.2`]);
+});
+
+test('a site that refuses is avoided, and its reason is in the log', async () => {
+  const first = await grid.site('aachen');
+  const second = await grid.site('bremen');
+  first.refusal = { reason: 'POLICY_DENIED', detail: 'not on Sundays' };
+  second.onPlaced = finishAll(second);
+  const id = await grid.submit({ rank: 'site.id == "aachen" ? 1 : 0' });
+  await ends(id, 'done');
+  const events: string[] = [];
+  for await (const { kind, site, reason, detail } of grid
+    .as('Alice')
+    .watchJob({ jobId: id, afterSeq: 0, follow: false }))
+    events.push([kind, site, reason, detail].join(' ').trim());
+  expect(events).toContain('release aachen POLICY_DENIED not on Sundays');
+  expect(second.placed).toHaveLength(1);
+});
+
+test("failures: a site's go elsewhere, the job's own use up its retries", async () => {
+  const first = await grid.site('aachen');
+  const second = await grid.site('bremen');
+  first.onPlaced = (id) => first.report(id, State.STATE_FAILED, FailureKind.FAILURE_KIND_SITE);
+  second.onPlaced = (id) => second.report(id, State.STATE_FAILED, FailureKind.FAILURE_KIND_JOB);
+  const id = await grid.submit({ retries: 1, rank: 'site.id == "aachen" ? 1 : 0' });
+  await ends(id, 'failed');
+  const { summary, tasks } = await grid.job(id);
+  expect(tasks[0]).toMatchObject({ attempts: 3, reason: 'TEST_FAILED', site: 'bremen' });
+  expect(summary).toMatchObject({ reason: 'TEST_FAILED', detail: 'the test said so' });
+});
+
+test('a cancelled job whose site is away ends when the site comes back', async () => {
+  const site = await grid.site('aachen');
+  const id = await grid.submit();
+  await placedAt(site);
+  await site.cut();
+  await grid.as('Alice').cancelJobs({ jobIds: [id], reason: '' });
+  expect(await grid.stateOf(id)).toBe('matched');
+  await site.join();
+  await ends(id, 'cancelled');
+});
+
+test('a drained site finishes what it has and gets nothing new until it is resumed', async () => {
+  const site = await grid.site('aachen', { admins: [] });
+  const set = (state: SiteState) => grid.as('Root').setSiteState({ id: 'aachen', state });
+  await set(SiteState.SITE_STATE_DRAINING);
+  const id = await grid.submit();
+  const why = await grid.as('Alice').whyJob({ jobId: id });
+  expect(why.sites).toMatchObject([{ refusal: 'site-draining' }]);
+  await grid.restart();
+  expect(site.placed).toEqual([]);
+  await set(SiteState.SITE_STATE_UP);
+  await placedAt(site);
+});
+
+test('a host that is not the enrolled one gets nothing', async () => {
+  const impostor = await grid.impostor('aachen');
+  const id = await grid.submit();
+  await until(async () => {
+    const { sites } = await grid.as('Root').listSites({});
+    return sites[0]?.detail.includes('the gateway is /DC=org/DC=test/CN=impostor') ?? false;
+  });
+  expect(await grid.stateOf(id)).toBe('queued');
+  expect(impostor.placed).toEqual([]);
+});
