@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { jobId } from '../../core/ids.ts';
 import { SiteState } from '../../proto/gen/grid/v1/broker.ts';
 import { FailureKind, State } from '../../proto/gen/grid/v1/common.ts';
 import { type BrokerGrid, openBrokerGrid, until } from '../fakes/broker-grid.ts';
