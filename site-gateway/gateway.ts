@@ -75,7 +75,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     }),
   );
   const lease = openLease(options.bootClock, randomUUID(), journal.lease());
-  const tickets = openTickets(journal, clock);
+  const tickets = openTickets(journal, clock, config['staging-patience']);
   const staging = stack.use(options.openStaging(nkey, tickets));
   const supervisor = new Supervisor({
     site: config.site,

@@ -269,13 +269,14 @@ export class Supervisor {
   private async conclude(attempt: Attempt, end: TaskEnd): Promise<Outcome> {
     const { path, disk } = this.options;
     if (attempt.ending === 'lease-expired') return endedEarly(attempt.ending);
-    if (end.kind === 'not-started' && attempt.ending !== '') return endedEarly(attempt.ending);
+    const ran = end.kind === 'exited' || end.kind === 'limit';
+    if (!ran && attempt.ending !== '') return endedEarly(attempt.ending);
     const [program = ''] = attempt.spec.command;
     const cwd = join(attempt.directory, 'work');
     const verdict = verdictOf(end, { program, path: attempt.spec.env['PATH'] ?? path, cwd });
-    const measured = end.kind === 'exited' || end.kind === 'limit' ? end.usage : NO_USAGE;
+    const measured = ran ? end.usage : NO_USAGE;
     const usage = { ...NO_USAGE, ...measured, bytesIn: attempt.bytesIn };
-    if (end.kind === 'not-started' || end.kind === 'vanished') {
+    if (!ran) {
       await disk.probe();
       const full = disk.closedReason().startsWith('disk full');
       const reason = full ? { reason: 'DISK_FULL', detail: disk.closedReason() } : {};

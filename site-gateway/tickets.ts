@@ -7,13 +7,14 @@ import type { Journal } from './journal.ts';
 /** The staging tickets that the broker sent, the newest per VO; they outlive a restart in the journal. */
 export interface Tickets {
   add(fresh: readonly StagingTicket[]): Promise<void>;
-  /** A ticket that still holds; waits for the broker to send one, then throws STAGING_UNAVAILABLE. */
+  /** A ticket that still holds; waits `patienceMs` for the broker to send one, then throws STAGING_UNAVAILABLE. */
   get(vo: string): Promise<StagingTicket>;
 }
 
-const WAIT_MS = 60_000;
+/** Nothing interrupts the wait for a ticket: it ends by itself. */
+const NEVER = new AbortController().signal;
 
-export function openTickets(journal: Journal, clock: Clock): Tickets {
+export function openTickets(journal: Journal, clock: Clock, patienceMs: number): Tickets {
   const byVo = new Map(journal.tickets().map((ticket) => [ticket.vo, ticket]));
   const change = openChange();
   const valid = (vo: string): StagingTicket | undefined => {
@@ -31,13 +32,13 @@ export function openTickets(journal: Journal, clock: Clock): Tickets {
       await journal.keepTickets(newer);
     },
     get: async (vo) => {
-      const deadlineMs = clock.monotonicMs() + WAIT_MS;
+      const deadlineMs = clock.monotonicMs() + patienceMs;
       while (clock.monotonicMs() < deadlineMs) {
         const seen = change.version();
         const ticket = valid(vo);
         if (ticket !== undefined) return ticket;
         const leftMs = deadlineMs - clock.monotonicMs();
-        await change.after(seen, leftMs, AbortSignal.timeout(WAIT_MS));
+        await change.after(seen, leftMs, NEVER);
       }
       throw new GridError('STAGING_UNAVAILABLE', `the site has no staging ticket for VO '${vo}'`);
     },

@@ -39,6 +39,7 @@ const ADOPTED_POLL_MS = 200;
 /** A wrapper says that it started within this, even on a loaded machine; the fence makes a second order harmless. */
 const LAUNCH_PATIENCE_MS = 10_000;
 const MAX_LAUNCHES = 3;
+const LAUNCH_POLL_MS = 10;
 const WALLTIME_GRACE_MS = 5_000;
 const KILL_ROUND_MS = 50;
 /** Rounds of KILL after which the wrapper, which is spared so that it can write the status, is ended too. */
@@ -216,6 +217,8 @@ class ForkLrms implements Lrms {
 
   private async killTree(entry: ForkTask, graceMs: number): Promise<void> {
     const { clock } = this.options;
+    // A wrapper that is just starting does not yet know what to do about a signal.
+    while (entry.state === 'launched' && !this.closed) await pause(LAUNCH_POLL_MS);
     const begunAtMs = clock.monotonicMs();
     const over = (): boolean => entry.state === 'ending' || this.closed;
     if (graceMs > 0) {
@@ -234,7 +237,7 @@ class ForkLrms implements Lrms {
 
   /** Its processes without the wrapper. */
   private treeOf(entry: ForkTask): readonly ProcessInfo[] {
-    return treeOf(entry.task.id, entry.wrapper, this.scan()).filter(
+    return treeOf(entry.task.directory, entry.wrapper, this.scan()).filter(
       ({ pid }) => pid !== entry.wrapper?.pid,
     );
   }
@@ -259,7 +262,7 @@ class ForkLrms implements Lrms {
   }
 
   private sweepRunning(entry: ForkTask, processes: readonly ProcessInfo[]): void {
-    const tree = treeOf(entry.task.id, entry.wrapper, processes);
+    const tree = treeOf(entry.task.directory, entry.wrapper, processes);
     const measured = tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
     entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, measured);
     const allowed = entry.task.memoryBytes;
@@ -274,7 +277,7 @@ class ForkLrms implements Lrms {
       if (started !== undefined) {
         this.wrapperStarted(entry.task.id, started.wrapper);
         this.adopted.add(entry);
-      } else if (entry.launches < MAX_LAUNCHES) {
+      } else if (entry.launches < MAX_LAUNCHES && !entry.killing) {
         this.launch(entry);
       } else {
         const detail = `its wrapper did not start in ${MAX_LAUNCHES} tries`;
@@ -321,7 +324,7 @@ class ForkLrms implements Lrms {
     if (entry.share !== undefined) this.slots.give(entry.share);
     this.pump();
     const work = async (): Promise<void> => {
-      const leftBehind = await this.reaper.reap(entry.task.id, entry.wrapper);
+      const leftBehind = await this.reaper.reap(entry.task.directory, entry.wrapper);
       this.tasks.delete(entry.task.id);
       const complete = end.kind === 'exited' || end.kind === 'limit' ? { ...end, leftBehind } : end;
       if (!this.closed) this.options.listener.ended(entry.task.id, complete);

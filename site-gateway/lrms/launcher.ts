@@ -6,6 +6,7 @@ import { GridError } from '../../core/errors.ts';
 import { pause } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
 import type { LrmsTask } from './lrms.ts';
+import { MARK_VARIABLE } from './process-tree.ts';
 import { keyOfStat, type ProcessKey } from './task-files.ts';
 import { TASK_WRAPPER } from './task-wrapper.ts';
 
@@ -38,9 +39,9 @@ const NAME = 'grid-launcher';
 const SHELL_ENV = { PATH: '/usr/bin:/bin' };
 
 export async function openLauncher(options: LauncherOptions): Promise<Launcher> {
-  await launchersGone(options.spool);
   const setsid = findTool('setsid');
   const wrapper = join(options.spool, 'task-wrapper');
+  await launchersGone(options.spool, wrapper);
   // A running shell reads its text bit by bit: never write into the old file.
   await writeFile(`${wrapper}.new`, TASK_WRAPPER);
   await rename(`${wrapper}.new`, wrapper);
@@ -72,7 +73,8 @@ export async function openLauncher(options: LauncherOptions): Promise<Launcher> 
 
 /** One command of the shell; a second fork makes init the parent, so that the shell keeps no list of children. */
 function orderFor(task: LrmsTask, prefix: string): string {
-  const env = Object.entries(task.env).map(([name, value]) => `${name}=${quote(value)}`);
+  const variables = { ...task.env, [MARK_VARIABLE]: task.directory };
+  const env = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`);
   const words = [task.directory, task.stdin, ...task.command].map(quote);
   return `( ${env.join(' ')} ${prefix} ${words.join(' ')} </dev/null & )\n`;
 }
@@ -135,18 +137,26 @@ function findTool(name: 'setsid' | 'taskset'): string {
   return join(found, name);
 }
 
-/** Waits until the shells of an earlier run have carried out what they were told and are gone; they cannot linger. */
-async function launchersGone(spool: string): Promise<void> {
-  const tag = `\0${NAME}\0${spool}\0`;
-  const left = (): boolean =>
-    readdirSync('/proc').some((name) => /^\d/.test(name) && commandLine(name).includes(tag));
-  for (let tries = 0; left() && tries < 200; tries += 1) await pause(50);
+/**
+ * Waits until the shells of an earlier run have carried out what they were told, and what they started has passed its
+ * fence: until then a task that nobody has begun may still begin by itself.
+ */
+async function launchersGone(spool: string, wrapper: string): Promise<void> {
+  const isBusy = (pid: string): boolean => {
+    const words = commandLine(pid);
+    if (words.includes(NAME) && words.includes(spool)) return true;
+    const at = words.indexOf(wrapper);
+    return at >= 0 && !existsSync(join(words[at + 1] ?? '', 'started'));
+  };
+  const isAnyBusy = (): boolean =>
+    readdirSync('/proc').some((name) => /^\d+$/.test(name) && isBusy(name));
+  for (let tries = 0; isAnyBusy() && tries < 200; tries += 1) await pause(50);
 }
 
-function commandLine(pid: string): string {
+function commandLine(pid: string): readonly string[] {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
   } catch {
-    return '';
+    return [];
   }
 }

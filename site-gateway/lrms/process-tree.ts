@@ -9,11 +9,16 @@ export interface ProcessInfo extends ProcessKey {
   readonly session: number;
   readonly name: string;
   readonly rssBytes: number;
-  /** Value of GRID_ATTEMPT in its environment; '' for none. */
-  readonly attempt: string;
+  /** The mark in its environment: the directory of its attempt; '' for none. */
+  readonly mark: string;
 }
 
-const MARK = Buffer.from('GRID_ATTEMPT=');
+/**
+ * The variable by which a process is known to belong to an attempt, wherever it has gone. It holds the attempt's directory
+ * and not its id: nothing else on the machine has that.
+ */
+export const MARK_VARIABLE = 'GRID_ATTEMPT_DIR';
+const MARK = Buffer.from(`${MARK_VARIABLE}=`);
 const PAGE_BYTES = 4_096;
 /** A process younger than this may be about to `exec` and to get another environment. */
 const SETTLED_TICKS = 5 * TICKS_PER_SECOND;
@@ -26,7 +31,7 @@ export type ProcessTable = (since?: readonly (ProcessKey | undefined)[]) => read
 
 /** A process keeps the mark that it was first seen with: `env -i` does not hide it. */
 export function openProcessTable(): ProcessTable {
-  const marks = new Map<number, { readonly startTicks: number; readonly attempt: string }>();
+  const marks = new Map<number, { readonly startTicks: number; readonly mark: string }>();
   return (since) => {
     const nowTicks = uptime() * TICKS_PER_SECOND;
     const isWanted = since === undefined ? () => true : youngerThan(since, nowTicks);
@@ -36,11 +41,11 @@ export function openProcessTable(): ProcessTable {
       const facts = readStat(pid);
       if (facts === undefined) continue;
       const known = marks.get(pid);
-      const same = known?.startTicks === facts.startTicks ? known.attempt : '';
+      const same = known?.startTicks === facts.startTicks ? known.mark : '';
       const settled = known !== undefined && nowTicks - facts.startTicks > SETTLED_TICKS;
-      const attempt = same !== '' || settled ? same : markOf(pid);
-      marks.set(pid, { startTicks: facts.startTicks, attempt });
-      processes.push({ ...facts, attempt });
+      const mark = same !== '' || settled ? same : markOf(pid);
+      marks.set(pid, { startTicks: facts.startTicks, mark });
+      processes.push({ ...facts, mark });
     }
     const there = new Set(pids);
     for (const pid of marks.keys()) if (!there.has(pid)) marks.delete(pid);
@@ -71,7 +76,7 @@ function youngerThan(
 }
 
 /** Undefined where the process has just gone, or is a zombie. */
-function readStat(pid: number): Omit<ProcessInfo, 'attempt'> | undefined {
+function readStat(pid: number): Omit<ProcessInfo, 'mark'> | undefined {
   const text = readProc(`/proc/${pid}/stat`)?.toString('latin1');
   if (text === undefined) return undefined;
   const open = text.indexOf('(');
@@ -114,16 +119,16 @@ export function isAlive(key: ProcessKey): boolean {
 }
 
 /**
- * All processes of an attempt: marked with its id, in the wrapper's session or group, or descended from one of those.
+ * All processes of an attempt: marked with its directory, in the wrapper's session or group, or descended from one of those.
  * The wrapper itself is the first where it lives.
  */
 export function treeOf(
-  attempt: string,
+  directory: string,
   wrapper: ProcessKey | undefined,
   processes: readonly ProcessInfo[],
 ): readonly ProcessInfo[] {
   const isMember = (one: ProcessInfo): boolean =>
-    one.attempt === attempt ||
+    one.mark === directory ||
     (wrapper !== undefined &&
       one.startTicks >= wrapper.startTicks &&
       (one.session === wrapper.pid || one.group === wrapper.pid));

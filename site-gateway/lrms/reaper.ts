@@ -6,11 +6,11 @@ import type { ProcessKey } from './task-files.ts';
 /** Ends what ended tasks left behind. */
 export interface Reaper {
   /** Kills all that is left of a task whose wrapper has ended; gives the names of what it had to kill. */
-  reap(id: string, wrapper: ProcessKey | undefined): Promise<readonly string[]>;
+  reap(directory: string, wrapper: ProcessKey | undefined): Promise<readonly string[]>;
 }
 
 interface Request {
-  readonly id: string;
+  readonly directory: string;
   readonly wrapper: ProcessKey | undefined;
   readonly found: Map<number, string>;
   readonly resolve: (names: readonly string[]) => void;
@@ -35,9 +35,9 @@ export function openReaper(scan: ProcessTable, log: Log): Reaper {
     }
   };
   return {
-    reap: (id, wrapper) =>
+    reap: (directory, wrapper) =>
       new Promise((resolve, reject) => {
-        waiting.push({ id, wrapper, found: new Map(), resolve });
+        waiting.push({ directory, wrapper, found: new Map(), resolve });
         if (waiting.length === 1) run().catch(reject);
       }),
   };
@@ -52,14 +52,15 @@ function killRound(
   const again: Request[] = [];
   for (const request of batch) {
     // The wrapper itself is on its way out and is not counted as left behind.
-    const tree = treeOf(request.id, request.wrapper, processes).filter(
+    const tree = treeOf(request.directory, request.wrapper, processes).filter(
       ({ pid }) => pid !== request.wrapper?.pid,
     );
     for (const { pid, name } of tree) request.found.set(pid, name);
     sendSignal(tree, 'SIGKILL');
     if (tree.length > 0 && giveUp === undefined) again.push(request);
     else request.resolve([...request.found.values()]);
-    if (tree.length > 0) giveUp?.error({ attempt: request.id, tree }, 'processes cannot be ended');
+    if (tree.length > 0)
+      giveUp?.error({ directory: request.directory, tree }, 'processes cannot be ended');
   }
   return again;
 }

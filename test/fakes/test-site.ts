@@ -41,6 +41,8 @@ export interface Placed {
   readonly spec: Partial<JobSpec> & Pick<JobSpec, 'command'>;
   readonly inputs?: TreeRef;
   readonly taskValue?: string;
+  /** DN; Alice by default. */
+  readonly owner?: string;
 }
 
 export const EPOCH = 7;
@@ -159,11 +161,11 @@ export async function startTestSite(
 
 const placeRequest = (attempts: readonly Placed[], epoch: number) => ({
   epoch,
-  jobs: attempts.map(({ spec, inputs }) => ({
+  jobs: attempts.map(({ spec, inputs, owner = '/DC=org/DC=test/CN=Alice' }) => ({
     spec: specToWire(specOf(spec)),
     inputs: treeToWire(inputs ?? EMPTY_TREE),
     inputTrees: [],
-    owner: { dn: '/DC=org/DC=test/CN=Alice', vo: 'demo', fqans: ['/demo'] },
+    owner: { dn: owner, vo: 'demo', fqans: ['/demo'] },
   })),
   attempts: attempts.map(({ id, taskValue = '' }, jobIndex) => ({
     attemptId: id,
