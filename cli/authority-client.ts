@@ -1,7 +1,7 @@
 import { GridError } from '../core/errors.ts';
 import type { CertAuthorityService, VoMembershipService } from '../proto/gen/grid/v1/authority.ts';
 import type { Connection } from '../service/grpc-client.ts';
-import type { Context } from './context.ts';
+import { type Context, userCredentials } from './context.ts';
 
 /** A connection to `CertAuthority` as the user; dispose of it. */
 export async function openCa(context: Context): Promise<Connection<CertAuthorityService>> {
@@ -17,18 +17,12 @@ export async function openVo(context: Context): Promise<Connection<VoMembershipS
 
 async function connect<D extends object>(context: Context, service: D): Promise<Connection<D>> {
   const settings = await context.settings();
-  const [{ openClient }, { loadCredential }, { readTrust }] = await Promise.all([
-    import('../service/grpc-client.ts'),
-    import('../service/credential.ts'),
-    import('./trust.ts'),
-  ]);
   const address = namedAuthority(settings);
-  const { certPem, keyPem } = loadCredential({ home: settings.home, env: context.env });
-  return openClient(service, 'authority', address, {
-    ...readTrust(settings.trust),
-    certPem,
-    keyPem,
-  });
+  const [{ openClient }, credentials] = await Promise.all([
+    import('../service/grpc-client.ts'),
+    userCredentials(settings, context.env),
+  ]);
+  return openClient(service, 'authority', address, credentials);
 }
 
 /** The authority's address; throws NOT_CONFIGURED where nobody has named one. */

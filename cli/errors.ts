@@ -29,14 +29,15 @@ export function describeFailure(error: unknown, style: FailureStyle): Failure {
     ...known.problems.map(
       (problem) => `  ${problem.where === '' ? '' : `${problem.where} `}${problem.message}`,
     ),
-    `  -> ${remedy}`,
+    // Who has pressed Ctrl-C needs no advice.
+    ...(known.code === 'INTERRUPTED' ? [] : [`  -> ${remedy}`]),
     ...(shown === undefined ? [] : [style.dim(shown)]),
   ];
   return { exit, text: lines.join('\n') };
 }
 
 /** Whatever was thrown, as one of our errors: an aborted wait becomes INTERRUPTED, the unexpected INTERNAL. */
-export function asGridError(error: unknown): GridError {
+function asGridError(error: unknown): GridError {
   if (error instanceof GridError) return error;
   if (error instanceof Error && error.name === 'AbortError')
     return new GridError('INTERRUPTED', 'interrupted', { cause: error });

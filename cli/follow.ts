@@ -84,8 +84,11 @@ export async function summaryOf({ broker, jobId, signal }: FollowOptions): Promi
   return jobView((await broker.getJob(request, { signal })).summary);
 }
 
-/** Tells the person on stderr when the broker goes and comes. */
-export const awayNote =
-  (note: (text: string) => void) =>
-  (away: boolean): void =>
-    note(away ? 'the broker is away; waiting for it' : 'the broker is back');
+/** Tells the person when the broker goes and comes, once for all streams that share it. */
+export function awayNote(note: (text: string) => void): (away: boolean) => void {
+  let shown = false;
+  return (away) => {
+    if (away !== shown) note(away ? 'the broker is away; waiting for it' : 'the broker is back');
+    shown = away;
+  };
+}

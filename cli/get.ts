@@ -36,7 +36,7 @@ export async function getResults(context: Context, input: Input): Promise<number
   if (context.json) context.terminal.out(JSON.stringify({ id: job.id, ...fetched }));
   else {
     context.terminal.out(fetched.dir);
-    const of = job.tasks === 1 ? '' : ` of ${fetched.tasks} of ${job.tasks} tasks`;
+    const of = job.tasks === 1 ? '' : ` from ${fetched.tasks} of ${job.tasks} tasks`;
     context.terminal.note(`${fetched.files} ${fetched.files === 1 ? 'file' : 'files'}${of}`);
   }
   return 0;

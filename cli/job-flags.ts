@@ -2,6 +2,7 @@ import { relative, resolve } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import type { Path } from '../core/job/parse-value.ts';
 import { isRecord } from '../core/job/parse-value.ts';
+import { isGlob, parsePath } from '../core/job/spec-path.ts';
 import type { WrittenJob } from '../service/job-file.ts';
 import type { Env } from './config.ts';
 import type { Input } from './input.ts';
@@ -103,9 +104,10 @@ function inputsOf(input: Input, base: string, cwd: string): readonly unknown[] {
     const from = cut === -1 ? text : text.slice(0, cut);
     const moved =
       base === cwd || from.startsWith('job:') ? from : relative(base, resolve(cwd, from)) || '.';
-    // Where the job's directory is another, a plain path keeps its name as the user sees it.
-    const to = cut === -1 ? (moved === from ? undefined : from) : text.slice(cut + 1);
-    return to === undefined ? moved : { from: moved, to };
+    if (cut !== -1) return { from: moved, to: text.slice(cut + 1) };
+    // A plain path keeps the name under which the user sees it, where the job's directory is another.
+    const keeps = moved !== from && !isGlob(from) && parsePath(from).ok;
+    return keeps ? { from: moved, to: from } : moved;
   });
 }
 

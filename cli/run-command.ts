@@ -120,7 +120,6 @@ function wantsColour(env: Env, isTerminal: boolean): boolean {
   return isTerminal && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
 }
 
-function interrupted(error: unknown): GridError {
-  if (error instanceof GridError && error.code === 'INTERRUPTED') return error;
-  return new GridError('INTERRUPTED', 'interrupted', { cause: error });
-}
+/** Whatever an aborted call says of itself, the person knows why. */
+const interrupted = (cause: unknown): GridError =>
+  new GridError('INTERRUPTED', 'interrupted', { cause });

@@ -1,4 +1,6 @@
 import { GridError } from '../core/errors.ts';
+import { taskValue } from '../core/job/spec.ts';
+import { isFinal, type JobState } from '../core/job/state.ts';
 import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
 import type { Connection } from '../service/grpc-client.ts';
 import type { Context } from './context.ts';
@@ -23,10 +25,13 @@ export async function runJob(context: Context, input: Input): Promise<number> {
   if (job === undefined) throw new GridError('INTERNAL', 'the broker answered without a job id');
   context.terminal.note(`job ${job.id}`);
   try {
-    await Promise.all([showEvents(context, broker, job), ...showOutput(context, broker, job)]);
+    const show = { context, broker, job, onAway: awayNote(context.terminal.note) };
+    await Promise.all([showEvents(show), ...showOutput(show)]);
   } catch (error) {
     if (context.signal.aborted)
-      context.terminal.note(`job ${job.id} goes on: \`grid cancel ${job.id}\` ends it`);
+      context.terminal.note(
+        `job ${job.id} goes on: \`grid logs -f ${job.id}\` shows it, \`grid cancel ${job.id}\` ends it`,
+      );
     throw error;
   }
   const detail = await readJob(context, broker, job.id);
@@ -35,42 +40,42 @@ export async function runJob(context: Context, input: Input): Promise<number> {
   return exitCodeOf(context, detail);
 }
 
-async function showEvents(
-  context: Context,
-  broker: Connection<BrokerService>,
-  { id, spec }: SubmittedJob,
-): Promise<void> {
+interface Show {
+  readonly context: Context;
+  readonly broker: Connection<BrokerService>;
+  readonly job: SubmittedJob;
+  readonly onAway: (away: boolean) => void;
+}
+
+/** What happens on the way; how it ends is told at the end. */
+async function showEvents({ context, broker, job, onAway }: Show): Promise<void> {
   const { signal, terminal } = context;
-  const onAway = awayNote(terminal.note);
-  for await (const event of followJob({ broker: broker.call, jobId: id, signal, onAway })) {
-    const task = spec.array === undefined ? '' : `task ${event.ordinal} `;
-    const site = event.site === '' ? '' : ` at ${event.site}`;
-    const why = event.reason === '' ? '' : `: ${event.reason} ${event.detail}`;
-    if (TOLD.has(event.state)) terminal.note(`${task}${event.state}${site}${why}`);
+  const options = { broker: broker.call, jobId: job.id, signal, onAway };
+  for await (const { state, ordinal, site, reason, detail } of followJob(options)) {
+    if (ordinal < 0 || isFinal(state) || (!TOLD.has(state) && reason === '')) continue;
+    const task = job.spec.array === undefined ? '' : `task ${taskValue(job.spec, ordinal)} `;
+    const where = site === '' ? '' : ` at ${site}`;
+    terminal.note(`${task}${state}${where}${reason === '' ? '' : `: ${reason} ${detail}`}`);
   }
 }
 
-/** States worth a line on the way; the others pass too quickly to be read. */
-const TOLD: ReadonlySet<string> = new Set(['running', 'held', 'suspended', 'failed', 'cancelled']);
+/** States worth a line; the others pass too quickly to be read. */
+const TOLD: ReadonlySet<JobState> = new Set(['running', 'held', 'suspended']);
 
 /** Both streams of the only task; those of an array would run into one another. */
-function showOutput(
-  context: Context,
-  broker: Connection<BrokerService>,
-  { id, spec }: SubmittedJob,
-): readonly Promise<void>[] {
-  if (spec.array !== undefined || context.json) return [];
+function showOutput({ context, broker, job, onAway }: Show): readonly Promise<void>[] {
+  if (job.spec.array !== undefined || context.json) return [];
   return (['stdout', 'stderr'] as const).map(async (stream) => {
-    const options = {
+    const bytes = tailTask(context, {
       broker: broker.call,
-      jobId: id,
+      jobId: job.id,
       ordinal: 0,
       stream,
-      vo: spec.vo,
+      vo: job.spec.vo,
       follow: true,
-    };
-    for await (const bytes of tailTask(context, options))
-      await context.terminal.write(stream, bytes);
+      onAway,
+    });
+    for await (const part of bytes) await context.terminal.write(stream, part);
   });
 }
 

@@ -19,14 +19,15 @@ export interface TailOptions {
   readonly vo: string;
   /** Until the task has ended. */
   readonly follow: boolean;
+  readonly onAway?: (away: boolean) => void;
 }
 
 /** The output of a task, in order and once, wherever it is: at the site, or in the store when the task has ended. */
 export function tailTask(context: Context, options: TailOptions): AsyncGenerator<Uint8Array> {
-  const { follow } = options;
+  const { follow, onAway = awayNote(context.terminal.note) } = options;
   const { signal, terminal } = context;
   const place = { attempt: '', offset: 0 };
-  return persist({ signal, onAway: awayNote(terminal.note) }, async function* (alive) {
+  return persist({ signal, onAway }, async function* (alive) {
     const task = await taskOf(context, options);
     alive();
     if (task === undefined || task.attemptId === '') return waitOrEnd(options, task);

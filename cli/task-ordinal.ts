@@ -2,7 +2,7 @@ import { GridError } from '../core/errors.ts';
 import { type JobSpec, taskCount, taskValue } from '../core/job/spec.ts';
 
 /** The task of a job with a value of GRID_TASK; throws USAGE where there is none. Without a value it is the only task. */
-export function taskOrdinal(spec: JobSpec, value: string | undefined): number {
+export function taskOrdinal(spec: Pick<JobSpec, 'array'>, value: string | undefined): number {
   const { array } = spec;
   if (array === undefined) {
     if (value === undefined || value === '0') return 0;

@@ -17,11 +17,16 @@ export function readTrust(dir: string): { readonly caPem: string; readonly crlPe
   return { caPem, crlPem: lists.map((name) => pemOf(join(dir, name), 'X509 CRL')).join('') };
 }
 
-function listing(dir: string): readonly string[] {
+const listing = (dir: string): readonly string[] =>
+  reading(dir, (place) => readdirSync(place).toSorted());
+
+const readTrustFile = (file: string): Buffer => reading(file, (place) => readFileSync(place));
+
+function reading<T>(place: string, read: (place: string) => T): T {
   try {
-    return readdirSync(dir).toSorted();
+    return read(place);
   } catch (error) {
-    throw new GridError('NOT_CONFIGURED', `cannot read the trust directory ${dir}`, {
+    throw new GridError('NOT_CONFIGURED', `cannot read ${place}, where trust is kept`, {
       cause: error,
     });
   }
@@ -29,7 +34,7 @@ function listing(dir: string): readonly string[] {
 
 /** CRLs come as PEM or as DER (fetch-crl writes either). */
 function pemOf(file: string, label: string): string {
-  const bytes = readFileSync(file);
+  const bytes = readTrustFile(file);
   const text = bytes.toString('latin1');
   if (text.includes('-----BEGIN')) return text.endsWith('\n') ? text : `${text}\n`;
   const base64 = bytes.toString('base64').replace(/(.{64})(?!$)/g, '$1\n');

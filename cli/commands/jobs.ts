@@ -2,7 +2,7 @@ import { JOB_STATES } from '../../core/job/state.ts';
 import type { CommandSpec, OptionSpec } from '../command.ts';
 
 /** A flag for every key of a job; docs/jobs.md explains the values. */
-export const SPEC_OPTIONS: readonly OptionSpec[] = [
+const SPEC_OPTIONS: readonly OptionSpec[] = [
   { flags: '-j, --job <file>', about: 'job file (YAML or JSON) to start from; `-` is stdin' },
   { flags: '-n, --name <name>', about: 'short name for people' },
   { flags: '-c, --cpus <n>', about: 'cores on one node (1)' },
@@ -34,7 +34,7 @@ export const SPEC_OPTIONS: readonly OptionSpec[] = [
   },
   { flags: '--rank <cel>', about: 'which site is best: the highest number wins' },
   { flags: '--after <id>', about: 'start when that job is done', repeat: true },
-  { flags: '--retries <n>', about: 'further tries after a failure that another try may mend (2)' },
+  { flags: '--retries <n>', about: 'further tries when the program ends with an error (0)' },
   { flags: '--vo <name>', about: 'VO to act under' },
   { flags: '-s, --site <id>', about: 'only this site', repeat: true },
   { flags: '--exclude-site <id>', about: 'never this site', repeat: true },

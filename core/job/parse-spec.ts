@@ -50,7 +50,7 @@ export const DEFAULTS = {
   gpus: 0,
   nodes: 1,
   walltimeMs: 3_600_000,
-  retries: 2,
+  retries: 0,
 } as const;
 
 /** One thing that is wrong, with the way to it from the root of the job. */
@@ -135,8 +135,6 @@ function nameOf(raw: unknown, command: readonly string[], collect: Collect): str
     const program = /[A-Za-z0-9][A-Za-z0-9._-]*(?=$|\s)/.exec(words ?? '')?.[0] ?? 'job';
     return program.slice(0, 40);
   }
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
-    collect(['name'], `'${name}' must be 1 to 64 letters, digits, '.', '_' or '-', with no space`);
   return name;
 }
 

@@ -105,7 +105,7 @@ describe('documentation', () => {
       gpus: 0,
       nodes: 1,
       walltimeMs: 3_600_000,
-      retries: 2,
+      retries: 0,
     });
     const row = (key: string): string | undefined =>
       new RegExp(`\\n\\| \`${key}\` .*`).exec(page('jobs.md'))?.[0];
@@ -113,7 +113,7 @@ describe('documentation', () => {
       ['cpus', 'memory', 'gpus', 'nodes', 'walltime', 'retries'].map((key) =>
         row(key)?.split('|').at(-2)?.trim(),
       ),
-    ).toEqual(['1', '1G', '0', '1', '1h', '2']);
+    ).toEqual(['1', '1G', '0', '1', '1h', '0']);
   });
 
   test.for(

@@ -13,7 +13,7 @@ const problemsOf = (raw: unknown): readonly string[] => {
 };
 
 describe('what a job gets that says little', () => {
-  test('one core, 1 GiB, one hour, two retries', () => {
+  test('one core, 1 GiB, one hour, no further try', () => {
     expect(specOf({ command: ['./fit', 'x'] })).toEqual({
       name: 'fit',
       command: ['./fit', 'x'],
@@ -24,7 +24,7 @@ describe('what a job gets that says little', () => {
       requirements: '',
       rank: '',
       after: [],
-      retries: 2,
+      retries: 0,
       vo: '',
       sites: [],
       excludeSites: [],
