@@ -12,7 +12,7 @@ import {
 } from './records.ts';
 
 /** A line for the event log; what is left out is empty. */
-export interface NewEvent {
+interface NewEvent {
   readonly job: JobRecord;
   /** The task it is about; the whole job without one. */
   readonly ordinal?: number;
@@ -98,7 +98,7 @@ export function openChange(nowMs: number, nextEvent: () => number): ChangeSet {
 /** Ids of the jobs of which anything changed. */
 export const touchedIds = (set: ChangeSet): readonly JobId[] => [...set.jobs].map(({ id }) => id);
 
-export function jobStateRow(job: JobRecord): JobStateRow {
+function jobStateRow(job: JobRecord): JobStateRow {
   return {
     job_id: job.id,
     state: jobStateOf(job.counts),

@@ -77,7 +77,7 @@ export async function readTrees(
   );
 }
 
-export const parseFqans = (texts: readonly string[]): Caller['fqans'] =>
+const parseFqans = (texts: readonly string[]): Caller['fqans'] =>
   texts.flatMap((text) => parseFqan(text) ?? []);
 
 export const storedJob = (row: JobRow, inputs: TreeRef): StoredJob => ({

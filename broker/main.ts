@@ -40,7 +40,7 @@ export async function serveBroker(
 }
 
 /** A broker that answers. */
-export interface RunningBroker extends AsyncDisposable {
+interface RunningBroker extends AsyncDisposable {
   /** `host:port` that it listens on. */
   readonly address: string;
 }
@@ -53,7 +53,7 @@ interface Around {
 }
 
 /** Starts the broker in this process; disposing of the result stops it. */
-export async function startBroker(config: BrokerConfig, around: Around): Promise<RunningBroker> {
+async function startBroker(config: BrokerConfig, around: Around): Promise<RunningBroker> {
   await using stack = new AsyncDisposableStack();
   const { clock, log, onFatal } = around;
   const trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));

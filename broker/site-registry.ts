@@ -59,7 +59,7 @@ export const siteRow = (site: SiteRecord): SiteRow => ({
 });
 
 /** Whether work goes to it. */
-export function statusOf(site: SiteRecord): SiteStatus {
+function statusOf(site: SiteRecord): SiteStatus {
   if (site.link !== 'up') return site.link;
   return site.wanted === 'draining' ? 'draining' : 'up';
 }

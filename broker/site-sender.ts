@@ -1,3 +1,4 @@
+import { ERRORS, GridError } from '../core/errors.ts';
 import { attemptId, type JobId } from '../core/ids.ts';
 import { jobInputs, taskValue } from '../core/job/spec.ts';
 import type { StagingTicket } from '../proto/gen/grid/v1/common.ts';
@@ -56,7 +57,7 @@ async function sendControl(link: Link, session: Session, acknowledgedSeq: number
 }
 
 async function sendAttempts(link: Link, session: Session): Promise<void> {
-  const { book, site, store, epoch } = link;
+  const { book } = link;
   const batch = [...link.unsent].slice(0, MAX_PLACED);
   const unwanted = batch.filter(
     ({ id, task }) => !book.table.attempts.has(id) || task.job.cancelReason !== undefined,
@@ -65,23 +66,57 @@ async function sendAttempts(link: Link, session: Session): Promise<void> {
   await releaseAll(link, unwanted, { reason: 'CANCELLED', detail: 'it was never sent' });
   const wanted = batch.filter((attempt) => link.unsent.has(attempt));
   if (wanted.length === 0) return;
-  const jobs = await store.get(wanted.map(({ task }) => task.job.id));
-  const results = new Map<JobId, readonly PlacedTree[]>();
-  for (const [id, { spec }] of jobs)
-    if (jobInputs(spec).length > 0) results.set(id, await resultTrees(book.db, spec));
+  for (const attempt of wanted) link.unsent.delete(attempt);
+  await sendBatch(link, session, wanted);
+}
+
+/** A batch that the gateway cannot read is sent in halves, until the one attempt is found that it is about. */
+async function sendBatch(
+  link: Link,
+  session: Session,
+  wanted: readonly AttemptRecord[],
+): Promise<void> {
+  const { book, site, epoch } = link;
+  const needed = await readNeeded(link, wanted);
   const vos = wanted.map(({ task }) => task.job.vo);
   const tickets = await session.tickets.due(vos, site.offer?.nkey ?? '');
   const sent = wanted.filter(({ id }) => book.table.attempts.has(id));
+  if (sent.length === 0) return;
   const offersBefore = site.offers;
-  for (const attempt of wanted) link.unsent.delete(attempt);
-  const answer = await session.gateway.place(
-    placeRequest(epoch, sent, { jobs, results }, tickets),
-    {
+  try {
+    const answer = await session.gateway.place(placeRequest(epoch, sent, needed, tickets), {
       signal: session.signal,
       deadlineMs: CALL_MS,
-    },
-  );
-  await settle(link, sent, answer.answers, offersBefore);
+    });
+    await settle(link, sent, answer.answers, offersBefore);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    const [only] = sent;
+    if (sent.length === 1 && only !== undefined) {
+      const { code: reason, message: detail } = error;
+      const refusal = { attemptId: only.id, acceptance: Acceptance.ACCEPTANCE_REFUSED };
+      await settle(link, sent, [{ ...refusal, reason, detail }], offersBefore);
+      return;
+    }
+    const half = Math.ceil(sent.length / 2);
+    await sendBatch(link, session, sent.slice(0, half));
+    await sendBatch(link, session, sent.slice(half));
+  }
+}
+
+/** Whether the gateway has refused a message before it did anything with it. */
+const isUnreadable = (error: unknown): error is GridError =>
+  error instanceof GridError && ERRORS[error.code].status === 'INVALID_ARGUMENT';
+
+async function readNeeded(
+  { book, store }: Link,
+  attempts: readonly AttemptRecord[],
+): Promise<Needed> {
+  const jobs = await store.get(attempts.map(({ task }) => task.job.id));
+  const results = new Map<JobId, readonly PlacedTree[]>();
+  for (const [id, { spec }] of jobs)
+    if (jobInputs(spec).length > 0) results.set(id, await resultTrees(book.db, spec));
+  return { jobs, results };
 }
 
 /** What the attempts need to know of their jobs. */

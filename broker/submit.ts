@@ -20,7 +20,7 @@ import { cancelJob, dependencyFailed } from './moves.ts';
 import { type JobRecord, treeRows } from './records.ts';
 
 /** A job as it was asked for. */
-export interface WantedJob {
+interface WantedJob {
   readonly spec: JobSpec;
   readonly inputs: TreeRef;
 }

@@ -14,7 +14,6 @@ export interface Lease {
 export const LEASE_GRACE_MS = 2_000;
 
 /** From this instant on, inclusive, nothing that the site was given to release on loss can still run there. */
-export const lostAtMs = (lease: Lease): number =>
-  lease.echoedBeaconAtMs + lease.lengthMs + LEASE_GRACE_MS;
+const lostAtMs = (lease: Lease): number => lease.echoedBeaconAtMs + lease.lengthMs + LEASE_GRACE_MS;
 
 export const isLost = (lease: Lease, nowMs: number): boolean => nowMs >= lostAtMs(lease);

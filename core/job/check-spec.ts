@@ -12,7 +12,7 @@ import {
 import { parsePath, parseTarget } from './spec-path.ts';
 
 /** What a spec may hold; the same bounds for every way in. */
-export const SPEC_LIMITS = {
+const SPEC_LIMITS = {
   nameLength: 128,
   commandParts: 10_000,
   commandBytes: 131_072,

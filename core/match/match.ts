@@ -1,4 +1,5 @@
 import type { JobId, SiteId } from '../ids.ts';
+import { MAX_RETRY_DELAY_MS } from '../retry/retry.ts';
 import { fairOrder } from '../share/fair-order.ts';
 import { type Ask, type Need, needOf, type Rules } from './ask.ts';
 import { fits, freeAt, noRoom, type Refusal, refusalOf, type SiteView } from './refusal.ts';
@@ -143,13 +144,17 @@ function oldest(lanes: readonly Lane[]): Lane | undefined {
   return first;
 }
 
+/** No pause is longer than the longest: where it seems so the clock has gone back. */
+const isDue = ({ notBeforeMs }: QueueItem, nowMs: number): boolean =>
+  notBeforeMs <= nowMs || notBeforeMs > nowMs + MAX_RETRY_DELAY_MS;
+
 /**
  * Places one task of the first item that can be placed. Items that back off, or that keep away from the only sites
  * with room, are passed over; when a plain item finds no room none of its class would, and the lane is closed.
  */
 function placeHead(lane: Lane, rooms: readonly Room[], snapshot: Snapshot): Placement | undefined {
   for (let item = lane.head; item !== undefined; item = lane.head) {
-    if (item.notBeforeMs <= snapshot.nowMs) {
+    if (isDue(item, snapshot.nowMs)) {
       const room = choose(lane, item, rooms, snapshot.rules);
       if (room !== undefined) return take(lane, item, room);
       lane.starved = true;

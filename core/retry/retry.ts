@@ -27,11 +27,12 @@ export type RetryVerdict =
 /** Failures of sites and of data that a task survives; they do not count against the job's own `retries`. */
 export const SITE_FAILURE_BUDGET = 5;
 
-const MAX_DELAY_MS = 60_000;
+/** The longest pause before another try. */
+export const MAX_RETRY_DELAY_MS = 60_000;
 
 /** Pause before the n-th further try (n from 1): the first goes at once, then 0.5 s, 1 s, 2 s ... up to a minute. */
 export const retryDelayMs = (n: number): number =>
-  n <= 1 ? 0 : Math.min(MAX_DELAY_MS, 500 * 2 ** (n - 2));
+  n <= 1 ? 0 : Math.min(MAX_RETRY_DELAY_MS, 500 * 2 ** (n - 2));
 
 /** Decides about a failed attempt; `retries` is the job's own setting. A limit that the job set is never retried. */
 export function judge(

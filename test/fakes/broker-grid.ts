@@ -33,7 +33,7 @@ import {
   pemOf,
 } from './test-ca.ts';
 
-export type BrokerCalls = RpcClient<BrokerService>;
+type BrokerCalls = RpcClient<BrokerService>;
 
 /** A real broker behind a real server, and gateways that do what a test tells them. */
 export interface BrokerGrid extends AsyncDisposable {

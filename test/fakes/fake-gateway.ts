@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
+import { GridError } from '../../core/errors.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import { FailureKind, State, type TreeRef } from '../../proto/gen/grid/v1/common.ts';
 import {
@@ -23,6 +24,8 @@ export interface FakeGateway extends AsyncDisposable {
   readonly epochs: Set<number>;
   /** Answers with this refusal while it is set. */
   refusal: { readonly reason: string; readonly detail: string } | undefined;
+  /** Name of a job that it cannot read: it refuses every message that the job is in. */
+  unreadable: string;
   /** What becomes of an attempt as soon as it is accepted; nothing by default. */
   onPlaced: (attemptId: string, job: PlacedJob) => void;
   offer(change: Partial<Offer>): void;
@@ -84,6 +87,8 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
       }
     },
     place: (request) => {
+      if (request.jobs.some(({ spec }) => spec?.name === gateway.unreadable))
+        return Promise.reject(new GridError('REQUEST_INVALID', 'that is not readable'));
       const answers = request.attempts.map((attempt) => {
         const job = request.jobs[attempt.jobIndex];
         if (gateway.refusal !== undefined || job === undefined) {
@@ -145,6 +150,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
     cancelled: [],
     epochs: new Set(),
     refusal: undefined,
+    unreadable: '',
     onPlaced: () => undefined,
     offer: (change) => {
       offer = { ...offer, ...change };

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { SiteState } from '../../proto/gen/grid/v1/broker.ts';
 import { FailureKind, State } from '../../proto/gen/grid/v1/common.ts';
-import { type BrokerGrid, openBrokerGrid, until } from '../fakes/broker-grid.ts';
+import { type BrokerGrid, newJob, openBrokerGrid, until } from '../fakes/broker-grid.ts';
 import { type FakeGateway, finishAll } from '../fakes/fake-gateway.ts';
 
 let grid: BrokerGrid;
@@ -165,4 +165,19 @@ test('a host that is not the enrolled one gets nothing', async () => {
   });
   expect(await grid.stateOf(id)).toBe('queued');
   expect(impostor.placed).toEqual([]);
+});
+
+test('a job that a gateway cannot read does not hold up those that are sent with it', async () => {
+  const first = await grid.site('aachen');
+  first.unreadable = 'odd';
+  first.onPlaced = finishAll(first);
+  const names = ['one', 'two', 'odd', 'four'];
+  const jobs = names.map((name) => newJob({ name }));
+  const { jobIds } = await grid.as('Alice').submit({ submitKey: 'k', jobs });
+  const [one = '', two = '', odd = '', four = ''] = jobIds;
+  for (const id of [one, two, four]) await ends(id, 'done');
+  const second = await grid.site('bremen');
+  second.onPlaced = finishAll(second);
+  await ends(odd, 'done');
+  expect((await grid.job(odd)).tasks[0]).toMatchObject({ site: 'bremen' });
 });

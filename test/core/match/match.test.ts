@@ -104,6 +104,11 @@ test('a task that backs off is passed over until its time', () => {
   expect(placed({ sites, queues, nowMs: 1_001 })).toEqual(['later.0@aachen', 'now.0@aachen']);
 });
 
+test('a clock that goes back an hour holds nothing up', () => {
+  const queues = [queue('1', askFor(), item('j', 1, { notBeforeMs: 3_601_000 }))];
+  expect(placed({ sites: [siteOf('aachen')], queues })).toEqual(['j.0@aachen']);
+});
+
 test('warm data beats an emptier site, and the rank of the job beats both', () => {
   const inputs = 'ab'.repeat(32);
   const sites = [siteOf('aachen'), siteOf('bremen', { freeCpus: 1, warmTrees: [inputs] })];

@@ -1,0 +1,130 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { begin, commit } from '../../broker/book.ts';
+import type { ChangeSet } from '../../broker/change-set.ts';
+import { cancelJob, place, release } from '../../broker/moves.ts';
+import { applyReport, type Report } from '../../broker/updates.ts';
+import { attemptId, siteId } from '../../core/ids.ts';
+import { round } from '../../core/match/match.ts';
+import { NO_RULES, siteOf } from '../fakes/offers.ts';
+import { at, type OpenBook, openBook } from '../fakes/open-book.ts';
+
+let book: OpenBook;
+let set: ChangeSet;
+beforeEach(async () => {
+  book = await openBook(':memory:');
+  set = begin(book);
+});
+afterEach(() => book.db.destroy());
+
+const JOB = 'jabcd0123456';
+const LOST = { reason: 'SITE_LOST', detail: 'gone' };
+const report = (site: string, id: string, state: Report['state'], more: Partial<Report> = {}) =>
+  applyReport(
+    book.table,
+    set,
+    siteId(site),
+    { attemptId: attemptId(id), atMs: Date.now(), state, detail: '', ...more },
+    book.log,
+  );
+const states = async (): Promise<readonly (readonly [string, string])[]> => {
+  await commit(book, set);
+  const rows = await book.db.selectFrom('job_state').selectAll().orderBy('job_id').execute();
+  return rows.map(({ job_id, state }) => [job_id, state]);
+};
+
+test('reports may repeat, skip and come twice', async () => {
+  await book.add({ jabcd0123456: {} });
+  place(book.table, set, at('aachen', JOB));
+  for (const state of ['running', 'staging-in', 'running', 'done', 'done', 'running'] as const)
+    report('aachen', 'jabcd0123456.0.1', state);
+  expect(await states()).toEqual([[JOB, 'done']]);
+  const events = await book.db.selectFrom('events').select('kind').orderBy('seq').execute();
+  expect(events.map(({ kind }) => kind)).toEqual(['accept', 'match', 'start', 'finish', 'end']);
+});
+
+test("a site cannot report of another site's attempt", async () => {
+  await book.add({ jabcd0123456: {} });
+  place(book.table, set, at('aachen', JOB));
+  expect(report('bremen', 'jabcd0123456.0.1', 'done')).toEqual([]);
+  expect(await states()).toEqual([[JOB, 'matched']]);
+});
+
+test('a late result of a task that waits again counts, and the task waits no more', async () => {
+  await book.add({ jabcd0123456: {} });
+  const attempt = place(book.table, set, at('aachen', JOB));
+  release(book.table, set, attempt, LOST, true);
+  expect(report('aachen', 'jabcd0123456.0.1', 'done')).toEqual([]);
+  expect(await states()).toEqual([[JOB, 'done']]);
+  expect(book.table.queues.list()).toEqual([]);
+});
+
+test('of two results the first counts', async () => {
+  await book.add({ jabcd0123456: {} });
+  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST, true);
+  place(book.table, set, at('bremen', JOB));
+  report('bremen', 'jabcd0123456.0.2', 'done');
+  report('aachen', 'jabcd0123456.0.1', 'failed');
+  expect(await states()).toEqual([[JOB, 'done']]);
+  const rows = await book.db.selectFrom('attempts').selectAll().orderBy('id').execute();
+  expect(rows.map(({ id, state }) => [id, state])).toEqual([
+    ['jabcd0123456.0.1', 'released'],
+    ['jabcd0123456.0.2', 'done'],
+  ]);
+});
+
+test('an attempt that was let go and still lives shall be ended', async () => {
+  await book.add({ jabcd0123456: {} });
+  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST, true);
+  expect(report('aachen', 'jabcd0123456.0.1', 'running')).toEqual([
+    { site: 'aachen', attemptId: 'jabcd0123456.0.1' },
+  ]);
+});
+
+test('a task that comes back twice between two rounds stands in its queue once', async () => {
+  await book.add({ jabcd0123456: {} });
+  book.table.queues.list();
+  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST, false);
+  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST, false);
+  const { placements } = round({
+    nowMs: set.nowMs + 60_000,
+    sites: [siteOf('aachen')],
+    queues: book.table.queues.list(),
+    inUse: book.table.inUse,
+    rules: NO_RULES,
+    limit: 10,
+  });
+  expect(placements).toHaveLength(1);
+});
+
+test('a site that ends an attempt on its own account does not cancel the job', async () => {
+  await book.add({ jabcd0123456: {} });
+  place(book.table, set, at('aachen', JOB));
+  report('aachen', 'jabcd0123456.0.1', 'cancelled');
+  expect(await states()).toEqual([[JOB, 'queued']]);
+  expect(book.get(JOB).open.get(0)).toMatchObject({
+    reason: 'SITE_CANCELLED',
+    avoid: ['aachen'],
+  });
+});
+
+test('a chain of five thousand jobs ends with its first', async () => {
+  const names = Array.from({ length: 5_000 }, (_, n) => `j${String(n).padStart(5, '0')}`);
+  await book.add(
+    Object.fromEntries(
+      names.map((name, n) => [name, { after: n === 0 ? [] : [names[n - 1] ?? ''] }]),
+    ),
+  );
+  cancelJob(book.table, set, book.get('j00000'), { reason: 'CANCELLED', detail: 'enough' });
+  const ended = await states();
+  expect(new Set(ended.map(([, state]) => state))).toEqual(new Set(['cancelled']));
+  expect(ended).toHaveLength(5_000);
+  expect(book.table.jobs.size).toBe(0);
+});
+
+test('older jobs go first, also those that waited for others', async () => {
+  await book.add({ first: {}, second: { after: ['first'] }, third: {} });
+  place(book.table, set, at('aachen', 'first'));
+  report('aachen', 'first.0.1', 'done');
+  const items = book.table.queues.list().flatMap((queue) => [...queue.items]);
+  expect(items.map(({ job }) => job)).toEqual(['second', 'third']);
+});
