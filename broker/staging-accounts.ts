@@ -81,7 +81,8 @@ export async function openStagingAccounts(options: AccountsOptions): Promise<Sta
       if (account === undefined) {
         throw new GridError('VO_NOT_FOUND', `this broker does not serve the VO '${vo}'`);
       }
-      const expiresAtMs = clock.nowMs() + lifetimeMs;
+      // A JWT ends at a whole second; its holder must not believe in a later end.
+      const expiresAtMs = Math.floor((clock.nowMs() + lifetimeMs) / 1_000) * 1_000;
       const userJwt = await userToken({
         name: `${purpose}-${nkey}`,
         nkey: checkedNkey(nkey),

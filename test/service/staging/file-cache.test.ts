@@ -63,9 +63,19 @@ describe('the cache of a site', () => {
     await at.write('data', randomBytes(1_000));
     const { tree } = await at.send('.');
     const cache = await openFileCache({ dir: join(at.dir, 'cache') });
-    const failing = { ...at.store, get: () => Promise.reject(new Error('cut off')) };
+    const begun = Promise.withResolvers<void>();
+    const cut = Promise.withResolvers<never>();
+    const failing = {
+      ...at.store,
+      get: () => {
+        begun.resolve();
+        return cut.promise;
+      },
+    };
     const first = fetchTree(failing, tree, at.target, { cache });
+    await begun.promise;
     const second = fetchTree(at.store, tree, `${at.target}-2`, { cache });
+    cut.reject(new Error('cut off'));
     await expect(first).rejects.toThrow('cut off');
     expect(await second).toMatchObject({ files: 1, bytesFetched: 1_000 });
   });
