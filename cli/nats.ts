@@ -8,17 +8,12 @@ import { facts } from './render.ts';
 
 /** `grid nats init`. */
 export async function initNats(context: Context, input: Input): Promise<number> {
-  const listen = input.text('listen') ?? '127.0.0.1:4222';
-  const [, host = '', port = ''] = /^(.+):(\d{1,5})$/.exec(listen) ?? [];
-  if (host === '') throw new GridError('USAGE', `--listen '${listen}' is not host:port`);
-  const maxStore = input.text('max-store');
-  const storeBytes = maxStore === undefined ? undefined : parseBytes(maxStore);
-  if (maxStore !== undefined && storeBytes === undefined)
-    throw new GridError('USAGE', `--max-store '${maxStore}' is no size: write for instance 500G`);
+  const { host, port } = addressOf(input.text('listen') ?? '127.0.0.1:4222');
+  const storeBytes = sizeOf(input.text('max-store'));
   const files = await writeNatsServer({
     dir: resolve(context.cwd, argument(input, 0)),
     host,
-    port: Number(port),
+    port,
     certFile: resolve(context.cwd, input.text('certificate') ?? ''),
     keyFile: resolve(context.cwd, input.text('key') ?? ''),
     ...(storeBytes === undefined ? {} : { storeBytes }),
@@ -35,4 +30,17 @@ export async function initNats(context: Context, input: Input): Promise<number> 
       ),
     );
   return 0;
+}
+
+function addressOf(listen: string): { readonly host: string; readonly port: number } {
+  const [, host, port] = /^(.+):(\d{1,5})$/.exec(listen) ?? [];
+  if (host === undefined) throw new GridError('USAGE', `--listen '${listen}' is not host:port`);
+  return { host, port: Number(port) };
+}
+
+function sizeOf(text: string | undefined): number | undefined {
+  const bytes = text === undefined ? undefined : parseBytes(text);
+  if (text !== undefined && bytes === undefined)
+    throw new GridError('USAGE', `--max-store '${text}' is no size: write for instance 500G`);
+  return bytes;
 }

@@ -98,8 +98,8 @@ function showEnvironment(context: Context, layout: Layout): void {
 }
 
 function untilAborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  return new Promise((end) => {
+    if (signal.aborted) end(undefined);
+    signal.addEventListener('abort', () => end(undefined), { once: true });
   });
 }

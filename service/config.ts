@@ -166,7 +166,8 @@ function settingsOf(
     if (inner instanceof z.ZodObject) {
       return settingsOf(inner, (given ?? {}) as Json, root, lineOf, here);
     }
-    const description = String(metaOf(field)?.['description'] ?? '');
+    const described = metaOf(field)?.['description'];
+    const description = typeof described === 'string' ? described : '';
     if (given !== undefined)
       return [{ path: here.join('.'), value: given, source: lineOf(here), description }];
     return [{ path: here.join('.'), value: defaultOf(field), source: 'default', description }];

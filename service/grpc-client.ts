@@ -71,10 +71,10 @@ export function openClient<D extends object>(
     methods.map(([method, definition]) => [
       method,
       definition.responseStream
-        ? (request: unknown, options: CallOptions = {}) =>
-            streamCall(client, definition, request, options, peer)
-        : (request: unknown, options: CallOptions = {}) =>
-            unaryCall(client, definition, request, options, peer),
+        ? (request: unknown, options?: CallOptions) =>
+            streamCall(client, definition, request, options ?? {}, peer)
+        : (request: unknown, options?: CallOptions) =>
+            unaryCall(client, definition, request, options ?? {}, peer),
     ]),
   ) as RpcClient<D>;
   const close = (): void => client.close();

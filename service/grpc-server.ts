@@ -71,7 +71,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const stopping = new AbortController();
   for (const service of options.services) {
     server.addService(
-      service.definition as unknown as grpc.ServiceDefinition,
+      service.definition,
       implementationOf(service, listener, options.log, stopping.signal),
     );
   }

@@ -24,7 +24,7 @@ export interface SiteLine {
 export function linesBySite(tasks: readonly TaskFacts[]): readonly SiteLine[] {
   const bySite = Map.groupBy(tasks, (task) => task.site);
   return [...bySite.entries()]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([site, here]) => ({
       site,
       tasks: here.length,
@@ -39,6 +39,6 @@ const sum = (values: readonly number[]): number =>
   values.reduce((total, value) => total + value, 0);
 
 function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
+  const sorted = values.toSorted((a, b) => a - b);
   return Math.max(0, sorted[Math.floor(sorted.length / 2)] ?? 0);
 }

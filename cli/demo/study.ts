@@ -6,7 +6,7 @@ import { isFinal } from '../../core/job/state.ts';
 import { checkJobs } from '../../service/check-jobs.ts';
 import { readJobText } from '../../service/job-file.ts';
 import type { Context } from '../context.ts';
-import { followJob } from '../follow.ts';
+import { followJob, waitForJob } from '../follow.ts';
 import { countsText } from '../render.ts';
 import { type JobDetail, readJob } from '../status.ts';
 import { submitJobs } from '../submit.ts';
@@ -50,7 +50,7 @@ export async function runStudy(
   });
   checkArray(array, siteNames);
   const merge = await steps.run('merging', async () => {
-    for await (const _event of followJob({ broker: broker.call, jobId: ids.merge, signal }));
+    await waitForJob({ broker: broker.call, jobId: ids.merge, signal });
     return readJob(context, broker, ids.merge);
   });
   if (merge.job.state !== 'done')

@@ -18,11 +18,10 @@ export interface GridWish {
 }
 
 const BASE = '/DC=org/DC=hanse/DC=local';
-const SITE_NAMES = [
-  ...['luebeck', 'hamburg', 'visby', 'bergen', 'danzig', 'riga', 'tallinn', 'bremen', 'rostock'],
-  ...['stralsund', 'wismar', 'novgorod', 'london', 'bruges', 'cologne', 'stettin', 'kampen'],
-  ...['deventer', 'lueneburg', 'stade'],
-];
+const SITE_NAMES =
+  'luebeck hamburg visby bergen danzig riga tallinn bremen rostock stralsund wismar novgorod london bruges cologne stettin kampen deventer lueneburg stade'.split(
+    ' ',
+  );
 const HOST_NAMES = ['localhost', '127.0.0.1'];
 
 /** Makes all keys, certificates and the plan of a grid in an empty directory; starts nothing. */

@@ -147,7 +147,7 @@ const PASSING = [
   },
 ] as const satisfies readonly Omit<Check, 'lasting'>[];
 
-/** Stable codes of refusals; docs/scheduling.md explains each. */
+/** Stable codes of refusals; docs/errors.md lists them. */
 export type RefusalCode =
   | (typeof LASTING)[number]['code']
   | (typeof PASSING)[number]['code']

@@ -29,7 +29,7 @@ export interface AttributeCertificate {
 }
 
 /** Why attributes give no rights. Codes are stable. */
-const REASONS = {
+export const ATTRIBUTE_REFUSALS = {
   AC_UNREADABLE: 'the attribute certificate cannot be read',
   AC_VO: 'the name of the VO is none',
   AC_HOLDER: 'the attributes were granted to another certificate',
@@ -44,7 +44,7 @@ const REASONS = {
   AC_SIGNATURE: 'the signature is not by the signer',
   AC_FQAN: 'an attribute is not of the VO that signed it',
 } as const;
-export type AttributeCode = keyof typeof REASONS;
+export type AttributeCode = keyof typeof ATTRIBUTE_REFUSALS;
 
 /** A no: its code and the values that it is about. */
 export interface AttributeRefusal {
@@ -65,7 +65,7 @@ export const refuseAttributes = (code: AttributeCode, detail = ''): AttributeRef
 
 /** `AC_HOLDER: the attributes were granted to another certificate: vo 'atlas'`. */
 export const describeAttributeRefusal = ({ code, detail }: AttributeRefusal): string =>
-  `${code}: ${REASONS[code]}${detail === '' ? '' : `: ${detail}`}`;
+  `${code}: ${ATTRIBUTE_REFUSALS[code]}${detail === '' ? '' : `: ${detail}`}`;
 
 /** What attributes are judged by. */
 export interface AttributeContext {

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { GLOBAL_OPTIONS } from '../../cli/command.ts';
 import { buildProgram, COMMANDS, EXIT_CODES, type Invocation, NOUNS } from '../../cli/program.ts';
-import { cliReference } from '../../cli/reference.ts';
 import { ERRORS } from '../../core/errors.ts';
 import { DEFAULTS, SPEC_KEYS } from '../../core/job/parse-spec.ts';
 import { ATTRIBUTES } from '../../service/expression.ts';
@@ -90,9 +89,6 @@ describe('a command line', () => {
 });
 
 describe('documentation', () => {
-  test('docs/cli.md is what `npm run docs` writes', () =>
-    expect(page('cli.md')).toBe(cliReference()));
-
   test.for(SPEC_KEYS.map((key) => [key]))('docs/jobs.md explains %s', ([key]) => {
     expect(page('jobs.md')).toContain(`\n### ${key}\n`);
     expect(page('jobs.md')).toContain(`\n| \`${key}\` | `);

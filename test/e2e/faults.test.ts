@@ -51,7 +51,7 @@ async function submitArray(
 
 async function endOf(grid: LocalGrid, id: string) {
   using connection = await grid.broker();
-  return jobEnd(connection.call, id, 90_000);
+  return await jobEnd(connection.call, id, 90_000);
 }
 
 const sorted = (values: readonly number[]): readonly number[] => values.toSorted((a, b) => a - b);

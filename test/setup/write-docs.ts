@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { cliReference } from '../../cli/reference.ts';
+import { MADE_PAGES } from './made-pages.ts';
 
 // `npm run docs`: the pages of docs/ that are made from code.
-const at = (page: string): string => fileURLToPath(new URL(`../../docs/${page}`, import.meta.url));
-writeFileSync(at('cli.md'), cliReference());
+for (const [name, make] of MADE_PAGES) {
+  writeFileSync(fileURLToPath(new URL(`../../docs/${name}`, import.meta.url)), make());
+}

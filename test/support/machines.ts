@@ -105,7 +105,20 @@ function plug(
 ): void {
   ip('netns', 'add', namespace);
   ip('-n', namespace, 'link', 'set', 'lo', 'up');
-  ip('-n', namespace, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', `to-${at + 1}`, 'netns', bridge);
+  ip(
+    '-n',
+    namespace,
+    'link',
+    'add',
+    'eth0',
+    'type',
+    'veth',
+    'peer',
+    'name',
+    `to-${at + 1}`,
+    'netns',
+    bridge,
+  );
   ip('-n', namespace, 'address', 'add', `10.209.77.${at + 1}/24`, 'dev', 'eth0');
   ip('-n', namespace, 'link', 'set', 'eth0', 'up');
   ip('-n', bridge, 'link', 'set', `to-${at + 1}`, 'master', 'br0', 'up');

@@ -1,0 +1,44 @@
+/**
+ * Reasons that an event, an attempt or a job may carry beside its state: stable codes, each with what it means.
+ * docs/errors.md is made from this table; a test holds it against the code.
+ */
+export const REASONS = {
+  // The program's own end.
+  EXIT_NONZERO: 'the program ended with an exit code other than 0',
+  KILLED_BY_SIGNAL: 'a signal ended the program',
+  COMMAND_NOT_FOUND: 'the site has no such program',
+  COMMAND_NOT_EXECUTABLE: 'the command names a file that cannot be executed',
+  COMMAND_TOO_LONG: 'arguments and environment are longer than the operating system takes',
+  OUTPUT_MISSING: 'an output that the job names was not made',
+  OUTPUT_REFUSED: 'an output leaves the task’s directory, or is no file that can be kept',
+  // Limits that the job set.
+  WALLTIME_EXCEEDED: 'the task ran longer than its walltime',
+  MEMORY_EXCEEDED: 'the task used more memory than it asked for',
+  // The site's doing.
+  DISK_FULL: 'the disk of the site is full',
+  SPOOL_UNWRITABLE: 'the site cannot write its spool directory',
+  START_FAILED: 'the site could not start the task',
+  TASK_VANISHED:
+    'the task’s processes are gone without a word, for instance after the machine was restarted',
+  LEASE_EXPIRED:
+    'the site had no word from the broker for the length of its lease and ended the task',
+  SITE_LOST: 'the broker had no word from the site for the length of its lease',
+  SITE_REFUSED: 'the site did not take the task',
+  SITE_CANCELLED: 'the site ended the task, not the grid',
+  GATEWAY_FORGOT: 'the gateway does not know the attempt, for instance after its spool was removed',
+  GATEWAY_ERROR: 'the gateway failed unexpectedly; its log says more',
+  // Refusals of a gateway.
+  SITE_CLOSED: 'the site takes nothing new at the moment',
+  SITE_FULL: 'the site has taken as many tasks as it wants',
+  TOO_LARGE: 'the task needs more than the whole site has',
+  POLICY_DENIED: 'the site’s policy does not let this job in',
+  VO_DENIED: 'the site does not serve this VO',
+  SPEC_INVALID: 'the site cannot make sense of the job',
+  // Data.
+  STAGING_UNAVAILABLE: 'files could not be moved: nats-server is away',
+  INPUT_MISSING: 'an input could not be found',
+  // The grid's doing.
+  CANCELLED: 'somebody cancelled it',
+  DEPENDENCY_FAILED: 'a job that it waits for did not end well',
+  LATE_RESULT: 'a result came from an attempt that had been given up; it was not used',
+} as const satisfies Record<string, string>;

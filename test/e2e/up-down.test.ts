@@ -1,0 +1,57 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { endProcessesBelow, processesBelow } from '../../cli/up/process.ts';
+import { runGrid } from '../support/local-grid.ts';
+
+let home = '';
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), 'hanse-e2e-'));
+});
+afterAll(async () => {
+  await endProcessesBelow(home);
+  rmSync(home, { recursive: true, force: true });
+});
+
+const env = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  HANSE_HOME: join(home, 'g', 'user'),
+  NO_COLOR: '1',
+});
+const grid = (...args: readonly string[]) => runGrid(args, { cwd: home, env: env() });
+
+test('a grid survives down and up with its jobs and results', async () => {
+  const up = await grid('up', '--dir', 'g', '--sites', '3', '--detach');
+  expect(up).toMatchObject({ code: 0, stdout: `export HANSE_HOME='${join(home, 'g', 'user')}'\n` });
+  expect((await grid('sites', '--json')).stdout).toContain('visby');
+  const first = await grid(
+    'submit',
+    '--name',
+    'first',
+    '--',
+    'sh',
+    '-c',
+    'echo one; sleep 2; echo two',
+  );
+  const id = first.stdout.trim();
+  expect(id).toMatch(/^j[0-9a-z]+$/);
+  const waiting = await grid('submit', '--name', 'later', '--after', id, '--', 'echo', 'three');
+
+  expect((await grid('down', '--dir', 'g')).code).toBe(0);
+  expect((await grid('ls')).code).toBe(5);
+  expect((await grid('up', '--dir', 'g', '--detach')).code).toBe(0);
+
+  expect((await grid('wait', waiting.stdout.trim(), '--timeout', '60s')).code).toBe(0);
+  expect(await grid('logs', id)).toMatchObject({ code: 0, stdout: 'one\ntwo\n' });
+  expect((await grid('ls')).stdout).toMatch(/first[\s\S]*|later/);
+  expect((await grid('down', '--dir', 'g')).code).toBe(0);
+  expect(processesBelow(home)).toEqual([]);
+});
+
+test('a directory with other files is not made a grid', async () => {
+  writeFileSync(join(home, 'thesis.tex'), '');
+  const refused = await grid('up', '--dir', '.', '--detach');
+  expect(refused.code).toBe(4);
+  expect(refused.stderr).toContain('holds other files');
+});
