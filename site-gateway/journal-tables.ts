@@ -105,6 +105,7 @@ export function outboxIn(database: DatabaseSync, commits: GroupCommit): Outbox {
   );
   const tell = database.prepare('INSERT INTO outbox (told) VALUES (?)');
   const read = database.prepare('SELECT seq, told FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?');
+  const last = database.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'");
   const forget = database.prepare('DELETE FROM outbox WHERE seq <= ?');
   const acknowledge = database.prepare(
     "UPDATE meta SET value = max(value, ?) WHERE key = 'acknowledged'",
@@ -128,7 +129,9 @@ export function outboxIn(database: DatabaseSync, commits: GroupCommit): Outbox {
         ...AttemptUpdate.decode(row['told'] as Uint8Array),
         seq: Number(row['seq']),
       })),
-    acknowledge: async (seq) => {
+    acknowledge: async (upTo) => {
+      // What has not been told yet cannot have been heard.
+      const seq = Math.min(upTo, Number(last.get()?.['seq'] ?? 0));
       if (seq <= acknowledged) return;
       acknowledged = seq;
       await commits.insist(() => {

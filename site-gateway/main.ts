@@ -30,13 +30,13 @@ export async function serveSite(
 }
 
 /** A gateway that answers. */
-export interface RunningSite extends AsyncDisposable {
+interface RunningSite extends AsyncDisposable {
   /** `host:port` that it listens on. */
   readonly address: string;
 }
 
 /** Starts the gateway in this process; disposing of the result stops it and leaves tasks running. */
-export async function startSite(
+async function startSite(
   config: SiteConfig,
   around: { readonly clock: Clock; readonly log: Log },
 ): Promise<RunningSite> {

@@ -109,7 +109,7 @@ function withLeftovers(verdict: Verdict, names: readonly string[]): Verdict {
 }
 
 /** `SIGKILL` for 9; undefined for a number that is no signal. */
-export function signalName(signal: number): string | undefined {
+function signalName(signal: number): string | undefined {
   return Object.entries(osConstants.signals).find(([, number]) => number === signal)?.[0];
 }
 

@@ -1,36 +1,39 @@
-import { glob, isDynamicPattern } from 'tinyglobby';
+import { readdir } from 'node:fs/promises';
+import { join, posix, relative } from 'node:path';
+import picomatch from 'picomatch';
 
 /** What the output globs of a job found. */
 export interface FoundOutputs {
-  /** Files relative to the task's directory. */
+  /** Files and links relative to the task's directory. */
   readonly files: readonly string[];
   /** The globs that found nothing. */
   readonly missing: readonly string[];
 }
 
 /**
- * Looks for outputs. Links are not followed, names with a leading dot are found by name only. What was staged in is no
- * output, unless it is named without a wildcard.
+ * Looks for outputs; a folder stands for all in it. Links are found and not followed; names with a leading dot are found
+ * only by a pattern that has the dot. What was staged in is no output, unless it is named without a wildcard.
  */
 export async function findOutputs(
   work: string,
   globs: readonly string[],
   inputs: ReadonlySet<string>,
 ): Promise<FoundOutputs> {
+  if (globs.length === 0) return { files: [], missing: [] };
+  const entries = await readdir(work, { recursive: true, withFileTypes: true });
+  const there = entries
+    .filter((entry) => !entry.isDirectory())
+    .map(({ parentPath, name }) => relative(work, join(parentPath, name)))
+    .filter((path) => !path.startsWith('.grid/'));
   const files = new Set<string>();
   const missing: string[] = [];
-  for (const pattern of globs) {
-    const found = await glob(pattern, {
-      cwd: work,
-      dot: false,
-      followSymbolicLinks: false,
-      onlyFiles: true,
-    });
-    const wanted = isDynamicPattern(pattern) ? found.filter((file) => !inputs.has(file)) : found;
-    if (wanted.length === 0) missing.push(pattern);
-    for (const file of wanted) files.add(file);
+  for (const glob of globs) {
+    const pattern = posix.normalize(glob).replace(/\/$/, '');
+    const isMatch = pattern === '.' ? picomatch('**') : picomatch([pattern, `${pattern}/**`]);
+    const isLiteral = !picomatch.scan(pattern).isGlob;
+    const found = there.filter((path) => isMatch(path) && (isLiteral || !inputs.has(path)));
+    if (found.length === 0) missing.push(glob);
+    for (const path of found) files.add(path);
   }
-  files.delete('.grid/stdout');
-  files.delete('.grid/stderr');
   return { files: [...files], missing };
 }

@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EMPTY_TREE, type TreeRef } from '../core/data/manifest.ts';
 import { encodeManifest } from '../core/data/manifest-codec.ts';
+import { GridError } from '../core/errors.ts';
 import type { AttemptId } from '../core/ids.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 import { type ChunkStore, sha256 } from '../service/staging/chunk-store.ts';
@@ -23,7 +24,7 @@ export interface StagedAttempt {
 }
 
 /** What became of the outputs. */
-export interface StagedOut {
+interface StagedOut {
   readonly outputs: TreeRef;
   readonly bytesOut: number;
   /** An output that the job promised and did not make. */
@@ -65,11 +66,28 @@ export function openAttemptStaging({ storeOf, fetch }: StagingParts): AttemptSta
       if (found.files.length === 0 && sizes.every((size) => size === 0))
         return { outputs: SILENT_TREE, bytesOut: 0, ...problem };
       const streams = await placeStreams(directory);
-      const paths = [...found.files, ...streams];
-      const sent = await sendTree(storeOf(spec.vo), { root: work, paths }, { signal });
-      return { outputs: sent.tree, bytesOut: sent.sentBytes, ...problem };
+      const store = storeOf(spec.vo);
+      const send = async (files: readonly string[]): Promise<StagedOut> => {
+        const paths = [...files, ...streams];
+        const sent = await sendTree(store, { root: work, paths }, { signal });
+        return { outputs: sent.tree, bytesOut: sent.sentBytes };
+      };
+      try {
+        return { ...(await send(found.files)), ...problem };
+      } catch (error) {
+        const refused = unsendable(error);
+        if (refused === undefined) throw error;
+        // What the task said may tell why its outputs are as they are.
+        return { ...(await send([])), problem: refused };
+      }
     },
   };
+}
+
+/** Outputs that are the job's own fault: a link that leads out, a pipe, a name that no tree can have. */
+function unsendable(error: unknown): StagedOut['problem'] {
+  if (!(error instanceof GridError) || error.code !== 'PATH_REFUSED') return undefined;
+  return { failure: 'job', reason: 'OUTPUT_REFUSED', detail: error.message };
 }
 
 function missingOutput(globs: readonly string[]): Pick<StagedOut, 'problem'> {

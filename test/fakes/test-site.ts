@@ -40,6 +40,7 @@ export interface Placed {
   readonly id: string;
   readonly spec: Partial<JobSpec> & Pick<JobSpec, 'command'>;
   readonly inputs?: TreeRef;
+  readonly inputTrees?: readonly { readonly tree: TreeRef; readonly to: string }[];
   readonly taskValue?: string;
   /** DN; Alice by default. */
   readonly owner?: string;
@@ -161,10 +162,10 @@ export async function startTestSite(
 
 const placeRequest = (attempts: readonly Placed[], epoch: number) => ({
   epoch,
-  jobs: attempts.map(({ spec, inputs, owner = '/DC=org/DC=test/CN=Alice' }) => ({
+  jobs: attempts.map(({ spec, inputs, inputTrees = [], owner = '/DC=org/DC=test/CN=Alice' }) => ({
     spec: specToWire(specOf(spec)),
     inputs: treeToWire(inputs ?? EMPTY_TREE),
-    inputTrees: [],
+    inputTrees: inputTrees.map(({ tree, to }) => ({ tree: treeToWire(tree), to })),
     owner: { dn: owner, vo: 'demo', fqans: ['/demo'] },
   })),
   attempts: attempts.map(({ id, taskValue = '' }, jobIndex) => ({

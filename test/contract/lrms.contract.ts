@@ -1,0 +1,168 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { attemptId } from '../../core/ids.ts';
+import type { Lrms, LrmsListener, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
+
+/** What every batch system owes the gateway; `open` makes one with room for two tasks of one CPU. */
+export function lrmsContract(
+  name: string,
+  open: (spool: string, listener: LrmsListener) => Promise<Lrms>,
+): void {
+  describe(`${name} keeps the LRMS contract`, () => {
+    let spool: string;
+    let lrms: Lrms;
+    let events: string[];
+    let ends: Map<string, TaskEnd>;
+    const listener: LrmsListener = {
+      started: (id) => events.push(`started ${id}`),
+      ended: (id, end) => {
+        events.push(`ended ${id}`);
+        ends.set(id, end);
+      },
+    };
+    beforeEach(async () => {
+      spool = mkdtempSync(join(tmpdir(), 'hanse-lrms-'));
+      events = [];
+      ends = new Map();
+      lrms = await open(spool, listener);
+    });
+    afterEach(async () => {
+      await lrms[Symbol.asyncDispose]();
+      rmSync(spool, { recursive: true });
+    });
+
+    const task = (
+      id: string,
+      command: readonly string[],
+      part: Partial<LrmsTask> = {},
+    ): LrmsTask => {
+      const directory = join(spool, 'attempts', id);
+      mkdirSync(join(directory, 'work'), { recursive: true });
+      return {
+        id: attemptId(id),
+        directory,
+        command,
+        env: { PATH: '/usr/bin:/bin' },
+        stdin: '/dev/null',
+        cpus: 1,
+        memoryBytes: 2 ** 26,
+        walltimeMs: 60_000,
+        ...part,
+      };
+    };
+    const endOf = async (id: string): Promise<TaskEnd | undefined> => {
+      await expect.poll(() => ends.has(id), { timeout: 9_000 }).toBe(true);
+      return ends.get(id);
+    };
+    const lines = (file: string): readonly string[] =>
+      readFileSync(join(spool, file), 'utf8').trim().split('\n');
+
+    test('a task starts in its work directory, ends with its exit code, and leaves its streams', async () => {
+      const one = task('one', ['sh', '-c', 'pwd; echo no >&2; exit 7']);
+      lrms.submit(one);
+      expect(await endOf('one')).toMatchObject({ kind: 'exited', exitCode: 7, leftBehind: [] });
+      expect(events).toEqual(['started one', 'ended one']);
+      expect(lines('attempts/one/stdout')).toEqual([join(one.directory, 'work')]);
+      expect(lines('attempts/one/stderr')).toEqual(['no']);
+    });
+
+    test('submitting the same task twice runs it once', async () => {
+      const twice = task('twice', ['sh', '-c', `echo ran >>${spool}/ran`]);
+      lrms.submit(twice);
+      lrms.submit(twice);
+      await endOf('twice');
+      expect(lines('ran')).toEqual(['ran']);
+    });
+
+    test('submitting a task that an earlier run has started does not start it again', async () => {
+      const again = task('again', ['sh', '-c', `echo ran >>${spool}/ran; sleep 0.5`]);
+      lrms.submit(again);
+      await expect.poll(() => events).toEqual(['started again']);
+      await lrms[Symbol.asyncDispose]();
+      lrms = await open(spool, listener);
+      lrms.submit(again);
+      expect(await endOf('again')).toMatchObject({ kind: 'exited', exitCode: 0 });
+      expect(lines('ran')).toEqual(['ran']);
+    });
+
+    test('a task of an earlier run is adopted while it runs, and after it has ended', async () => {
+      const slow = task('slow', ['sh', '-c', 'sleep 0.6; exit 4']);
+      const quick = task('quick', ['sh', '-c', 'sleep 0.2; exit 5']);
+      lrms.submit(slow);
+      lrms.submit(quick);
+      await expect.poll(() => events).toHaveLength(2);
+      await lrms[Symbol.asyncDispose]();
+      await new Promise((resolve) => setTimeout(resolve, 350));
+      lrms = await open(spool, listener);
+      expect(await lrms.adopt(slow)).toBe(true);
+      expect(await lrms.adopt(quick)).toBe(true);
+      expect(await endOf('slow')).toMatchObject({ kind: 'exited', exitCode: 4 });
+      expect(await endOf('quick')).toMatchObject({ kind: 'exited', exitCode: 5 });
+    });
+
+    test('a task that was never started is not adopted', async () => {
+      const never = task('never', ['true']);
+      expect(await lrms.adopt(never)).toBe(false);
+      lrms.submit(never);
+      expect(await endOf('never')).toMatchObject({ kind: 'exited', exitCode: 0 });
+    });
+
+    test('what does not fit waits its turn', async () => {
+      lrms.submit(task('w1', ['sleep', '0.2']));
+      lrms.submit(task('w2', ['sleep', '0.4']));
+      lrms.submit(task('w3', ['true']));
+      await endOf('w3');
+      expect(events.indexOf('started w3')).toBeGreaterThan(events.indexOf('started w2'));
+      expect(events.indexOf('started w3')).toBeGreaterThan(events.indexOf('started w1'));
+      expect(existsSync(join(spool, 'attempts/w1/status'))).toBe(true);
+    });
+
+    test('a large task is not overtaken by small ones', async () => {
+      lrms.submit(task('s1', ['sleep', '0.3']));
+      lrms.submit(task('large', ['true'], { cpus: 2 }));
+      lrms.submit(task('s2', ['true']));
+      await endOf('s2');
+      await endOf('large');
+      expect(events.indexOf('started s2')).toBeGreaterThan(events.indexOf('started large'));
+    });
+
+    test('a cancelled task ends, running or waiting', async () => {
+      lrms.submit(task('c1', ['sleep', '60'], { cpus: 2 }));
+      lrms.submit(task('c2', ['sleep', '60']));
+      await expect.poll(() => events).toEqual(['started c1']);
+      lrms.cancel(attemptId('c2'), 1_000);
+      expect(await endOf('c2')).toMatchObject({ kind: 'not-started' });
+      lrms.cancel(attemptId('c1'), 1_000);
+      expect(await endOf('c1')).toMatchObject({ kind: 'exited', exitCode: 143 });
+    });
+
+    test('cancelling what is unknown or has ended is no error', async () => {
+      lrms.submit(task('over', ['true']));
+      await endOf('over');
+      lrms.cancel(attemptId('over'), 0);
+      lrms.cancel(attemptId('nobody'), 0);
+      expect(events).toEqual(['started over', 'ended over']);
+    });
+
+    test('a task that overstays its walltime is ended and says so', async () => {
+      lrms.submit(task('long', ['sleep', '60'], { walltimeMs: 300 }));
+      expect(await endOf('long')).toMatchObject({
+        kind: 'limit',
+        limit: 'walltime',
+        allowed: 300,
+        exitCode: 143,
+      });
+    });
+
+    test('hundreds of short tasks all end well', async () => {
+      const ids = Array.from({ length: 200 }, (_, at) => `m${at}`);
+      for (const id of ids) lrms.submit(task(id, ['true']));
+      await Promise.all(ids.map(endOf));
+      expect(
+        [...ends.values()].filter((end) => end.kind !== 'exited' || end.exitCode !== 0),
+      ).toEqual([]);
+    });
+  });
+}
