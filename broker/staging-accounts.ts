@@ -39,7 +39,7 @@ interface AccountsOptions {
 }
 
 /** For whom a ticket is. */
-export interface TicketRequest {
+interface TicketRequest {
   readonly vo: string;
   /** Public user NKEY of the one who asked. */
   readonly nkey: string;

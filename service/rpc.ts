@@ -12,10 +12,6 @@ export interface MethodDefinition<Req, Res> {
   readonly responseDeserialize: (value: Buffer) => Res;
 }
 
-/** A ts-proto service definition, for instance `BrokerService`. */
-// biome-ignore format: one line reads better
-export type ServiceDefinition = Record<string, MethodDefinition<never, never>>;
-
 type RequestOf<M> = M extends { requestDeserialize: (value: Buffer) => infer Req } ? Req : never;
 type ResponseOf<M> = M extends { responseDeserialize: (value: Buffer) => infer Res } ? Res : never;
 

@@ -117,7 +117,7 @@ export class GridProcesses {
 }
 
 /** PEM of the authority that the grid trusts. */
-export const authorityPem = (layout: Layout): string =>
+const authorityPem = (layout: Layout): string =>
   readFileSync(join(layout.authority, 'ca.pem'), 'utf8');
 
 /** Ends what `running.json` names; programs that are gone already are passed over. Gives their names. */

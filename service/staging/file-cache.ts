@@ -14,21 +14,21 @@ import { dirname, join } from 'node:path';
 import { errnoOf, writeFailure } from './file-errors.ts';
 
 /** What names a file in the cache: its content, and whether it can be executed. */
-export interface CachedFile {
+interface CachedFile {
   readonly digest: string;
   readonly sizeBytes: number;
   readonly mode: number;
 }
 
 /** Where the cache stands with a file. */
-export type CacheAnswer =
+type CacheAnswer =
   | { readonly kind: 'ready' }
   /** Somebody else fetches it; ask again when `ended` resolves. */
   | { readonly kind: 'filling'; readonly ended: Promise<void> }
   /** The caller must fetch it: write it to `partial`, then `commit`, or `abandon` so that another one may try. */
   | ({ readonly kind: 'fill' } & CacheFill);
 
-export interface CacheFill {
+interface CacheFill {
   readonly partial: string;
   commit(): Promise<void>;
   abandon(): Promise<void>;

@@ -6,14 +6,14 @@ import { runCommand } from '../../cli/run-command.ts';
 import { type LiveAuthority, liveAuthority } from '../fakes/live-authority.ts';
 
 /** What a command line came to. */
-export interface Ran {
+interface Ran {
   readonly exit: number;
   readonly out: string;
   readonly err: string;
 }
 
 /** What is of interest in the JSON of several commands. */
-export interface Answer {
+interface Answer {
   readonly dn: string;
   readonly token: string;
   readonly serial: string;

@@ -30,7 +30,7 @@ export function wireSpec(command: readonly string[], changes: Partial<JobSpec> =
   };
 }
 
-export const newJob = (spec: JobSpec): NewJob => ({ spec, inputs: undefined });
+const newJob = (spec: JobSpec): NewJob => ({ spec, inputs: undefined });
 
 /** Submits jobs in one batch under a key of their own; gives their ids. */
 export async function submitJobs(

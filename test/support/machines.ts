@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endProcessesBelow, stopPid } from '../../cli/up/process.ts';
 import { needs } from '../setup/needs.ts';
@@ -128,6 +128,3 @@ function plug(
   writeFileSync(join(etc, 'hosts'), ['127.0.0.1 localhost', ...hosts, ''].join('\n'));
   writeFileSync(join(etc, 'hostname'), `${name}\n`);
 }
-
-/** Where `grid up` keeps what it builds; machines share it. */
-export const cacheHome = join(homedir(), '.cache');

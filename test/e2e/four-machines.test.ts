@@ -1,0 +1,238 @@
+/** docs/install.md, step by step, on machines with addresses of their own; then a site's link is cut for a while. */
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { obtainNatsServer } from '../../cli/up/start-grid.ts';
+import { eventually, GRID, type Ran } from '../support/local-grid.ts';
+import { type Machine, type Machines, makeMachines } from '../support/machines.ts';
+
+const BASE = '/DC=org/DC=example';
+const READY = '"ready":true';
+const LEASE_MS = 6_000;
+let machines: Machines;
+
+beforeAll(async () => {
+  machines = await makeMachines(['ca', 'broker', 'north', 'south', 'laptop']);
+});
+afterAll(() => machines[Symbol.asyncDispose]());
+
+/** Fails with the command's own words. */
+async function ok(running: Promise<Ran>): Promise<string> {
+  const { code, stdout, stderr } = await running;
+  expect(code, stderr).toBe(0);
+  return stdout;
+}
+
+const etc = (machine: Machine): string => join(machine.dir, 'etc');
+
+async function enrolHost(laptop: Machine, machine: Machine): Promise<void> {
+  const made = await ok(
+    laptop.grid(['ca', 'token', '--profile', 'host', '--name', machine.host, '--json']),
+  );
+  const { token } = JSON.parse(made) as { token: string };
+  await ok(machine.grid(['cert', 'request', '--token', token, '--out', etc(machine)]));
+  await ok(
+    machine.grid([
+      ...['ca', 'trust', '--authority', 'ca.example.org:7440'],
+      ...['--dir', join(etc(machine), 'certificates'), '--vomsdir', join(etc(machine), 'vomsdir')],
+    ]),
+  );
+}
+
+const common = (machine: Machine): object => ({
+  certificate: 'hostcert.pem',
+  key: 'hostkey.pem',
+  trust: 'certificates',
+  listen: `${machine.address}:${machine.name === 'broker' ? 7450 : 7460}`,
+});
+
+async function startSite(machine: Machine): Promise<void> {
+  const file = join(etc(machine), 'site.yaml');
+  const config = {
+    ...common(machine),
+    site: machine.name,
+    'broker-dn': `${BASE}/OU=Hosts/CN=broker.example.org`,
+    spool: join(machine.dir, 'spool'),
+    cpus: 4,
+    memory: '4G',
+  };
+  writeFileSync(file, stringify(config));
+  await machine.start([GRID, 'site', 'serve', '--config', file], READY);
+}
+
+test('four machines and a laptop become a grid as docs/install.md says', {
+  timeout: 180_000,
+}, async () => {
+  const [ca, broker, laptop] = ['ca', 'broker', 'laptop'].map(machines.machine) as [
+    Machine,
+    Machine,
+    Machine,
+  ];
+  const sites = ['north', 'south'].map(machines.machine);
+
+  const init = await ok(
+    ca.grid([
+      ...['ca', 'init', join(ca.dir, 'authority'), '--name', `${BASE}/CN=Example Grid CA`],
+      ...[
+        '--listen',
+        `${ca.address}:7440`,
+        '--public',
+        'ca.example.org:7440',
+        '--admin',
+        'Ada Lovelace',
+      ],
+      '--json',
+    ]),
+  );
+  const [token] = /eyJ[\w.-]+/.exec(init) ?? [''];
+  await ca.start(
+    [GRID, 'authority', 'serve', '--config', join(ca.dir, 'authority', 'authority.yaml')],
+    READY,
+  );
+  await ok(laptop.grid(['cert', 'request', '--token', token]));
+  await ok(laptop.grid(['vo', 'create', 'biomed']));
+  await ok(laptop.grid(['login', '--vo', 'biomed']));
+  for (const machine of [ca, broker, ...sites]) await enrolHost(laptop, machine);
+
+  const nats = join(ca.dir, 'nats');
+  const identity = ['hostcert.pem', 'hostkey.pem'].map((name) => join(etc(ca), name));
+  await ok(
+    ca.grid([
+      ...['nats', 'init', nats, '--listen', `${ca.address}:4222`],
+      ...['--certificate', identity[0] ?? '', '--key', identity[1] ?? ''],
+    ]),
+  );
+  const binary = await obtainNatsServer(
+    process.env,
+    homedir(),
+    new AbortController().signal,
+    () => undefined,
+  );
+  await ca.start([binary.path, '-c', join(nats, 'nats-server.conf')], '');
+  mkdirSync(join(etc(broker), 'nats'), { recursive: true });
+  cpSync(join(nats, 'broker'), join(etc(broker), 'nats'), { recursive: true });
+
+  const brokerFile = join(etc(broker), 'broker.yaml');
+  const config = {
+    ...common(broker),
+    vomsdir: 'vomsdir',
+    state: join(broker.dir, 'state'),
+    vos: ['biomed'],
+    admins: [`${BASE}/OU=People/CN=Ada Lovelace`],
+    lease: `${LEASE_MS / 1_000}s`,
+    staging: { servers: ['tls://ca.example.org:4222'], keys: 'nats' },
+  };
+  writeFileSync(brokerFile, stringify(config));
+  const shown = await ok(
+    broker.grid(['broker', 'serve', '--config', brokerFile, '--print-config']),
+  );
+  expect(shown).toContain('lease');
+  await broker.start([GRID, 'broker', 'serve', '--config', brokerFile], READY);
+  await Promise.all(sites.map(startSite));
+  for (const { name, host } of sites)
+    await ok(
+      laptop.grid([
+        ...[
+          'site',
+          'enrol',
+          name,
+          '--address',
+          `${host}:7460`,
+          '--dn',
+          `${BASE}/OU=Hosts/CN=${host}`,
+        ],
+        ...['--broker', 'broker.example.org:7450'],
+      ]),
+    );
+
+  writeFileSync(join(laptop.dir, 'data.txt'), 'seven\n');
+  const hello = ['--input', 'data.txt', '--output', 'out.txt', '--to', 'result'];
+  await eventually('both sites are up', 20_000, async () => {
+    const { sites: known } = {
+      sites: JSON.parse(
+        await ok(laptop.grid(['sites', '--json', '--broker', 'broker.example.org:7450'])),
+      ) as { state: string }[],
+    };
+    return known.filter(({ state }) => state === 'up').length === 2 ? true : undefined;
+  });
+  await ok(
+    laptop.grid([
+      'run',
+      ...hello,
+      '--broker',
+      'broker.example.org:7450',
+      '--',
+      'sh',
+      '-c',
+      'cat data.txt data.txt > out.txt',
+    ]),
+  );
+  expect(readFileSync(join(laptop.dir, 'result', 'out.txt'), 'utf8')).toBe('seven\nseven\n');
+});
+
+const TASKS = 12;
+
+test('a link that is cut for less than the lease is noticed by no task', {
+  timeout: 90_000,
+}, async () => {
+  const { starts, submitted } = await startArray('short');
+  const south = machines.machine('south');
+  south.link('down');
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  south.link('up');
+  await expectDone(await submitted);
+  expect(starts().toSorted((a, b) => a - b)).toEqual(
+    Array.from({ length: TASKS }, (_, at) => at + 1),
+  );
+});
+
+test('a link that stays cut: the tasks run at the other site, and the site comes back by itself', {
+  timeout: 120_000,
+}, async () => {
+  const { starts, submitted } = await startArray('long');
+  const south = machines.machine('south');
+  south.link('down');
+  await expectDone(await submitted);
+  expect(new Set(starts()).size).toBe(TASKS);
+  south.link('up');
+  await eventually('south is up again', 30_000, async () => {
+    const listing = await machines
+      .machine('laptop')
+      .grid(['sites', '--json', '--broker', 'broker.example.org:7450']);
+    const known = JSON.parse(listing.stdout) as { id: string; state: string }[];
+    return known.every(({ state }) => state === 'up') ? true : undefined;
+  });
+});
+
+/** Tasks of 2 s, of which some run at the south when this returns. */
+async function startArray(name: string) {
+  const file = join(machines.dir, `starts-${name}`);
+  writeFileSync(file, '');
+  chmodSync(file, 0o666);
+  const starts = (): readonly number[] =>
+    existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean).map(Number) : [];
+  const laptop = machines.machine('laptop');
+  const script = `echo $GRID_TASK >> ${file}; sleep 2`;
+  const submitted = laptop.grid([
+    'submit',
+    '--array',
+    `1-${TASKS}`,
+    '--broker',
+    'broker.example.org:7450',
+    '--',
+    'sh',
+    '-c',
+    script,
+  ]);
+  await eventually('tasks run at both sites', 20_000, async () =>
+    starts().length >= 5 ? true : undefined,
+  );
+  return { starts, submitted: ok(submitted).then((text) => text.trim()) };
+}
+
+async function expectDone(id: string): Promise<void> {
+  const laptop = machines.machine('laptop');
+  await ok(laptop.grid(['wait', id, '--timeout', '80s', '--broker', 'broker.example.org:7450']));
+}
