@@ -82,7 +82,7 @@ function tidy(queue: Queue): boolean {
     queue.jobs = queue.jobs.slice(queue.head).filter(isFresh);
     queue.head = 0;
     queue.jobs.sort((a, b) => a.seq - b.seq);
-    queue.tasks = new Set([...queue.tasks].sort(byAge));
+    queue.tasks = new Set([...queue.tasks].toSorted(byAge));
     queue.sorted = true;
   }
   let first = queue.jobs[queue.head];

@@ -36,7 +36,7 @@ export async function loadTable(db: LedgerDb): Promise<Loaded> {
   return {
     table,
     asks: new Map(asks.map(({ id, ask }) => [ask, id])),
-    lastEvent: Number(event?.seq ?? 0),
+    lastEvent: event?.seq ?? 0,
     lastSeq: last?.seq ?? 0,
     lastJobId: last?.id ?? '',
   };

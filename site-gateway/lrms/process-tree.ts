@@ -139,7 +139,7 @@ export function treeOf(
     for (const one of processes) if (members.has(one.ppid)) members.set(one.pid, one);
   }
   const isWrapper = (one: ProcessInfo): boolean => one.pid === wrapper?.pid;
-  return [...members.values()].sort((a, b) => Number(isWrapper(b)) - Number(isWrapper(a)));
+  return [...members.values()].toSorted((a, b) => Number(isWrapper(b)) - Number(isWrapper(a)));
 }
 
 /** Sends a signal; a process that has gone meanwhile is no error. */

@@ -21,7 +21,7 @@ afterAll(() => machines[Symbol.asyncDispose]());
 /** Fails with the command's own words. */
 async function ok(running: Promise<Ran>): Promise<string> {
   const { code, stdout, stderr } = await running;
-  expect(code, stderr).toBe(0);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
   return stdout;
 }
 

@@ -26,7 +26,7 @@ export interface Machine {
 
 export interface Machines extends AsyncDisposable {
   readonly dir: string;
-  machine(name: string): Machine;
+  readonly machine: (name: string) => Machine;
 }
 
 const ip = (...args: string[]): void => {
