@@ -12,6 +12,8 @@ export interface Disk extends Disposable {
   closedReason(): string;
   /** Looks now, after something could not be written. */
   probe(): Promise<void>;
+  /** Looks whether there is no room at all: whatever failed just now, failed because of that. */
+  isFull(): Promise<boolean>;
   /** Says that the journal could not be written, or that it can again. */
   journalTrouble(error: Error | undefined): void;
 }
@@ -25,6 +27,7 @@ export interface DiskOptions {
 }
 
 const PROBE_MS = 3_000;
+const FULL_BYTES = 2 ** 20;
 
 export async function openDisk(options: DiskOptions): Promise<Disk> {
   const { spool, minFreeBytes, log } = options;
@@ -50,6 +53,10 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
   return {
     closedReason: () => disk || journal,
     probe,
+    isFull: async () => {
+      await probe();
+      return (await freeBytes(spool)) < FULL_BYTES;
+    },
     journalTrouble: (error) =>
       set(() => {
         journal = error === undefined ? '' : `the journal cannot be written: ${error.message}`;
@@ -60,8 +67,7 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
 
 async function lookAt(spool: string, minFreeBytes: number): Promise<string> {
   try {
-    const { bavail, bsize } = await statfs(spool);
-    const free = bavail * bsize;
+    const free = await freeBytes(spool);
     if (free < minFreeBytes)
       return `disk full: ${formatBytes(free)} free, the site keeps ${formatBytes(minFreeBytes)}`;
     const file = join(spool, 'attempts', `.probe-${process.pid}`);
@@ -71,6 +77,11 @@ async function lookAt(spool: string, minFreeBytes: number): Promise<string> {
   } catch (error) {
     return `the spool cannot be written: ${messageOf(error)}`;
   }
+}
+
+async function freeBytes(spool: string): Promise<number> {
+  const { bavail, bsize } = await statfs(spool);
+  return bavail * bsize;
 }
 
 const messageOf = (error: unknown): string =>

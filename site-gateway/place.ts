@@ -50,6 +50,11 @@ export function openPlace(
     for (const { id } of accepted) underway.set(id, written);
     try {
       await written;
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error);
+      throw new GridError('SITE_CLOSED', `the journal cannot be written: ${words}`, {
+        cause: error,
+      });
     } finally {
       for (const { id } of accepted) underway.delete(id);
     }

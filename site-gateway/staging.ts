@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EMPTY_TREE, type TreeRef } from '../core/data/manifest.ts';
 import { encodeManifest } from '../core/data/manifest-codec.ts';
@@ -60,6 +60,8 @@ export function openAttemptStaging({ storeOf, fetch }: StagingParts): AttemptSta
     },
     stageOut: async ({ directory, spec }, strict, signal) => {
       const work = join(directory, 'work');
+      // A task may have removed its own directory.
+      await mkdir(work, { recursive: true });
       const found = await findOutputs(work, spec.outputs, await stagedIn(directory, spec));
       const problem = strict ? missingOutput(found.missing) : {};
       const sizes = await streamSizes(directory);

@@ -32,7 +32,7 @@ import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
 import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from './journal.ts';
 import { openLimit } from './limit.ts';
 import type { Lrms, LrmsListener, TaskEnd } from './lrms/lrms.ts';
-import { failed, NO_USAGE, verdictOf } from './outcome.ts';
+import { failed, NO_USAGE, type Verdict, verdictOf } from './outcome.ts';
 import type { AttemptStaging, StagedAttempt } from './staging.ts';
 import { lrmsTaskOf, stdinOf } from './task.ts';
 
@@ -267,7 +267,7 @@ export class Supervisor {
   }
 
   private async conclude(attempt: Attempt, end: TaskEnd): Promise<Outcome> {
-    const { path, disk } = this.options;
+    const { path } = this.options;
     if (attempt.ending === 'lease-expired') return endedEarly(attempt.ending);
     const ran = end.kind === 'exited' || end.kind === 'limit';
     if (!ran && attempt.ending !== '') return endedEarly(attempt.ending);
@@ -276,14 +276,30 @@ export class Supervisor {
     const verdict = verdictOf(end, { program, path: attempt.spec.env['PATH'] ?? path, cwd });
     const measured = ran ? end.usage : NO_USAGE;
     const usage = { ...NO_USAGE, ...measured, bytesIn: attempt.bytesIn };
-    if (!ran) {
-      await disk.probe();
-      const full = disk.closedReason().startsWith('disk full');
-      const reason = full ? { reason: 'DISK_FULL', detail: disk.closedReason() } : {};
-      return { ...verdict, ...reason, usage, outputs: EMPTY_TREE };
-    }
+    const full = await this.diskFull(attempt, end, verdict);
+    if (full !== undefined) return full;
+    if (!ran) return { ...verdict, usage, outputs: EMPTY_TREE };
     const final = attempt.ending === '' ? verdict : cancelledVerdict(verdict);
     return this.withOutputs(attempt, { ...final, usage, outputs: EMPTY_TREE });
+  }
+
+  /** Whatever fails while there is no room at all fails because of that, and is not the job's fault. */
+  private async diskFull(
+    { directory, ending }: Attempt,
+    end: TaskEnd,
+    { failure, detail }: Verdict,
+  ): Promise<Outcome | undefined> {
+    const mayBe = ending === '' && failure !== undefined && failure !== 'limit';
+    const never = end.kind === 'not-started' && end.fault === 'job';
+    if (!mayBe || never || !(await this.options.disk.isFull())) return undefined;
+    await this.giveBack(directory);
+    return failed('site', 'DISK_FULL', `the disk of the site was full when it ended: ${detail}`);
+  }
+
+  /** Without room the journal could not even say that there is none. */
+  private async giveBack(directory: string): Promise<void> {
+    await rm(directory, { recursive: true, force: true });
+    await this.options.disk.probe();
   }
 
   /** Sends outputs and streams; an attempt that is not done otherwise stays so, whatever becomes of its outputs. */
@@ -311,7 +327,8 @@ export class Supervisor {
     if (attempt.ending !== '') return endedEarly(attempt.ending);
     const spool = spoolFailure(error);
     if (spool !== undefined) {
-      await this.options.disk.probe();
+      const full = await this.options.disk.isFull().catch(() => false);
+      if (full) await this.giveBack(attempt.directory);
       return spool;
     }
     if (error instanceof GridError) {

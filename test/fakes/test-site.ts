@@ -81,9 +81,9 @@ export async function startTestSite(
   grid: LiveGrid,
   name: string,
   settings: readonly string[] = [],
+  spool = join(grid.dir, name, 'spool'),
 ): Promise<TestSite> {
   const dir = join(grid.dir, name);
-  const spool = join(dir, 'spool');
   mkdirSync(dir);
   const lasting = { notBeforeMs: Date.now() - HOUR_MS, notAfterMs: Date.now() + DAY_MS };
   const host = makeHost(grid.root, `/DC=org/DC=test/CN=${name}`, ['127.0.0.1'], lasting);
@@ -100,7 +100,7 @@ export async function startTestSite(
       `trust: ${grid.trustDir}`,
       `site: ${name}`,
       'broker-dn: /DC=org/DC=test/CN=broker',
-      'spool: spool',
+      `spool: ${spool}`,
       'log-level: warn',
       ...settings,
     ].join('\n'),
