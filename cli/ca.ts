@@ -152,7 +152,7 @@ export async function refreshTrust(context: Context, input: Input): Promise<numb
   const fingerprint = input.text('fingerprint');
   const caPem =
     fingerprint === undefined
-      ? (await import('./trust.ts')).readTrust(dir).caPem
+      ? (await import('./trust.ts')).readAuthorities(dir)
       : await meetAuthority(address, parseFingerprint(fingerprint), signal);
   const trusted = await fetchTrust(address, caPem, signal);
   await installTrust(trusted, { dir, vomsDir: input.text('vomsdir') });

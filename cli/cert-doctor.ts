@@ -14,7 +14,7 @@ import {
 import type { Settings } from './config.ts';
 import type { Context } from './context.ts';
 import { fetchTrust } from './fetch-trust.ts';
-import { readTrust } from './trust.ts';
+import { readAuthorities } from './trust.ts';
 
 const ANSWER_MS = 5_000;
 /** Validation tolerates nothing beyond the five minutes that certificates are backdated. */
@@ -54,7 +54,7 @@ async function checkAuthority(context: Context, settings: Settings): Promise<rea
     return [warn('authority', 'none is named: no login with a VO, no renewal', remedy)];
   }
   try {
-    const { caPem } = readTrust(settings.trust);
+    const caPem = readAuthorities(settings.trust);
     const trusted = await fetchTrust(address, caPem, within(context.signal));
     return [ok('authority', `${address}, in ${trusted.tookMs} ms`), checkClock(trusted)];
   } catch (error) {

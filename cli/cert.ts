@@ -15,7 +15,7 @@ import type { Context } from './context.ts';
 import { fetchTrust, installTrust, meetAuthority } from './fetch-trust.ts';
 import type { Input } from './input.ts';
 import { instantText } from './render.ts';
-import { readTrust } from './trust.ts';
+import { readAuthorities } from './trust.ts';
 
 /** Where a certificate, its key and the trust for it belong. */
 interface Places {
@@ -64,7 +64,7 @@ export async function renewCertificate(context: Context, input: Input): Promise<
     env: { X509_USER_CERT: places.cert, X509_USER_KEY: places.key },
   });
   const address = input.text('authority') ?? namedAuthority(settings);
-  const trusted = await fetchTrust(address, readTrust(places.trust).caPem, signal);
+  const trusted = await fetchTrust(address, readAuthorities(places.trust), signal);
   await installTrust(trusted, { dir: places.trust });
   const [certificate] = certificatesFromPem(old.certPem);
   const kind: KeyKind = certificate?.keyKind.startsWith('rsa') === true ? 'rsa' : 'ec';

@@ -16,7 +16,7 @@ import type { Context } from './context.ts';
 import { fetchTrust, installTrust } from './fetch-trust.ts';
 import type { Input } from './input.ts';
 import { facts, instantText } from './render.ts';
-import { readTrust } from './trust.ts';
+import { readAuthorities, readTrust } from './trust.ts';
 
 /** What kind of proxy is wanted; everything has a default. */
 export interface LoginWish {
@@ -167,7 +167,7 @@ async function fetchMembership(
     wish.note?.('no authority is configured: this proxy carries no VO');
     return NO_VO;
   }
-  const trusted = await fetchTrust(address, readTrust(settings.trust).caPem, signal);
+  const trusted = await fetchTrust(address, readAuthorities(settings.trust), signal);
   await installTrust(trusted, { dir: settings.trust });
   using authority = openClient(VoMembershipService, 'authority', address, {
     ...readTrust(settings.trust),

@@ -6,7 +6,7 @@ import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../service/staging/connect-staging.ts';
 import { callerFromWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
-import { readTrust } from './trust.ts';
+import { readAuthorities } from './trust.ts';
 
 /** The user's way to the chunks of a VO, with tickets from the broker; dispose of it. */
 export async function openUserStaging(
@@ -19,7 +19,7 @@ export async function openUserStaging(
   return openStaging({
     nkey,
     vo,
-    caPem: readTrust(trust).caPem,
+    caPem: readAuthorities(trust),
     ticket: () =>
       broker.issueStagingTicket({ vo, nkey: nkey.publicKey }, { signal: context.signal }),
   });

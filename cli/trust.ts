@@ -3,18 +3,24 @@ import { join } from 'node:path';
 import { GridError } from '../core/errors.ts';
 
 /**
- * Certificates and CRLs of a trust directory (`<hash>.<n>`, `<hash>.r<n>`) as PEM for a client; throws NOT_CONFIGURED
- * when there is no authority in it. Validity and signing policies are OpenSSL's and the server's business.
+ * Certificates and CRLs of a trust directory (`<hash>.<n>`, `<hash>.r<n>`) as PEM for a client. Throws NOT_CONFIGURED
+ * when there is no authority in it, TRUST_MISSING when there is no CRL: a revoked service would pass unseen. Validity
+ * and signing policies are OpenSSL's and the server's business.
  */
-export function readTrust(dir: string): { readonly caPem: string; readonly crlPem?: string } {
-  const names = listing(dir);
-  const authorities = names.filter((name) => /\.(?:[0-9]|pem)$/.test(name));
-  const lists = names.filter((name) => /\.r[0-9]$/.test(name));
+export function readTrust(dir: string): { readonly caPem: string; readonly crlPem: string } {
+  const caPem = readAuthorities(dir);
+  const lists = listing(dir).filter((name) => /\.r[0-9]$/.test(name));
+  if (lists.length === 0)
+    throw new GridError('TRUST_MISSING', `trust directory ${dir} holds no revocation list`);
+  return { caPem, crlPem: lists.map((name) => pemOf(join(dir, name), 'X509 CRL')).join('') };
+}
+
+/** Certificates alone, for what fetches the lists. Throws NOT_CONFIGURED when there are none. */
+export function readAuthorities(dir: string): string {
+  const authorities = listing(dir).filter((name) => /\.(?:[0-9]|pem)$/.test(name));
   if (authorities.length === 0)
     throw new GridError('NOT_CONFIGURED', `trust directory ${dir} holds no authority`);
-  const caPem = authorities.map((name) => pemOf(join(dir, name), 'CERTIFICATE')).join('');
-  if (lists.length === 0) return { caPem };
-  return { caPem, crlPem: lists.map((name) => pemOf(join(dir, name), 'X509 CRL')).join('') };
+  return authorities.map((name) => pemOf(join(dir, name), 'CERTIFICATE')).join('');
 }
 
 const listing = (dir: string): readonly string[] =>

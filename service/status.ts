@@ -66,5 +66,7 @@ export function fromStatus(error: unknown, peer: string): GridError {
     }
   }
   const code = FALLBACK[error.code] ?? 'INTERNAL';
-  return new GridError(code, `${peer}: ${error.details}`, { cause: error });
+  // grpc-js explains at length how it resolved the name; the address stands in the message already.
+  const details = error.details.replace(/\s*Resolution note:[\s\S]*$/, '');
+  return new GridError(code, `${peer}: ${details}`, { cause: error });
 }

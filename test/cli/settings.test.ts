@@ -65,6 +65,12 @@ describe('the trust directory', () => {
     });
   });
 
+  test('without a revocation list is refused: a revoked service would pass unseen', () => {
+    const dir = directory();
+    writeFileSync(join(dir, '0a1b2c3d.0'), PEM('CERTIFICATE'));
+    expect(() => readTrust(dir)).toThrow(expect.objectContaining({ code: 'TRUST_MISSING' }));
+  });
+
   test('without an authority, or without being there, is refused', () => {
     const dir = directory();
     expect(() => readTrust(dir)).toThrow(`trust directory ${dir} holds no authority`);
