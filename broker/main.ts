@@ -28,6 +28,7 @@ export async function serveBroker(
     return;
   }
   const log = openLog('broker', config['log-level']);
+  const stopped = untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
   const failed = Promise.withResolvers<never>();
   await using running = await startBroker(config, {
     clock: systemClock,
@@ -35,8 +36,7 @@ export async function serveBroker(
     onFatal: (error) => failed.reject(error),
   });
   announceReady('broker', running.address);
-  const watchStdin = process.env['GRID_PARENT_PIPE'] === '1';
-  await Promise.race([untilStopped({ log, watchStdin }), failed.promise]);
+  await Promise.race([stopped, failed.promise]);
 }
 
 /** A broker that answers. */

@@ -35,9 +35,10 @@ export async function serveAuthority(
     return;
   }
   const log = openLog('authority', config['log-level']);
+  const stopped = untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
   await using running = await startAuthority(config, { clock: systemClock, log });
   announceReady('authority', running.address);
-  await untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
+  await stopped;
 }
 
 /** An authority that answers. */

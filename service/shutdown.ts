@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Log } from './log.ts';
 
 /** How a service learns that it shall stop. */
@@ -7,13 +8,11 @@ export interface StopOptions {
   readonly watchStdin: boolean;
 }
 
-/** Resolves at SIGTERM, SIGINT or (if asked for) the end of stdin; a second signal ends the process at once. */
+/** Call it before anything is started, so that a stop during the start is heard. Resolves at SIGTERM, SIGINT or (if asked for) the end of stdin; a second signal ends the process at once. */
 export function untilStopped(options: StopOptions): Promise<void> {
   return new Promise((resolve) => {
     const stop = (why: string): void => {
       options.log.info({ why }, 'stopping');
-      // An open pipe would keep the process alive after everything else has ended.
-      if (options.watchStdin) process.stdin.destroy();
       resolve();
     };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -24,6 +23,8 @@ export function untilStopped(options: StopOptions): Promise<void> {
     }
     if (options.watchStdin) {
       process.stdin.resume();
+      // An open pipe alone shall not keep the process alive, when its start has failed or everything has ended.
+      if (process.stdin instanceof Socket) process.stdin.unref();
       process.stdin.once('end', () => stop('stdin ended'));
       process.stdin.once('error', () => stop('stdin failed'));
     }

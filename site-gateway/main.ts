@@ -24,9 +24,10 @@ export async function serveSite(
     return;
   }
   const log = openLog('site', config['log-level']).child({ site: config.site });
+  const stopped = untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
   await using running = await startSite(config, { clock: systemClock, log });
   announceReady('site', running.address);
-  await untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
+  await stopped;
 }
 
 /** A gateway that answers. */

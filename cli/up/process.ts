@@ -81,7 +81,8 @@ async function untilReady(
   while (!(await spec.isReady(readFileSync(`${spec.logStem}.out`, 'utf8')))) {
     if (end !== undefined) throw giveUp(end);
     if (signal.aborted || performance.now() > deadline) {
-      await stopPid(pid);
+      // It has served nobody yet, and every service survives a crash.
+      await stopPid(pid, 1_000);
       signal.throwIfAborted();
       throw giveUp(`does not answer after ${READY_TIMEOUT_MS / 1000} s`);
     }
