@@ -98,11 +98,12 @@ function tailOf(file: string): string {
     .join('\n');
 }
 
-/** Whether a process with this id exists. */
+/** Whether a process with this id runs; one that has ended and that nobody has asked about yet (a zombie) does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return !stat.slice(stat.lastIndexOf(')')).startsWith(') Z');
   } catch {
     return false;
   }
