@@ -69,8 +69,8 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     const files: string[] = [];
     for (const { tree, select, below } of wantedTrees(attempt)) {
       const target = join(into, below);
-      const options = { select, cache: await cache, signal };
-      bytes += (await fetchTree(store, tree, target, options)).bytesFetched;
+      const how = { select, cache: await cache, signal };
+      bytes += (await fetchTree(store, tree, target, how)).bytesFetched;
       const manifest = await loadManifest(store, tree, signal);
       const made =
         typeof select === 'function' ? filterTree(manifest, select) : selectTree(manifest, select);
