@@ -1,6 +1,6 @@
 import { GridError } from '../core/errors.ts';
 import { dn, isSiteId, siteId } from '../core/ids.ts';
-import type { Caller } from '../core/vo/caller.ts';
+import type { Peer } from '../core/vo/caller.ts';
 import { type Access, isAdmin } from '../core/vo/policy.ts';
 import { type EnrolSiteRequest, SiteState, type SiteSummary } from '../proto/gen/grid/v1/broker.ts';
 import { offerToWire } from '../service/wire.ts';
@@ -17,13 +17,20 @@ interface Parts {
   readonly onChange: () => void;
 }
 
+/** A limited proxy lies with jobs, and jobs do not administer. */
+function requireFull(peer: Peer): void {
+  if (peer.limited)
+    throw new GridError('PERMISSION_DENIED', 'a limited proxy may not administer sites');
+}
+
 /** Adds a site and begins to talk to it; the same request again changes nothing. */
 export async function enrolSite(
   { book, sites, links, access }: Parts,
-  caller: Caller,
+  caller: Peer,
   request: EnrolSiteRequest,
 ): Promise<SiteRecord> {
   const { id, address, dn: host } = request;
+  requireFull(caller);
   if (!isAdmin(caller, access))
     throw new GridError('PERMISSION_DENIED', `${caller.dn} does not administer this grid`);
   if (!isSiteId(id)) throw new GridError('REQUEST_INVALID', `'${id.slice(0, 60)}' is no site id`);
@@ -55,10 +62,11 @@ export async function enrolSite(
 /** Drains or resumes a site. */
 export async function setSiteState(
   { book, sites, access, onChange }: Parts,
-  caller: Caller,
+  caller: Peer,
   id: string,
   state: SiteState,
 ): Promise<SiteRecord> {
+  requireFull(caller);
   const site = sites.get(siteId(id));
   if (site === undefined) throw new GridError('SITE_NOT_FOUND', `there is no site '${id}'`);
   if (!isAdmin(caller, access) && site.offer?.admins.includes(caller.dn) !== true)

@@ -45,10 +45,15 @@ export async function fetchResults(
   });
   const problems = plans.flatMap((plan) => plan.problems);
   if (problems.length > 0) {
-    const count = problems.length === 1 ? '1 file is' : `${problems.length} files are`;
-    throw new GridError('ALREADY_EXISTS', `${count} there already and differ; --force overwrites`, {
-      problems: problems.slice(0, 20),
-    });
+    const count =
+      problems.length === 1 ? '1 file that differs is' : `${problems.length} files that differ are`;
+    throw new GridError(
+      'ALREADY_EXISTS',
+      `${count} there already: --force overwrites, --to DIR writes elsewhere`,
+      {
+        problems: problems.slice(0, 20),
+      },
+    );
   }
   const totalBytes = results.reduce((sum, { tree }) => sum + tree.totalBytes, 0);
   const done = new Map<string, number>();

@@ -86,7 +86,7 @@ export const ERRORS = {
     exit: 4,
     remedy: 'the task has not been placed yet, or its site has forgotten it; see `grid status`',
   },
-  ALREADY_EXISTS: { status: 'ALREADY_EXISTS', exit: 4, remedy: 'choose another name' },
+  ALREADY_EXISTS: { status: 'ALREADY_EXISTS', exit: 4, remedy: 'choose another name or place' },
   JOB_EVENT_REFUSED: {
     status: 'FAILED_PRECONDITION',
     exit: 4,

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { arch } from 'node:os';
 import { join } from 'node:path';
 import { createUser, fromSeed } from '@nats-io/nkeys';
@@ -14,6 +13,7 @@ import { compilePolicy } from '../service/expression.ts';
 import type { Log } from '../service/log.ts';
 import type { Handlers } from '../service/rpc.ts';
 import type { Nkey } from '../service/staging/nats-link.ts';
+import { attemptDirectory, tryRemoveTree } from './attempt-directory.ts';
 import { type Change, openChange } from './change.ts';
 import type { SiteConfig } from './config.ts';
 import { type Disk, openDisk } from './disk.ts';
@@ -26,7 +26,7 @@ import { offerOf, type SiteFacts } from './offer.ts';
 import { openPlace } from './place.ts';
 import { gatewayHandlers } from './rpc.ts';
 import type { SiteStaging } from './site-staging.ts';
-import { attemptDirectory, Supervisor } from './supervisor.ts';
+import { Supervisor } from './supervisor.ts';
 import { openTickets, type Tickets } from './tickets.ts';
 
 /** What a gateway needs of the world around it. */
@@ -100,7 +100,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   stack.defer(() => supervisor.stop());
   await supervisor.resume();
   stack.use(every(LEASE_LOOK_MS, 'watch the lease', log, () => endOfLease(lease, supervisor)));
-  stack.use(every(CLEAN_MS, 'clean the spool', log, () => clean(journal, config, clock.nowMs())));
+  stack.use(
+    every(CLEAN_MS, 'clean the spool', log, () => clean(journal, config, log, clock.nowMs())),
+  );
   const parts = { journal, supervisor, lease, tickets, staging, disk, offerChange };
   const handlers = handlersOf(options, nkey.publicKey, parts);
   const owned = stack.move();
@@ -215,12 +217,14 @@ async function endOfLease(lease: Lease, supervisor: Supervisor): Promise<void> {
   await supervisor.end(supervisor.leased(), 'lease-expired', lease.graceMs() / 2);
 }
 
-async function clean(journal: Journal, config: SiteConfig, nowMs: number): Promise<void> {
+async function clean(journal: Journal, config: SiteConfig, log: Log, nowMs: number): Promise<void> {
   const beforeMs = nowMs - config['keep-attempts'];
   const ids = journal.removable(beforeMs, CLEANED_AT_A_TIME);
+  const gone: (typeof ids)[number][] = [];
+  // One directory that resists does not keep the others.
   for (const id of ids)
-    await rm(attemptDirectory(config.spool, id), { recursive: true, force: true });
-  if (ids.length > 0) await journal.removed(ids);
+    if (await tryRemoveTree(attemptDirectory(config.spool, id), log)) gone.push(id);
+  if (gone.length > 0) await journal.removed(gone);
   await journal.forget(beforeMs - REMEMBER_MS);
 }
 

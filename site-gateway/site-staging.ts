@@ -55,6 +55,8 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     const cache = openFileCache({ dir: join(options.cache, vo), placement });
     const data = { store, cache };
     vos.set(vo, data);
+    // A disk that failed once may work the next time; whoever needs the cache now learns of it by its own await.
+    cache.catch(() => vos.delete(vo));
     return data;
   };
   const remember = ({ digest }: TreeRef): void => {

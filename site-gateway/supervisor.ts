@@ -27,6 +27,7 @@ import { background } from '../service/background.ts';
 import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
 import { specFromWire, treeFromWire } from '../service/wire.ts';
+import { attemptDirectory, tryRemoveTree } from './attempt-directory.ts';
 import { type Disk, spoolFailure } from './disk.ts';
 import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
 import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from './journal.ts';
@@ -124,15 +125,15 @@ export class Supervisor {
 
   /** Ends live attempts among `ids`; resolves once the intent is in the journal. */
   async end(ids: readonly string[], ending: Exclude<Ending, ''>, graceMs?: number): Promise<void> {
-    const wanted = ids
-      .map((id) => this.attempts.get(id))
-      .filter((one) => one?.ending === '')
-      .filter((one) => one !== undefined);
+    const known = ids.map((id) => this.attempts.get(id)).filter((one) => one !== undefined);
+    const wanted = known.filter((one) => one.ending === '');
     if (wanted.length === 0) return;
-    await this.options.journal.intend(
-      wanted.map(({ id }) => id),
-      ending,
-    );
+    const { journal, log } = this.options;
+    const endingIds = wanted.map(({ id }) => id);
+    const intended = journal.intend(endingIds, ending);
+    // Another site may have them when the lease is over: then they end here, whatever becomes of the journal.
+    if (ending === 'lease-expired') background('journal the end of a lease', intended, log);
+    else await intended;
     const lrms = await this.lrms;
     for (const attempt of wanted) {
       attempt.ending = ending;
@@ -298,7 +299,7 @@ export class Supervisor {
 
   /** Without room the journal could not even say that there is none. */
   private async giveBack(directory: string): Promise<void> {
-    await rm(directory, { recursive: true, force: true });
+    await tryRemoveTree(directory, this.options.log);
     await this.options.disk.probe();
   }
 
@@ -362,6 +363,3 @@ export class Supervisor {
     }
   }
 }
-
-/** Everything of an attempt is below this directory. */
-export const attemptDirectory = (spool: string, id: string): string => join(spool, 'attempts', id);

@@ -1,6 +1,7 @@
 import ora from 'ora';
 import { formatDuration } from '../../core/units.ts';
 import type { Context } from '../context.ts';
+import { palette } from '../palette.ts';
 
 /** Shows what is being done, one line a step: a spinner on a terminal, plain lines elsewhere, nothing with --quiet. */
 export interface Steps {
@@ -9,6 +10,8 @@ export interface Steps {
 }
 
 export function openSteps(context: Context): Steps {
+  // They go to stderr, which may be a terminal when stdout is none.
+  const marks = palette(context.terminal.showsProgress && context.env['NO_COLOR'] === undefined);
   return {
     run: async (title, work) => {
       const startedMs = performance.now();
@@ -28,10 +31,11 @@ export function openSteps(context: Context): Steps {
           spinner.text = words();
         });
         const took = formatDuration(performance.now() - startedMs);
-        spinner.succeed(`${words()} ${context.colours.dim(`(${took})`)}`);
+        const text = `${words()} ${marks.dim(`(${took})`)}`;
+        spinner.stopAndPersist({ symbol: marks.good('✔'), text });
         return result;
       } catch (error) {
-        spinner.fail(words());
+        spinner.stopAndPersist({ symbol: marks.bad('✖'), text: words() });
         throw error;
       }
     },

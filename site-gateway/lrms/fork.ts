@@ -191,22 +191,25 @@ class ForkLrms implements Lrms {
   private armWalltime(entry: ForkTask, ranMs: number): void {
     const allowed = entry.task.walltimeMs;
     if (allowed <= 0) return;
-    const exceeded = (): void => {
-      this.exceed(entry, { limit: 'walltime', measured: allowed, allowed }, WALLTIME_GRACE_MS);
-    };
-    const leftMs = Math.min(Math.max(allowed - ranMs, 0), MAX_TIMER_MS);
-    entry.wallTimer = setTimeout(exceeded, leftMs).unref();
+    const leftMs = Math.max(allowed - ranMs, 0);
+    const limit: LimitFile = { limit: 'walltime', measured: allowed, allowed };
+    // A timer holds 24 days: the rest is waited for when it fires.
+    const fired = (): void =>
+      leftMs > MAX_TIMER_MS
+        ? this.armWalltime(entry, ranMs + MAX_TIMER_MS)
+        : this.exceed(entry, limit, WALLTIME_GRACE_MS);
+    entry.wallTimer = setTimeout(fired, Math.min(leftMs, MAX_TIMER_MS)).unref();
   }
 
   private exceed(entry: ForkTask, limit: LimitFile, graceMs: number): void {
     if (entry.killing || entry.state !== 'running') return;
     entry.killing = true;
-    const work = async (): Promise<void> => {
-      await writeLimit(entry.task.directory, limit);
+    // A full disk may cost the reason, never the end.
+    const work = writeLimit(entry.task.directory, limit).finally(() => {
       entry.killing = false;
       this.kill(entry, graceMs);
-    };
-    this.run('end a task over its limit', work());
+    });
+    this.run('end a task over its limit', work);
   }
 
   private kill(entry: ForkTask, graceMs: number): void {
