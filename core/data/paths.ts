@@ -4,7 +4,6 @@ const MAX_NAME_BYTES = 255;
 const MAX_PATH_BYTES = 4_096;
 
 /** C0, DEL and C1: they hide what a person sees, and NUL ends a path for the kernel. */
-// biome-ignore lint: the control characters are the point
 const CONTROL = /\p{Cc}/u;
 
 /** What is wrong with `text` as a path inside a tree, as the end of a sentence; undefined if nothing is. */
