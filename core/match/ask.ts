@@ -10,6 +10,8 @@ export interface Ask {
   readonly vo: VoName;
   /** The owner's attributes at submit, as text. */
   readonly fqans: readonly string[];
+  /** The group that is charged, where the job names one. */
+  readonly group?: string;
   readonly resources: Resources;
   readonly requirements: string;
   readonly rank: string;

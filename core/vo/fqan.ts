@@ -27,8 +27,11 @@ export function parseFqan(text: string): Fqan | undefined {
   return { vo: voName(vo), groups: parts, ...(role === undefined ? {} : { role }) };
 }
 
+/** Path of the group that an FQAN is of: `/biomed/imaging`. */
+export const groupOf = ({ vo, groups }: Fqan): string => ['', vo, ...groups].join('/');
+
 /** Fqan -> text, without NULL parts. */
 export function formatFqan(fqan: Fqan): string {
-  const path = ['', fqan.vo, ...fqan.groups].join('/');
+  const path = groupOf(fqan);
   return fqan.role === undefined ? path : `${path}/Role=${fqan.role}`;
 }
