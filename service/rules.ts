@@ -1,5 +1,5 @@
 import type { Rules, Verdict } from '../core/match/ask.ts';
-import { compilePolicy, compileRank, compileRequirement } from '../service/expression.ts';
+import { compilePolicy, compileRank, compileRequirement } from './expression.ts';
 
 /** Compiled expressions that are kept; beyond that the oldest go. */
 const KEPT = 10_000;
