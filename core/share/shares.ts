@@ -1,5 +1,5 @@
 import type { Dn, VoName } from '../ids.ts';
-import type { Ask } from '../match/ask.ts';
+import type { Ask, Need } from '../match/ask.ts';
 import { groupOf, parseFqan } from '../vo/fqan.ts';
 
 /** Whose turn it may be: an owner inside a group inside a VO. `group` is a path such as `/biomed/imaging`; `/biomed` where none. */
@@ -25,6 +25,8 @@ export interface Shares {
   runningCpus(node: ShareNode): number;
   /** Hard cap on them, undefined for none. */
   maxRunningCpus(node: ShareNode): number | undefined;
+  /** What placing a task adds to the usage of its claimant at once. */
+  charge(need: Need): number;
 }
 
 /** Who is charged for an ask: the group that the job names, else that of its owner's first FQAN in the VO. */
@@ -62,5 +64,6 @@ export function sharesFromUse(
     usage: cpusOf,
     runningCpus: cpusOf,
     maxRunningCpus: () => undefined,
+    charge: ({ cpus }) => cpus,
   };
 }

@@ -37,4 +37,5 @@ test('what is in use adds up over the tree', () => {
   expect(shares.usage([voName('none')])).toBe(0);
   expect(shares.weight([DEMO])).toBe(1);
   expect(shares.maxRunningCpus([DEMO])).toBeUndefined();
+  expect(shares.charge({ cpus: 3, memoryBytes: 2 ** 40, gpus: 1 })).toBe(3);
 });
