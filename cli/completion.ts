@@ -64,8 +64,8 @@ function placesOf(command: Command, path: string): readonly Place[] {
 const rootOf = (command: Command): Command =>
   command.parent === null ? command : rootOf(command.parent);
 
-const nouns = (separator: string): string => NOUNS.map(({ name }) => name).join(separator);
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+const nouns = (): string => NOUNS.map(({ name }) => quote(name)).join('|');
 
 function bashScript(places: readonly Place[]): string {
   const cases = places.map(({ path, words, options }) => {
@@ -89,7 +89,7 @@ _grid() {
     [[ $word == -* ]] && continue
     case $path in
       '') path=$word ;;
-      ${nouns('|')}|help) path="$path $word"; break ;;
+      ${nouns()}|help) path="$path $word" ;;
       *) break ;;
     esac
   done
@@ -135,7 +135,7 @@ _grid() {
     [[ $word == -* ]] && continue
     case $place in
       '') place=$word ;;
-      ${nouns('|')}|help) place="$place $word"; break ;;
+      ${nouns()}|help) place="$place $word" ;;
       *) break ;;
     esac
   done

@@ -19,10 +19,11 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...SHELL_COMMANDS,
 ];
 
-/** Words that commands stand under. */
+/** Words that commands stand under; one that stands under another is named with it. */
 export const NOUNS: readonly NounSpec[] = [
   { name: 'job', summary: 'submit jobs, follow them, fetch their results' },
   { name: 'site', summary: 'the places that run jobs' },
+  { name: 'site cache', summary: 'the input files that a gateway keeps' },
   { name: 'vo', summary: 'virtual organisations and their members' },
   { name: 'cert', summary: 'your own certificate' },
   { name: 'ca', summary: 'keep a certificate authority' },
@@ -72,19 +73,25 @@ export function buildProgram(options: ProgramOptions): Command {
     .exitOverride();
   for (const option of GLOBAL_OPTIONS) program.addOption(optionOf(option));
   const nouns = new Map<string, Command>();
+  const under = (path: string): Command => {
+    if (path === '') return program;
+    const known = nouns.get(path);
+    if (known !== undefined) return known;
+    const [above, name] = splitPath(path);
+    const noun = nounCommand(path, name);
+    if (above !== '') under(above).addCommand(noun);
+    nouns.set(path, noun);
+    return noun;
+  };
   for (const spec of COMMANDS) {
-    const [first = '', second] = spec.path.split(' ');
-    if (second === undefined) {
-      program.addCommand(commandOf(spec, first, options).helpGroup('Commands:'));
-      continue;
-    }
-    const noun = nouns.get(first) ?? nounCommand(first).helpGroup('By noun:');
-    nouns.set(first, noun);
-    noun.addCommand(commandOf(spec, second, options));
+    const [above, name] = splitPath(spec.path);
+    const command = commandOf(spec, name, options);
+    under(above).addCommand(above === '' ? command.helpGroup('Commands:') : command);
     if (spec.alias !== undefined)
       program.addCommand(commandOf(spec, spec.alias, options).helpGroup('Commands:'));
   }
-  for (const noun of nouns.values()) program.addCommand(noun);
+  for (const [path, noun] of nouns)
+    if (!path.includes(' ')) program.addCommand(noun.helpGroup('By noun:'));
   return program.addHelpText('after', programHelp());
 }
 
@@ -95,9 +102,15 @@ const newCommand = (name: string): Command =>
     .helpOption('-h, --help', 'show help')
     .configureHelp({ showGlobalOptions: true });
 
-function nounCommand(name: string): Command {
-  const noun = NOUNS.find((candidate) => candidate.name === name);
-  if (noun === undefined) throw new TypeError(`noun '${name}' is not described in NOUNS`);
+/** The nouns above a command or a noun, and its own word. */
+function splitPath(path: string): readonly [above: string, name: string] {
+  const words = path.split(' ');
+  return [words.slice(0, -1).join(' '), words.at(-1) ?? ''];
+}
+
+function nounCommand(path: string, name: string): Command {
+  const noun = NOUNS.find((candidate) => candidate.name === path);
+  if (noun === undefined) throw new TypeError(`noun '${path}' is not described in NOUNS`);
   return newCommand(name)
     .summary(noun.summary)
     .description(`${capital(noun.summary)}.`);

@@ -9,7 +9,7 @@ export function cliReference(): string {
     ...NOUNS.map(({ name, summary }) => ({
       title: `grid ${name}`,
       about: `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`,
-      specs: COMMANDS.filter((spec) => spec.path.startsWith(`${name} `)),
+      specs: COMMANDS.filter((spec) => isRightUnder(spec.path, name)),
     })).filter(({ specs }) => specs.length > 0),
     { title: 'Other commands', about: '', specs: flat },
   ];
@@ -52,6 +52,10 @@ const SETTINGS = [
   '| | `X509_USER_PROXY` | `proxy.pem` in the home directory | the proxy to show |',
   '| | `NO_COLOR`, `FORCE_COLOR` | | no colours, or colours into pipes too |',
 ].join('\n');
+
+/** Whether a command stands under this noun and under no noun below it. */
+const isRightUnder = (path: string, noun: string): boolean =>
+  path.startsWith(`${noun} `) && !path.slice(noun.length + 1).includes(' ');
 
 const nameOf = (spec: CommandSpec): string => `grid ${spec.alias ?? spec.path}`;
 
