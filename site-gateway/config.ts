@@ -61,6 +61,12 @@ export const SITE_CONFIG = z.object({
   admins: z.array(distinguishedName()).default([]).describe('DNs that may drain the site'),
   'max-walltime': duration().prefault('0s').describe('longest walltime; 0s for no limit'),
   'min-free-disk': byteSize().prefault('100M').describe('below this the site takes nothing new'),
+  'cache-high': byteSize()
+    .prefault('50G')
+    .describe('when the cache of input files is larger than this it is cleared'),
+  'cache-low': byteSize()
+    .optional()
+    .describe('size down to which it is cleared, the longest unused first (default: 80 % of it)'),
   lrms: z.enum(['fork']).default('fork').describe('batch system behind the site'),
   path: z.string().default(DEFAULT_PATH).describe('PATH of tasks'),
   'keep-attempts': duration()

@@ -21,6 +21,8 @@ export interface Disk extends Disposable {
 export interface DiskOptions {
   readonly spool: string;
   readonly minFreeBytes: number;
+  /** Frees at least so many bytes if it can; tried before the site closes. */
+  readonly makeRoom: (bytes: number) => Promise<void>;
   readonly log: Log;
   /** The reason has changed. */
   readonly onChange: () => void;
@@ -30,7 +32,7 @@ const PROBE_MS = 3_000;
 const FULL_BYTES = 2 ** 20;
 
 export async function openDisk(options: DiskOptions): Promise<Disk> {
-  const { spool, minFreeBytes, log } = options;
+  const { log } = options;
   let journal = '';
   let disk = '';
   const set = (change: () => void): void => {
@@ -43,7 +45,7 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
     options.onChange();
   };
   const probe = async (): Promise<void> => {
-    const found = await lookAt(spool, minFreeBytes);
+    const found = await lookAt(options);
     set(() => {
       disk = found;
     });
@@ -55,7 +57,7 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
     probe,
     isFull: async () => {
       await probe();
-      return (await freeBytes(spool)) < FULL_BYTES;
+      return (await freeBytes(options.spool)) < FULL_BYTES;
     },
     journalTrouble: (error) =>
       set(() => {
@@ -65,8 +67,10 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
   };
 }
 
-async function lookAt(spool: string, minFreeBytes: number): Promise<string> {
+async function lookAt({ spool, minFreeBytes, makeRoom }: DiskOptions): Promise<string> {
   try {
+    const short = minFreeBytes - (await freeBytes(spool));
+    if (short > 0) await makeRoom(short);
     const free = await freeBytes(spool);
     if (free < minFreeBytes)
       return `disk full: ${formatBytes(free)} free, the site keeps ${formatBytes(minFreeBytes)}`;

@@ -12,6 +12,7 @@ import type { Clock } from '../service/clock.ts';
 import { compilePolicy } from '../service/expression.ts';
 import type { Log } from '../service/log.ts';
 import type { Handlers } from '../service/rpc.ts';
+import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import type { Nkey } from '../service/staging/nats-link.ts';
 import { attemptDirectory, tryRemoveTree } from './attempt-directory.ts';
 import { type Change, openChange } from './change.ts';
@@ -36,6 +37,8 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly bootClock: BootClock;
   readonly log: Log;
+  /** The cache of input files. */
+  readonly cache: Pick<CacheKeeper, 'free'>;
   readonly openStaging: (nkey: Nkey, tickets: Tickets) => SiteStaging;
 }
 
@@ -62,6 +65,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     await openDisk({
       spool: config.spool,
       minFreeBytes: config['min-free-disk'],
+      makeRoom: (bytes) => options.cache.free(bytes),
       log,
       onChange: announce,
     }),

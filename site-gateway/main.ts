@@ -7,7 +7,9 @@ import { formatSettings, loadConfig } from '../service/config.ts';
 import { served, startServer } from '../service/grpc-server.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { announceReady, untilStopped } from '../service/shutdown.ts';
+import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import { TrustStore } from '../service/trust-store.ts';
+import { cacheDirectory, siteCache } from './cache.ts';
 import { SITE_CONFIG, type SiteConfig } from './config.ts';
 import { openGateway } from './gateway.ts';
 import { systemBootClock } from './lease.ts';
@@ -30,6 +32,16 @@ export async function serveSite(
   await stopped;
 }
 
+/** The cache of the gateway with this configuration, for its administrator; the gateway may run meanwhile. */
+export function openCache(file: string): {
+  readonly keeper: CacheKeeper;
+  readonly highBytes: number;
+} {
+  const { config } = loadConfig(SITE_CONFIG, file);
+  const log = openLog('site', 'error');
+  return { keeper: siteCache(config, systemClock, log), highBytes: config['cache-high'] };
+}
+
 /** A gateway that answers. */
 interface RunningSite extends AsyncDisposable {
   /** `host:port` that it listens on. */
@@ -44,6 +56,7 @@ async function startSite(
   await using stack = new AsyncDisposableStack();
   const { clock, log } = around;
   const trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
+  const keeper = siteCache(config, clock, log);
   const gateway = stack.use(
     await openGateway({
       config,
@@ -51,12 +64,14 @@ async function startSite(
       clock,
       bootClock: systemBootClock(),
       log,
+      cache: keeper,
       openStaging: (nkey, tickets) =>
         openSiteStaging({
           nkey,
           tickets,
           caPem: () => trust.caPem(),
-          cache: join(config.spool, 'cache'),
+          cache: cacheDirectory(config),
+          keeper,
           patienceMs: config['staging-patience'],
           clock,
         }),

@@ -4,6 +4,7 @@ import { isWithin, safePath } from '../core/data/paths.ts';
 import { filesOf, filterTree, selectTree } from '../core/data/select.ts';
 import { fileInputs, type InputFile } from '../core/job/spec.ts';
 import type { Clock } from '../service/clock.ts';
+import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { openStaging } from '../service/staging/connect-staging.ts';
 import { fetchTree } from '../service/staging/fetch-tree.ts';
@@ -17,8 +18,10 @@ export interface SiteStagingOptions {
   readonly nkey: Nkey;
   readonly tickets: Tickets;
   readonly caPem: () => string;
-  /** Directory of the cache of input files. */
+  /** Directory of the cache of input files, with a folder for each VO. */
   readonly cache: string;
+  /** Keeps it within bounds. */
+  readonly keeper: CacheKeeper;
   readonly patienceMs: number;
   readonly clock: Clock;
 }
@@ -43,7 +46,8 @@ export interface SiteStaging extends AttemptStaging, AsyncDisposable {
  * runs as root, whom no mode stops, each task gets copies instead.
  */
 export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
-  const { nkey, tickets, clock, patienceMs } = options;
+  const { nkey, tickets, clock, patienceMs, keeper } = options;
+  const onAdded = (bytes: number): void => keeper.added(bytes);
   const placement = process.getuid?.() === 0 ? 'copy' : 'link';
   const vos = new Map<string, VoData>();
   const warm = new Set<string>();
@@ -52,7 +56,7 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     if (known !== undefined) return known;
     const ticket = () => tickets.get(vo);
     const store = openStaging({ nkey, ticket, caPem: options.caPem(), vo, clock, patienceMs });
-    const cache = openFileCache({ dir: join(options.cache, vo), placement });
+    const cache = openFileCache({ dir: join(options.cache, vo), placement, clock, onAdded });
     const data = { store, cache };
     vos.set(vo, data);
     // A disk that failed once may work the next time; whoever needs the cache now learns of it by its own await.
@@ -86,6 +90,7 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     warmTrees: () => [...warm].toSorted(),
     [Symbol.asyncDispose]: async () => {
       await Promise.all([...vos.values()].map(({ store }) => store[Symbol.asyncDispose]()));
+      await keeper.settled();
     },
   };
 }

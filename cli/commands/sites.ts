@@ -5,6 +5,12 @@ const SERVE_OPTIONS: readonly OptionSpec[] = [
   { flags: '--print-config', about: 'show every setting with its value and source, and end' },
 ];
 
+const CACHE_CONFIG: OptionSpec = {
+  flags: '--config <file>',
+  about: "the gateway's YAML file",
+  required: true,
+};
+
 /** Sites, and the services that an operator runs. */
 export const SITE_COMMANDS: readonly CommandSpec[] = [
   {
@@ -53,6 +59,38 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
       ['site serve --config site.yaml --print-config', 'every setting with its source'],
     ],
     run: async (_context, input) => (await import('../serve.ts')).serveSiteGateway(input),
+  },
+  {
+    path: 'site cache ls',
+    summary: 'list what the cache of a gateway on this machine holds',
+    options: [
+      CACHE_CONFIG,
+      { flags: '-l, --limit <n>', about: 'at most so many files, the last used first (20)' },
+    ],
+    examples: [
+      ['site cache ls --config /etc/hanse/site.yaml', 'how much of what VO, and the newest files'],
+    ],
+    run: async (context, input) => (await import('../site-cache.ts')).listCache(context, input),
+  },
+  {
+    path: 'site cache prune',
+    summary: 'take from the cache what was unused for longest',
+    details:
+      'The gateway may run meanwhile: what a task holds, and what was used in the last minute, stays; what is gone is fetched again when a job wants it.',
+    options: [
+      CACHE_CONFIG,
+      { flags: '--keep <size>', about: 'leave at most this much (0: nothing)', required: true },
+    ],
+    examples: [['site cache prune --config site.yaml --keep 10G', 'make room on the disk']],
+    run: async (context, input) => (await import('../site-cache.ts')).pruneCache(context, input),
+  },
+  {
+    path: 'site cache verify',
+    summary: 'read every cached file and take out what the disk has spoiled',
+    details: 'Ends with 1 where something was spoiled.',
+    options: [CACHE_CONFIG],
+    examples: [['site cache verify --config site.yaml', 'after trouble with a disk']],
+    run: async (context, input) => (await import('../site-cache.ts')).verifyCache(context, input),
   },
   {
     path: 'broker serve',

@@ -11,6 +11,8 @@ import {
   utimes,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { type Clock, systemClock } from '../clock.ts';
+import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 
 /** What names a file in the cache: its content, and whether it can be executed. */
@@ -46,15 +48,29 @@ export interface FileCache {
 
 interface CacheOptions {
   readonly dir: string;
+  readonly clock?: Clock;
+  /** Told the bytes of each file that was added. */
+  readonly onAdded?: (bytes: number) => void;
   /** 'copy' gives every task a file of its own, with its own owner and mode. */
   readonly placement?: 'link' | 'copy';
 }
 
-/** Every cached file bears this time (2001-01-01); another one says that a task has written to it through its link. */
+/**
+ * Every cached file was last written at this time (2001-01-01): another time says that a task has written to it through
+ * its link. When it was last read is when it was last wanted.
+ */
 const SEALED_S = 978_307_200;
 
-/** Opens the cache and clears what an earlier process left half done. */
-export async function openFileCache({ dir, placement = 'link' }: CacheOptions): Promise<FileCache> {
+/** A use is written down at most this often; it says when the file was last wanted. */
+const USED_EVERY_MS = 10_000;
+
+/**
+ * Opens the cache and clears what an earlier process left half done. A file is read through when it is first wanted of this
+ * process: the disk may have changed since another one sealed it.
+ */
+export async function openFileCache(options: CacheOptions): Promise<FileCache> {
+  const { dir, placement = 'link', onAdded = () => undefined, clock = systemClock } = options;
+  const trusted = new Set<string>();
   const partials = join(dir, 'partial');
   await rm(partials, { recursive: true, force: true });
   await mkdir(partials, { recursive: true, mode: 0o700 });
@@ -65,11 +81,14 @@ export async function openFileCache({ dir, placement = 'link' }: CacheOptions): 
     return {
       partial,
       commit: async () => {
+        const path = pathIn(dir, file);
         try {
-          await seal(file, partial, pathIn(dir, file));
+          await seal(file, partial, path, clock.nowMs());
+          trusted.add(path);
         } finally {
           end();
         }
+        onAdded(file.sizeBytes);
       },
       abandon: async () => {
         end();
@@ -88,10 +107,11 @@ export async function openFileCache({ dir, placement = 'link' }: CacheOptions): 
         if (filling.get(path) === promise) filling.delete(path);
         resolve();
       };
-      if (await isSealed(file, path)) {
+      if (await isSound(file, path, trusted, clock.nowMs())) {
         end();
         return { kind: 'ready' };
       }
+      trusted.delete(path);
       await rm(path, { force: true });
       return { kind: 'fill', ...fillOf(file, end) };
     },
@@ -105,20 +125,30 @@ const sealedMode = (file: CachedFile): number => (isExecutable(file) ? 0o555 : 0
 const pathIn = (dir: string, file: CachedFile): string =>
   join(dir, file.digest.slice(0, 2), `${file.digest}${isExecutable(file) ? '.x' : ''}`);
 
-async function isSealed(file: CachedFile, path: string): Promise<boolean> {
+/** Whether it is there as it was sealed; it has then been used just now. */
+async function isSound(
+  file: CachedFile,
+  path: string,
+  trusted: Set<string>,
+  nowMs: number,
+): Promise<boolean> {
   const stats = await stat(path).catch(() => undefined);
-  return (
-    stats !== undefined &&
-    stats.size === file.sizeBytes &&
+  const sealed =
+    stats?.size === file.sizeBytes &&
     stats.mtimeMs === SEALED_S * 1_000 &&
-    (stats.mode & 0o777) === sealedMode(file)
-  );
+    (stats.mode & 0o777) === sealedMode(file);
+  if (!sealed) return false;
+  if (!trusted.has(path) && (await digestOfFile(path)) !== file.digest) return false;
+  trusted.add(path);
+  if (Math.abs(nowMs - stats.atimeMs) > USED_EVERY_MS)
+    await utimes(path, nowMs / 1_000, SEALED_S).catch(() => undefined);
+  return true;
 }
 
-async function seal(file: CachedFile, partial: string, path: string): Promise<void> {
+async function seal(file: CachedFile, partial: string, path: string, nowMs: number): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o711 });
   await chmod(partial, sealedMode(file));
-  await utimes(partial, SEALED_S, SEALED_S);
+  await utimes(partial, nowMs / 1_000, SEALED_S);
   await rename(partial, path);
 }
 

@@ -1,11 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import { chmod, lstat, mkdir, open, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { chmod, lstat, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { safePath } from '../../core/data/paths.ts';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
+import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 
 /** A directory into which a tree is written, and nothing outside of it. */
@@ -56,7 +55,7 @@ export async function openTarget(root: string): Promise<Target> {
       const place = at(file.path);
       const stats = await lstat(place).catch(() => undefined);
       if (stats?.isFile() !== true || stats.size !== file.sizeBytes) return false;
-      if ((await digestOf(place)) !== file.digest) return false;
+      if ((await digestOfFile(place)) !== file.digest) return false;
       const shared = stats.nlink > 1;
       if (!shared && (stats.mode & 0o777) !== file.mode) await chmod(place, file.mode);
       return true;
@@ -81,15 +80,4 @@ async function ensureFolder(place: string, path: string): Promise<void> {
   });
   if (stats.isDirectory()) return;
   throw new GridError('PATH_REFUSED', `'${path}' must be a directory, and something else is there`);
-}
-
-async function digestOf(file: string): Promise<string | undefined> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const handle = await open(file, flags).catch(() => undefined);
-  if (handle === undefined) return undefined;
-  const hash = createHash('sha256');
-  return pipeline(handle.createReadStream(), hash).then(
-    () => hash.digest('hex'),
-    () => undefined,
-  );
 }

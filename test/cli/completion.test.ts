@@ -26,6 +26,7 @@ test.for<[readonly string[], readonly string[]]>([
   ],
   [['grid', 'site', 'dr'], ['drain']],
   [['grid', '--json', 'site', 'dr'], ['drain']],
+  [['grid', 'site', 'cache', 've'], ['verify']],
   [['grid', 'ls', '--st'], ['--state']],
   [['grid', 'job', 'ls', '--lim'], ['--limit']],
   [

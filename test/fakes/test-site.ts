@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { StagingAccounts } from '../../broker/staging-accounts.ts';
 import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
 import { siteId, voName } from '../../core/ids.ts';
 import type { Outcome } from '../../core/job/outcome.ts';
@@ -30,6 +31,8 @@ export interface TestSite extends AsyncDisposable {
   /** Updates until every one of these attempts has ended; all of them if none is named. */
   untilEnded(ids: readonly string[], afterSeq?: number): Promise<readonly AttemptUpdate[]>;
   outcomeOf(id: string): Promise<Outcome & { readonly state: State }>;
+  /** Sends the gateway a staging ticket as the broker does: for the NKEY in its offer. */
+  giveTicket(accounts: StagingAccounts, vo: string): Promise<void>;
   /** As a crash does. */
   kill(): Promise<void>;
   stop(): Promise<void>;
@@ -137,9 +140,28 @@ export async function startTestSite(
     stop.abort();
     return updates;
   };
+  const giveTicket: TestSite['giveTicket'] = async (accounts, vo) => {
+    const stop = new AbortController();
+    let nkey = '';
+    const stream = call().advertise({ epoch: EPOCH, leaseMs: 9_000 }, { signal: stop.signal });
+    for await (const { offer } of stream) {
+      nkey = offer?.nkey ?? '';
+      break;
+    }
+    stop.abort();
+    const ticket = await accounts.issueTicket({
+      vo,
+      nkey,
+      lifetimeMs: 600_000,
+      purpose: 'gateway',
+    });
+    const tickets = [{ ...ticket, servers: [...ticket.servers] }];
+    await call().renew({ epoch: EPOCH, beaconMs: 0, instance: 'none', leaseMs: 0, tickets });
+  };
   return {
     dir,
     spool,
+    giveTicket,
     pid: () => child?.pid ?? 0,
     call,
     connectAs: (chain) =>

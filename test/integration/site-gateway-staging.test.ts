@@ -25,7 +25,7 @@ beforeAll(async () => {
   site = await startTestSite(grid, 'staging', ['cpus: 4', 'keep-attempts: 0s']);
   member = nats.open('demo');
   scratch = await mkdtemp(join(tmpdir(), 'hanse-staging-'));
-  await giveTicket();
+  await site.giveTicket(nats.accounts, 'demo');
 });
 afterAll(async () => {
   await site[Symbol.asyncDispose]();
@@ -34,23 +34,6 @@ afterAll(async () => {
   await grid[Symbol.asyncDispose]();
   await rm(scratch, { recursive: true });
 });
-
-/** Sends the gateway a ticket as the broker does: for the NKEY in its offer. */
-async function giveTicket(): Promise<void> {
-  const stop = new AbortController();
-  let nkey = '';
-  const stream = site.call().advertise({ epoch: EPOCH, leaseMs: 9_000 }, { signal: stop.signal });
-  for await (const { offer } of stream) {
-    nkey = offer?.nkey ?? '';
-    break;
-  }
-  stop.abort();
-  const wish = { vo: 'demo', nkey, lifetimeMs: 600_000, purpose: 'gateway' } as const;
-  const ticket = await nats.accounts.issueTicket(wish);
-  const tickets = [{ ...ticket, servers: [...ticket.servers] }];
-  const renewal = { epoch: EPOCH, beaconMs: 0, instance: 'none', leaseMs: 0, tickets };
-  await site.call().renew(renewal);
-}
 
 let count = 0;
 const run = async (

@@ -1,0 +1,162 @@
+import { lstat, readdir, rm, utimes } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { type CachedEntry, chooseEvicted } from '../../core/data/evict.ts';
+import { background } from '../background.ts';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { digestOfFile } from './file-digest.ts';
+import type { TransferProgress } from './send-tree.ts';
+
+/** When a cache is cleared, and down to what. */
+interface CacheBounds {
+  /** Above this many bytes it is cleared. */
+  readonly highBytes: number;
+  /** At most this many are left then. */
+  readonly lowBytes: number;
+}
+
+export interface CacheKeeperOptions {
+  /** The directory that has a folder for each VO. */
+  readonly dir: string;
+  readonly bounds: CacheBounds;
+  /** What was used in this time is never taken; a minute by default. */
+  readonly recentMs?: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What was taken from a cache. */
+interface Pruned {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** What a look at every file came to; files with a false content are gone from the cache. */
+interface VerifiedCache {
+  readonly files: number;
+  readonly corrupt: readonly string[];
+}
+
+/**
+ * Keeps the caches of all VOs of a site within bounds. It knows nothing but the directory, so that a second process may look
+ * at it or clear it while a gateway uses it: a file that goes missing is fetched again.
+ */
+export interface CacheKeeper {
+  /** Files, the longest unused first. */
+  list(): Promise<readonly CachedEntry[]>;
+  /** Takes what was unused for longest until at most `keepBytes` are left. */
+  prune(keepBytes: number): Promise<Pruned>;
+  /** Takes out at least `bytes`, if there is so much that may go. */
+  free(bytes: number): Promise<void>;
+  /** Reads every file, and takes out what has not the content of its name. */
+  verify(onProgress: (progress: TransferProgress) => void): Promise<VerifiedCache>;
+  /** `bytes` have been added; clears the cache when that is too much. */
+  added(bytes: number): void;
+  /** Resolves when no clearing is under way. */
+  settled(): Promise<void>;
+}
+
+const RECENT_MS = 60_000;
+const AT_ONCE = 64;
+const FOLDER = /^[0-9a-f]{2}$/;
+const FILE = /^([0-9a-f]{64})(?:\.x)?$/;
+
+export function openCacheKeeper(options: CacheKeeperOptions): CacheKeeper {
+  const { dir, bounds, clock, log, recentMs = RECENT_MS } = options;
+  let running: Promise<void> | undefined;
+  // Unknown until the first look: then the first file that is added begins one.
+  let bytes = Number.POSITIVE_INFINITY;
+
+  const prune = async (keepBytes: number): Promise<Pruned> => {
+    const entries = await listCache(dir);
+    const evicted = chooseEvicted(entries, keepBytes, clock.nowMs() - recentMs);
+    await eachOf(evicted, ({ path }) => rm(join(dir, path), { force: true }));
+    return { files: evicted.length, bytes: bytesOf(evicted) };
+  };
+  const clear = async (): Promise<void> => {
+    const before = bytesOf(await listCache(dir));
+    const pruned = before > bounds.highBytes ? await prune(bounds.lowBytes) : NOTHING;
+    bytes = before - pruned.bytes;
+    if (pruned.files > 0) log.info({ ...pruned, left: bytes }, 'the cache was cleared');
+  };
+  return {
+    list: async () => (await listCache(dir)).toSorted((a, b) => a.usedAtMs - b.usedAtMs),
+    prune,
+    free: async (wanted) => {
+      const pruned = await prune(Math.max(0, bytesOf(await listCache(dir)) - wanted));
+      if (pruned.files > 0) log.warn(pruned, 'the cache was cleared to make room on the disk');
+    },
+    verify: (onProgress) => verifyCache(dir, onProgress),
+    added: (fresh) => {
+      bytes += fresh;
+      if (bytes <= bounds.highBytes || running !== undefined) return;
+      running = clear().finally(() => {
+        running = undefined;
+      });
+      background('clear the cache', running, log);
+    },
+    settled: async () => running?.catch(() => undefined),
+  };
+}
+
+const NOTHING: Pruned = { files: 0, bytes: 0 };
+const bytesOf = (entries: readonly CachedEntry[]): number =>
+  entries.reduce((sum, entry) => sum + entry.bytes, 0);
+
+/** All files of all VOs; what is half done, and what is no file of ours, is left out. */
+async function listCache(dir: string): Promise<readonly CachedEntry[]> {
+  const entries: CachedEntry[] = [];
+  for (const vo of await namesIn(dir)) {
+    const folders = (await namesIn(join(dir, vo))).filter((name) => FOLDER.test(name));
+    for (const folder of folders) {
+      const names = await namesIn(join(dir, vo, folder));
+      await eachOf(
+        names.filter((name) => FILE.test(name)),
+        async (name) => {
+          const path = join(vo, folder, name);
+          const stats = await lstat(join(dir, path)).catch(() => undefined);
+          if (stats?.isFile() !== true) return;
+          const { size, atimeMs, nlink } = stats;
+          entries.push({ path, bytes: size, usedAtMs: atimeMs, held: nlink > 1 });
+        },
+      );
+    }
+  }
+  return entries;
+}
+
+/** Nothing where there is no such directory: a cache that was never used, or a VO that has just gone. */
+const namesIn = (dir: string): Promise<readonly string[]> => readdir(dir).catch(() => []);
+
+async function verifyCache(
+  dir: string,
+  onProgress: (progress: TransferProgress) => void,
+): Promise<VerifiedCache> {
+  const entries = await listCache(dir);
+  const totalBytes = bytesOf(entries);
+  const corrupt: string[] = [];
+  let doneBytes = 0;
+  for (const { path, bytes } of entries) {
+    if ((await isAsNamed(join(dir, path))) === false) {
+      corrupt.push(path);
+      await rm(join(dir, path), { force: true });
+    }
+    doneBytes += bytes;
+    onProgress({ doneBytes, totalBytes });
+  }
+  return { files: entries.length, corrupt };
+}
+
+/** Whether a file has the content of its name, without counting as a use; undefined where it has gone meanwhile. */
+async function isAsNamed(file: string): Promise<boolean | undefined> {
+  const stats = await lstat(file).catch(() => undefined);
+  const found = await digestOfFile(file);
+  if (stats === undefined || found === undefined) return undefined;
+  await utimes(file, stats.atime, stats.mtime).catch(() => undefined);
+  return found === FILE.exec(basename(file))?.[1];
+}
+
+async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  for (let at = 0; at < items.length; at += AT_ONCE)
+    await Promise.all(items.slice(at, at + AT_ONCE).map(work));
+}

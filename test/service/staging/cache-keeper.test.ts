@@ -1,0 +1,156 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { TreeRef } from '../../../core/data/manifest.ts';
+import { systemClock } from '../../../service/clock.ts';
+import { type CacheKeeper, openCacheKeeper } from '../../../service/staging/cache-keeper.ts';
+import { fetchTree } from '../../../service/staging/fetch-tree.ts';
+import { openFileCache } from '../../../service/staging/file-cache.ts';
+import { type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
+
+const SIZE = 100_000;
+let at: TreeFixture;
+let dir: string;
+beforeEach(async () => {
+  at = await treeFixture();
+  dir = join(at.dir, 'cache');
+});
+afterEach(() => at[Symbol.asyncDispose]());
+
+const keeperOf = (highBytes: number, lowBytes: number, recentMs = 0): CacheKeeper =>
+  openCacheKeeper({
+    dir,
+    bounds: { highBytes, lowBytes },
+    recentMs,
+    clock: systemClock,
+    log: pino({ level: 'silent' }),
+  });
+
+/** A tree of one file with a content of its own. */
+async function treeOf(name: string): Promise<TreeRef> {
+  await at.write(name, randomBytes(SIZE));
+  return (await at.send(name)).tree;
+}
+
+/** Fetches a tree through the cache into a directory of its own, as a task that then ends would. */
+async function run(tree: TreeRef, keeper: CacheKeeper, placement: 'link' | 'copy' = 'copy') {
+  const cache = await openFileCache({
+    dir: join(dir, 'demo'),
+    placement,
+    onAdded: (bytes) => keeper.added(bytes),
+  });
+  const target = join(at.dir, `task-${randomBytes(4).toString('hex')}`);
+  const fetched = await fetchTree(at.store, tree, target, { cache });
+  await keeper.settled();
+  return { ...fetched, target };
+}
+
+const age = async (keeper: CacheKeeper, digestPart: string, secondsAgo: number): Promise<void> => {
+  const entry = (await keeper.list()).find(({ path }) => path.includes(digestPart));
+  const file = join(dir, entry?.path ?? '');
+  await utimes(file, Date.now() / 1_000 - secondsAgo, (await stat(file)).mtime);
+};
+
+/** The only file of a cache. */
+async function onlyFile(keeper: CacheKeeper): Promise<string> {
+  const [entry] = await keeper.list();
+  return join(dir, entry?.path ?? '');
+}
+
+describe('the keeper of a cache', () => {
+  test('clears down to the lower bound when the upper one is passed, the longest unused first', async () => {
+    const keeper = keeperOf(3 * SIZE, 2 * SIZE, 5_000);
+    const trees = [await treeOf('a'), await treeOf('b'), await treeOf('c'), await treeOf('d')];
+    const [a, b, c, d] = trees as [TreeRef, TreeRef, TreeRef, TreeRef];
+    for (const tree of [a, b, c]) await run(tree, keeper);
+    const oldest = (await keeper.list()).map(({ path }) => path);
+    expect(oldest).toHaveLength(3);
+    for (const [index, path] of oldest.entries())
+      await age(keeper, path, [100, 300, 200][index] ?? 0);
+    await run(d, keeper);
+    const left = (await keeper.list()).map(({ path }) => path);
+    expect(left).toHaveLength(2);
+    expect(left).toContain(oldest[0]);
+    expect(left).not.toContain(oldest[1]);
+    expect(left).not.toContain(oldest[2]);
+  });
+
+  test('a use makes a file young again', async () => {
+    const keeper = keeperOf(10 * SIZE, 10 * SIZE);
+    const [a, b] = [await treeOf('a'), await treeOf('b')];
+    await run(a, keeper);
+    const first = (await keeper.list())[0]?.path ?? '';
+    await run(b, keeper);
+    await age(keeper, first, 1_000);
+    expect((await keeper.list())[0]?.path).toBe(first);
+    await run(a, keeper);
+    expect((await keeper.list()).at(-1)?.path).toBe(first);
+  });
+
+  test('never takes what a task holds, and takes it when the task has gone', async () => {
+    const keeper = keeperOf(10 * SIZE, 0);
+    const { target } = await run(await treeOf('a'), keeper, 'link');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await keeper.prune(0)).toEqual({ files: 0, bytes: 0 });
+    await rm(target, { recursive: true });
+    expect(await keeper.prune(0)).toEqual({ files: 1, bytes: SIZE });
+  });
+
+  test('a cache smaller than what one task wants is no endless loop', async () => {
+    for (const name of ['a', 'b', 'c']) await at.write(name, randomBytes(SIZE));
+    const { tree } = await at.send('a', 'b', 'c');
+    const fetched = await run(tree, keeperOf(SIZE, 0, 60_000));
+    expect(fetched).toMatchObject({ files: 3, bytesFetched: 3 * SIZE });
+  });
+
+  test('spoiled files are found, taken out and fetched again', async () => {
+    const keeper = keeperOf(10 * SIZE, 10 * SIZE);
+    const tree = await treeOf('a');
+    await run(tree, keeper);
+    await spoil(await onlyFile(keeper));
+    const looked = await keeper.verify(() => undefined);
+    expect(looked).toMatchObject({ files: 1, corrupt: [expect.stringContaining('demo/')] });
+    expect(await keeper.list()).toEqual([]);
+    const again = await run(tree, keeper);
+    expect(again.bytesFetched).toBe(SIZE);
+    expect(await keeper.verify(() => undefined)).toEqual({ files: 1, corrupt: [] });
+  });
+
+  test('a bit that the disk has flipped is found before a task of the next run sees it', async () => {
+    const keeper = keeperOf(10 * SIZE, 10 * SIZE);
+    const tree = await treeOf('a');
+    await run(tree, keeper);
+    await spoil(await onlyFile(keeper));
+    const again = await run(tree, keeper);
+    expect(again).toMatchObject({ bytesFetched: SIZE, bytesFromCache: 0 });
+    expect(await readFile(join(again.target, 'a'))).toEqual(await readFile(join(at.root, 'a')));
+  });
+
+  test('what is no cached file is neither listed nor taken', async () => {
+    const keeper = keeperOf(10 * SIZE, 0);
+    await run(await treeOf('a'), keeper);
+    await writeFile(join(dir, 'demo/partial/half'), 'x');
+    await writeFile(join(dir, 'demo/note'), 'x');
+    await keeper.prune(0);
+    expect((await readdir(join(dir, 'demo'))).toSorted()).toContain('note');
+    expect(await readdir(join(dir, 'demo/partial'))).toEqual(['half']);
+  });
+
+  test('a cache that was never used is empty', async () => {
+    expect(await keeperOf(1, 0).list()).toEqual([]);
+    expect(await keeperOf(1, 0).prune(0)).toEqual({ files: 0, bytes: 0 });
+  });
+});
+
+/** Changes one byte and nothing that `stat` shows, as a failing disk does. */
+async function spoil(file: string): Promise<void> {
+  const { atime, mtime, mode } = await stat(file);
+  const bytes = await readFile(file);
+  bytes[7] = (bytes[7] ?? 0) ^ 1;
+  await chmod(file, 0o644);
+  await writeFile(file, bytes);
+  await chmod(file, mode & 0o777);
+  await utimes(file, atime, mtime);
+}
