@@ -1,5 +1,5 @@
 import type { AttemptId, JobId, SiteId } from '../core/ids.ts';
-import { needOf } from '../core/match/ask.ts';
+import { needOf } from '../core/match/need.ts';
 import { type AskQueues, openAskQueues } from './ask-queues.ts';
 import type { AttemptRecord, JobRecord } from './records.ts';
 

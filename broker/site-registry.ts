@@ -1,5 +1,5 @@
 import { type Dn, dn, type SiteId, siteId } from '../core/ids.ts';
-import { needOf } from '../core/match/ask.ts';
+import { add, NO_NEED, needOf } from '../core/match/need.ts';
 import type { Offer } from '../core/match/offer.ts';
 import type { SiteStatus, SiteView } from '../core/match/refusal.ts';
 import type { JobTable } from './job-table.ts';
@@ -96,16 +96,13 @@ export function noteAccepted(
 
 /** The site as a round sees it. */
 export function viewOf(site: SiteRecord, table: JobTable): SiteView {
-  const reserved = { cpus: 0, memoryBytes: 0, gpus: 0 };
+  let reserved = NO_NEED;
   for (const attempt of site.unreflected) {
     if (!table.attempts.has(attempt.id)) {
       site.unreflected.delete(attempt);
       continue;
     }
-    const need = needOf(attempt.task.job.ask.resources);
-    reserved.cpus += need.cpus;
-    reserved.memoryBytes += need.memoryBytes;
-    reserved.gpus += need.gpus;
+    reserved = add(reserved, needOf(attempt.task.job.ask.resources));
   }
   let waiting = 0;
   for (const attempt of table.liveAt(site.id)) if (attempt.waiting) waiting += 1;

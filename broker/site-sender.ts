@@ -155,6 +155,7 @@ function placeRequest(
       ordinal: task.ordinal,
       taskValue: taskValue(jobOf(task.job.id).spec, task.ordinal),
       jobIndex: indexOf.get(task.job.id) ?? 0,
+      queue: '',
     })),
     tickets,
   };

@@ -13,6 +13,8 @@ const PLAIN = [
   'cpus',
   'memory',
   'gpus',
+  'gpu-model',
+  'disk',
   'nodes',
   'walltime',
   'array',
@@ -40,7 +42,7 @@ export interface FlagContext {
   readonly env: Env;
 }
 
-/** A job with the flags laid over it: single values win over the file's, lists and `env` are added. */
+/** A job with the flags laid over it: single values win over the file's, lists and sets are added. */
 export function withFlags(job: WrittenJob, input: Input, context: FlagContext): WrittenJob {
   const file = isRecord(job.raw) ? job.raw : {};
   if (job.raw !== undefined && !isRecord(job.raw)) return job;
@@ -67,15 +69,21 @@ export function withFlags(job: WrittenJob, input: Input, context: FlagContext): 
   };
   for (const [key, flag] of ADDING) add(key, input.list(flag), flag);
   add('inputs', inputsOf(input, job.base, context.cwd), 'input');
-  const variables = variablesOf(input, context.env);
-  if (Object.keys(variables).length > 0)
-    raw['env'] = { ...(isRecord(file['env']) ? file['env'] : {}), ...variables };
+  const merged = new Map<string, Readonly<Record<string, string>>>();
+  const merge = (key: string, values: Readonly<Record<string, string>>): void => {
+    if (Object.keys(values).length === 0) return;
+    raw[key] = { ...(isRecord(file[key]) ? file[key] : {}), ...values };
+    merged.set(key, values);
+  };
+  merge('env', variablesOf(input, context.env));
+  merge('licences', licencesOf(input));
   if (input.rest.length > 0) set('command', input.rest, '--');
   const where = (path: Path, about?: 'key', offset = 0): string => {
     const [root = '', index = 0] = path;
     const flag = fromFlag.get(String(root));
     if (flag !== undefined) return offset > 0 ? `${flag}:${offset + 1}` : flag;
-    if (root === 'env' && Object.hasOwn(variables, String(path[1]))) return '--env';
+    if (Object.hasOwn(merged.get(String(root)) ?? {}, String(path[1])))
+      return root === 'licences' ? '--licence' : '--env';
     const more = added.get(String(root));
     if (more !== undefined && Number(index) >= more.first) return more.flag;
     return job.where(path, about, offset);
@@ -109,6 +117,16 @@ function inputsOf(input: Input, base: string, cwd: string): readonly unknown[] {
     const keeps = moved !== from && !isGlob(from) && parsePath(from).ok;
     return keeps ? { from: moved, to: from } : moved;
   });
+}
+
+/** `NAME=count`, or `NAME` for one. */
+function licencesOf(input: Input): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    input.list('licence').map((text) => {
+      const [, name, count] = /^([^=]*)=?(.*)$/s.exec(text) ?? [];
+      return [name ?? '', count === '' ? '1' : (count ?? '')];
+    }),
+  );
 }
 
 /** `NAME=value`, or `NAME` for the caller's own value. */

@@ -70,11 +70,14 @@ export async function readJob(
 function factsOf(context: Context, { job, spec, tasks }: JobDetail): string {
   const { colours } = context;
   const nowMs = Date.now();
-  const { cpus, memoryBytes, gpus, nodes, walltimeMs } = spec.resources;
+  const { cpus, memoryBytes, gpus, gpuModel, nodes, walltimeMs, diskBytes, licences } =
+    spec.resources;
   const needs = [
     `${cpus} ${cpus === 1 ? 'core' : 'cores'}`,
     formatBytes(memoryBytes),
-    ...(gpus > 0 ? [`${gpus} GPUs`] : []),
+    ...(gpus > 0 ? [`${gpus} GPUs${gpuModel === '' ? '' : ` (${gpuModel})`}`] : []),
+    ...(diskBytes > 0 ? [`${formatBytes(diskBytes)} of disk`] : []),
+    ...Object.entries(licences).map(([name, count]) => `${count} of licence ${name}`),
     ...(nodes > 1 ? [`${nodes} nodes`] : []),
     `${formatDuration(walltimeMs)} at most`,
   ].join(', ');

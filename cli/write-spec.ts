@@ -2,24 +2,21 @@ import type { JobSpec } from '../core/job/spec.ts';
 
 /** A spec as a person would write it, all defaults included: what `--dry-run` shows. Sizes are bytes with unit `B`. */
 export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
-  const { resources, array } = spec;
+  const { resources } = spec;
   const optional = {
-    ...(spec.stdin === '' ? {} : { stdin: spec.stdin }),
-    ...(array === undefined
-      ? {}
-      : {
-          array:
-            array.kind === 'list'
-              ? array.values
-              : `${array.first}-${array.last}${array.step === 1 ? '' : `:${array.step}`}`,
-        }),
-    ...(spec.requirements === '' ? {} : { requirements: spec.requirements }),
-    ...(spec.rank === '' ? {} : { rank: spec.rank }),
-    ...(spec.sites.length === 0 ? {} : { sites: spec.sites }),
-    ...(spec.excludeSites.length === 0 ? {} : { 'exclude-sites': spec.excludeSites }),
-    ...(spec.after.length === 0 ? {} : { after: spec.after }),
-    ...(spec.vo === '' ? {} : { vo: spec.vo }),
+    disk: resources.diskBytes === 0 ? '' : sizeText(resources.diskBytes),
+    'gpu-model': resources.gpuModel,
+    licences: resources.licences,
+    stdin: spec.stdin,
+    array: arrayText(spec.array),
+    requirements: spec.requirements,
+    rank: spec.rank,
+    sites: spec.sites,
+    'exclude-sites': spec.excludeSites,
+    after: spec.after,
+    vo: spec.vo,
   };
+  const given = Object.entries(optional).filter(([, value]) => Object.keys(value).length > 0);
   return {
     name: spec.name,
     command: spec.command,
@@ -33,8 +30,14 @@ export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
     walltime: timeText(resources.walltimeMs),
     retries: spec.retries,
     'on-lost': spec.onLost,
-    ...optional,
+    ...Object.fromEntries(given),
   };
+}
+
+function arrayText(array: JobSpec['array']): string | readonly string[] {
+  if (array === undefined) return '';
+  if (array.kind === 'list') return array.values;
+  return `${array.first}-${array.last}${array.step === 1 ? '' : `:${array.step}`}`;
 }
 
 /** Exact, in the largest unit that divides it. */

@@ -85,14 +85,13 @@ function arrayToWire(array: ArraySpec): pb.ArraySpec {
 export function specFromWire(spec: pb.JobSpec | undefined): JobSpec {
   if (spec?.resources === undefined)
     throw new GridError('REQUEST_INVALID', 'job has no spec or no resources');
-  const { cpus, memoryBytes, gpus, nodes, walltimeMs } = spec.resources;
   return {
     name: spec.name,
     command: spec.command,
     env: spec.env,
     inputs: spec.inputs,
     outputs: spec.outputs,
-    resources: { cpus, memoryBytes, gpus, nodes, walltimeMs },
+    resources: { ...spec.resources },
     requirements: spec.requirements,
     rank: spec.rank,
     ...(spec.array === undefined ? {} : { array: arrayFromWire(spec.array) }),
@@ -113,7 +112,7 @@ export function specToWire(spec: JobSpec): pb.JobSpec {
     env: { ...spec.env },
     inputs: spec.inputs.map(({ from, to }) => ({ from, to })),
     outputs: [...spec.outputs],
-    resources: { ...spec.resources },
+    resources: { ...spec.resources, licences: { ...spec.resources.licences } },
     requirements: spec.requirements,
     rank: spec.rank,
     array: spec.array === undefined ? undefined : arrayToWire(spec.array),
@@ -145,6 +144,13 @@ export function offerToWire(offer: Offer): pb.Offer {
     vos: [...offer.vos],
     admins: [...offer.admins],
     warmTrees: offer.warmTrees.map((digest) => Buffer.from(digest, 'hex')),
+    gpuModels: [...offer.gpuModels],
+    licences: offer.licences.map((pool) => ({ ...pool })),
+    queues: offer.queues.map((queue) => ({
+      ...queue,
+      features: [...queue.features],
+      gpuModels: [...queue.gpuModels],
+    })),
   };
 }
 

@@ -44,6 +44,13 @@ export function offerOf(
     maxNodes: 1,
     warmTrees,
     closedReason,
+    totalDiskBytes: 0,
+    freeDiskBytes: 0,
+    gpuModels: [],
+    licences: [],
+    queues: [],
+    price: 0,
+    expectedWaitMs: 0,
   };
 }
 

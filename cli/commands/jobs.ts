@@ -8,8 +8,15 @@ const SPEC_OPTIONS: readonly OptionSpec[] = [
   { flags: '-c, --cpus <n>', about: 'cores on one node (1)' },
   { flags: '-m, --memory <size>', about: 'memory on one node, for instance 4G (1G)' },
   { flags: '--gpus <n>', about: 'GPUs on one node (0)' },
+  { flags: '--gpu-model <model>', about: 'model of the GPUs, for instance a100' },
   { flags: '--nodes <n>', about: 'nodes, all at one site (1)' },
   { flags: '-t, --walltime <duration>', about: 'longest run time, for instance 90m (1h)' },
+  { flags: '--disk <size>', about: 'scratch space, for instance 20G' },
+  {
+    flags: '--licence <name=count>',
+    about: 'licences that it holds while it runs; NAME alone is one',
+    repeat: true,
+  },
   { flags: '-a, --array <values>', about: 'a task for each of 1-1000, 0-99:2, or red,green,blue' },
   {
     flags: '-i, --input <path>',

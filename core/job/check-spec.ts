@@ -1,10 +1,13 @@
 import type { Problem } from '../errors.ts';
 import { isSiteId, isVoName } from '../ids.ts';
+import { formatBytes, formatDuration } from '../units.ts';
 import { parseArrayValues } from './array-text.ts';
 import { isJobId } from './job-id.ts';
 import {
   type ArraySpec,
+  isLicenceName,
   type JobSpec,
+  type Licences,
   MAX_ARRAY_TASKS,
   type Resources,
   taskCount,
@@ -25,6 +28,10 @@ const SPEC_LIMITS = {
   nodes: 65_536,
   memoryBytes: 2 ** 50,
   walltimeMs: 366 * 86_400_000,
+  diskBytes: 2 ** 50,
+  gpuModelLength: 128,
+  licences: 50,
+  licenceCount: 1_000_000,
   expressionLength: 4_096,
   after: 1_000,
   retries: 100,
@@ -124,11 +131,45 @@ function checkResources(resources: Resources, demand: Demand): void {
     ['gpus', 0, SPEC_LIMITS.gpus],
     ['nodes', 1, SPEC_LIMITS.nodes],
     ['walltimeMs', 1_000, SPEC_LIMITS.walltimeMs],
+    ['diskBytes', 0, SPEC_LIMITS.diskBytes],
   ] as const;
   for (const [key, least, most] of bounds) {
     const value = resources[key];
-    const message = `${value} is out of range: a whole number from ${least} to ${most}`;
+    const words = key.endsWith('Bytes') ? bytesText : key === 'walltimeMs' ? timeText : String;
+    const range = `${words === String ? 'a whole number ' : ''}from ${words(least)} to ${words(most)}`;
+    const message = `${words(value)} is out of range: ${range}`;
     demand(whole(value, least, most), WORDS[key], message);
+  }
+  checkGpuModel(resources, demand);
+  checkLicences(resources.licences, demand);
+}
+
+const bytesText = (value: number): string =>
+  whole(value, 0, Number.MAX_SAFE_INTEGER) ? formatBytes(value) : `${value} B`;
+const timeText = (value: number): string =>
+  whole(value, 0, Number.MAX_SAFE_INTEGER) ? formatDuration(value) : `${value} ms`;
+
+function checkGpuModel({ gpuModel, gpus }: Resources, demand: Demand): void {
+  if (gpuModel === '') return;
+  const most = SPEC_LIMITS.gpuModelLength;
+  const plain =
+    gpuModel.length <= most && /[A-Za-z0-9]/.test(gpuModel) && !/\p{Cc}/u.test(gpuModel);
+  demand(
+    plain,
+    'gpu-model',
+    `must be the words of a model such as a100, at most ${most} characters`,
+  );
+  demand(gpus > 0, 'gpu-model', 'it goes with `gpus`, and the job asks for none');
+}
+
+function checkLicences(licences: Licences, demand: Demand): void {
+  const entries = Object.entries(licences);
+  const { licences: kinds, licenceCount: most } = SPEC_LIMITS;
+  demand(entries.length <= kinds, 'licences', `${entries.length} kinds, at most ${kinds}`);
+  for (const [name, count] of entries) {
+    const where = `licences.${name.slice(0, 40)}`;
+    demand(isLicenceName(name), where, 'that is no name of a licence: letters, digits and ._@+-');
+    demand(whole(count, 1, most), where, `${count} is out of range: from 1 to ${most}`);
   }
 }
 
@@ -139,6 +180,7 @@ const WORDS = {
   gpus: 'gpus',
   nodes: 'nodes',
   walltimeMs: 'walltime',
+  diskBytes: 'disk',
 } as const;
 
 function checkExpressions(spec: JobSpec, demand: Demand): void {

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration, parseBytes, parseDuration } from '../units.ts';
+import { formatDuration, parseBytes, parseDuration } from '../units.ts';
 import { parseArrayText, parseArrayValues } from './array-text.ts';
 import type { ArraySpec } from './spec.ts';
 
@@ -64,8 +64,7 @@ export function bytesOf(raw: Raw, key: string, fallback: number, collect: Collec
   }
   const bytes = parseBytes(text);
   if (bytes === undefined || bytes === 0) {
-    const example = formatBytes(fallback).replace(' ', '');
-    collect([key], `${key} must be a size such as 512M or ${example}, not ${shown(value)}`);
+    collect([key], `${key} must be a size such as 512M or 4G, not ${shown(value)}`);
     return fallback;
   }
   return bytes;
@@ -100,6 +99,24 @@ export function choiceOf<T extends string>(
   if (text !== undefined && found === undefined)
     collect([key], `${key} must be ${choices.join(' or ')}, not '${text}'`);
   return found;
+}
+
+/** `{name: count}`; a name without a count is one. */
+export function countsOf(
+  raw: Raw,
+  key: string,
+  collect: Collect,
+): Readonly<Record<string, number>> {
+  const value = raw[key];
+  if (!isGiven(value)) return {};
+  if (!isRecord(value)) {
+    collect([key], `${key} must be a set of 'name: count', not ${shown(value)}`);
+    return {};
+  }
+  const inside: Collect = ([name = ''], message) => collect([key, name], message);
+  return Object.fromEntries(
+    Object.keys(value).map((name) => [name, wholeOf(value, name, 1, 1, inside)]),
+  );
 }
 
 /** One item of a list, with the way to it. */

@@ -1,5 +1,11 @@
 import { type JobId, jobId, type SiteId, type VoName } from '../ids.ts';
 
+/** Counts by name, sorted by name. */
+export type Licences = Readonly<Record<string, number>>;
+
+export const isLicenceName = (text: string): boolean =>
+  /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/.test(text);
+
 /** What one task needs of one site. */
 export interface Resources {
   /** Cores on one node. */
@@ -9,6 +15,12 @@ export interface Resources {
   /** Nodes, all at one site. */
   readonly nodes: number;
   readonly walltimeMs: number;
+  /** Scratch space, on all nodes together. */
+  readonly diskBytes: number;
+  /** Whole words of a model that the site names, in any case; empty for any. */
+  readonly gpuModel: string;
+  /** Held while it runs. */
+  readonly licences: Licences;
 }
 
 /** The values that an array runs over: a range, or a list. */

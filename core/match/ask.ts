@@ -1,5 +1,5 @@
 import type { Dn, SiteId, VoName } from '../ids.ts';
-import type { JobSpec, Resources } from '../job/spec.ts';
+import type { JobSpec, Licences, Resources } from '../job/spec.ts';
 import type { Caller } from '../vo/caller.ts';
 import { formatFqan } from '../vo/fqan.ts';
 import type { Offer } from './offer.ts';
@@ -37,18 +37,6 @@ export interface Rules {
   rank(ask: Ask, offer: Offer): number;
 }
 
-/** What a task takes from a site. */
-export interface Need {
-  readonly cpus: number;
-  readonly memoryBytes: number;
-  readonly gpus: number;
-}
-
-/** All of a task's nodes together. */
-export function needOf({ cpus, memoryBytes, gpus, nodes }: Resources): Need {
-  return { cpus: cpus * nodes, memoryBytes: memoryBytes * nodes, gpus: gpus * nodes };
-}
-
 /** The ask of a job; `caller` is its owner. */
 export function askOf(spec: JobSpec, caller: Caller): Ask {
   return {
@@ -61,6 +49,9 @@ export function askOf(spec: JobSpec, caller: Caller): Ask {
       gpus: spec.resources.gpus,
       nodes: spec.resources.nodes,
       walltimeMs: spec.resources.walltimeMs,
+      diskBytes: spec.resources.diskBytes,
+      gpuModel: spec.resources.gpuModel,
+      licences: sortedByName(spec.resources.licences),
     },
     requirements: spec.requirements,
     rank: spec.rank,
@@ -69,6 +60,16 @@ export function askOf(spec: JobSpec, caller: Caller): Ask {
   };
 }
 
+const sortedByName = (licences: Licences): Licences =>
+  Object.fromEntries(Object.entries(licences).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+
 /** Text that two asks share exactly when they are equal; `parseAsk` reads it back. */
 export const formatAsk = (ask: Ask): string => JSON.stringify(ask);
-export const parseAsk = (text: string): Ask => JSON.parse(text) as Ask;
+
+/** An ask of an older broker lacks what it did not know. */
+export function parseAsk(text: string): Ask {
+  const ask = JSON.parse(text) as Ask;
+  const older: Partial<Resources> = ask.resources;
+  const { diskBytes = 0, gpuModel = '', licences = {} } = older;
+  return { ...ask, resources: { ...ask.resources, diskBytes, gpuModel, licences } };
+}

@@ -1,8 +1,9 @@
 import type { JobId, SiteId } from '../ids.ts';
 import { MAX_RETRY_DELAY_MS } from '../retry/retry.ts';
 import { fairOrder } from '../share/fair-order.ts';
-import { type Ask, type Need, needOf, type Rules } from './ask.ts';
-import { fits, freeAt, noRoom, type Refusal, refusalOf, type SiteView } from './refusal.ts';
+import type { Ask, Rules } from './ask.ts';
+import { fits, type Need, needOf, subtract } from './need.ts';
+import { freeAt, noRoom, type Refusal, refusalOf, type SiteView } from './refusal.ts';
 
 /** Tasks of one job that wait; those of an array that have not come into being yet are one item. */
 export interface QueueItem {
@@ -172,11 +173,7 @@ function take(lane: Lane, item: QueueItem, room: Room): Placement {
   const { need } = lane;
   const backlog = !fits(need, room.free);
   if (backlog) room.backlogLeft -= 1;
-  room.free = {
-    cpus: Math.max(0, room.free.cpus - need.cpus),
-    memoryBytes: Math.max(0, room.free.memoryBytes - need.memoryBytes),
-    gpus: Math.max(0, room.free.gpus - need.gpus),
-  };
+  room.free = subtract(room.free, need);
   const ordinal = item.firstOrdinal + lane.taken;
   lane.taken += 1;
   if (lane.taken >= item.tasks) advance(lane);

@@ -1,5 +1,35 @@
 import type { Dn, SiteId, VoName } from '../ids.ts';
 
+/** Licences of one kind, which a site counts. */
+export interface LicencePool {
+  readonly name: string;
+  readonly total: number;
+  readonly free: number;
+}
+
+/** A queue of the batch system with its limits for one job. */
+interface Queue {
+  readonly name: string;
+  /** 0 for no limit. */
+  readonly maxWalltimeMs: number;
+  /** Cores of one job on all its nodes together; 0 for no limit. */
+  readonly maxCpus: number;
+  /** 0 for no limit of its own. */
+  readonly maxNodes: number;
+  /** Of its largest node; 0 when not known. */
+  readonly cpusPerNode: number;
+  /** Of its largest node; 0 when not known. */
+  readonly memoryPerNodeBytes: number;
+  readonly totalCpus: number;
+  readonly freeCpus: number;
+  /** Beside those of the site. */
+  readonly features: readonly string[];
+  /** Whether the batch system takes it where a job names none. */
+  readonly isDefault: boolean;
+  readonly gpusPerNode: number;
+  readonly gpuModels: readonly string[];
+}
+
 /** What a site has to offer, as its gateway advertised it last. */
 export interface Offer {
   readonly site: SiteId;
@@ -32,4 +62,14 @@ export interface Offer {
   readonly closedReason: string;
   /** DNs that may drain and resume it. */
   readonly admins: readonly Dn[];
+  readonly totalDiskBytes: number;
+  readonly freeDiskBytes: number;
+  readonly gpuModels: readonly string[];
+  readonly licences: readonly LicencePool[];
+  /** Empty for a site that is one queue as a whole. */
+  readonly queues: readonly Queue[];
+  /** Of a core for an hour, in whatever unit the sites agreed on. */
+  readonly price: number;
+  /** How long a task waits there before it starts, as the site believes; 0 for not at all or not known. */
+  readonly expectedWaitMs: number;
 }

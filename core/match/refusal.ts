@@ -1,7 +1,10 @@
 import type { SiteId } from '../ids.ts';
+import type { Licences } from '../job/spec.ts';
 import { formatBytes, formatDuration } from '../units.ts';
-import { type Ask, type Need, needOf, type Rules } from './ask.ts';
-import type { Offer } from './offer.ts';
+import type { Ask, Rules } from './ask.ts';
+import { gpuModelFits } from './gpu-model.ts';
+import { missingLicence, type Need, NO_NEED, needOf, subtract } from './need.ts';
+import type { LicencePool, Offer } from './offer.ts';
 
 /** How a site stands with the broker. */
 export type SiteStatus = 'unknown' | 'up' | 'unreachable' | 'draining' | 'lost';
@@ -36,6 +39,9 @@ interface Check {
 
 const when = (fails: boolean, sentence: () => string): string | undefined =>
   fails ? sentence() : undefined;
+
+const countsOf = (pools: readonly LicencePool[], which: 'total' | 'free'): Licences =>
+  Object.fromEntries(pools.map((pool) => [pool.name, pool[which]]));
 
 const total = (count: number, nodes: number): string =>
   nodes > 1 ? `${count} on each of ${nodes} nodes` : String(count);
@@ -95,6 +101,31 @@ const LASTING = [
         needOf(resources).gpus > offer.totalGpus,
         () => `needs ${total(resources.gpus, resources.nodes)} gpus, offers ${offer.totalGpus}`,
       ),
+  },
+  {
+    code: 'no-such-gpu',
+    failure: ({ resources: { gpuModel } }, { gpuModels }) =>
+      when(
+        gpuModel !== '' && !gpuModels.some((model) => gpuModelFits(gpuModel, model)),
+        () => `needs a GPU of model ${gpuModel}, offers ${gpuModels.join(', ') || 'none'}`,
+      ),
+  },
+  {
+    code: 'too-little-disk',
+    failure: ({ resources: { diskBytes } }, { totalDiskBytes }) =>
+      when(
+        diskBytes > totalDiskBytes,
+        () => `needs ${formatBytes(diskBytes)} of disk, offers ${formatBytes(totalDiskBytes)}`,
+      ),
+  },
+  {
+    code: 'no-licence',
+    failure: ({ resources: { licences } }, offer) => {
+      const there = countsOf(offer.licences, 'total');
+      const name = missingLicence(licences, there) ?? '';
+      const sentence = `needs ${licences[name]} of licence ${name}, offers ${there[name] ?? 0}`;
+      return when(name !== '', () => sentence);
+    },
   },
   {
     code: 'walltime-too-long',
@@ -185,15 +216,20 @@ export function refusalOf(ask: Ask, site: SiteView, rules: Rules): Refusal | und
 
 /** What the site could start now, nothing below zero. */
 export function freeAt({ offer, reserved }: SiteView): Need {
-  return {
-    cpus: Math.max(0, (offer?.freeCpus ?? 0) - reserved.cpus),
-    memoryBytes: Math.max(0, (offer?.freeMemoryBytes ?? 0) - reserved.memoryBytes),
-    gpus: Math.max(0, (offer?.freeGpus ?? 0) - reserved.gpus),
+  if (offer === undefined) return NO_NEED;
+  const free: Need = {
+    cpus: offer.freeCpus,
+    memoryBytes: offer.freeMemoryBytes,
+    gpus: offer.freeGpus,
+    diskBytes: offer.freeDiskBytes,
+    licences: countsOf(offer.licences, 'free'),
   };
+  return subtract(free, reserved);
 }
 
 /** The words for a site that would do and is full. */
 export function noRoom(need: Need, free: Need): Refusal {
+  const licence = missingLicence(need.licences, free.licences) ?? '';
   const short = [
     when(need.cpus > free.cpus, () => `needs ${need.cpus} cpus, ${free.cpus} are free`),
     when(
@@ -201,10 +237,15 @@ export function noRoom(need: Need, free: Need): Refusal {
       () => `needs ${formatBytes(need.memoryBytes)}, ${formatBytes(free.memoryBytes)} are free`,
     ),
     when(need.gpus > free.gpus, () => `needs ${need.gpus} gpus, ${free.gpus} are free`),
+    when(
+      need.diskBytes > free.diskBytes,
+      () => `needs ${formatBytes(need.diskBytes)} of disk, ${formatBytes(free.diskBytes)} are free`,
+    ),
+    when(
+      licence !== '',
+      () =>
+        `needs ${need.licences[licence]} of licence ${licence}, ${free.licences[licence] ?? 0} are free`,
+    ),
   ].find((sentence) => sentence !== undefined);
   return { code: 'no-free-slots', detail: short ?? 'its backlog is full', lasting: false };
 }
-
-/** Whether `need` fits in `free`. */
-export const fits = (need: Need, free: Need): boolean =>
-  need.cpus <= free.cpus && need.memoryBytes <= free.memoryBytes && need.gpus <= free.gpus;

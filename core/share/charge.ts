@@ -1,4 +1,4 @@
-import type { Need } from '../match/ask.ts';
+import type { Need } from '../match/need.ts';
 
 /** What counts as how many cpus. */
 export interface ShareWeights {

@@ -1,5 +1,6 @@
 import type { Dn, VoName } from '../ids.ts';
-import type { Ask, Need } from '../match/ask.ts';
+import type { Ask } from '../match/ask.ts';
+import type { Need } from '../match/need.ts';
 import { groupOf, parseFqan } from '../vo/fqan.ts';
 
 /** Whose turn it may be: an owner inside a group inside a VO. `group` is a path such as `/biomed/imaging`; `/biomed` where none. */

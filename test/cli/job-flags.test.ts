@@ -26,6 +26,8 @@ describe('flags', () => {
         input: ['a.txt=in.txt'],
         env: ['X=1=2', 'TOKEN'],
         site: ['s1'],
+        disk: '20G',
+        licence: ['matlab=2', 'ansys'],
       },
       ['./fit', '-x'],
     );
@@ -37,7 +39,12 @@ describe('flags', () => {
       inputs: [{ from: 'a.txt', to: 'in.txt' }],
       array: { kind: 'list', values: ['a', 'b'] },
       sites: ['s1'],
-      resources: { cpus: 4, memoryBytes: 2 ** 31 },
+      resources: {
+        cpus: 4,
+        memoryBytes: 2 ** 31,
+        diskBytes: 20 * 2 ** 30,
+        licences: { matlab: 2, ansys: 1 },
+      },
     });
   });
 
@@ -66,13 +73,20 @@ describe('flags', () => {
 
   test('are named as the place of their problems', async () => {
     const job = fromFile('command: x\ninputs: [gone]\nwalltime: x\n');
-    const input = flags({ memory: '1', input: ['lost'], env: ['1=2'], rank: 'site.x' });
+    const input = flags({
+      memory: '1',
+      input: ['lost'],
+      env: ['1=2'],
+      licence: ['m=x'],
+      rank: 'site.x',
+    });
     await expect(checkJobs([withFlags(job, input, CONTEXT)])).rejects.toMatchObject({
       problems: expect.arrayContaining([
         { where: 'job.yaml:2:10', message: `there is no file 'gone' in ${base}` },
         { where: '--input', message: `there is no file 'lost' in ${base}` },
         expect.objectContaining({ where: '--memory' }),
         expect.objectContaining({ where: '--env' }),
+        expect.objectContaining({ where: '--licence' }),
         expect.objectContaining({ where: '--rank:6' }),
         expect.objectContaining({ where: 'job.yaml:3:11' }),
       ]),

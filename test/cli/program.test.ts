@@ -101,6 +101,7 @@ describe('documentation', () => {
       gpus: 0,
       nodes: 1,
       walltimeMs: 3_600_000,
+      diskBytes: 0,
       retries: 0,
     });
     const row = (key: string): string | undefined =>

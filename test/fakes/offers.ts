@@ -1,6 +1,7 @@
 import { dn, siteId, voName } from '../../core/ids.ts';
-import type { JobSpec } from '../../core/job/spec.ts';
+import type { JobSpec, Resources } from '../../core/job/spec.ts';
 import type { Ask, Rules } from '../../core/match/ask.ts';
+import { NO_NEED } from '../../core/match/need.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import type { SiteView } from '../../core/match/refusal.ts';
 
@@ -29,6 +30,13 @@ export const offerOf = (site: string, details: Partial<Offer> = {}): Offer => ({
   warmTrees: [],
   closedReason: '',
   admins: [],
+  totalDiskBytes: 100 * GIB,
+  freeDiskBytes: 100 * GIB,
+  gpuModels: [],
+  licences: [],
+  queues: [],
+  price: 0,
+  expectedWaitMs: 0,
   ...details,
 });
 
@@ -41,9 +49,22 @@ export const siteOf = (
   id: siteId(site),
   status: 'up',
   offer: offerOf(site, details),
-  reserved: { cpus: 0, memoryBytes: 0, gpus: 0 },
+  reserved: NO_NEED,
   waiting: 0,
   ...view,
+});
+
+/** One core, 1 GiB, an hour. */
+export const resourcesOf = (details: Partial<Resources> = {}): Resources => ({
+  cpus: 1,
+  memoryBytes: GIB,
+  gpus: 0,
+  nodes: 1,
+  walltimeMs: 3_600_000,
+  diskBytes: 0,
+  gpuModel: '',
+  licences: {},
+  ...details,
 });
 
 /** One core, 1 GiB, an hour, of Alice. */
@@ -59,7 +80,7 @@ export const askFor = (
   sites: [],
   excludeSites: [],
   ...details,
-  resources: { cpus: 1, memoryBytes: GIB, gpus: 0, nodes: 1, walltimeMs: 3_600_000, ...resources },
+  resources: resourcesOf(resources),
 });
 
 /** A job that does nothing. */

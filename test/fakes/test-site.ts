@@ -17,6 +17,7 @@ import {
 import { type Connection, openClient } from '../../service/grpc-client.ts';
 import { outcomeFromWire, specToWire, treeToWire } from '../../service/wire.ts';
 import type { LiveGrid } from './live-grid.ts';
+import { resourcesOf } from './offers.ts';
 import { DAY_MS, type Entity, HOUR_MS, keyPemOf, makeHost, pemOf } from './test-ca.ts';
 
 /** A real gateway process and a broker's end of the line to it. */
@@ -69,14 +70,7 @@ export const specOf = (part: Placed['spec']): JobSpec => ({
   stdin: '',
   onLost: 'release',
   ...part,
-  resources: {
-    cpus: 1,
-    memoryBytes: 64 * 2 ** 20,
-    gpus: 0,
-    nodes: 1,
-    walltimeMs: 60_000,
-    ...part.resources,
-  },
+  resources: resourcesOf({ memoryBytes: 64 * 2 ** 20, walltimeMs: 60_000, ...part.resources }),
 });
 
 /** `settings` are lines of YAML that are added to the configuration. */
@@ -196,6 +190,7 @@ const placeRequest = (attempts: readonly Placed[], epoch: number) => ({
     ordinal: 0,
     taskValue,
     jobIndex,
+    queue: '',
   })),
   tickets: [],
 });

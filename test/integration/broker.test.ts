@@ -3,6 +3,7 @@ import { jobId } from '../../core/ids.ts';
 import { FailureKind, State, Stream } from '../../proto/gen/grid/v1/common.ts';
 import { type BrokerGrid, newJob, openBrokerGrid, until } from '../fakes/broker-grid.ts';
 import { type FakeGateway, finishAll } from '../fakes/fake-gateway.ts';
+import { resourcesOf } from '../fakes/offers.ts';
 
 let grid: BrokerGrid;
 beforeEach(async () => {
@@ -147,7 +148,7 @@ test('why says of each site what fails, with both values, and what would help', 
   await grid.site('aachen');
   await grid.site('bremen', { totalCpus: 16, freeCpus: 16, totalMemoryBytes: 2 ** 29 });
   const id = await grid.submit({
-    resources: { cpus: 8, memoryBytes: 2 ** 30, gpus: 0, nodes: 1, walltimeMs: 60_000 },
+    resources: resourcesOf({ cpus: 8, walltimeMs: 60_000 }),
   });
   const why = await grid.as('Alice').whyJob({ jobId: id });
   expect(why.answer).toBe('it waits: none of the 2 sites can take it as it is');
@@ -162,7 +163,7 @@ test('why says of each site what fails, with both values, and what would help', 
   ]);
   expect(why.advice).toEqual([]);
   const wide = await grid.submit({
-    resources: { cpus: 32, memoryBytes: 2 ** 20, gpus: 0, nodes: 1, walltimeMs: 60_000 },
+    resources: resourcesOf({ cpus: 32, memoryBytes: 2 ** 20, walltimeMs: 60_000 }),
   });
   expect((await grid.as('Alice').whyJob({ jobId: wide })).advice).toEqual([
     'with `cpus: 16`, 1 site',

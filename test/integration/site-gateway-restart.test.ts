@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { State } from '../../proto/gen/grid/v1/common.ts';
 import type { Advertisement } from '../../proto/gen/grid/v1/site.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
+import { resourcesOf } from '../fakes/offers.ts';
 import { EPOCH, startTestSite, type TestSite } from '../fakes/test-site.ts';
 
 let grid: LiveGrid;
@@ -88,7 +89,7 @@ describe('a gateway that is killed', () => {
   });
 
   test('still minds the walltime of a task that it took up again', async () => {
-    const resources = { cpus: 1, memoryBytes: 2 ** 26, gpus: 0, nodes: 1, walltimeMs: 1_500 };
+    const resources = resourcesOf({ memoryBytes: 2 ** 26, walltimeMs: 1_500 });
     await site.place([{ id: 'late', spec: { command: ['sleep', '300'], resources } }]);
     await pause(300);
     await site.kill();

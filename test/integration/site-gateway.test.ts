@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { State, Stream } from '../../proto/gen/grid/v1/common.ts';
 import { Acceptance, type Advertisement } from '../../proto/gen/grid/v1/site.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
+import { resourcesOf } from '../fakes/offers.ts';
 import { EPOCH, startTestSite, type TestSite } from '../fakes/test-site.ts';
 
 let grid: LiveGrid;
@@ -55,7 +56,7 @@ describe('placing', () => {
     expect(await linesOf(file)).toEqual(['once']);
   });
 
-  const resources = { cpus: 1, memoryBytes: 1, gpus: 0, nodes: 1, walltimeMs: 1_000 };
+  const resources = resourcesOf({ memoryBytes: 1, walltimeMs: 1_000 });
   test.for([
     ['TOO_LARGE', { resources: { ...resources, cpus: 5 } }, 'it asks for 5 CPUs, the site has 4'],
     ['TOO_LARGE', { resources: { ...resources, nodes: 2 } }, 'it asks for 2 nodes'],

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { dn, jobId, siteId } from '../../core/ids.ts';
-import { needOf } from '../../core/match/ask.ts';
 import { type AskQueue, round, type Snapshot, verdicts } from '../../core/match/match.ts';
+import { NO_NEED, needOf } from '../../core/match/need.ts';
 import { freeAt } from '../../core/match/refusal.ts';
 import { askFor, NO_RULES, siteOf } from '../fakes/offers.ts';
 
@@ -34,7 +34,7 @@ const site = fc
         closedReason: closed,
         warmTrees: warm,
       },
-      { status, waiting: rest.waiting, reserved: { cpus: reserved, memoryBytes: 0, gpus: 0 } },
+      { status, waiting: rest.waiting, reserved: { ...NO_NEED, cpus: reserved } },
     ),
   );
 const sites = fc.uniqueArray(site, { selector: ({ id }) => id, maxLength: 4 });

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { siteId, voName } from '../../core/ids.ts';
-import type { Offer } from '../../core/match/offer.ts';
+import { voName } from '../../core/ids.ts';
 import {
   checkExpression,
   compilePolicy,
@@ -11,34 +10,21 @@ import {
   MAX_EXPRESSION_LENGTH,
   WORST_RANK,
 } from '../../service/expression.ts';
+import { offerOf, resourcesOf } from '../fakes/offers.ts';
 
 const GIB = 2 ** 30;
-const OFFER: Offer = {
-  site: siteId('campus'),
-  gatewayVersion: '0.1.0',
-  lrms: 'fork',
-  arch: 'x86_64',
-  os: 'linux',
+const OFFER = offerOf('campus', {
   features: ['python3', 'cuda'],
   totalCpus: 16,
   freeCpus: 4,
   totalMemoryBytes: 64 * GIB,
   freeMemoryBytes: 8 * GIB,
   totalGpus: 1,
-  freeGpus: 0,
-  maxNodes: 1,
   maxWalltimeMs: 86_400_000,
-  vos: [],
-  policy: '',
-  backlog: 0,
-  nkey: '',
-  warmTrees: [],
-  closedReason: '',
-  admins: [],
-};
+});
 const JOB: JobView = {
   vo: voName('biomed'),
-  resources: { cpus: 2, memoryBytes: GIB, gpus: 0, nodes: 1, walltimeMs: 3_600_000 },
+  resources: resourcesOf({ cpus: 2 }),
 };
 
 describe('checking', () => {

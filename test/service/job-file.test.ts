@@ -110,6 +110,16 @@ describe('problems have their place', () => {
       ["job.yaml:2:10 cpus must be a whole number, at least 1, not 'two'"],
     ],
     ['# nothing\n', ['job.yaml:1:1 there is no job in it']],
+    [
+      'command: x\nmemory: 4000T\n',
+      ['job.yaml:2:9 4000 TiB is out of range: from 0 B to 1024 TiB'],
+    ],
+    ['command: x\ngpus: 1\ngpu-model: "#"\n', [expect.stringMatching(/^job.yaml:3:12 must be/)]],
+    [
+      'command: x\nlicences: {a: 1, b c: 2}\n',
+      [expect.stringMatching(/^job.yaml:2:23 that is no/)],
+    ],
+    ['command: x\nlicences: {a: -1}\n', [expect.stringMatching(/^job.yaml:2:15 a must be/)]],
     ['- a\n', ["job.yaml:1:1 a job is a set of keys such as 'command: [...]', not a list"]],
   ])('%j', async ([text, expected]) => {
     expect(await problemsIn(() => check(text))).toEqual(expected);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseSpec, SPEC_KEYS } from '../../../core/job/parse-spec.ts';
 import type { JobSpec } from '../../../core/job/spec.ts';
+import { resourcesOf } from '../../fakes/offers.ts';
 
 const specOf = (raw: unknown): JobSpec => {
   const parsed = parseSpec(raw);
@@ -20,7 +21,7 @@ describe('what a job gets that says little', () => {
       env: {},
       inputs: [],
       outputs: [],
-      resources: { cpus: 1, memoryBytes: 2 ** 30, gpus: 0, nodes: 1, walltimeMs: 3_600_000 },
+      resources: resourcesOf(),
       requirements: '',
       rank: '',
       after: [],
@@ -54,6 +55,9 @@ describe('forms of values', () => {
       nodes: '2',
       memory: '1.5G',
       walltime: '1h30m',
+      disk: '20G',
+      'gpu-model': 'A100',
+      licences: { matlab: '2', ansys: '' },
     });
     expect(resources).toEqual({
       cpus: 4,
@@ -61,6 +65,9 @@ describe('forms of values', () => {
       nodes: 2,
       memoryBytes: 1.5 * 2 ** 30,
       walltimeMs: 5_400_000,
+      diskBytes: 20 * 2 ** 30,
+      gpuModel: 'A100',
+      licences: { matlab: 2, ansys: 1 },
     });
   });
 
@@ -128,11 +135,8 @@ describe('refusals', () => {
     [{ cpus: [1] }, 'cpus: cpus must be a whole number, at least 1, not a list'],
     [{ retries: -1 }, "retries: retries must be a whole number, at least 0, not '-1'"],
     [{ memory: 512 }, "memory: memory '512' has no unit: write for instance 512M or 512G"],
-    [
-      { memory: '4 gallons' },
-      "memory: memory must be a size such as 512M or 1GiB, not '4 gallons'",
-    ],
-    [{ memory: '0M' }, "memory: memory must be a size such as 512M or 1GiB, not '0M'"],
+    [{ memory: '4 gallons' }, "memory: memory must be a size such as 512M or 4G, not '4 gallons'"],
+    [{ memory: '0M' }, "memory: memory must be a size such as 512M or 4G, not '0M'"],
     [{ walltime: 60 }, "walltime: walltime '60' has no unit: write for instance 60m or 60s"],
     [
       { walltime: 'soon' },
@@ -169,6 +173,13 @@ describe('refusals', () => {
     [{ vo: 'Bio Med' }, "vo: 'Bio Med' is no name of a VO"],
     [{ 'on-lost': 'panic' }, "on-lost: on-lost must be release or keep, not 'panic'"],
     [{ stdin: '/x' }, "stdin: '/x' is absolute: write a relative path"],
+    [{ disk: '-4G' }, "disk: disk must be a size such as 512M or 4G, not '-4G'"],
+    [
+      { memory: '9999999999999T' },
+      "memory: memory must be a size such as 512M or 4G, not '9999999999999T'",
+    ],
+    [{ licences: 'matlab' }, "licences: licences must be a set of 'name: count', not 'matlab'"],
+    [{ licences: { a: '-1' } }, "licences.a: a must be a whole number, at least 1, not '-1'"],
     [{ requirements: ['a'] }, 'requirements: requirements must be a text, not a list'],
   ])('%j', ([raw, expected]) => expect(problemsOf({ command: 'x', ...raw })).toEqual([expected]));
 
@@ -192,7 +203,7 @@ describe('refusals', () => {
   });
 });
 
-test('the keys are those of the issue, and on-lost', () => {
+test('the keys are these', () => {
   expect([...SPEC_KEYS].toSorted()).toEqual(
     [
       'name',
@@ -205,6 +216,10 @@ test('the keys are those of the issue, and on-lost', () => {
       'gpus',
       'nodes',
       'walltime',
+      'disk',
+      'gpu-model',
+      'licences',
+
       'requirements',
       'rank',
       'array',

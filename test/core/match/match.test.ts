@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { dn, jobId, siteId } from '../../../core/ids.ts';
 import type { Ask } from '../../../core/match/ask.ts';
 import { type AskQueue, type QueueItem, round, type Snapshot } from '../../../core/match/match.ts';
+import { NO_NEED } from '../../../core/match/need.ts';
 import { askFor, NO_RULES, siteOf } from '../../fakes/offers.ts';
 
 const ALICE = dn('/DC=org/DC=test/CN=Alice');
@@ -49,7 +50,7 @@ test('what is full takes its backlog and no more', () => {
 });
 
 test('what was placed and is not in the offer yet is not given away again', () => {
-  const reserved = { cpus: 3, memoryBytes: 0, gpus: 0 };
+  const reserved = { ...NO_NEED, cpus: 3 };
   const sites = [siteOf('aachen', {}, { reserved })];
   const queues = [queue('1', askFor(), item('j', 1, { tasks: 9 }))];
   expect(placed({ sites, queues })).toEqual(['j.0@aachen']);
@@ -123,6 +124,9 @@ test('the limit of a round is kept', () => {
   expect(placed({ sites: [siteOf('aachen')], queues, limit: 2 })).toHaveLength(2);
 });
 
+const GPUS = { totalGpus: 1, freeGpus: 1, gpuModels: ['NVIDIA A100-SXM4-80GB'] };
+const MATLAB = { licences: [{ name: 'matlab', total: 2, free: 1 }] };
+
 test.each([
   ['not-in-sites', askFor({ sites: [siteId('bremen')] }), {}, {}],
   ['excluded', askFor({ excludeSites: [siteId('aachen')] }), {}, {}],
@@ -131,6 +135,12 @@ test.each([
   ['too-few-cpus', askFor({}, { cpus: 5 }), {}, {}],
   ['too-little-memory', askFor({}, { memoryBytes: 9 * 2 ** 30 }), {}, {}],
   ['too-few-gpus', askFor({}, { gpus: 1 }), {}, {}],
+  ['no-such-gpu', askFor({}, { gpus: 1, gpuModel: 'a10' }), GPUS, {}],
+  ['too-little-disk', askFor({}, { diskBytes: 101 * 2 ** 30 }), {}, {}],
+  ['no-licence', askFor({}, { licences: { ansys: 1 } }), {}, {}],
+  ['no-licence', askFor({}, { licences: { matlab: 3 } }), MATLAB, {}],
+  ['no-free-slots', askFor({}, { licences: { matlab: 2 } }), MATLAB, {}],
+  ['no-free-slots', askFor({}, { diskBytes: 2 ** 30 }), { freeDiskBytes: 0 }, {}],
   ['walltime-too-long', askFor(), { maxWalltimeMs: 60_000 }, {}],
   ['site-lost', askFor(), {}, { status: 'lost' }],
   ['site-unreachable', askFor(), {}, { status: 'unreachable' }],

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { needOf } from '../../../core/match/ask.ts';
+import { needOf } from '../../../core/match/need.ts';
 import { DEFAULT_WEIGHTS, weighedCpus } from '../../../core/share/charge.ts';
 import { queueRefusal } from '../../../core/share/quota.ts';
 import { askFor } from '../../fakes/offers.ts';

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { dn, voName } from '../../../core/ids.ts';
+import { NO_NEED } from '../../../core/match/need.ts';
 import { claimantOf, nodeKey, nodesOf, sharesFromUse } from '../../../core/share/shares.ts';
 import { askFor } from '../../fakes/offers.ts';
 
@@ -37,5 +38,5 @@ test('what is in use adds up over the tree', () => {
   expect(shares.usage([voName('none')])).toBe(0);
   expect(shares.weight([DEMO])).toBe(1);
   expect(shares.maxRunningCpus([DEMO])).toBeUndefined();
-  expect(shares.charge({ cpus: 3, memoryBytes: 2 ** 40, gpus: 1 })).toBe(3);
+  expect(shares.charge({ ...NO_NEED, cpus: 3, memoryBytes: 2 ** 40, gpus: 1 })).toBe(3);
 });

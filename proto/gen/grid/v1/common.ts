@@ -142,6 +142,17 @@ export interface Resources {
   nodes: number;
   /** Longest run time in ms; the site ends the task after it. */
   walltimeMs: number;
+  /** Bytes of scratch space for the task, on all its nodes together; 0 for no wish. */
+  diskBytes: number;
+  /** Model of the GPUs, whole words of what the site says, in any case (`a100`); empty for any. */
+  gpuModel: string;
+  /** Licences that the task holds while it runs, by name. */
+  licences: { [key: string]: number };
+}
+
+export interface Resources_LicencesEntry {
+  key: string;
+  value: number;
 }
 
 /** One input: a path in the input manifest and the place in the task's directory where it appears. */
@@ -276,6 +287,44 @@ export interface StagingTicket {
   expiresAtMs: number;
 }
 
+/** Licences of one kind, which a site counts. */
+export interface Licence {
+  /** Name, for instance `matlab`. */
+  name: string;
+  /** How many the grid may hold in all. */
+  total: number;
+  /** How many are free now. */
+  free: number;
+}
+
+/** A queue of the batch system (Slurm: a partition) with its limits for one job. */
+export interface Queue {
+  /** Name. */
+  name: string;
+  /** Longest walltime, ms; 0 for no limit. */
+  maxWalltimeMs: number;
+  /** Most CPU cores of one job, on all its nodes together; 0 for no limit. */
+  maxCpus: number;
+  /** Most nodes of one job; 0 for no limit of its own. */
+  maxNodes: number;
+  /** CPU cores of its largest node; 0 when not known. */
+  cpusPerNode: number;
+  /** Bytes of memory of its largest node; 0 when not known. */
+  memoryPerNodeBytes: number;
+  /** CPU cores in all. */
+  totalCpus: number;
+  /** CPU cores free now. */
+  freeCpus: number;
+  /** Software and abilities of its nodes, beside those of the site. */
+  features: string[];
+  /** Whether the batch system takes it where a job names none. */
+  isDefault: boolean;
+  /** GPUs of its best node. */
+  gpusPerNode: number;
+  /** Models of its GPUs. */
+  gpuModels: string[];
+}
+
 /** What a site has to offer. */
 export interface Offer {
   /** Site id. */
@@ -320,6 +369,20 @@ export interface Offer {
   closedReason: string;
   /** DNs that may drain and resume the site. */
   admins: string[];
+  /** Bytes of scratch space in all. */
+  totalDiskBytes: number;
+  /** Bytes of scratch space that the grid may fill now. */
+  freeDiskBytes: number;
+  /** Models of its GPUs. */
+  gpuModels: string[];
+  /** Licences that it counts. */
+  licences: Licence[];
+  /** Queues; empty for a site that is one queue as a whole. */
+  queues: Queue[];
+  /** What a core costs for an hour, in whatever unit the grid's sites agreed on; 0 for nothing. */
+  price: number;
+  /** How long a task waits at the site before it starts, as the site believes, ms; 0 for not at all or not known. */
+  expectedWaitMs: number;
 }
 
 /** Some bytes of a task's output. */
@@ -558,7 +621,7 @@ export const Caller: MessageFns<Caller> = {
 };
 
 function createBaseResources(): Resources {
-  return { cpus: 0, memoryBytes: 0, gpus: 0, nodes: 0, walltimeMs: 0 };
+  return { cpus: 0, memoryBytes: 0, gpus: 0, nodes: 0, walltimeMs: 0, diskBytes: 0, gpuModel: "", licences: {} };
 }
 
 export const Resources: MessageFns<Resources> = {
@@ -578,6 +641,15 @@ export const Resources: MessageFns<Resources> = {
     if (message.walltimeMs !== 0) {
       writer.uint32(40).uint64(message.walltimeMs);
     }
+    if (message.diskBytes !== 0) {
+      writer.uint32(48).uint64(message.diskBytes);
+    }
+    if (message.gpuModel !== "") {
+      writer.uint32(58).string(message.gpuModel);
+    }
+    globalThis.Object.entries(message.licences).forEach(([key, value]: [string, number]) => {
+      Resources_LicencesEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
+    });
     return writer;
   },
 
@@ -634,6 +706,33 @@ export const Resources: MessageFns<Resources> = {
             message.walltimeMs = longToNumber(reader.uint64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.diskBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.gpuModel = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            const entry8 = Resources_LicencesEntry.decode(reader, reader.uint32());
+            if (entry8.value !== undefined) {
+              message.licences[entry8.key] = entry8.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -656,6 +755,84 @@ export const Resources: MessageFns<Resources> = {
     message.gpus = object.gpus ?? 0;
     message.nodes = object.nodes ?? 0;
     message.walltimeMs = object.walltimeMs ?? 0;
+    message.diskBytes = object.diskBytes ?? 0;
+    message.gpuModel = object.gpuModel ?? "";
+    message.licences = (globalThis.Object.entries(object.licences ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseResources_LicencesEntry(): Resources_LicencesEntry {
+  return { key: "", value: 0 };
+}
+
+export const Resources_LicencesEntry: MessageFns<Resources_LicencesEntry> = {
+  encode(message: Resources_LicencesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Resources_LicencesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResources_LicencesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Resources_LicencesEntry>, I>>(base?: I): Resources_LicencesEntry {
+    return Resources_LicencesEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Resources_LicencesEntry>, I>>(object: I): Resources_LicencesEntry {
+    const message = createBaseResources_LicencesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
     return message;
   },
 };
@@ -1621,6 +1798,285 @@ export const StagingTicket: MessageFns<StagingTicket> = {
   },
 };
 
+function createBaseLicence(): Licence {
+  return { name: "", total: 0, free: 0 };
+}
+
+export const Licence: MessageFns<Licence> = {
+  encode(message: Licence, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.total !== 0) {
+      writer.uint32(16).uint32(message.total);
+    }
+    if (message.free !== 0) {
+      writer.uint32(24).uint32(message.free);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Licence {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLicence();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.total = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.free = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Licence>, I>>(base?: I): Licence {
+    return Licence.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Licence>, I>>(object: I): Licence {
+    const message = createBaseLicence();
+    message.name = object.name ?? "";
+    message.total = object.total ?? 0;
+    message.free = object.free ?? 0;
+    return message;
+  },
+};
+
+function createBaseQueue(): Queue {
+  return {
+    name: "",
+    maxWalltimeMs: 0,
+    maxCpus: 0,
+    maxNodes: 0,
+    cpusPerNode: 0,
+    memoryPerNodeBytes: 0,
+    totalCpus: 0,
+    freeCpus: 0,
+    features: [],
+    isDefault: false,
+    gpusPerNode: 0,
+    gpuModels: [],
+  };
+}
+
+export const Queue: MessageFns<Queue> = {
+  encode(message: Queue, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.maxWalltimeMs !== 0) {
+      writer.uint32(16).uint64(message.maxWalltimeMs);
+    }
+    if (message.maxCpus !== 0) {
+      writer.uint32(24).uint32(message.maxCpus);
+    }
+    if (message.maxNodes !== 0) {
+      writer.uint32(32).uint32(message.maxNodes);
+    }
+    if (message.cpusPerNode !== 0) {
+      writer.uint32(40).uint32(message.cpusPerNode);
+    }
+    if (message.memoryPerNodeBytes !== 0) {
+      writer.uint32(48).uint64(message.memoryPerNodeBytes);
+    }
+    if (message.totalCpus !== 0) {
+      writer.uint32(56).uint32(message.totalCpus);
+    }
+    if (message.freeCpus !== 0) {
+      writer.uint32(64).uint32(message.freeCpus);
+    }
+    for (const v of message.features) {
+      writer.uint32(74).string(v!);
+    }
+    if (message.isDefault !== false) {
+      writer.uint32(80).bool(message.isDefault);
+    }
+    if (message.gpusPerNode !== 0) {
+      writer.uint32(88).uint32(message.gpusPerNode);
+    }
+    for (const v of message.gpuModels) {
+      writer.uint32(98).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Queue {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueue();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxWalltimeMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxCpus = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxNodes = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.cpusPerNode = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.memoryPerNodeBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.totalCpus = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.freeCpus = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.features.push(reader.string());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.isDefault = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.gpusPerNode = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.gpuModels.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Queue>, I>>(base?: I): Queue {
+    return Queue.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Queue>, I>>(object: I): Queue {
+    const message = createBaseQueue();
+    message.name = object.name ?? "";
+    message.maxWalltimeMs = object.maxWalltimeMs ?? 0;
+    message.maxCpus = object.maxCpus ?? 0;
+    message.maxNodes = object.maxNodes ?? 0;
+    message.cpusPerNode = object.cpusPerNode ?? 0;
+    message.memoryPerNodeBytes = object.memoryPerNodeBytes ?? 0;
+    message.totalCpus = object.totalCpus ?? 0;
+    message.freeCpus = object.freeCpus ?? 0;
+    message.features = object.features?.map((e) => e) || [];
+    message.isDefault = object.isDefault ?? false;
+    message.gpusPerNode = object.gpusPerNode ?? 0;
+    message.gpuModels = object.gpuModels?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseOffer(): Offer {
   return {
     site: "",
@@ -1644,6 +2100,13 @@ function createBaseOffer(): Offer {
     warmTrees: [],
     closedReason: "",
     admins: [],
+    totalDiskBytes: 0,
+    freeDiskBytes: 0,
+    gpuModels: [],
+    licences: [],
+    queues: [],
+    price: 0,
+    expectedWaitMs: 0,
   };
 }
 
@@ -1711,6 +2174,27 @@ export const Offer: MessageFns<Offer> = {
     }
     for (const v of message.admins) {
       writer.uint32(170).string(v!);
+    }
+    if (message.totalDiskBytes !== 0) {
+      writer.uint32(176).uint64(message.totalDiskBytes);
+    }
+    if (message.freeDiskBytes !== 0) {
+      writer.uint32(184).uint64(message.freeDiskBytes);
+    }
+    for (const v of message.gpuModels) {
+      writer.uint32(194).string(v!);
+    }
+    for (const v of message.licences) {
+      Licence.encode(v!, writer.uint32(202).fork()).join();
+    }
+    for (const v of message.queues) {
+      Queue.encode(v!, writer.uint32(210).fork()).join();
+    }
+    if (message.price !== 0) {
+      writer.uint32(217).double(message.price);
+    }
+    if (message.expectedWaitMs !== 0) {
+      writer.uint32(224).uint64(message.expectedWaitMs);
     }
     return writer;
   },
@@ -1896,6 +2380,62 @@ export const Offer: MessageFns<Offer> = {
             message.admins.push(reader.string());
             continue;
           }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.totalDiskBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.freeDiskBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.gpuModels.push(reader.string());
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.licences.push(Licence.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.queues.push(Queue.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 27: {
+            if (tag !== 217) {
+              break;
+            }
+
+            message.price = reader.double();
+            continue;
+          }
+          case 28: {
+            if (tag !== 224) {
+              break;
+            }
+
+            message.expectedWaitMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1934,6 +2474,13 @@ export const Offer: MessageFns<Offer> = {
     message.warmTrees = object.warmTrees?.map((e) => e) || [];
     message.closedReason = object.closedReason ?? "";
     message.admins = object.admins?.map((e) => e) || [];
+    message.totalDiskBytes = object.totalDiskBytes ?? 0;
+    message.freeDiskBytes = object.freeDiskBytes ?? 0;
+    message.gpuModels = object.gpuModels?.map((e) => e) || [];
+    message.licences = object.licences?.map((e) => Licence.fromPartial(e)) || [];
+    message.queues = object.queues?.map((e) => Queue.fromPartial(e)) || [];
+    message.price = object.price ?? 0;
+    message.expectedWaitMs = object.expectedWaitMs ?? 0;
     return message;
   },
 };

@@ -88,6 +88,8 @@ export interface PlacedAttempt {
   taskValue: string;
   /** Index into `PlaceRequest.jobs`. */
   jobIndex: number;
+  /** Queue of the site that it goes to; empty where the site has none. */
+  queue: string;
 }
 
 /** What attempts of one job share. */
@@ -397,7 +399,7 @@ export const Advertisement: MessageFns<Advertisement> = {
 };
 
 function createBasePlacedAttempt(): PlacedAttempt {
-  return { attemptId: "", jobId: "", ordinal: 0, taskValue: "", jobIndex: 0 };
+  return { attemptId: "", jobId: "", ordinal: 0, taskValue: "", jobIndex: 0, queue: "" };
 }
 
 export const PlacedAttempt: MessageFns<PlacedAttempt> = {
@@ -416,6 +418,9 @@ export const PlacedAttempt: MessageFns<PlacedAttempt> = {
     }
     if (message.jobIndex !== 0) {
       writer.uint32(40).uint32(message.jobIndex);
+    }
+    if (message.queue !== "") {
+      writer.uint32(50).string(message.queue);
     }
     return writer;
   },
@@ -473,6 +478,14 @@ export const PlacedAttempt: MessageFns<PlacedAttempt> = {
             message.jobIndex = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.queue = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -495,6 +508,7 @@ export const PlacedAttempt: MessageFns<PlacedAttempt> = {
     message.ordinal = object.ordinal ?? 0;
     message.taskValue = object.taskValue ?? "";
     message.jobIndex = object.jobIndex ?? 0;
+    message.queue = object.queue ?? "";
     return message;
   },
 };
