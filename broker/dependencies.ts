@@ -5,6 +5,7 @@ import { isFinal, type JobState } from '../core/job/state.ts';
 import type { Caller } from '../core/vo/caller.ts';
 import { type Access, mayRead, type Owned } from '../core/vo/policy.ts';
 import type { Book } from './book.ts';
+import { inChunks } from './in-chunks.ts';
 
 /** A job that others wait for. */
 export interface Dependency extends Owned {
@@ -49,12 +50,14 @@ async function find(book: Book, ids: readonly JobId[]): Promise<Map<JobId, Depen
     if (others.length > 0) {
       // A job leaves the memory before its end is in the ledger.
       await book.recorder.settled();
-      const rows = await book.db
-        .selectFrom('job_state')
-        .innerJoin('jobs', 'jobs.id', 'job_state.job_id')
-        .select(['jobs.id', 'owner', 'vo', 'state', 'tasks'])
-        .where('jobs.id', 'in', others)
-        .execute();
+      const rows = await inChunks(others, (chunk) =>
+        book.db
+          .selectFrom('job_state')
+          .innerJoin('jobs', 'jobs.id', 'job_state.job_id')
+          .select(['jobs.id', 'owner', 'vo', 'state', 'tasks'])
+          .where('jobs.id', 'in', chunk)
+          .execute(),
+      );
       for (const { id, owner, vo, state, tasks } of rows) {
         const ended = isFinal(state) ? { ended: state } : {};
         found.set(id as JobId, { owner, vo, tasks, ...ended } as Dependency);

@@ -3,6 +3,7 @@ import { dn, type JobId } from '../core/ids.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 import type { Caller } from '../core/vo/caller.ts';
 import { parseFqan } from '../core/vo/fqan.ts';
+import { inChunks } from './in-chunks.ts';
 import type { JobRow, LedgerDb } from './ledger.ts';
 
 /** What of a job is not kept in memory: what was asked, with its inputs and its owner. */
@@ -67,8 +68,9 @@ export async function readTrees(
   digests: readonly string[],
 ): Promise<ReadonlyMap<string, TreeRef>> {
   const wanted = [...new Set(digests)].filter((digest) => digest !== '');
-  if (wanted.length === 0) return new Map();
-  const rows = await db.selectFrom('trees').selectAll().where('digest', 'in', wanted).execute();
+  const rows = await inChunks(wanted, (chunk) =>
+    db.selectFrom('trees').selectAll().where('digest', 'in', chunk).execute(),
+  );
   return new Map(
     rows.map(({ digest, total_bytes, files, manifest }) => [
       digest,
