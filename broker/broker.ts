@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Access } from '../core/vo/policy.ts';
 import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
 import type { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
@@ -12,8 +10,8 @@ import type { Book } from './book.ts';
 import { eventNumbers } from './change-set.ts';
 import { openFeed } from './feed.ts';
 import { openJobStore } from './job-store.ts';
-import { openLedger } from './ledger.ts';
 import { loadTable } from './load-table.ts';
+import { type LedgerPlace, openLedger } from './open-ledger.ts';
 import { openRecorder } from './recorder.ts';
 import { openRounds } from './rounds.ts';
 import { brokerHandlers } from './rpc.ts';
@@ -23,8 +21,7 @@ import type { StagingAccounts } from './staging-accounts.ts';
 import { openSubmit } from './submit.ts';
 
 export interface BrokerOptions {
-  /** Directory of the ledger. */
-  readonly stateDir: string;
+  readonly ledger: LedgerPlace;
   readonly access: Access;
   readonly leaseMs: number;
   /** Connects to the gateway of a site; must refuse one that is not the enrolled one. */
@@ -34,6 +31,8 @@ export interface BrokerOptions {
   readonly log: Log;
   /** The broker must stop. Called once or more. */
   readonly onFatal: (error: unknown) => void;
+  /** Ends the wait for a broker that leads now. */
+  readonly signal?: AbortSignal;
 }
 
 /** A broker without its server. */
@@ -48,11 +47,12 @@ export interface OpenBroker extends AsyncDisposable {
 export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
   const { clock, log, access, leaseMs, accounts, onFatal } = options;
   await using stack = new AsyncDisposableStack();
-  mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
-  const { db, epoch } = await openLedger(join(options.stateDir, 'ledger.db'));
-  stack.defer(() => db.destroy());
+  const ledger = stack.use(
+    await openLedger(options.ledger, { log, onLost: onFatal, signal: options.signal }),
+  );
+  const { db, epoch } = ledger;
   const loaded = await loadTable(db);
-  const recorder = openRecorder(db, log, onFatal);
+  const recorder = openRecorder(ledger, log, onFatal);
   stack.defer(() => recorder.settled().catch(() => undefined));
   const book: Book = {
     db,

@@ -1,7 +1,11 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import * as z from 'zod';
+import { GridError } from '../core/errors.ts';
 import { isVoName } from '../core/ids.ts';
 import { isDnText } from '../core/pki/name.ts';
 import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
+import type { LedgerPlace } from './open-ledger.ts';
 
 /** Settings of a broker. */
 export const BROKER_CONFIG = z.object({
@@ -16,6 +20,17 @@ export const BROKER_CONFIG = z.object({
     .default('info')
     .describe('least level that is logged'),
   state: filePath().describe('directory of the ledger and of the keys of staging accounts'),
+  ledger: z
+    .string()
+    .default('sqlite')
+    .superRefine((text, context) => {
+      const fault = faultOf(text);
+      if (fault !== undefined) context.addIssue(fault);
+    })
+    .describe('`sqlite` for a file in `state`, or postgres://user@host/database'),
+  'ledger-password': filePath()
+    .optional()
+    .describe('file with the password of the PostgreSQL user, mode 0600'),
   admins: z
     .array(z.string().refine(isDnText, 'must be a DN such as /DC=org/DC=example/CN=Alice'))
     .default([])
@@ -40,3 +55,35 @@ export const BROKER_CONFIG = z.object({
 
 /** The parsed file. */
 export type BrokerConfig = z.output<typeof BROKER_CONFIG>;
+
+function faultOf(ledger: string): string | undefined {
+  if (ledger === 'sqlite') return undefined;
+  const url = URL.canParse(ledger) ? new URL(ledger) : undefined;
+  if (url === undefined || !['postgres:', 'postgresql:'].includes(url.protocol))
+    return `'${ledger}' is no ledger: write sqlite or postgres://user@host/database`;
+  if (url.password !== '' || url.searchParams.has('password'))
+    return 'a password does not belong here: put it into a file and name that in ledger-password';
+  return undefined;
+}
+
+/** Where the ledger lies; throws CONFIG_INVALID when the password's file is not for the broker alone. */
+export function ledgerPlace(config: BrokerConfig): LedgerPlace {
+  const { ledger, 'ledger-password': file, state } = config;
+  if (ledger === 'sqlite') return { kind: 'sqlite', file: join(state, 'ledger.db') };
+  return {
+    kind: 'postgres',
+    url: ledger,
+    password: file === undefined ? undefined : secretIn(file),
+  };
+}
+
+function secretIn(file: string): string {
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode;
+  if (mode === undefined) throw new GridError('CONFIG_INVALID', `cannot read ${file}`);
+  if ((mode & 0o077) !== 0) {
+    const octal = (mode & 0o777).toString(8).padStart(4, '0');
+    const message = `${file} holds a password and may be read by others (mode ${octal}): chmod 600 ${file}`;
+    throw new GridError('CONFIG_INVALID', message);
+  }
+  return readFileSync(file, 'utf8').trimEnd();
+}

@@ -1,12 +1,12 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 import type { JobState } from '../core/job/state.ts';
-import { migrate, openSqlite } from '../service/sqlite.ts';
 
 /**
  * The ledger: all that the broker must not lose. Columns that end in `_ms` are wall-clock times, null for `not yet`;
  * texts named `fqans`, `counts`, `sites`, `avoid`, `after`, `job_ids`, `outcome`, `spec` and `ask` hold JSON. What of
  * a job never changes is in `jobs`, what does is in `job_state`; an array is one row in each, and a task gets its row
- * when it is first placed.
+ * when it is first placed. It lies in SQLite or in PostgreSQL: types of columns are names that both know, in the sense of
+ * PostgreSQL (SQLite keeps whatever it is given).
  */
 export interface LedgerSchema {
   /** `epoch`: how often this ledger has been opened by a broker. */
@@ -159,7 +159,7 @@ async function makeSmallTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('digest', 'text', (column) => column.primaryKey())
     .addColumn('total_bytes', 'bigint', (column) => column.notNull())
     .addColumn('files', 'bigint', (column) => column.notNull())
-    .addColumn('manifest', 'blob')
+    .addColumn('manifest', 'bytea')
     .execute();
   await schema
     .createTable('submits')
@@ -267,29 +267,5 @@ async function makeTasks(db: Kysely<unknown>): Promise<void> {
     .execute();
 }
 
-/** An open ledger. `epoch` is higher than that of any broker that had it open before. */
-export interface Ledger {
-  readonly db: LedgerDb;
-  readonly epoch: number;
-}
-
-/** Opens (or makes) the ledger in `file`, brings its schema up to date and takes the next epoch. */
-export async function openLedger(file: string): Promise<Ledger> {
-  const db = openSqlite<LedgerSchema>(file);
-  await migrate(db, { '001-first': FIRST });
-  const epoch = await db.transaction().execute(async (transaction) => {
-    const row = await transaction
-      .selectFrom('meta')
-      .select('value')
-      .where('key', '=', 'epoch')
-      .executeTakeFirst();
-    const next = Number(row?.value ?? 0) + 1;
-    await transaction
-      .insertInto('meta')
-      .values({ key: 'epoch', value: String(next) })
-      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: String(next) }))
-      .execute();
-    return next;
-  });
-  return { db, epoch };
-}
+/** Run once each, in the order of their names. */
+export const MIGRATIONS: Readonly<Record<string, Migration>> = { '001-first': FIRST };

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BrokerService } from '../proto/gen/grid/v1/broker.ts';
 import { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
@@ -12,7 +12,7 @@ import { announceReady, untilStopped } from '../service/shutdown.ts';
 import { TrustStore } from '../service/trust-store.ts';
 import { readCertificate } from '../service/x509.ts';
 import { openBroker } from './broker.ts';
-import { BROKER_CONFIG, type BrokerConfig } from './config.ts';
+import { BROKER_CONFIG, type BrokerConfig, ledgerPlace } from './config.ts';
 import type { LinkOptions } from './site-context.ts';
 import type { SiteRecord } from './site-registry.ts';
 import { openStagingAccounts, type StagingAccounts } from './staging-accounts.ts';
@@ -29,14 +29,22 @@ export async function serveBroker(
   }
   const log = openLog('broker', config['log-level']);
   const stopped = untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
+  const stop = new AbortController();
+  void stopped.then(() => stop.abort());
   const failed = Promise.withResolvers<never>();
-  await using running = await startBroker(config, {
-    clock: systemClock,
-    log,
-    onFatal: (error) => failed.reject(error),
-  });
-  announceReady('broker', running.address);
-  await Promise.race([stopped, failed.promise]);
+  try {
+    await using running = await startBroker(config, {
+      clock: systemClock,
+      log,
+      onFatal: (error) => failed.reject(error),
+      signal: stop.signal,
+    });
+    announceReady('broker', running.address);
+    await Promise.race([stopped, failed.promise]);
+  } catch (error) {
+    // Told to stop while it waited for another broker to go.
+    if (error !== stop.signal.reason) throw error;
+  }
 }
 
 /** A broker that answers. */
@@ -50,12 +58,15 @@ interface Around {
   readonly log: Log;
   /** What happened leaves memory and ledger apart, or another broker has taken over: stop. */
   readonly onFatal: (error: unknown) => void;
+  /** Stop before it serves. */
+  readonly signal: AbortSignal;
 }
 
 /** Starts the broker in this process; disposing of the result stops it. */
 async function startBroker(config: BrokerConfig, around: Around): Promise<RunningBroker> {
   await using stack = new AsyncDisposableStack();
-  const { clock, log, onFatal } = around;
+  const { clock, log, onFatal, signal } = around;
+  mkdirSync(config.state, { recursive: true, mode: 0o700 });
   const trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
   const identity = {
     certPem: readFileSync(config.certificate, 'utf8'),
@@ -72,7 +83,7 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
     });
   const broker = stack.use(
     await openBroker({
-      stateDir: config.state,
+      ledger: ledgerPlace(config),
       access: { admins: config.admins, vos: config.vos },
       leaseMs: config.lease,
       openGateway: open,
@@ -80,6 +91,7 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
       clock,
       log,
       onFatal,
+      signal,
     }),
   );
   const { host } = config.listen;

@@ -1,7 +1,10 @@
-import type { Transaction } from 'kysely';
+import { type CompiledQuery, type Kysely, type Transaction } from 'kysely';
+import { GridError } from '../core/errors.ts';
 import { background } from '../service/background.ts';
 import type { Log } from '../service/log.ts';
 import type { LedgerDb, LedgerSchema } from './ledger.ts';
+import { ledgerFailure } from './ledger-failure.ts';
+import type { Ledger } from './open-ledger.ts';
 
 /** Rows to write, all or none. */
 export type Change = { readonly [T in Table]?: readonly LedgerSchema[T][] };
@@ -50,6 +53,7 @@ const RULES: Readonly<Record<Table, Rule>> = {
   cursors: { key: ['site'], again: ['journal', 'seq'] },
 };
 const TABLES = Object.keys(RULES) as readonly Table[];
+const NO_ROWS: readonly Row[] = [];
 
 /** What waits for the next commit: rows by table and key, so that a row that changed twice is written once. */
 interface Batch {
@@ -57,8 +61,11 @@ interface Batch {
   readonly done: PromiseWithResolvers<void>;
 }
 
-/** SQLite takes 32,766 parameters in a statement, and short statements are kept prepared. */
-const MAX_ROWS = 500;
+/**
+ * Rows in one statement. Few sizes, so that few texts are made and those are kept prepared; SQLite takes 32,766
+ * parameters in a statement, PostgreSQL 65,535.
+ */
+const SIZES = [256, 32, 4, 1] as const;
 
 const MAX_GAP_MS = 10;
 
@@ -67,13 +74,14 @@ const MAX_GAP_MS = 10;
  * refused, nothing is written any more, and `onFailure` shall stop the broker, which reads the ledger again.
  */
 export function openRecorder(
-  db: LedgerDb,
+  { db, epoch }: Pick<Ledger, 'db' | 'epoch'>,
   log: Log,
   onFailure: (error: unknown) => void,
 ): Recorder {
   let next = emptyBatch();
   let running: Batch | undefined;
   let failure: Error | undefined;
+  const statements = keepStatements(db);
 
   // The disk is waited for in this thread. Under load commits are spaced so that they take half of it at most, and
   // each of them carries more; a commit after a quiet moment goes at once.
@@ -90,7 +98,10 @@ export function openRecorder(
       next = emptyBatch();
       running = batch;
       const fromMs = performance.now();
-      await db.transaction().execute((transaction) => write(transaction, batch));
+      await db.transaction().execute(async (transaction) => {
+        await fence(transaction, epoch);
+        await write(transaction, batch, statements);
+      });
       lastAtMs = performance.now();
       lastMs = lastAtMs - fromMs;
       batch.done.resolve();
@@ -98,7 +109,7 @@ export function openRecorder(
     running = undefined;
   };
   const fail = (cause: unknown): void => {
-    failure = new Error('the ledger cannot be written', { cause });
+    failure = ledgerFailure('the ledger cannot be written', cause);
     running?.done.reject(failure);
     next.done.reject(failure);
     onFailure(failure);
@@ -130,45 +141,83 @@ function emptyBatch(): Batch {
 function add(batch: Batch, change: Change): boolean {
   let added = false;
   for (const table of TABLES) {
-    const fresh: readonly Row[] = (change[table] ?? []).map((row) => ({ ...row }));
+    const fresh = (change[table] ?? NO_ROWS) as readonly unknown[] as readonly Row[];
     if (fresh.length === 0) continue;
     added = true;
     const rows = batch.rows.get(table) ?? new Map<string, Row>();
     batch.rows.set(table, rows);
     const { key } = RULES[table];
-    for (const row of fresh) rows.set(key.map((column) => String(row[column])).join('\0'), row);
+    for (const row of fresh) rows.set(keyOf(row, key), row);
   }
   return added;
 }
 
-async function write(db: Transaction<LedgerSchema>, batch: Batch): Promise<void> {
+const keyOf = (row: Row, key: readonly string[]): string => {
+  const [first = '', ...others] = key;
+  return others.reduce((text, column) => `${text}\0${String(row[column])}`, String(row[first]));
+};
+
+/** Whoever has opened the ledger since has taken it over; nobody can while this transaction lasts. */
+async function fence(db: Transaction<LedgerSchema>, epoch: number): Promise<void> {
+  const value = String(epoch);
+  const { numUpdatedRows } = await db
+    .updateTable('meta')
+    .set({ value })
+    .where('key', '=', 'epoch')
+    .where('value', '=', value)
+    .executeTakeFirstOrThrow();
+  if (numUpdatedRows !== 1n)
+    throw new GridError('STALE_EPOCH', `another broker has taken over from epoch ${epoch}`);
+}
+
+async function write(
+  db: Transaction<LedgerSchema>,
+  batch: Batch,
+  statements: Statements,
+): Promise<void> {
   for (const table of TABLES) {
-    const all = [...(batch.rows.get(table)?.values() ?? [])];
-    for (let start = 0; start < all.length; start += MAX_ROWS)
-      await writeRows(db, table, all.slice(start, start + MAX_ROWS));
+    const rows = [...(batch.rows.get(table)?.values() ?? [])];
+    let start = 0;
+    for (const size of SIZES) {
+      for (; rows.length - start >= size; start += size)
+        await db.executeQuery(statements(table, rows.slice(start, start + size)));
+    }
   }
 }
 
-async function writeRows(
-  db: Transaction<LedgerSchema>,
-  table: Table,
-  rows: readonly Row[],
-): Promise<void> {
+/** The insertion of these rows. */
+type Statements = (table: Table, rows: readonly Row[]) => CompiledQuery;
+
+/** Making a statement costs more than running it: one is made for each table and number of rows. */
+function keepStatements(db: LedgerDb): Statements {
+  const kept = new Map<
+    string,
+    { readonly columns: readonly string[]; readonly query: CompiledQuery }
+  >();
+  return (table, rows) => {
+    const name = `${table} ${rows.length}`;
+    const known = kept.get(name) ?? {
+      columns: Object.keys(rows[0] ?? {}),
+      query: compileInsert(db, table, rows),
+    };
+    kept.set(name, known);
+    const { columns, query } = known;
+    return { ...query, parameters: rows.flatMap((row) => columns.map((column) => row[column])) };
+  };
+}
+
+function compileInsert(db: LedgerDb, table: Table, rows: readonly Row[]): CompiledQuery {
   const { key, again } = RULES[table];
   // One query for every table: that rows and columns belong to it is `Change`'s and RULES' business.
-  const query = (db as unknown as Transaction<Record<string, Row>>).insertInto(table).values(rows);
-  if (again === 'refuse') await query.execute();
-  else {
-    await query
-      .onConflict((conflict) => {
-        const clash = conflict.columns([...key]);
-        if (again === 'keep') return clash.doNothing();
-        return clash.doUpdateSet((expressions) =>
-          Object.fromEntries(
-            again.map((column) => [column, expressions.ref(`excluded.${column}`)]),
-          ),
-        );
-      })
-      .execute();
-  }
+  const query = (db as unknown as Kysely<Record<string, Row>>).insertInto(table).values(rows);
+  if (again === 'refuse') return query.compile();
+  return query
+    .onConflict((conflict) => {
+      const clash = conflict.columns([...key]);
+      if (again === 'keep') return clash.doNothing();
+      return clash.doUpdateSet((expressions) =>
+        Object.fromEntries(again.map((column) => [column, expressions.ref(`excluded.${column}`)])),
+      );
+    })
+    .compile();
 }

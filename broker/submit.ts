@@ -86,6 +86,8 @@ function checkRequest(submitKey: string, jobs: readonly WantedJob[]): void {
     const message = `submit_key must have 1 to ${MAX_KEY} characters, not ${submitKey.length}`;
     throw new GridError('REQUEST_INVALID', message);
   }
+  if (submitKey.includes('\0'))
+    throw new GridError('REQUEST_INVALID', 'submit_key must not have a NUL in it');
   if (jobs.length === 0 || jobs.length > MAX_JOBS)
     throw new GridError('REQUEST_INVALID', `1 to ${MAX_JOBS} jobs at a time, not ${jobs.length}`);
 }

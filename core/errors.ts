@@ -103,6 +103,12 @@ export const ERRORS = {
     exit: 5,
     remedy: 'this broker has been replaced: stop it',
   },
+  LEDGER_UNAVAILABLE: {
+    status: 'UNAVAILABLE',
+    exit: 5,
+    remedy:
+      'look at the log of the broker: it stops when it cannot write, and goes on from its ledger',
+  },
   SITE_CLOSED: {
     status: 'UNAVAILABLE',
     exit: 5,

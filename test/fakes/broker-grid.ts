@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { type OpenBroker, openBroker } from '../../broker/broker.ts';
+import type { LedgerPlace } from '../../broker/open-ledger.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import { parseFqan } from '../../core/vo/fqan.ts';
@@ -59,8 +60,10 @@ const lasting = (): { readonly notBeforeMs: number; readonly notAfterMs: number 
   notAfterMs: Date.now() + DAY_MS,
 });
 
-export async function openBrokerGrid(): Promise<BrokerGrid> {
+/** `place` is where the ledger lies: a file of its own without it. */
+export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
   const dir = mkdtempSync(join(tmpdir(), 'hanse-broker-'));
+  const ledger = place ?? { kind: 'sqlite', file: join(dir, 'ledger.db') };
   const log = pino({ level: process.env['TEST_LOG'] ?? 'silent' });
   const { credentialsOf, authenticator, host, user, trust } = await openPki(dir);
   const brokerHost = host('broker');
@@ -70,7 +73,7 @@ export async function openBrokerGrid(): Promise<BrokerGrid> {
 
   const startBroker = (): Promise<OpenBroker> =>
     openBroker({
-      stateDir: join(dir, 'state'),
+      ledger,
       access: { admins: ['/DC=org/DC=test/CN=Root'], vos: ['demo'] },
       leaseMs: LEASE_MS,
       openGateway: (site) =>

@@ -3,8 +3,8 @@ import type { Book } from '../../broker/book.ts';
 import { begin, commit } from '../../broker/book.ts';
 import { eventNumbers } from '../../broker/change-set.ts';
 import { openFeed } from '../../broker/feed.ts';
-import { openLedger } from '../../broker/ledger.ts';
 import { loadTable } from '../../broker/load-table.ts';
+import { type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
 import { openRecorder } from '../../broker/recorder.ts';
 import type { JobRecord } from '../../broker/records.ts';
 import { type JobId, jobId, siteId } from '../../core/ids.ts';
@@ -13,7 +13,7 @@ import { systemClock } from '../../service/clock.ts';
 import { askFor, specOf } from './offers.ts';
 
 /** A broker's memory and ledger without sites, clients or rounds. */
-export interface OpenBook extends Book {
+export interface OpenBook extends Book, AsyncDisposable {
   /** Puts jobs in, named as they are submitted; `after` names others. */
   add(
     jobs: Readonly<Record<string, { readonly tasks?: number; readonly after?: string[] }>>,
@@ -22,15 +22,19 @@ export interface OpenBook extends Book {
   readonly failures: unknown[];
 }
 
-export async function openBook(file: string): Promise<OpenBook> {
-  const { db } = await openLedger(file);
+/** `where` is a place, or the file of a SQLite ledger. */
+export async function openBook(where: LedgerPlace | string): Promise<OpenBook> {
+  const place = typeof where === 'string' ? { kind: 'sqlite' as const, file: where } : where;
   const log = pino({ level: 'silent' });
-  const loaded = await loadTable(db);
   const failures: unknown[] = [];
+  const onLost = (error: unknown): void => void failures.push(error);
+  const ledger = await openLedger(place, { log, onLost });
+  const { db } = ledger;
+  const loaded = await loadTable(db);
   const book: Book = {
     db,
     table: loaded.table,
-    recorder: openRecorder(db, log, (error) => failures.push(error)),
+    recorder: openRecorder(ledger, log, (error) => failures.push(error)),
     feed: openFeed(),
     clock: systemClock,
     log,
@@ -92,7 +96,13 @@ export async function openBook(file: string): Promise<OpenBook> {
     if (job === undefined) throw new Error(`${id} is not open`);
     return job;
   };
-  return { ...book, add, get, failures };
+  return {
+    ...book,
+    add,
+    get,
+    failures,
+    [Symbol.asyncDispose]: () => ledger[Symbol.asyncDispose](),
+  };
 }
 
 /** A placement as a round decides it. */

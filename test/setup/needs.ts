@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /**
@@ -16,6 +16,38 @@ export function needs(program: string, debianPackage: string): void {
   if (!onPath(program)) throw new Error(`package ${debianPackage} has no program '${program}'`);
 }
 
+/**
+ * The directory of PostgreSQL's programs, which Debian does not put on the PATH. Its package is installed without its
+ * own server being started.
+ */
+export function needsPostgres(): string {
+  const known = postgresPrograms();
+  if (known !== undefined) return known;
+  if (process.getuid?.() !== 0 || !onPath('apt-get'))
+    throw new Error("this test needs 'initdb': install the Debian package postgresql");
+  const unasked = !existsSync(POLICY);
+  if (unasked) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    apt('update');
+    apt('install', '--no-install-recommends', 'postgresql');
+  } finally {
+    if (unasked) rmSync(POLICY);
+  }
+  const installed = postgresPrograms();
+  if (installed === undefined) throw new Error('package postgresql has no program initdb');
+  return installed;
+}
+
+/** Says whether a package may start its service (Debian's invoke-rc.d). */
+const POLICY = '/usr/sbin/policy-rc.d';
+const POSTGRES = '/usr/lib/postgresql';
+
+function postgresPrograms(): string | undefined {
+  const versions = existsSync(POSTGRES) ? readdirSync(POSTGRES) : [];
+  const onDebian = versions.map((version) => join(POSTGRES, version, 'bin'));
+  return [...onDebian, ...PATH].find((dir) => isExecutable(join(dir, 'initdb')));
+}
+
 function apt(...args: readonly string[]): void {
   execFileSync('apt-get', ['-y', '-q', '-o', 'DPkg::Lock::Timeout=200', ...args], {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
@@ -23,8 +55,8 @@ function apt(...args: readonly string[]): void {
   });
 }
 
-const onPath = (program: string): boolean =>
-  (process.env['PATH'] ?? '').split(delimiter).some((dir) => isExecutable(join(dir, program)));
+const PATH = (process.env['PATH'] ?? '').split(delimiter);
+const onPath = (program: string): boolean => PATH.some((dir) => isExecutable(join(dir, program)));
 
 function isExecutable(file: string): boolean {
   try {
