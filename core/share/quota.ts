@@ -1,5 +1,5 @@
 /** Hard caps of a node of the tree of shares; what is absent is not capped. */
-interface Quota {
+export interface Quota {
   /** Cpus that may run at the same time. */
   readonly runningCpus?: number;
   /** Tasks that may wait at the same time. */
