@@ -1,6 +1,6 @@
-import type { Ask } from '../core/match/ask.ts';
 import type { AskQueue, QueueItem } from '../core/match/match.ts';
-import type { JobRecord, TaskRecord } from './records.ts';
+import type { AskClass } from './ask-classes.ts';
+import { classOf, type JobRecord, type TaskRecord } from './records.ts';
 
 /** What waits for a site, by ask class. Records leave by themselves: what no longer waits is passed over. */
 export interface AskQueues {
@@ -14,9 +14,7 @@ export interface AskQueues {
   tasksAhead(seq: number): number;
 }
 
-interface Queue {
-  readonly key: string;
-  readonly ask: Ask;
+interface Queue extends AskClass {
   jobs: JobRecord[];
   /** Records of `jobs` before this one are done with. */
   head: number;
@@ -27,23 +25,18 @@ interface Queue {
 
 const isFresh = (job: JobRecord): boolean =>
   job.nextOrdinal < job.tasks && job.cancelReason === undefined && job.endedAtMs === undefined;
-const isWaiting = (task: TaskRecord): boolean => task.state === 'queued';
+/** A task may have come to ask for more since it was put here. */
+const isWaiting = ({ askId }: Queue, task: TaskRecord): boolean =>
+  task.state === 'queued' && classOf(task).askId === askId;
 
 /** Makes empty queues. */
 export function openAskQueues(): AskQueues {
   const queues = new Map<number, Queue>();
-  const queueOf = (job: JobRecord): Queue => {
-    const known = queues.get(job.askId);
+  const queueOf = ({ askId, ask }: AskClass): Queue => {
+    const known = queues.get(askId);
     if (known !== undefined) return known;
-    const queue: Queue = {
-      key: String(job.askId),
-      ask: job.ask,
-      jobs: [],
-      head: 0,
-      tasks: new Set(),
-      sorted: true,
-    };
-    queues.set(job.askId, queue);
+    const queue: Queue = { askId, ask, jobs: [], head: 0, tasks: new Set(), sorted: true };
+    queues.set(askId, queue);
     return queue;
   };
   const live = (): readonly Queue[] => {
@@ -57,11 +50,12 @@ export function openAskQueues(): AskQueues {
       queue.jobs.push(job);
     },
     addTask: (task) => {
-      const queue = queueOf(task.job);
+      const queue = queueOf(classOf(task));
       queue.tasks.add(task);
       queue.sorted = false;
     },
-    list: () => live().map((queue) => ({ key: queue.key, ask: queue.ask, items: items(queue) })),
+    list: () =>
+      live().map((queue) => ({ key: String(queue.askId), ask: queue.ask, items: items(queue) })),
     tasksAhead: (seq) => {
       let ahead = 0;
       for (const queue of live()) {
@@ -77,7 +71,7 @@ const byAge = (a: TaskRecord, b: TaskRecord): number =>
 
 /** Forgets what no longer waits at the front, sorts if need be, and says whether anything is left. */
 function tidy(queue: Queue): boolean {
-  for (const task of queue.tasks) if (!isWaiting(task)) queue.tasks.delete(task);
+  for (const task of queue.tasks) if (!isWaiting(queue, task)) queue.tasks.delete(task);
   if (!queue.sorted) {
     queue.jobs = queue.jobs.slice(queue.head).filter(isFresh);
     queue.head = 0;
@@ -102,12 +96,12 @@ function* items(queue: Queue): Generator<QueueItem> {
   for (const task of queue.tasks) {
     const { job, ordinal, avoid, notBeforeMs } = task;
     const { id, seq, inputs } = job;
-    if (isWaiting(task))
+    if (isWaiting(queue, task))
       yield { job: id, seq, firstOrdinal: ordinal, tasks: 1, avoid, notBeforeMs, inputs };
   }
   for (let index = queue.head; index < queue.jobs.length; index += 1) {
     const job = queue.jobs[index];
-    if (job === undefined || !isFresh(job)) continue;
+    if (job === undefined || !isFresh(job) || job.hold !== undefined) continue;
     yield {
       job: job.id,
       seq: job.seq,

@@ -84,12 +84,11 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
     })),
   );
   for (const site of sites.values()) links.open(site);
-  const { asks, lastSeq, lastJobId } = loaded;
+  const { lastSeq, lastJobId } = loaded;
   const submit = openSubmit({
     book,
     store,
     access,
-    asks,
     lastSeq,
     lastJobId,
     chance: Math.random,

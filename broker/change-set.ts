@@ -1,7 +1,7 @@
 import type { JobId } from '../core/ids.ts';
 import type { JobState } from '../core/job/state.ts';
 import { jobStateOf } from '../core/job/summary.ts';
-import type { AttemptRow, EventRow, JobStateRow, TaskRow } from './ledger.ts';
+import type { AttemptRow, EventRow, JobStateRow, LedgerSchema, TaskRow } from './ledger.ts';
 import type { Change } from './recorder.ts';
 import {
   type AttemptRecord,
@@ -26,6 +26,7 @@ interface NewEvent {
 /** Collects what a decision touched; the rows are made once, when all is decided. */
 export interface ChangeSet {
   readonly nowMs: number;
+  touchAsk(ask: LedgerSchema['asks']): void;
   touchJob(job: JobRecord): void;
   touchTask(task: TaskRecord): void;
   touchAttempt(attempt: AttemptRecord): void;
@@ -48,6 +49,7 @@ export function eventNumbers(last: number): () => number {
 }
 
 export function openChange(nowMs: number, nextEvent: () => number): ChangeSet {
+  const asks: LedgerSchema['asks'][] = [];
   const jobs = new Set<JobRecord>();
   const tasks = new Set<TaskRecord>();
   const attempts = new Set<AttemptRecord>();
@@ -64,6 +66,7 @@ export function openChange(nowMs: number, nextEvent: () => number): ChangeSet {
     },
     nowMs,
     jobs,
+    touchAsk: (ask) => void asks.push(ask),
     touchJob: (job) => void jobs.add(job),
     touchTask: (task) => {
       tasks.add(task);
@@ -86,6 +89,7 @@ export function openChange(nowMs: number, nextEvent: () => number): ChangeSet {
       });
     },
     change: () => ({
+      asks,
       job_state: [...jobs].map(jobStateRow),
       tasks: [...tasks].map(taskRow),
       attempts: [...attempts].map(attemptRow),
@@ -107,6 +111,7 @@ function jobStateRow(job: JobRecord): JobStateRow {
     next_ordinal: job.nextOrdinal,
     counts: JSON.stringify(job.counts),
     sites: JSON.stringify([...job.sites]),
+    hold: job.hold === undefined ? null : JSON.stringify(job.hold),
     cancel_reason: job.cancelReason ?? null,
     ended_ms: job.endedAtMs ?? null,
   };
@@ -123,9 +128,11 @@ function taskRow(task: TaskRecord): TaskRow {
     attempts: task.attempts,
     job_failures: task.failures.job,
     site_failures: task.failures.site,
-    releases: task.releases,
+    data_failures: task.failures.data,
+    releases: task.failures.releases,
     avoid: JSON.stringify(task.avoid),
     not_before_ms: task.notBeforeMs,
+    ask_id: task.own?.askId ?? null,
     ended_ms: task.endedAtMs ?? null,
   };
 }

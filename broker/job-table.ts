@@ -1,10 +1,12 @@
 import type { AttemptId, JobId, SiteId } from '../core/ids.ts';
 import { needOf } from '../core/match/need.ts';
+import { type AskClasses, openAskClasses } from './ask-classes.ts';
 import { type AskQueues, openAskQueues } from './ask-queues.ts';
-import type { AttemptRecord, JobRecord } from './records.ts';
+import { type AttemptRecord, classOf, type JobRecord } from './records.ts';
 
 /** The open jobs and the ways to find them. Records are changed by broker/moves.ts only. */
 export interface JobTable {
+  readonly asks: AskClasses;
   readonly queues: AskQueues;
   readonly jobs: ReadonlyMap<JobId, JobRecord>;
   /** Attempts that a site has or may have. */
@@ -23,19 +25,20 @@ export interface JobTable {
 
 const NOBODY: ReadonlySet<AttemptRecord> = new Set();
 
-export function openJobTable(): JobTable {
+export function openJobTable(asks = openAskClasses([])): JobTable {
   const jobs = new Map<JobId, JobRecord>();
   const attempts = new Map<AttemptId, AttemptRecord>();
   const bySite = new Map<SiteId, Set<AttemptRecord>>();
   const inUse = new Map<string, number>();
   const dependents = new Map<JobId, Set<JobRecord>>();
   const charge = ({ task }: AttemptRecord, sign: 1 | -1): void => {
-    const { owner, ask } = task.job;
-    const cpus = (inUse.get(owner) ?? 0) + sign * needOf(ask.resources).cpus;
+    const { owner, resources } = classOf(task).ask;
+    const cpus = (inUse.get(owner) ?? 0) + sign * needOf(resources).cpus;
     if (cpus > 0) inUse.set(owner, cpus);
     else inUse.delete(owner);
   };
   return {
+    asks,
     queues: openAskQueues(),
     jobs,
     attempts,

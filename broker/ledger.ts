@@ -1,9 +1,10 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 import type { JobState } from '../core/job/state.ts';
+import { LIFE } from './ledger-life.ts';
 
 /**
  * The ledger: all that the broker must not lose. Columns that end in `_ms` are wall-clock times, null for `not yet`;
- * texts named `fqans`, `counts`, `sites`, `avoid`, `after`, `job_ids`, `outcome`, `spec` and `ask` hold JSON. What of
+ * texts named `fqans`, `counts`, `sites`, `avoid`, `after`, `job_ids`, `outcome`, `spec`, `hold` and `ask` hold JSON. What of
  * a job never changes is in `jobs`, what does is in `job_state`; an array is one row in each, and a task gets its row
  * when it is first placed. It lies in SQLite or in PostgreSQL: types of columns are names that both know, in the sense of
  * PostgreSQL (SQLite keeps whatever it is given).
@@ -42,6 +43,10 @@ export interface JobRow {
   retries: number;
   /** 1 where `on-lost` is `keep`. */
   keep: number;
+  /** Factor by which memory grows; null for never. */
+  retry_memory: number | null;
+  /** The most tasks at sites at a time; null for no limit. */
+  max_running: number | null;
   submitted_ms: number;
 }
 
@@ -54,6 +59,8 @@ export interface JobStateRow {
   next_ordinal: number;
   counts: string;
   sites: string;
+  /** Why the job is held, with detail; null while it is not. */
+  hold: string | null;
   /** Why the job is being cancelled; null while nobody asked for it. */
   cancel_reason: string | null;
   ended_ms: number | null;
@@ -70,9 +77,12 @@ export interface TaskRow {
   attempts: number;
   job_failures: number;
   site_failures: number;
+  data_failures: number;
   releases: number;
   avoid: string;
   not_before_ms: number;
+  /** Its own ask class, where it is not the job's. */
+  ask_id: number | null;
   ended_ms: number | null;
 }
 
@@ -268,4 +278,7 @@ async function makeTasks(db: Kysely<unknown>): Promise<void> {
 }
 
 /** Run once each, in the order of their names. */
-export const MIGRATIONS: Readonly<Record<string, Migration>> = { '001-first': FIRST };
+export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '001-first': FIRST,
+  '002-life': LIFE,
+};

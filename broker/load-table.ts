@@ -1,15 +1,19 @@
 import { attemptId, dn, type JobId, jobId, type SiteId, siteId, voName } from '../core/ids.ts';
 import type { JobState } from '../core/job/state.ts';
-import { type Ask, parseAsk } from '../core/match/ask.ts';
+import { openAskClasses } from './ask-classes.ts';
 import { type JobTable, openJobTable } from './job-table.ts';
 import type { AttemptRow, JobRow, JobStateRow, LedgerDb, TaskRow } from './ledger.ts';
-import { type AttemptRecord, type JobRecord, parseOutcome, type TaskRecord } from './records.ts';
+import {
+  type AttemptRecord,
+  type JobRecord,
+  parseOutcome,
+  type TaskRecord,
+  type Why,
+} from './records.ts';
 
 /** What the ledger says when the broker starts. */
 export interface Loaded {
   readonly table: JobTable;
-  /** Ask classes by their text. */
-  readonly asks: ReadonlyMap<string, number>;
   readonly lastEvent: number;
   readonly lastSeq: number;
   readonly lastJobId: string;
@@ -18,9 +22,8 @@ export interface Loaded {
 /** Reads all that has not ended. */
 export async function loadTable(db: LedgerDb): Promise<Loaded> {
   const asks = await db.selectFrom('asks').selectAll().execute();
-  const askById = new Map(asks.map(({ id, ask }) => [id, parseAsk(ask)]));
-  const table = openJobTable();
-  await loadJobs(db, table, askById);
+  const table = openJobTable(openAskClasses(asks));
+  await loadJobs(db, table);
   await loadTasks(db, table);
   for (const job of table.jobs.values()) if (job.waitsFor.size === 0) table.queues.addJob(job);
   const last = await db
@@ -35,60 +38,53 @@ export async function loadTable(db: LedgerDb): Promise<Loaded> {
     .executeTakeFirst();
   return {
     table,
-    asks: new Map(asks.map(({ id, ask }) => [ask, id])),
     lastEvent: event?.seq ?? 0,
     lastSeq: last?.seq ?? 0,
     lastJobId: last?.id ?? '',
   };
 }
 
-async function loadJobs(
-  db: LedgerDb,
-  table: JobTable,
-  askById: ReadonlyMap<number, Ask>,
-): Promise<void> {
+async function loadJobs(db: LedgerDb, table: JobTable): Promise<void> {
   const rows = await db
     .selectFrom('job_state')
     .innerJoin('jobs', 'jobs.id', 'job_state.job_id')
     .select(['job_id', 'state', 'reason', 'detail', 'next_ordinal', 'counts', 'sites'])
     .select(['cancel_reason', 'ended_ms', 'seq', 'owner', 'vo', 'inputs', 'ask_id', 'tasks'])
-    .select(['after', 'retries', 'keep', 'submitted_ms'])
+    .select(['after', 'retries', 'retry_memory', 'max_running', 'keep', 'submitted_ms', 'hold'])
     .where('ended_ms', 'is', null)
     .orderBy('seq')
     .execute();
   const open = new Set(rows.map((row) => row.job_id));
-  for (const row of rows) {
-    const ask = askById.get(row.ask_id);
-    if (ask === undefined) throw new Error(`the ledger has no ask ${row.ask_id}`);
-    table.addJob(jobRecord(row, ask, open));
-  }
+  for (const row of rows) table.addJob(jobRecord(table, row, (id) => open.has(id)));
 }
 
 type StoredState = JobStateRow & Omit<JobRow, 'id' | 'fqans' | 'name' | 'spec'>;
 
-function jobRecord(row: StoredState, ask: Ask, open: ReadonlySet<string>): JobRecord {
+function jobRecord(table: JobTable, row: StoredState, isOpen: (id: JobId) => boolean): JobRecord {
   const after = (JSON.parse(row.after) as string[]).map(jobId);
   return {
     id: jobId(row.job_id),
     seq: row.seq,
     owner: dn(row.owner),
     vo: voName(row.vo),
-    askId: row.ask_id,
-    ask,
+    ...table.asks.get(row.ask_id),
     tasks: row.tasks,
     inputs: row.inputs,
     after,
     retries: row.retries,
+    ...(row.retry_memory === null ? {} : { retryMemory: row.retry_memory }),
+    ...(row.max_running === null ? {} : { maxRunning: row.max_running }),
     onLost: row.keep === 1 ? 'keep' : 'release',
     submittedAtMs: row.submitted_ms,
     nextOrdinal: row.next_ordinal,
     counts: JSON.parse(row.counts) as Partial<Record<JobState, number>>,
     sites: new Set((JSON.parse(row.sites) as string[]).map(siteId)),
+    ...(row.hold === null ? {} : { hold: JSON.parse(row.hold) as Why }),
     ...(row.cancel_reason === null ? {} : { cancelReason: row.cancel_reason }),
     reason: row.reason,
     detail: row.detail,
     // What a job waits for is settled in the transaction that ends it, so whatever has ended has ended well.
-    waitsFor: new Set<JobId>(after.filter((id) => open.has(id))),
+    waitsFor: new Set<JobId>(after.filter(isOpen)),
     open: new Map(),
   };
 }
@@ -109,7 +105,7 @@ async function loadTasks(db: LedgerDb, table: JobTable): Promise<void> {
   for (const row of tasks) {
     const job = table.jobs.get(jobId(row.job_id));
     if (job === undefined) continue;
-    const task = taskRecord(job, row);
+    const task = taskRecord(table, job, row);
     job.open.set(task.ordinal, task);
     for (const attempt of byTask.get(`${row.job_id}.${row.ordinal}`) ?? [])
       addAttempt(table, task, row, attempt);
@@ -117,7 +113,7 @@ async function loadTasks(db: LedgerDb, table: JobTable): Promise<void> {
   }
 }
 
-function taskRecord(job: JobRecord, row: TaskRow): TaskRecord {
+function taskRecord(table: JobTable, job: JobRecord, row: TaskRow): TaskRecord {
   return {
     job,
     ordinal: row.ordinal,
@@ -125,8 +121,13 @@ function taskRecord(job: JobRecord, row: TaskRow): TaskRecord {
     reason: row.reason,
     detail: row.detail,
     attempts: row.attempts,
-    failures: { job: row.job_failures, site: row.site_failures },
-    releases: row.releases,
+    failures: {
+      job: row.job_failures,
+      site: row.site_failures,
+      data: row.data_failures,
+      releases: row.releases,
+    },
+    ...(row.ask_id === null ? {} : { own: table.asks.get(row.ask_id) }),
     avoid: (JSON.parse(row.avoid) as SiteId[]).map(siteId),
     notBeforeMs: row.not_before_ms,
     released: [],

@@ -1,19 +1,12 @@
-import type { SiteId } from '../core/ids.ts';
 import { attemptIdOf } from '../core/job/job-id.ts';
 import type { Outcome } from '../core/job/outcome.ts';
 import { type JobMove, type JobState, next } from '../core/job/state.ts';
 import { hasEnded, jobStateOf } from '../core/job/summary.ts';
 import type { Placement } from '../core/match/match.ts';
-import { type FailureCounts, retryDelayMs } from '../core/retry/retry.ts';
+import { judgeRelease, NO_FAILURES, type RetryVerdict } from '../core/retry/retry.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { JobTable } from './job-table.ts';
-import type { AttemptRecord, JobRecord, TaskRecord } from './records.ts';
-
-/** Why something is done, for the log and for listings. */
-export interface Why {
-  readonly reason: string;
-  readonly detail: string;
-}
+import type { AttemptRecord, JobRecord, TaskRecord, Why } from './records.ts';
 
 /** The state of a task that has not come into being is the job's business; this is its first record. */
 function taskOf(job: JobRecord, ordinal: number): TaskRecord {
@@ -28,8 +21,7 @@ function taskOf(job: JobRecord, ordinal: number): TaskRecord {
     reason: '',
     detail: '',
     attempts: 0,
-    failures: { job: 0, site: 0 },
-    releases: 0,
+    failures: NO_FAILURES,
     avoid: [],
     notBeforeMs: 0,
     released: [],
@@ -43,12 +35,20 @@ const count = (job: JobRecord, state: JobState, by: number): void => {
   job.counts[state] = (job.counts[state] ?? 0) + by;
 };
 
+/** Moves all tasks that have not come into being from one state to another: they have no records but the count. */
+function countFresh(job: JobRecord, from: JobState, to: JobState): void {
+  const fresh = job.tasks - job.nextOrdinal;
+  count(job, from, -fresh);
+  count(job, to, fresh);
+}
+
 function explain(task: TaskRecord, why: Why): void {
   task.reason = why.reason;
   task.detail = why.detail;
   const { job } = task;
-  // A job with one task speaks for it; an array shows the first thing that went wrong for good.
-  if (job.tasks === 1 || (task.state === 'failed' && job.reason === '')) {
+  // A job with one task speaks for it; an array shows the first thing that a person should look at.
+  const telling = task.state === 'failed' || task.state === 'held';
+  if (job.tasks === 1 || (telling && job.reason === '')) {
     job.reason = why.reason;
     job.detail = why.detail;
   }
@@ -149,44 +149,41 @@ export function endTask(
   endJobIfOver(table, set, task.job);
 }
 
-/** What to remember of a task that waits again. */
-export interface Again {
-  readonly why: Why;
-  readonly failures?: FailureCounts;
-  readonly avoid?: SiteId;
-  readonly delayMs: number;
-}
-
-/** A task whose attempt is over goes back to the queue, or ends where the job is being cancelled. */
-export function requeue(table: JobTable, set: ChangeSet, task: TaskRecord, again: Again): void {
-  if (again.failures !== undefined) task.failures = again.failures;
-  if (task.job.cancelReason !== undefined) {
-    endTask(table, set, task, 'cancel', { reason: 'CANCELLED', detail: task.job.cancelReason });
-    return;
+/**
+ * Does what was decided about a task whose attempt at `site` is over: it waits again, is held, or ends. Where the job
+ * is being cancelled it ends; where the job is held it waits for the job's release.
+ */
+export function carryOut(
+  table: JobTable,
+  set: ChangeSet,
+  { task, site }: AttemptRecord,
+  verdict: RetryVerdict,
+): void {
+  const { kind, reason, detail, counts, elsewhere, delayMs, memoryBytes } = verdict;
+  const { job } = task;
+  const why = { reason, detail };
+  task.failures = counts;
+  if (kind === 'fail') return endTask(table, set, task, 'fail', why);
+  if (job.cancelReason !== undefined) {
+    const cancelled = { reason: 'CANCELLED', detail: job.cancelReason };
+    return endTask(table, set, task, 'cancel', cancelled);
   }
-  if (again.avoid !== undefined && !task.avoid.includes(again.avoid))
-    task.avoid = [...task.avoid, again.avoid];
-  task.notBeforeMs = again.delayMs === 0 ? 0 : set.nowMs + again.delayMs;
-  move(set, task, 'release', again.why);
+  if (elsewhere && !task.avoid.includes(site)) task.avoid = [...task.avoid, site];
+  if (memoryBytes !== undefined) {
+    const resources = { ...job.ask.resources, memoryBytes };
+    task.own = table.asks.of(set, { ...job.ask, resources });
+  }
+  task.notBeforeMs = delayMs === 0 ? 0 : set.nowMs + delayMs;
+  if (kind === 'hold') return move(set, task, 'hold', why);
+  if (job.hold !== undefined) return move(set, task, 'hold', job.hold);
+  move(set, task, 'release', why);
   table.queues.addTask(task);
 }
 
 /** Lets go of a live attempt that cannot run any more (or that must not): the task waits again. */
-export function release(
-  table: JobTable,
-  set: ChangeSet,
-  attempt: AttemptRecord,
-  why: Why,
-  avoid: boolean,
-): void {
-  const { task } = attempt;
+export function release(table: JobTable, set: ChangeSet, attempt: AttemptRecord, why: Why): void {
   letGo(table, set, attempt, why);
-  task.releases += 1;
-  requeue(table, set, task, {
-    why,
-    delayMs: retryDelayMs(task.releases),
-    ...(avoid ? { avoid: attempt.site } : {}),
-  });
+  carryOut(table, set, attempt, judgeRelease(why, attempt.task.failures));
 }
 
 function letGo(table: JobTable, set: ChangeSet, attempt: AttemptRecord, why: Why): void {
@@ -233,9 +230,7 @@ export function cancelJob(
   job.reason = why.reason;
   job.detail = why.detail;
   set.event({ job, kind: 'cancel-job', state: jobStateOf(job.counts), ...why });
-  const fresh = job.tasks - job.nextOrdinal;
-  count(job, 'queued', -fresh);
-  count(job, 'cancelled', fresh);
+  countFresh(job, job.hold === undefined ? 'queued' : 'held', 'cancelled');
   const tasks = [...job.open.values()];
   for (const task of tasks) {
     if (task.state === 'queued' || task.state === 'held') endTask(table, set, task, 'cancel', why);

@@ -36,12 +36,12 @@ const RULES: Readonly<Record<Table, Rule>> = {
   jobs: { key: ['id'], again: 'refuse' },
   job_state: {
     key: ['job_id'],
-    again: columns('state reason detail next_ordinal counts sites cancel_reason ended_ms'),
+    again: columns('state reason detail next_ordinal counts sites hold cancel_reason ended_ms'),
   },
   tasks: {
     key: ['job_id', 'ordinal'],
     again: columns(
-      'state reason detail attempt_id attempts job_failures site_failures releases avoid not_before_ms ended_ms',
+      'state reason detail attempt_id attempts job_failures site_failures data_failures releases avoid not_before_ms ask_id ended_ms',
     ),
   },
   attempts: {

@@ -2,32 +2,42 @@ import type { TreeRef } from '../core/data/manifest.ts';
 import type { AttemptId, Dn, JobId, SiteId, VoName } from '../core/ids.ts';
 import type { Outcome } from '../core/job/outcome.ts';
 import type { JobState } from '../core/job/state.ts';
-import type { Ask } from '../core/match/ask.ts';
 import type { FailureCounts } from '../core/retry/retry.ts';
+import type { AskClass } from './ask-classes.ts';
+
+/** Why something is done, for the log and for listings. */
+export interface Why {
+  readonly reason: string;
+  readonly detail: string;
+}
 
 /**
  * The broker's memory of jobs that have not ended. It always agrees with the ledger but for what is being committed;
  * only broker/moves.ts changes it.
  */
-export interface JobRecord {
+export interface JobRecord extends AskClass {
   readonly id: JobId;
   readonly seq: number;
   readonly owner: Dn;
   readonly vo: VoName;
-  readonly askId: number;
-  readonly ask: Ask;
   readonly tasks: number;
   /** Digest of the input tree, '' for none. */
   readonly inputs: string;
   readonly after: readonly JobId[];
   readonly retries: number;
+  /** Factor by which a task's memory grows when it had too little. */
+  readonly retryMemory?: number;
+  /** The most tasks at sites at a time. */
+  readonly maxRunning?: number;
   readonly onLost: 'release' | 'keep';
   readonly submittedAtMs: number;
-  /** Tasks from here on have not come into being; they count as queued. */
+  /** Tasks from here on have not come into being; they count as queued, or as held while the job is. */
   nextOrdinal: number;
   /** Adds up to `tasks`. */
   readonly counts: Partial<Record<JobState, number>>;
   readonly sites: Set<SiteId>;
+  /** Present while nothing of it may be placed. */
+  hold?: Why;
   /** Present once somebody asked for the end. */
   cancelReason?: string;
   reason: string;
@@ -49,8 +59,8 @@ export interface TaskRecord {
   attempt?: AttemptRecord;
   attempts: number;
   failures: FailureCounts;
-  /** Attempts that were let go without a failure. */
-  releases: number;
+  /** Its own ask class, where it asks for more than its job. */
+  own?: AskClass;
   avoid: readonly SiteId[];
   notBeforeMs: number;
   /** Attempts that the broker has let go of: what they report late may still count. */
@@ -75,6 +85,9 @@ export interface AttemptRecord {
   /** Whether it was placed into the site's backlog and has not started since. */
   waiting: boolean;
 }
+
+/** What a task asks for. */
+export const classOf = (task: TaskRecord): AskClass => task.own ?? task.job;
 
 /** An outcome as the ledger keeps it: trees by digest, their manifests in a table of their own. */
 export function formatOutcome(outcome: Outcome): string {

@@ -6,8 +6,8 @@ import type { Log } from '../service/log.ts';
 import { type Book, begin, commit } from './book.ts';
 import type { Bell } from './feed.ts';
 import type { JobStore } from './job-store.ts';
-import { release, type Why } from './moves.ts';
-import type { AttemptRecord } from './records.ts';
+import { release } from './moves.ts';
+import type { AttemptRecord, Why } from './records.ts';
 import type { SiteRecord } from './site-registry.ts';
 import type { SiteTickets } from './site-tickets.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
@@ -66,7 +66,7 @@ export async function releaseAll(
   const live = attempts.filter(({ id }) => book.table.attempts.has(id));
   if (live.length === 0) return;
   const set = begin(book);
-  for (const attempt of live) release(book.table, set, attempt, why, true);
+  for (const attempt of live) release(book.table, set, attempt, why);
   onChange();
   await commit(book, set);
 }

@@ -4,7 +4,7 @@ import type { Offer } from '../core/match/offer.ts';
 import type { SiteStatus, SiteView } from '../core/match/refusal.ts';
 import type { JobTable } from './job-table.ts';
 import type { LedgerDb, SiteRow } from './ledger.ts';
-import type { AttemptRecord } from './records.ts';
+import { type AttemptRecord, classOf } from './records.ts';
 
 /** A site as the broker knows it. */
 export interface SiteRecord {
@@ -89,7 +89,7 @@ export function noteAccepted(
   const { totalCpus, freeCpus } = site.offer;
   let known = 0;
   for (const { acknowledged, task } of table.liveAt(site.id))
-    if (acknowledged) known += needOf(task.job.ask.resources).cpus;
+    if (acknowledged) known += needOf(classOf(task).ask.resources).cpus;
   if (totalCpus - freeCpus < Math.min(totalCpus, known)) return;
   for (const attempt of accepted) site.unreflected.delete(attempt);
 }
@@ -102,7 +102,7 @@ export function viewOf(site: SiteRecord, table: JobTable): SiteView {
       site.unreflected.delete(attempt);
       continue;
     }
-    reserved = add(reserved, needOf(attempt.task.job.ask.resources));
+    reserved = add(reserved, needOf(classOf(attempt.task).ask.resources));
   }
   let waiting = 0;
   for (const attempt of table.liveAt(site.id)) if (attempt.waiting) waiting += 1;

@@ -156,6 +156,7 @@ function placeRequest(
       taskValue: taskValue(jobOf(task.job.id).spec, task.ordinal),
       jobIndex: indexOf.get(task.job.id) ?? 0,
       queue: '',
+      memoryBytes: task.own?.ask.resources.memoryBytes ?? 0,
     })),
     tickets,
   };
@@ -182,7 +183,7 @@ async function settle(
       refused += 1;
       const reason = answer?.reason || 'SITE_REFUSED';
       const detail = answer?.detail || `${site.id} does not want it`;
-      release(book.table, set, attempt, { reason, detail }, true);
+      release(book.table, set, attempt, { reason, detail });
     }
   }
   noteAccepted(site, book.table, accepted, offersBefore);

@@ -6,7 +6,7 @@ import { checkSpec } from '../core/job/check-spec.ts';
 import { nextJobId } from '../core/job/job-id.ts';
 import { fileInputs, type JobSpec, jobInputs, taskCount } from '../core/job/spec.ts';
 import type { JobState } from '../core/job/state.ts';
-import { askOf, formatAsk } from '../core/match/ask.ts';
+import { askOf } from '../core/match/ask.ts';
 import type { Peer } from '../core/vo/caller.ts';
 import { formatFqan } from '../core/vo/fqan.ts';
 import { type Access, maySubmit } from '../core/vo/policy.ts';
@@ -15,7 +15,7 @@ import { type Book, begin, commit } from './book.ts';
 import type { ChangeSet } from './change-set.ts';
 import { type Dependency, readDependencies } from './dependencies.ts';
 import type { JobStore } from './job-store.ts';
-import type { JobRow, LedgerSchema } from './ledger.ts';
+import type { JobRow } from './ledger.ts';
 import { cancelJob, dependencyFailed } from './moves.ts';
 import { type JobRecord, treeRows } from './records.ts';
 
@@ -29,8 +29,6 @@ export interface SubmitOptions {
   readonly book: Book;
   readonly store: JobStore;
   readonly access: Access;
-  /** Ask classes by their text, as the ledger has them. */
-  readonly asks: ReadonlyMap<string, number>;
   readonly lastSeq: number;
   readonly lastJobId: string;
   /** A number from 0 up to 1. */
@@ -51,11 +49,7 @@ const MAX_MANIFEST_BYTES = 262_144;
 
 export function openSubmit(options: SubmitOptions): Submit {
   const { book } = options;
-  const numbers: Numbers = {
-    asks: new Map(options.asks),
-    seq: options.lastSeq,
-    jobId: options.lastJobId,
-  };
+  const numbers: Numbers = { seq: options.lastSeq, jobId: options.lastJobId };
   /** Submissions that are being written, by owner and key, so that two at once are one. */
   const underway = new Map<string, Promise<unknown>>();
 
@@ -153,7 +147,6 @@ async function earlier(
 }
 
 interface Numbers {
-  readonly asks: Map<string, number>;
   seq: number;
   jobId: string;
 }
@@ -175,10 +168,9 @@ async function accept(
   const { book, store } = options;
   const { peer, submitKey, hash, jobs, dependencies } = accepted;
   const set = begin(book);
-  const asks: LedgerSchema['asks'][] = [];
   const rows: JobRow[] = [];
   for (const job of jobs) {
-    const record = recordOf(options, numbers, peer, job, asks, set.nowMs);
+    const record = recordOf(options, numbers, peer, job, set);
     rows.push(rowOf(record, job, peer));
     if (jobInputs(job.spec).length === 0)
       store.keep(record.id, { ...job, owner: { dn: peer.dn, fqans: peer.fqans } });
@@ -187,7 +179,6 @@ async function accept(
   const ids = rows.map(({ id }) => id as JobId);
   options.onQueued();
   await commit(book, set, {
-    asks,
     jobs: rows,
     trees: jobs.flatMap(({ inputs }) => treeRows(inputs)),
     submits: [
@@ -208,33 +199,24 @@ function recordOf(
   numbers: Numbers,
   peer: Peer,
   { spec, inputs }: WantedJob,
-  asks: LedgerSchema['asks'][],
-  nowMs: number,
+  set: ChangeSet,
 ): JobRecord {
-  const ask = askOf(spec, peer);
-  const text = formatAsk(ask);
-  let askId = numbers.asks.get(text);
-  if (askId === undefined) {
-    askId = numbers.asks.size + 1;
-    numbers.asks.set(text, askId);
-    asks.push({ id: askId, ask: text });
-  }
   numbers.seq += 1;
-  numbers.jobId = nextJobId(numbers.jobId, nowMs, options.chance());
+  numbers.jobId = nextJobId(numbers.jobId, set.nowMs, options.chance());
   const tasks = taskCount(spec);
   return {
     id: numbers.jobId as JobId,
     seq: numbers.seq,
     owner: peer.dn,
     vo: spec.vo,
-    askId,
-    ask,
+    ...options.book.table.asks.of(set, askOf(spec, peer)),
     tasks,
     inputs: inputs.digest,
     after: [...new Set([...spec.after, ...jobInputs(spec).map(({ job }) => job)])],
     retries: spec.retries,
+    ...(spec.retryMemory === undefined ? {} : { retryMemory: spec.retryMemory }),
     onLost: spec.onLost,
-    submittedAtMs: nowMs,
+    submittedAtMs: set.nowMs,
     nextOrdinal: 0,
     counts: { queued: tasks },
     sites: new Set(),
@@ -258,6 +240,8 @@ const rowOf = (job: JobRecord, { spec }: WantedJob, peer: Peer): JobRow => ({
   tasks: job.tasks,
   after: JSON.stringify(job.after),
   retries: job.retries,
+  retry_memory: job.retryMemory ?? null,
+  max_running: job.maxRunning ?? null,
   keep: job.onLost === 'keep' ? 1 : 0,
   submitted_ms: job.submittedAtMs,
 });

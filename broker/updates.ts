@@ -2,12 +2,12 @@ import type { AttemptId, SiteId } from '../core/ids.ts';
 import { parseAttemptId } from '../core/job/job-id.ts';
 import type { Outcome } from '../core/job/outcome.ts';
 import { type JobMove, type JobState, peekNext } from '../core/job/state.ts';
-import { judge, retryDelayMs } from '../core/retry/retry.ts';
+import { judge, judgeRelease, type RetryPolicy } from '../core/retry/retry.ts';
 import type { Log } from '../service/log.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { JobTable } from './job-table.ts';
-import { acceptLateResult, closeAttempt, endTask, requeue, step } from './moves.ts';
-import type { AttemptRecord } from './records.ts';
+import { acceptLateResult, carryOut, closeAttempt, endTask, step } from './moves.ts';
+import { type AttemptRecord, classOf, type TaskRecord } from './records.ts';
 
 /** What a gateway reported of an attempt. */
 export interface Report {
@@ -82,9 +82,7 @@ function applyEnd(
     closeAttempt(table, set, attempt, { state: 'cancelled', atMs, outcome });
     const reason = outcome?.reason || 'SITE_CANCELLED';
     const detail = outcome?.detail || report.detail || `${site} ended it on its own account`;
-    task.releases += 1;
-    const delayMs = retryDelayMs(task.releases);
-    requeue(table, set, task, { why: { reason, detail }, avoid: site, delayMs });
+    carryOut(table, set, attempt, judgeRelease({ reason, detail }, task.failures));
   } else {
     log.warn({ attempt: attempt.id, state: report.state }, 'a site reports a state of the broker');
   }
@@ -100,18 +98,16 @@ function applyFailure(
   const failure = outcome?.failure ?? 'site';
   const reason = outcome?.reason || 'UNEXPLAINED';
   const detail = outcome?.detail || `${site} gave no reason`;
-  const verdict = judge({ failure, reason, detail }, task.failures, task.job.retries);
-  if (verdict.kind === 'fail') {
-    task.failures = verdict.counts;
-    endTask(table, set, task, 'fail', { reason: verdict.reason, detail: verdict.detail });
-    return;
-  }
-  requeue(table, set, task, {
-    why: { reason, detail },
-    failures: verdict.counts,
-    delayMs: verdict.delayMs,
-    ...(verdict.elsewhere ? { avoid: site } : {}),
-  });
+  const verdict = judge({ failure, reason, detail }, task.failures, policyOf(task));
+  carryOut(table, set, attempt, verdict);
+}
+
+function policyOf(task: TaskRecord): RetryPolicy {
+  const { retries, retryMemory: factor, ask } = task.job;
+  if (factor === undefined) return { retries };
+  const askedBytes = ask.resources.memoryBytes;
+  const hadBytes = classOf(task).ask.resources.memoryBytes;
+  return { retries, memory: { factor, askedBytes, hadBytes } };
 }
 
 /** A report of an attempt that is not live in the broker's eyes. */

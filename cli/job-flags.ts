@@ -22,6 +22,7 @@ const PLAIN = [
   'requirements',
   'rank',
   'retries',
+  'retry-memory',
   'vo',
   'on-lost',
 ] as const;

@@ -35,6 +35,8 @@ const FAILURE_OF_WIRE: ReadonlyMap<pb.FailureKind, Outcome['failure']> = new Map
   [pb.FailureKind.FAILURE_KIND_LIMIT, 'limit'],
   [pb.FailureKind.FAILURE_KIND_SITE, 'site'],
   [pb.FailureKind.FAILURE_KIND_DATA, 'data'],
+  [pb.FailureKind.FAILURE_KIND_CREDENTIAL, 'credential'],
+  [pb.FailureKind.FAILURE_KIND_OWNER, 'owner'],
 ]);
 const WIRE_OF_FAILURE = new Map([...FAILURE_OF_WIRE].map(([wire, kind]) => [kind, wire]));
 
@@ -97,6 +99,7 @@ export function specFromWire(spec: pb.JobSpec | undefined): JobSpec {
     ...(spec.array === undefined ? {} : { array: arrayFromWire(spec.array) }),
     after: spec.after.map((dependency) => jobId(dependency.jobId)),
     retries: spec.retries,
+    ...(spec.retryMemory === 0 ? {} : { retryMemory: spec.retryMemory }),
     vo: voName(spec.vo),
     sites: spec.sites.map(siteId),
     excludeSites: spec.excludeSites.map(siteId),
@@ -118,6 +121,7 @@ export function specToWire(spec: JobSpec): pb.JobSpec {
     array: spec.array === undefined ? undefined : arrayToWire(spec.array),
     after: spec.after.map((id) => ({ jobId: id })),
     retries: spec.retries,
+    retryMemory: spec.retryMemory ?? 0,
     vo: spec.vo,
     sites: [...spec.sites],
     excludeSites: [...spec.excludeSites],

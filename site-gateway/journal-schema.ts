@@ -25,6 +25,7 @@ const MIGRATIONS = [
    CREATE INDEX attempts_of_job ON attempts (job_id);
    CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, told BLOB NOT NULL) STRICT;
    CREATE TABLE tickets (vo TEXT PRIMARY KEY, ticket BLOB NOT NULL) STRICT, WITHOUT ROWID;`,
+  'ALTER TABLE attempts ADD COLUMN memory_bytes INTEGER NOT NULL DEFAULT 0',
 ];
 
 /**

@@ -18,7 +18,7 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
   const findJob = database.prepare('SELECT 1 FROM jobs WHERE id = ?');
   const addJob = database.prepare('INSERT INTO jobs (id, placed) VALUES (?, ?)');
   const addAttempt = database.prepare(
-    'INSERT INTO attempts (id, job_id, ordinal, task_value, accepted_at) VALUES (?, ?, ?, ?, ?)',
+    'INSERT INTO attempts (id, job_id, ordinal, task_value, memory_bytes, accepted_at) VALUES (?, ?, ?, ?, ?, ?)',
   );
   const find = database.prepare('SELECT outputs FROM attempts WHERE id = ?');
   const live = database.prepare(
@@ -42,9 +42,9 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
   return {
     accept: (attempts, atMs) =>
       commits.write(() => {
-        for (const { id, jobId, ordinal, taskValue, job } of attempts) {
+        for (const { id, jobId, ordinal, taskValue, memoryBytes, job } of attempts) {
           if (findJob.get(jobId) === undefined) addJob.run(jobId, PlacedJob.encode(job).finish());
-          addAttempt.run(id, jobId, ordinal, taskValue, atMs);
+          addAttempt.run(id, jobId, ordinal, taskValue, memoryBytes, atMs);
         }
       }),
     known: (ids) => new Set(ids.filter((id) => find.get(id) !== undefined)),
@@ -76,6 +76,7 @@ interface LiveRow {
   readonly job_id: string;
   readonly ordinal: number;
   readonly task_value: string;
+  readonly memory_bytes: number;
   readonly state: AttemptState;
   readonly ending: Ending;
   readonly started_at: number | null;
@@ -87,6 +88,7 @@ const liveOf = (row: LiveRow): LiveAttempt => ({
   jobId: row.job_id,
   ordinal: row.ordinal,
   taskValue: row.task_value,
+  memoryBytes: row.memory_bytes,
   state: row.state,
   ending: row.ending,
   startedAtMs: row.started_at ?? 0,

@@ -30,6 +30,8 @@ export interface AcceptedAttempt {
   readonly jobId: string;
   readonly ordinal: number;
   readonly taskValue: string;
+  /** Memory in place of the spec's; 0 for what the spec says. */
+  readonly memoryBytes: number;
   readonly job: PlacedJob;
 }
 

@@ -2,6 +2,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { EMPTY_TREE } from '../core/data/manifest.ts';
+import type { ErrorCode, GridError } from '../core/errors.ts';
 import type { FailureKind, Outcome, Usage } from '../core/job/outcome.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
 import type { TaskEnd } from './lrms/lrms.ts';
@@ -38,6 +39,16 @@ export function failed(failure: FailureKind, reason: string, detail: string): Ou
     outputs: EMPTY_TREE,
   };
 }
+
+/** Whose fault an error on the way is; the data's where it is not here. */
+const FAULTS: Readonly<Partial<Record<ErrorCode, FailureKind>>> = {
+  DISK_FULL: 'site',
+  INPUT_MISSING: 'job',
+};
+
+/** An attempt that met a refusal before or after its program. */
+export const failedBy = ({ code, message }: GridError): Outcome =>
+  failed(FAULTS[code] ?? 'data', code, message);
 
 export function verdictOf(end: TaskEnd, command: CommandFacts): Verdict {
   switch (end.kind) {

@@ -9,10 +9,11 @@ import {
   type PlacedJob,
   type PlaceRequest,
 } from '../proto/gen/grid/v1/site.ts';
-import { callerFromWire, specFromWire, treeFromWire } from '../service/wire.ts';
+import { callerFromWire, treeFromWire } from '../service/wire.ts';
 import type { AcceptedAttempt, Journal } from './journal.ts';
 import { type SiteFacts, tooLarge } from './offer.ts';
 import type { Supervisor } from './supervisor.ts';
+import { specOf } from './task.ts';
 
 export interface PlaceOptions {
   readonly facts: SiteFacts;
@@ -62,7 +63,7 @@ export function openPlace(
   };
 
   return async (request) => {
-    const refusals = request.jobs.map((job) => refusalOf(options, job));
+    const refusals = request.jobs.map((job) => refusalOf(options, { job, memoryBytes: 0 }));
     const had = journal.known(request.attempts.map(({ attemptId: id }) => id));
     const before = request.attempts
       .map(({ attemptId: id }) => underway.get(id))
@@ -75,7 +76,9 @@ export function openPlace(
       const job = request.jobs[placed.jobIndex];
       if (job === undefined || !ATTEMPT_ID.test(id))
         throw new GridError('REQUEST_INVALID', `attempt '${id}' refers to job ${placed.jobIndex}`);
-      const refusal = refusals[placed.jobIndex];
+      const { memoryBytes } = placed;
+      const usual = refusals[placed.jobIndex];
+      const refusal = memoryBytes === 0 ? usual : refusalOf(options, { job, memoryBytes });
       if (refusal !== undefined) return answer(id, Acceptance.ACCEPTANCE_REFUSED, refusal);
       fresh.set(id, acceptedOf(attemptId(id), placed, job));
       return answer(id, Acceptance.ACCEPTANCE_ACCEPTED);
@@ -90,6 +93,7 @@ const acceptedOf = (id: AttemptId, placed: PlacedAttempt, job: PlacedJob): Accep
   jobId: placed.jobId,
   ordinal: placed.ordinal,
   taskValue: placed.taskValue,
+  memoryBytes: placed.memoryBytes,
   job,
 });
 
@@ -99,13 +103,17 @@ const answer = (
   { reason, detail }: Refusal = { reason: '', detail: '' },
 ): PlacedAnswer => ({ attemptId: id, acceptance, reason, detail });
 
-function refusalOf(options: PlaceOptions, job: PlacedJob): Refusal | undefined {
+function refusalOf(
+  options: PlaceOptions,
+  wanted: Pick<AcceptedAttempt, 'job' | 'memoryBytes'>,
+): Refusal | undefined {
   const { facts, supervisor } = options;
+  const { job } = wanted;
   const closed = options.closedReason();
   if (closed !== '') return { reason: 'SITE_CLOSED', detail: closed };
   if (supervisor.liveIds().length >= MAX_LIVE)
     return { reason: 'SITE_FULL', detail: `the site has ${MAX_LIVE} attempts already` };
-  const spec = specFromWire(job.spec);
+  const spec = specOf(wanted);
   for (const tree of [job.inputs, ...job.inputTrees.map((one) => one.tree)]) treeFromWire(tree);
   const invalid = invalidSpec(spec);
   if (invalid !== undefined) return { reason: 'SPEC_INVALID', detail: invalid };

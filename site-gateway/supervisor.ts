@@ -26,16 +26,16 @@ import type { Outcome } from '../core/job/outcome.ts';
 import { background } from '../service/background.ts';
 import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
-import { specFromWire, treeFromWire } from '../service/wire.ts';
+import { treeFromWire } from '../service/wire.ts';
 import { attemptDirectory, tryRemoveTree } from './attempt-directory.ts';
 import { type Disk, spoolFailure } from './disk.ts';
 import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
 import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from './journal.ts';
 import { openLimit } from './limit.ts';
 import type { Lrms, LrmsListener, TaskEnd } from './lrms/lrms.ts';
-import { failed, NO_USAGE, type Verdict, verdictOf } from './outcome.ts';
+import { failed, failedBy, NO_USAGE, type Verdict, verdictOf } from './outcome.ts';
 import type { AttemptStaging, StagedAttempt } from './staging.ts';
-import { lrmsTaskOf, stdinOf } from './task.ts';
+import { lrmsTaskOf, specOf, stdinOf } from './task.ts';
 
 export interface SupervisorOptions {
   readonly site: string;
@@ -179,7 +179,7 @@ export class Supervisor {
 
   private enter(accepted: AcceptedAttempt, live?: LiveAttempt): Attempt | undefined {
     if (this.attempts.has(accepted.id)) return undefined;
-    const spec = specFromWire(accepted.job.spec);
+    const spec = specOf(accepted);
     const attempt: Attempt = {
       id: accepted.id,
       accepted,
@@ -332,10 +332,7 @@ export class Supervisor {
       if (full) await this.giveBack(attempt.directory);
       return spool;
     }
-    if (error instanceof GridError) {
-      const failure = error.code === 'DISK_FULL' ? 'site' : 'data';
-      return failed(failure, error.code, error.message);
-    }
+    if (error instanceof GridError) return failedBy(error);
     if (!this.stopping)
       this.options.log.error({ err: error, attempt: attempt.id }, 'attempt failed');
     return failed('site', 'GATEWAY_ERROR', 'the gateway met an error of its own; see its log');

@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { JobSpec } from '../core/job/spec.ts';
+import { specFromWire } from '../service/wire.ts';
 import type { AcceptedAttempt } from './journal.ts';
 import type { LrmsTask } from './lrms/lrms.ts';
 import type { StagedAttempt } from './staging.ts';
@@ -37,6 +38,15 @@ function taskEnvironment(
     GRID_VO: spec.vo,
     GRID_CPUS: cpus,
   };
+}
+
+/** What an attempt runs: the job's spec, with the memory that this attempt was given. */
+export function specOf({
+  job,
+  memoryBytes,
+}: Pick<AcceptedAttempt, 'job' | 'memoryBytes'>): JobSpec {
+  const spec = specFromWire(job.spec);
+  return memoryBytes === 0 ? spec : { ...spec, resources: { ...spec.resources, memoryBytes } };
 }
 
 /** Where standard input comes from. */

@@ -42,6 +42,10 @@ const SPEC_OPTIONS: readonly OptionSpec[] = [
   { flags: '--rank <cel>', about: 'which site is best: the highest number wins' },
   { flags: '--after <id>', about: 'start when that job is done', repeat: true },
   { flags: '--retries <n>', about: 'further tries when the program ends with an error (0)' },
+  {
+    flags: '--retry-memory <factor>',
+    about: 'more memory for a task that had too little, for instance x1.5',
+  },
   { flags: '--vo <name>', about: 'VO to act under' },
   { flags: '-s, --site <id>', about: 'only this site', repeat: true },
   { flags: '--exclude-site <id>', about: 'never this site', repeat: true },

@@ -1,5 +1,6 @@
 import type { Problem } from '../errors.ts';
 import { isSiteId, isVoName } from '../ids.ts';
+import { MAX_MEMORY_FACTOR, MIN_RETRY_MEMORY } from '../retry/retry.ts';
 import { formatBytes, formatDuration } from '../units.ts';
 import { parseArrayValues } from './array-text.ts';
 import { isJobId } from './job-id.ts';
@@ -211,7 +212,7 @@ function checkArray(array: ArraySpec, demand: Demand): void {
 const MAX_STEP = 10 ** 15;
 
 function checkRefs(spec: JobSpec, demand: Demand): void {
-  const { after, sites, excludeSites, vo, retries } = spec;
+  const { after, sites, excludeSites, vo, retries, retryMemory } = spec;
   demand(
     after.length <= SPEC_LIMITS.after,
     'after',
@@ -234,4 +235,10 @@ function checkRefs(spec: JobSpec, demand: Demand): void {
   demand(vo === '' || isVoName(vo), 'vo', `'${vo.slice(0, 40)}' is no name of a VO`);
   const most = SPEC_LIMITS.retries;
   demand(whole(retries, 0, most), 'retries', `${retries} is out of range: 0 to ${most}`);
+  const factor = retryMemory ?? MIN_RETRY_MEMORY;
+  demand(
+    factor >= MIN_RETRY_MEMORY && factor <= MAX_MEMORY_FACTOR,
+    'retry-memory',
+    `x${factor} is out of range: x${MIN_RETRY_MEMORY} to x${MAX_MEMORY_FACTOR}`,
+  );
 }

@@ -1,7 +1,7 @@
 import type { TreeRef } from '../data/manifest.ts';
 
 /** Who or what a failure belongs to; it decides whether another try can help. */
-export type FailureKind = 'job' | 'limit' | 'site' | 'data';
+export type FailureKind = 'job' | 'limit' | 'site' | 'data' | 'credential' | 'owner';
 
 /** What an attempt used. Bytes count what crossed the network: a warm cache makes `bytesIn` 0. */
 export interface Usage {

@@ -11,6 +11,7 @@ import {
   countsOf,
   durationOf,
   envOf,
+  factorOf,
   isRecord,
   listOf,
   type Path,
@@ -43,6 +44,7 @@ export const SPEC_KEYS = [
   'exclude-sites',
   'after',
   'retries',
+  'retry-memory',
   'vo',
   'on-lost',
 ] as const;
@@ -98,6 +100,7 @@ type Raw = Readonly<Record<string, unknown>>;
 function specOf(raw: Raw, collect: Collect): JobSpec {
   const command = commandOf(raw['command'], collect);
   const array = arrayOf(raw['array'], collect);
+  const retryMemory = factorOf(raw, 'retry-memory', collect);
   const inputs = parseInputs(raw['inputs'], collect);
   const sources = inputs.flatMap(({ from }) =>
     from.startsWith('job:') ? [jobId(from.slice('job:'.length))] : [],
@@ -127,6 +130,7 @@ function specOf(raw: Raw, collect: Collect): JobSpec {
     ...(array === undefined ? {} : { array }),
     after: [...new Set([...afterOf(raw, collect), ...sources])],
     retries: wholeOf(raw, 'retries', 0, DEFAULTS.retries, collect),
+    ...(retryMemory === undefined ? {} : { retryMemory }),
     vo: voOf(raw, collect),
     sites,
     excludeSites,

@@ -53,6 +53,16 @@ export function wholeOf(
   return number;
 }
 
+/** `x1.5`: how many times as much. Bounds are checked by core/job/check-spec.ts. */
+export function factorOf(raw: Raw, key: string, collect: Collect): number | undefined {
+  const value = raw[key];
+  if (!isGiven(value)) return undefined;
+  const factor = /^x(\d{1,9}(?:\.\d{1,9})?)$/.exec(scalarText(value) ?? '')?.[1];
+  if (factor === undefined)
+    collect([key], `${key} must be a factor such as x1.5, not ${shown(value)}`);
+  return factor === undefined ? undefined : Number(factor);
+}
+
 export function bytesOf(raw: Raw, key: string, fallback: number, collect: Collect): number {
   const value = raw[key];
   if (!isGiven(value)) return fallback;

@@ -40,5 +40,16 @@ export const REASONS = {
   // The grid's doing.
   CANCELLED: 'somebody cancelled it',
   DEPENDENCY_FAILED: 'a job that it waits for did not end well',
+  DATA_UNAVAILABLE: 'its data could not be moved, again and again',
+  CREDENTIAL_EXPIRED: 'the credential that the job was delegated has ended',
+  RELEASED_TOO_OFTEN: 'sites gave it back again and again without running it',
   LATE_RESULT: 'a result came from an attempt that had been given up; it was not used',
 } as const satisfies Record<string, string>;
+
+/** What a person can do about a task that is held, by the reason of the hold. */
+export const REMEDIES: Readonly<Partial<Record<string, string>>> = {
+  DATA_UNAVAILABLE:
+    'see that nats-server runs, submit the files again if the store has lost them, then `grid release ID`',
+  CREDENTIAL_EXPIRED: 'run `grid login`, then `grid release ID`',
+  RELEASED_TOO_OFTEN: 'see `grid job events ID` for what the sites say, then `grid release ID`',
+} satisfies Partial<Record<keyof typeof REASONS, string>>;

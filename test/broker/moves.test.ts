@@ -52,7 +52,7 @@ test("a site cannot report of another site's attempt", async () => {
 test('a late result of a task that waits again counts, and the task waits no more', async () => {
   await book.add({ jabcd0123456: {} });
   const attempt = place(book.table, set, at('aachen', JOB));
-  release(book.table, set, attempt, LOST, true);
+  release(book.table, set, attempt, LOST);
   expect(report('aachen', 'jabcd0123456.0.1', 'done')).toEqual([]);
   expect(await states()).toEqual([[JOB, 'done']]);
   expect(book.table.queues.list()).toEqual([]);
@@ -60,7 +60,7 @@ test('a late result of a task that waits again counts, and the task waits no mor
 
 test('of two results the first counts', async () => {
   await book.add({ jabcd0123456: {} });
-  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST, true);
+  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST);
   place(book.table, set, at('bremen', JOB));
   report('bremen', 'jabcd0123456.0.2', 'done');
   report('aachen', 'jabcd0123456.0.1', 'failed');
@@ -74,7 +74,7 @@ test('of two results the first counts', async () => {
 
 test('an attempt that was let go and still lives shall be ended', async () => {
   await book.add({ jabcd0123456: {} });
-  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST, true);
+  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST);
   expect(report('aachen', 'jabcd0123456.0.1', 'running')).toEqual([
     { site: 'aachen', attemptId: 'jabcd0123456.0.1' },
   ]);
@@ -83,8 +83,8 @@ test('an attempt that was let go and still lives shall be ended', async () => {
 test('a task that comes back twice between two rounds stands in its queue once', async () => {
   await book.add({ jabcd0123456: {} });
   book.table.queues.list();
-  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST, false);
-  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST, false);
+  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST);
+  release(book.table, set, place(book.table, set, at('aachen', JOB)), LOST);
   const { placements } = round({
     nowMs: set.nowMs + 60_000,
     sites: [siteOf('aachen')],

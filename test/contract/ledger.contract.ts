@@ -67,7 +67,7 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
         state: 'running' as const,
       };
       applyReport(book.table, set, siteId('aachen'), running, book.log);
-      release(book.table, set, second, { reason: 'SITE_LOST', detail: 'gone' }, true);
+      release(book.table, set, second, { reason: 'SITE_LOST', detail: 'gone' });
       await commit(book, set);
 
       const again = await openAt(await ledgers.crashed(here));
@@ -81,7 +81,7 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
       ]);
       expect(job.open.get(1)).toMatchObject({
         avoid: ['aachen'],
-        releases: 1,
+        failures: { releases: 1 },
         reason: 'SITE_LOST',
       });
       expect(job.open.get(1)?.released.map(({ id }) => id)).toEqual(['array.1.1']);
@@ -232,7 +232,6 @@ const submitTo = (book: OpenBook): Submit =>
     book,
     store: openJobStore(book.db),
     access: { admins: [], vos: ['demo'] },
-    asks: new Map(),
     lastSeq: 1_000,
     lastJobId: '',
     chance: () => 0,

@@ -29,7 +29,7 @@ export interface FakeGateway extends AsyncDisposable {
   /** What becomes of an attempt as soon as it is accepted; nothing by default. */
   onPlaced: (attemptId: string, job: PlacedJob) => void;
   offer(change: Partial<Offer>): void;
-  report(attemptId: string, state: State, failure?: FailureKind): void;
+  report(attemptId: string, state: State, failure?: FailureKind, reason?: string): void;
   /** As if the journal had been lost; live attempts are gone. */
   forget(): void;
   /** Cuts the network, and joins it again at the same address. */
@@ -157,14 +157,19 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
       offers += 1;
       ring();
     },
-    report: (attemptId, state, failure = FailureKind.FAILURE_KIND_UNSPECIFIED) => {
+    report: (
+      attemptId,
+      state,
+      failure = FailureKind.FAILURE_KIND_UNSPECIFIED,
+      reason = 'TEST_FAILED',
+    ) => {
       seq += 1;
       const failed = state === State.STATE_FAILED;
       const outcome = {
         exitCode: failed ? 1 : 0,
         signal: 0,
         failure,
-        reason: failed ? 'TEST_FAILED' : '',
+        reason: failed ? reason : '',
         detail: failed ? 'the test said so' : '',
         usage: undefined,
         outputs: NO_TREE,

@@ -8,16 +8,20 @@ import { type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
 import { openRecorder } from '../../broker/recorder.ts';
 import type { JobRecord } from '../../broker/records.ts';
 import { type JobId, jobId, siteId } from '../../core/ids.ts';
-import { formatAsk } from '../../core/match/ask.ts';
 import { systemClock } from '../../service/clock.ts';
 import { askFor, specOf } from './offers.ts';
+
+interface NewRecord {
+  readonly tasks?: number;
+  readonly after?: string[];
+  readonly retryMemory?: number;
+  readonly maxRunning?: number;
+}
 
 /** A broker's memory and ledger without sites, clients or rounds. */
 export interface OpenBook extends Book, AsyncDisposable {
   /** Puts jobs in, named as they are submitted; `after` names others. */
-  add(
-    jobs: Readonly<Record<string, { readonly tasks?: number; readonly after?: string[] }>>,
-  ): Promise<void>;
+  add(jobs: Readonly<Record<string, NewRecord>>): Promise<void>;
   readonly get: (id: string) => JobRecord;
   readonly failures: unknown[];
 }
@@ -41,24 +45,22 @@ export async function openBook(where: LedgerPlace | string): Promise<OpenBook> {
     nextEvent: eventNumbers(loaded.lastEvent),
   };
   let seq = loaded.lastSeq;
-  let asks = loaded.asks.size;
   const add: OpenBook['add'] = async (jobs) => {
     const set = begin(book);
-    const fresh = asks === 0 ? [{ id: 1, ask: formatAsk(askFor()) }] : [];
-    asks = 1;
-    const rows = Object.entries(jobs).map(([name, { tasks = 1, after = [] }]) => {
+    const asks = book.table.asks.of(set, askFor());
+    const rows = Object.entries(jobs).map(([name, { tasks = 1, after = [], ...more }]) => {
       seq += 1;
       const job: JobRecord = {
         id: jobId(name),
         seq,
         owner: askFor().owner,
         vo: askFor().vo,
-        askId: 1,
-        ask: askFor(),
+        ...asks,
         tasks,
         inputs: '',
         after: after.map(jobId),
         retries: 0,
+        ...more,
         onLost: 'release',
         submittedAtMs: set.nowMs,
         nextOrdinal: 0,
@@ -81,15 +83,17 @@ export async function openBook(where: LedgerPlace | string): Promise<OpenBook> {
         name,
         spec: JSON.stringify(specOf({ name })),
         inputs: '',
-        ask_id: 1,
+        ask_id: asks.askId,
         tasks,
         after: JSON.stringify(after),
         retries: 0,
         keep: 0,
+        retry_memory: more.retryMemory ?? null,
+        max_running: more.maxRunning ?? null,
         submitted_ms: set.nowMs,
       };
     });
-    await commit(book, set, { asks: fresh, jobs: rows });
+    await commit(book, set, { jobs: rows });
   };
   const get = (id: string): JobRecord => {
     const job = book.table.jobs.get(jobId(id));

@@ -46,6 +46,7 @@ export interface Placed {
   readonly inputs?: TreeRef;
   readonly inputTrees?: readonly { readonly tree: TreeRef; readonly to: string }[];
   readonly taskValue?: string;
+  readonly memoryBytes?: number;
   /** DN; Alice by default. */
   readonly owner?: string;
 }
@@ -184,13 +185,14 @@ const placeRequest = (attempts: readonly Placed[], epoch: number) => ({
     inputTrees: inputTrees.map(({ tree, to }) => ({ tree: treeToWire(tree), to })),
     owner: { dn: owner, vo: 'demo', fqans: ['/demo'] },
   })),
-  attempts: attempts.map(({ id, taskValue = '' }, jobIndex) => ({
+  attempts: attempts.map(({ id, taskValue = '', memoryBytes = 0 }, jobIndex) => ({
     attemptId: id,
     jobId: `job-${id}`,
     ordinal: 0,
     taskValue,
     jobIndex,
     queue: '',
+    memoryBytes,
   })),
   tickets: [],
 });

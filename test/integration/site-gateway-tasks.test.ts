@@ -194,6 +194,13 @@ describe('limits', () => {
     expect(outcome.detail).toMatch(/it used 3\d\d MiB of memory, 100 MiB were asked for/);
     expect(outcome.usage.peakMemoryBytes).toBeGreaterThan(300 * 2 ** 20);
   });
+
+  test('an attempt that was given more memory than the job asked for may use it', async () => {
+    const script = 'x = bytearray(300 << 20)\nimport time\ntime.sleep(3)';
+    const spec = { resources: { ...resources, memoryBytes: 100 * 2 ** 20 } };
+    const command = ['python3', '-c', script];
+    expect(await run(command, spec, { memoryBytes: 2 ** 29 })).toMatchObject({ reason: '' });
+  });
 });
 
 describe('nothing is left behind', () => {

@@ -1,6 +1,6 @@
 import { cliReference } from '../../cli/reference.ts';
 import { ERRORS } from '../../core/errors.ts';
-import { REASONS } from '../../core/job/reasons.ts';
+import { REASONS, REMEDIES } from '../../core/job/reasons.ts';
 import { isFinal, JOB_STATES, jobMoves } from '../../core/job/state.ts';
 import { REFUSAL_CODES } from '../../core/match/refusal.ts';
 import { PATH_REFUSALS } from '../../core/pki/refusals.ts';
@@ -30,7 +30,9 @@ function errorsPage(): string {
   const attributes = Object.entries(ATTRIBUTE_REFUSALS).map(([code, text]) =>
     row(`\`${code}\``, text),
   );
-  const reasons = Object.entries(REASONS).map(([code, text]) => row(`\`${code}\``, text));
+  const reasons = Object.entries(REASONS).map(([code, text]) =>
+    row(`\`${code}\``, text, REMEDIES[code] ?? ''),
+  );
   return [
     '# Errors',
     '',
@@ -58,7 +60,7 @@ function errorsPage(): string {
     section(
       'Reasons of attempts and jobs',
       'In `grid status`, `grid job events` and `--json`.',
-      ['reason', 'what it means'],
+      ['reason', 'what it means', 'what to do where a task is held'],
       reasons,
     ),
     section(

@@ -43,6 +43,7 @@ const attempt = (id: string, jobId = 'job'): AcceptedAttempt => ({
   jobId,
   ordinal: 3,
   taskValue: 'x',
+  memoryBytes: 2 ** 31,
   job: PlacedJob.create({ owner: { dn: '/CN=Alice' } }),
 });
 const step = (id: string, state: Step['state'], more: Partial<Step> = {}): Step => ({
@@ -85,6 +86,7 @@ describe('the journal', () => {
         startedAtMs: NOW_MS + 5,
         ending: '',
         taskValue: 'x',
+        memoryBytes: 2 ** 31,
         ordinal: 3,
       },
       { id: 'c', state: 'accepted', startedAtMs: 0, ending: 'cancelled', jobId: 'other' },

@@ -30,6 +30,7 @@ export function wireSpec(command: readonly string[], changes: Partial<JobSpec> =
     array: undefined,
     after: [],
     retries: 0,
+    retryMemory: 0,
     vo: 'demo',
     sites: [],
     excludeSites: [],

@@ -53,6 +53,9 @@ test.each<[string, Partial<JobSpec>]>([
   ['exclude-sites', { sites: [siteId('aachen')], excludeSites: [siteId('aachen')] }],
   ['vo', { vo: voName('No VO') }],
   ['retries', { retries: 101 }],
+  ['retry-memory', { retryMemory: 0.5 }],
+  ['retry-memory', { retryMemory: 1e9 }],
+  ['retry-memory', { retryMemory: Number.NaN }],
 ])('%s of %o is refused', (where, details) => {
   expect(checkSpec(specOf(details)).map((problem) => problem.where)).toEqual([where]);
 });

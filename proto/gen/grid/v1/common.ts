@@ -76,6 +76,10 @@ export const FailureKind = {
   FAILURE_KIND_SITE: 3,
   /** FAILURE_KIND_DATA - An input or output could not be moved. */
   FAILURE_KIND_DATA: 4,
+  /** FAILURE_KIND_CREDENTIAL - The credential that the job was delegated no longer holds. */
+  FAILURE_KIND_CREDENTIAL: 5,
+  /** FAILURE_KIND_OWNER - None: the owner of the machine wanted it back. */
+  FAILURE_KIND_OWNER: 6,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -87,6 +91,8 @@ export namespace FailureKind {
   export type FAILURE_KIND_LIMIT = typeof FailureKind.FAILURE_KIND_LIMIT;
   export type FAILURE_KIND_SITE = typeof FailureKind.FAILURE_KIND_SITE;
   export type FAILURE_KIND_DATA = typeof FailureKind.FAILURE_KIND_DATA;
+  export type FAILURE_KIND_CREDENTIAL = typeof FailureKind.FAILURE_KIND_CREDENTIAL;
+  export type FAILURE_KIND_OWNER = typeof FailureKind.FAILURE_KIND_OWNER;
   export type UNRECOGNIZED = typeof FailureKind.UNRECOGNIZED;
 }
 
@@ -222,6 +228,8 @@ export interface JobSpec {
   stdin: string;
   /** What happens to a running task when its site loses the broker. */
   onLost: OnLost;
+  /** Factor by which a task's memory grows when it was ended for lack of it; 0 for never. */
+  retryMemory: number;
 }
 
 export interface JobSpec_EnvEntry {
@@ -1068,6 +1076,7 @@ function createBaseJobSpec(): JobSpec {
     excludeSites: [],
     stdin: "",
     onLost: 0,
+    retryMemory: 0,
   };
 }
 
@@ -1120,6 +1129,9 @@ export const JobSpec: MessageFns<JobSpec> = {
     }
     if (message.onLost !== 0) {
       writer.uint32(128).int32(message.onLost);
+    }
+    if (message.retryMemory !== 0) {
+      writer.uint32(145).double(message.retryMemory);
     }
     return writer;
   },
@@ -1268,6 +1280,14 @@ export const JobSpec: MessageFns<JobSpec> = {
             message.onLost = reader.int32() as any;
             continue;
           }
+          case 18: {
+            if (tag !== 145) {
+              break;
+            }
+
+            message.retryMemory = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1313,6 +1333,7 @@ export const JobSpec: MessageFns<JobSpec> = {
     message.excludeSites = object.excludeSites?.map((e) => e) || [];
     message.stdin = object.stdin ?? "";
     message.onLost = object.onLost ?? 0;
+    message.retryMemory = object.retryMemory ?? 0;
     return message;
   },
 };

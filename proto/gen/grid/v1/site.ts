@@ -90,6 +90,8 @@ export interface PlacedAttempt {
   jobIndex: number;
   /** Queue of the site that it goes to; empty where the site has none. */
   queue: string;
+  /** Bytes of memory on one node, where it is not what the spec asks for; 0 where it is. */
+  memoryBytes: number;
 }
 
 /** What attempts of one job share. */
@@ -399,7 +401,7 @@ export const Advertisement: MessageFns<Advertisement> = {
 };
 
 function createBasePlacedAttempt(): PlacedAttempt {
-  return { attemptId: "", jobId: "", ordinal: 0, taskValue: "", jobIndex: 0, queue: "" };
+  return { attemptId: "", jobId: "", ordinal: 0, taskValue: "", jobIndex: 0, queue: "", memoryBytes: 0 };
 }
 
 export const PlacedAttempt: MessageFns<PlacedAttempt> = {
@@ -421,6 +423,9 @@ export const PlacedAttempt: MessageFns<PlacedAttempt> = {
     }
     if (message.queue !== "") {
       writer.uint32(50).string(message.queue);
+    }
+    if (message.memoryBytes !== 0) {
+      writer.uint32(56).uint64(message.memoryBytes);
     }
     return writer;
   },
@@ -486,6 +491,14 @@ export const PlacedAttempt: MessageFns<PlacedAttempt> = {
             message.queue = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.memoryBytes = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -509,6 +522,7 @@ export const PlacedAttempt: MessageFns<PlacedAttempt> = {
     message.taskValue = object.taskValue ?? "";
     message.jobIndex = object.jobIndex ?? 0;
     message.queue = object.queue ?? "";
+    message.memoryBytes = object.memoryBytes ?? 0;
     return message;
   },
 };
