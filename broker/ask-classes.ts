@@ -1,10 +1,13 @@
 import { type Ask, formatAsk, parseAsk } from '../core/match/ask.ts';
+import type { ShareRecord, ShareTree } from '../core/share/share-tree.ts';
 import type { ChangeSet } from './change-set.ts';
 
 /** All that ask for the same: matched once, filled one by one. */
 export interface AskClass {
   readonly askId: number;
   readonly ask: Ask;
+  /** Who is charged. */
+  readonly share: ShareRecord;
 }
 
 /** The ask classes of the ledger. */
@@ -17,8 +20,14 @@ export interface AskClasses {
 
 export function openAskClasses(
   rows: readonly { readonly id: number; readonly ask: string }[],
+  shares: ShareTree,
 ): AskClasses {
-  const byId = new Map(rows.map(({ id, ask }) => [id, { askId: id, ask: parseAsk(ask) }]));
+  const classOf = (askId: number, ask: Ask): AskClass => ({
+    askId,
+    ask,
+    share: shares.leafOf(ask),
+  });
+  const byId = new Map(rows.map(({ id, ask }) => [id, classOf(id, parseAsk(ask))]));
   const byText = new Map([...byId.values()].map((known) => [formatAsk(known.ask), known]));
   let lastId = rows.reduce((last, { id }) => Math.max(last, id), 0);
   return {
@@ -27,7 +36,7 @@ export function openAskClasses(
       const known = byText.get(text);
       if (known !== undefined) return known;
       lastId += 1;
-      const fresh = { askId: lastId, ask };
+      const fresh = classOf(lastId, ask);
       byId.set(lastId, fresh);
       byText.set(text, fresh);
       set.touchAsk({ id: lastId, ask: text });

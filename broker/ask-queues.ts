@@ -14,7 +14,7 @@ export interface AskQueues {
   tasksAhead(seq: number): number;
 }
 
-interface Queue extends AskClass {
+interface Queue extends Omit<AskClass, 'share'> {
   jobs: JobRecord[];
   /** Records of `jobs` before this one are done with. */
   head: number;

@@ -1,3 +1,4 @@
+import type { ShareSettings } from '../core/share/share-tree.ts';
 import type { Access } from '../core/vo/policy.ts';
 import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
 import type { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
@@ -24,6 +25,8 @@ export interface BrokerOptions {
   readonly ledger: LedgerPlace;
   readonly access: Access;
   readonly leaseMs: number;
+  /** How usage is counted; the usual way where it is left out. */
+  readonly shares?: ShareSettings;
   /** Connects to the gateway of a site; must refuse one that is not the enrolled one. */
   readonly openGateway: (site: SiteRecord) => Connection<SiteGatewayService>;
   readonly accounts: StagingAccounts | undefined;
@@ -51,7 +54,7 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
     await openLedger(options.ledger, { log, onLost: onFatal, signal: options.signal }),
   );
   const { db, epoch } = ledger;
-  const loaded = await loadTable(db);
+  const loaded = await loadTable(db, clock.nowMs(), options.shares);
   const recorder = openRecorder(ledger, log, onFatal);
   stack.defer(() => recorder.settled().catch(() => undefined));
   const book: Book = {

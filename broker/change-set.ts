@@ -1,7 +1,9 @@
 import type { JobId } from '../core/ids.ts';
 import type { JobState } from '../core/job/state.ts';
 import { jobStateOf } from '../core/job/summary.ts';
+import type { ShareRecord } from '../core/share/share-tree.ts';
 import type { AttemptRow, EventRow, JobStateRow, LedgerSchema, TaskRow } from './ledger.ts';
+import { usageRow } from './ledger-shares.ts';
 import type { Change } from './recorder.ts';
 import {
   type AttemptRecord,
@@ -30,6 +32,8 @@ export interface ChangeSet {
   touchJob(job: JobRecord): void;
   touchTask(task: TaskRecord): void;
   touchAttempt(attempt: AttemptRecord): void;
+  /** The usage of a claimant has changed. */
+  touchShare(leaf: ShareRecord): void;
   event(event: NewEvent): void;
   /** Runs `work` after the work that is being done: a chain of a thousand jobs is no chain of a thousand calls. */
   defer(work: () => void): void;
@@ -53,6 +57,7 @@ export function openChange(nowMs: number, nextEvent: () => number): ChangeSet {
   const jobs = new Set<JobRecord>();
   const tasks = new Set<TaskRecord>();
   const attempts = new Set<AttemptRecord>();
+  const shares = new Set<ShareRecord>();
   const events: EventRow[] = [];
   const deferred: (() => void)[] = [];
   let draining = false;
@@ -73,6 +78,7 @@ export function openChange(nowMs: number, nextEvent: () => number): ChangeSet {
       jobs.add(task.job);
     },
     touchAttempt: (attempt) => void attempts.add(attempt),
+    touchShare: (leaf) => void shares.add(leaf),
     event: ({ job, ordinal = -1, attempt, kind, state, reason = '', detail = '' }) => {
       jobs.add(job);
       events.push({
@@ -95,6 +101,7 @@ export function openChange(nowMs: number, nextEvent: () => number): ChangeSet {
       attempts: [...attempts].map(attemptRow),
       trees: [...attempts].flatMap((attempt) => treeRows(attempt.outcome?.outputs)),
       events,
+      usage: [...shares].map(usageRow),
     }),
   };
 }

@@ -43,6 +43,25 @@ export const BROKER_CONFIG = z.object({
     .prefault('30s')
     .refine((ms) => ms >= 1_000 && ms <= 3_600_000, 'must be from 1s to 1h')
     .describe('how long a site may be silent before its tasks go elsewhere'),
+  'share-half-life': duration()
+    .prefault('7d')
+    .refine((ms) => ms >= 60_000 && ms <= 3_650 * 86_400_000, 'must be from 1m to 3650d')
+    .describe('after how long usage counts half in the fair share'),
+  'share-weights': z
+    .object({
+      'memory-per-cpu': byteSize()
+        .prefault('4GiB')
+        .refine((bytes) => bytes >= 2 ** 20, 'must be at least 1MiB')
+        .describe('memory that comes with a cpu; more of it is charged as more cpus'),
+      'cpus-per-gpu': z
+        .number()
+        .min(0)
+        .max(10_000)
+        .default(10)
+        .describe('cpus that a GPU is charged as, beside the cpus of the task'),
+    })
+    .prefault({})
+    .describe('what counts as how many cpus in the fair share'),
   staging: z
     .object({
       servers: z.array(z.string().min(1)).min(1).describe('nats-servers, tls://host:port'),

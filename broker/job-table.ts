@@ -1,5 +1,6 @@
 import type { AttemptId, JobId, SiteId } from '../core/ids.ts';
 import { needOf } from '../core/match/need.ts';
+import { addQueued, openShareTree, type ShareTree } from '../core/share/share-tree.ts';
 import { type AskClasses, openAskClasses } from './ask-classes.ts';
 import { type AskQueues, openAskQueues } from './ask-queues.ts';
 import { type AttemptRecord, classOf, type JobRecord } from './records.ts';
@@ -8,6 +9,7 @@ import { type AttemptRecord, classOf, type JobRecord } from './records.ts';
 export interface JobTable {
   readonly asks: AskClasses;
   readonly queues: AskQueues;
+  readonly shares: ShareTree;
   readonly jobs: ReadonlyMap<JobId, JobRecord>;
   /** Attempts that a site has or may have. */
   readonly attempts: ReadonlyMap<AttemptId, AttemptRecord>;
@@ -20,12 +22,16 @@ export interface JobTable {
   addJob(job: JobRecord): void;
   removeJob(job: JobRecord): void;
   addAttempt(attempt: AttemptRecord): void;
-  removeAttempt(attempt: AttemptRecord): void;
+  /** Whether it was there. */
+  removeAttempt(attempt: AttemptRecord): boolean;
 }
 
 const NOBODY: ReadonlySet<AttemptRecord> = new Set();
 
-export function openJobTable(asks = openAskClasses([])): JobTable {
+export function openJobTable(
+  shares: ShareTree = openShareTree(),
+  asks = openAskClasses([], shares),
+): JobTable {
   const jobs = new Map<JobId, JobRecord>();
   const attempts = new Map<AttemptId, AttemptRecord>();
   const bySite = new Map<SiteId, Set<AttemptRecord>>();
@@ -40,6 +46,7 @@ export function openJobTable(asks = openAskClasses([])): JobTable {
   return {
     asks,
     queues: openAskQueues(),
+    shares,
     jobs,
     attempts,
     inUse,
@@ -47,6 +54,7 @@ export function openJobTable(asks = openAskClasses([])): JobTable {
     dependentsOf: (id) => [...(dependents.get(id) ?? [])],
     addJob: (job) => {
       jobs.set(job.id, job);
+      addQueued(job.share, job.counts.queued ?? 0);
       for (const id of job.waitsFor) {
         const waiting = dependents.get(id) ?? new Set();
         dependents.set(id, waiting.add(job));
@@ -62,11 +70,14 @@ export function openJobTable(asks = openAskClasses([])): JobTable {
       const there = bySite.get(attempt.site) ?? new Set();
       bySite.set(attempt.site, there.add(attempt));
       charge(attempt, 1);
+      const { share, ask } = classOf(attempt.task);
+      shares.place(share, needOf(ask.resources));
     },
     removeAttempt: (attempt) => {
-      if (!attempts.delete(attempt.id)) return;
+      if (!attempts.delete(attempt.id)) return false;
       bySite.get(attempt.site)?.delete(attempt);
       charge(attempt, -1);
+      return true;
     },
   };
 }

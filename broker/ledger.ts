@@ -1,6 +1,7 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 import type { JobState } from '../core/job/state.ts';
 import { LIFE } from './ledger-life.ts';
+import { SHARES, type ShareRow, type UsageRow } from './ledger-shares.ts';
 
 /**
  * The ledger: all that the broker must not lose. Columns that end in `_ms` are wall-clock times, null for `not yet`;
@@ -24,6 +25,8 @@ export interface LedgerSchema {
   sites: SiteRow;
   /** How far the outbox of a site's journal has been applied. */
   cursors: { site: string; journal: string; seq: number };
+  usage: UsageRow;
+  shares: ShareRow;
 }
 
 export interface JobRow {
@@ -281,4 +284,5 @@ async function makeTasks(db: Kysely<unknown>): Promise<void> {
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '001-first': FIRST,
   '002-life': LIFE,
+  '002-shares': SHARES,
 };

@@ -1,10 +1,14 @@
 import { attemptId, dn, type JobId, jobId, type SiteId, siteId, voName } from '../core/ids.ts';
 import type { JobState } from '../core/job/state.ts';
+import { needOf } from '../core/match/need.ts';
+import { openShareTree, type ShareSettings } from '../core/share/share-tree.ts';
 import { openAskClasses } from './ask-classes.ts';
 import { type JobTable, openJobTable } from './job-table.ts';
 import type { AttemptRow, JobRow, JobStateRow, LedgerDb, TaskRow } from './ledger.ts';
+import { loadShares } from './ledger-shares.ts';
 import {
   type AttemptRecord,
+  classOf,
   type JobRecord,
   parseOutcome,
   type TaskRecord,
@@ -19,12 +23,18 @@ export interface Loaded {
   readonly lastJobId: string;
 }
 
-/** Reads all that has not ended. */
-export async function loadTable(db: LedgerDb): Promise<Loaded> {
+/** Reads all that has not ended, and what has been used before `nowMs`. */
+export async function loadTable(
+  db: LedgerDb,
+  nowMs: number,
+  settings?: ShareSettings,
+): Promise<Loaded> {
   const asks = await db.selectFrom('asks').selectAll().execute();
-  const table = openJobTable(openAskClasses(asks));
+  const shares = openShareTree(settings);
+  await loadShares(db, shares, nowMs);
+  const table = openJobTable(shares, openAskClasses(asks, shares));
   await loadJobs(db, table);
-  await loadTasks(db, table);
+  await loadTasks(db, table, nowMs);
   for (const job of table.jobs.values()) if (job.waitsFor.size === 0) table.queues.addJob(job);
   const last = await db
     .selectFrom('jobs')
@@ -89,7 +99,7 @@ function jobRecord(table: JobTable, row: StoredState, isOpen: (id: JobId) => boo
   };
 }
 
-async function loadTasks(db: LedgerDb, table: JobTable): Promise<void> {
+async function loadTasks(db: LedgerDb, table: JobTable, nowMs: number): Promise<void> {
   const tasks = await db.selectFrom('tasks').selectAll().where('ended_ms', 'is', null).execute();
   const attempts = await db
     .selectFrom('attempts')
@@ -108,7 +118,7 @@ async function loadTasks(db: LedgerDb, table: JobTable): Promise<void> {
     const task = taskRecord(table, job, row);
     job.open.set(task.ordinal, task);
     for (const attempt of byTask.get(`${row.job_id}.${row.ordinal}`) ?? [])
-      addAttempt(table, task, row, attempt);
+      addAttempt(table, task, row, attempt, nowMs);
     if (task.state === 'queued') table.queues.addTask(task);
   }
 }
@@ -134,7 +144,13 @@ function taskRecord(table: JobTable, job: JobRecord, row: TaskRow): TaskRecord {
   };
 }
 
-function addAttempt(table: JobTable, task: TaskRecord, row: TaskRow, stored: AttemptRow): void {
+function addAttempt(
+  table: JobTable,
+  task: TaskRecord,
+  row: TaskRow,
+  stored: AttemptRow,
+  nowMs: number,
+): void {
   const attempt: AttemptRecord = {
     id: attemptId(stored.id),
     task,
@@ -152,5 +168,9 @@ function addAttempt(table: JobTable, task: TaskRecord, row: TaskRow, stored: Att
   };
   if (stored.id === row.attempt_id) task.attempt = attempt;
   if (stored.state === 'released') task.released.push(attempt);
-  if (stored.ended_ms === null) table.addAttempt(attempt);
+  if (stored.ended_ms !== null) return;
+  table.addAttempt(attempt);
+  const { share, ask } = classOf(task);
+  if (stored.started_ms !== null)
+    table.shares.start(share, needOf(ask.resources), stored.started_ms, nowMs);
 }

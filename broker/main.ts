@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ShareSettings } from '../core/share/share-tree.ts';
 import { BrokerService } from '../proto/gen/grid/v1/broker.ts';
 import { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
 import { openAuthenticator } from '../service/authenticator.ts';
@@ -86,6 +87,7 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
       ledger: ledgerPlace(config),
       access: { admins: config.admins, vos: config.vos },
       leaseMs: config.lease,
+      shares: sharesOf(config),
       openGateway: open,
       accounts,
       clock,
@@ -112,6 +114,14 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
+
+const sharesOf = (config: BrokerConfig): ShareSettings => ({
+  halfLifeMs: config['share-half-life'],
+  weights: {
+    memoryBytesPerCpu: config['share-weights']['memory-per-cpu'],
+    cpusPerGpu: config['share-weights']['cpus-per-gpu'],
+  },
+});
 
 async function openAccounts(
   config: BrokerConfig,

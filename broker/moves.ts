@@ -3,10 +3,18 @@ import type { Outcome } from '../core/job/outcome.ts';
 import { type JobMove, type JobState, next } from '../core/job/state.ts';
 import { hasEnded, jobStateOf } from '../core/job/summary.ts';
 import type { Placement } from '../core/match/match.ts';
+import { needOf } from '../core/match/need.ts';
 import { judgeRelease, NO_FAILURES, type RetryVerdict } from '../core/retry/retry.ts';
+import { addQueued } from '../core/share/share-tree.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { JobTable } from './job-table.ts';
-import type { AttemptRecord, JobRecord, TaskRecord, Why } from './records.ts';
+import {
+  type AttemptRecord,
+  classOf,
+  type JobRecord,
+  type TaskRecord,
+  type Why,
+} from './records.ts';
 
 /** The state of a task that has not come into being is the job's business; this is its first record. */
 function taskOf(job: JobRecord, ordinal: number): TaskRecord {
@@ -33,6 +41,7 @@ function taskOf(job: JobRecord, ordinal: number): TaskRecord {
 
 const count = (job: JobRecord, state: JobState, by: number): void => {
   job.counts[state] = (job.counts[state] ?? 0) + by;
+  if (state === 'queued') addQueued(job.share, by);
 };
 
 /** Moves all tasks that have not come into being from one state to another: they have no records but the count. */
@@ -96,6 +105,7 @@ export function place(table: JobTable, set: ChangeSet, placement: Placement): At
 
 /** A step of a live attempt that its gateway reported: `stageIn`, `submit`, `start`, `stageOut` or `suspend`. */
 export function step(
+  table: JobTable,
   set: ChangeSet,
   attempt: AttemptRecord,
   kind: JobMove,
@@ -105,10 +115,29 @@ export function step(
   move(set, task, kind, { reason: '', detail: report.detail });
   attempt.state = task.state;
   if (task.state === 'running') {
-    attempt.startedAtMs ??= report.atMs;
+    if (attempt.startedAtMs === undefined) start(table, set, attempt, report.atMs);
     attempt.waiting = false;
   }
   set.touchAttempt(attempt);
+}
+
+function start(table: JobTable, set: ChangeSet, attempt: AttemptRecord, atMs: number): void {
+  const { share, ask } = classOf(attempt.task);
+  attempt.startedAtMs = atMs;
+  table.shares.start(share, needOf(ask.resources), atMs, set.nowMs);
+}
+
+/** A site has a live attempt no more: what it has used is charged in the transaction that ends it, so once. */
+function leave(table: JobTable, set: ChangeSet, attempt: AttemptRecord, endedAtMs: number): void {
+  attempt.endedAtMs = endedAtMs;
+  attempt.waiting = false;
+  set.touchAttempt(attempt);
+  if (!table.removeAttempt(attempt)) return;
+  const { share, ask } = classOf(attempt.task);
+  const { startedAtMs } = attempt;
+  const task = { need: needOf(ask.resources), startedAtMs, endedAtMs };
+  table.shares.end(share, task, set.nowMs);
+  set.touchShare(share);
 }
 
 /** How an attempt ended, and when. */
@@ -125,14 +154,11 @@ export function closeAttempt(
   attempt: AttemptRecord,
   end: AttemptEnd,
 ): void {
-  table.removeAttempt(attempt);
+  leave(table, set, attempt, end.atMs);
   attempt.state = end.state;
   attempt.reason = end.outcome?.reason ?? '';
   attempt.detail = end.outcome?.detail ?? '';
-  attempt.endedAtMs = end.atMs;
-  attempt.waiting = false;
   if (end.outcome !== undefined) attempt.outcome = end.outcome;
-  set.touchAttempt(attempt);
 }
 
 /** Ends a task, and its job with the last one. */
@@ -187,14 +213,11 @@ export function release(table: JobTable, set: ChangeSet, attempt: AttemptRecord,
 }
 
 function letGo(table: JobTable, set: ChangeSet, attempt: AttemptRecord, why: Why): void {
-  table.removeAttempt(attempt);
+  leave(table, set, attempt, set.nowMs);
   attempt.state = 'released';
   attempt.reason = why.reason;
   attempt.detail = why.detail;
-  attempt.endedAtMs = set.nowMs;
-  attempt.waiting = false;
   attempt.task.released.push(attempt);
-  set.touchAttempt(attempt);
 }
 
 /**

@@ -51,6 +51,8 @@ const RULES: Readonly<Record<Table, Rule>> = {
   events: { key: ['seq'], again: 'refuse' },
   sites: { key: ['id'], again: ['address', 'dn', 'wanted'] },
   cursors: { key: ['site'], again: ['journal', 'seq'] },
+  usage: { key: ['vo', 'group_path', 'owner'], again: ['amount', 'at_ms'] },
+  shares: { key: ['node'], again: columns('weight running_cpus queued_tasks') },
 };
 const TABLES = Object.keys(RULES) as readonly Table[];
 const NO_ROWS: readonly Row[] = [];

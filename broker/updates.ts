@@ -53,7 +53,10 @@ export function applyReport(
   const kind = STEPS[report.state];
   if (kind === undefined) applyEnd(table, set, attempt, report, log);
   else if (peekNext(attempt.task.state, kind) !== undefined)
-    step(set, attempt, kind, { atMs: boundTime(attempt, report.atMs, set), detail: report.detail });
+    step(table, set, attempt, kind, {
+      atMs: boundTime(attempt, report.atMs, set),
+      detail: report.detail,
+    });
   else log.debug({ attempt: attempt.id, state: report.state }, 'a report is repeated');
   return [];
 }

@@ -116,7 +116,6 @@ export function openShareTree(settings: ShareSettings = DEFAULT_SHARE_SETTINGS):
 
 function openNodes() {
   const records = new Map<string, ShareRecord>();
-  const leaves = new WeakMap<Ask, ShareRecord>();
   const record = (node: ShareNode): ShareRecord => {
     const key = nodeKey(node);
     const known = records.get(key);
@@ -129,12 +128,8 @@ function openNodes() {
     return made;
   };
   const leafOf = (ask: Ask): ShareRecord => {
-    const known = leaves.get(ask);
-    if (known !== undefined) return known;
     const { vo, group, owner } = claimantOf(ask);
-    const leaf = record([vo, group, owner]);
-    leaves.set(ask, leaf);
-    return leaf;
+    return record([vo, group, owner]);
   };
   return {
     records: { [Symbol.iterator]: () => records.values() },

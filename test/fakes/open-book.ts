@@ -34,7 +34,7 @@ export async function openBook(where: LedgerPlace | string): Promise<OpenBook> {
   const onLost = (error: unknown): void => void failures.push(error);
   const ledger = await openLedger(place, { log, onLost });
   const { db } = ledger;
-  const loaded = await loadTable(db);
+  const loaded = await loadTable(db, systemClock.nowMs());
   const book: Book = {
     db,
     table: loaded.table,
