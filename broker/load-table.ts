@@ -1,4 +1,4 @@
-import { attemptId, dn, type JobId, jobId, type SiteId, siteId, voName } from '../core/ids.ts';
+import { attemptId, jobId, type SiteId, siteId } from '../core/ids.ts';
 import type { JobState } from '../core/job/state.ts';
 import { needOf } from '../core/match/need.ts';
 import { openShareTree, type ShareSettings } from '../core/share/share-tree.ts';
@@ -8,11 +8,14 @@ import type { AttemptRow, JobRow, JobStateRow, LedgerDb, TaskRow } from './ledge
 import { loadShares } from './ledger-shares.ts';
 import {
   type AttemptRecord,
+  addTask,
   classOf,
   type JobRecord,
+  NOTHING,
   parseOutcome,
   type TaskRecord,
   type Why,
+  waitFor,
 } from './records.ts';
 
 /** What the ledger says when the broker starts. */
@@ -54,49 +57,83 @@ export async function loadTable(
   };
 }
 
+/** Rows that are in memory at a time. */
+const PAGE = 10_000;
+
 async function loadJobs(db: LedgerDb, table: JobTable): Promise<void> {
-  const rows = await db
-    .selectFrom('job_state')
-    .innerJoin('jobs', 'jobs.id', 'job_state.job_id')
-    .select(['job_id', 'state', 'reason', 'detail', 'next_ordinal', 'counts', 'sites'])
-    .select(['cancel_reason', 'ended_ms', 'seq', 'owner', 'vo', 'inputs', 'ask_id', 'tasks'])
-    .select(['after', 'retries', 'retry_memory', 'max_running', 'keep', 'submitted_ms', 'hold'])
-    .where('ended_ms', 'is', null)
-    .orderBy('seq')
-    .execute();
-  const open = new Set(rows.map((row) => row.job_id));
-  for (const row of rows) table.addJob(jobRecord(table, row, (id) => open.has(id)));
+  const read = (afterId: string) =>
+    db
+      .selectFrom('job_state')
+      .innerJoin('jobs', 'jobs.id', 'job_state.job_id')
+      .select(['job_id', 'reason', 'detail', 'next_ordinal', 'counts', 'sites', 'cancel_reason'])
+      .select(['hold', 'seq', 'inputs', 'ask_id', 'tasks', 'after', 'retries', 'retry_memory'])
+      .select(['max_running', 'keep', 'submitted_ms'])
+      .where('ended_ms', 'is', null)
+      .where('job_id', '>', afterId)
+      .orderBy('job_id')
+      .limit(PAGE)
+      .execute();
+  const dependent: JobRecord[] = [];
+  for (let rows = await read(''); rows.length > 0; rows = await read(rows.at(-1)?.job_id ?? '')) {
+    for (const row of rows) {
+      const job = jobRecord(table, row);
+      if (job.after.length > 0) dependent.push(job);
+      else table.addJob(job);
+    }
+  }
+  // What a job waits for is settled in the transaction that ends it, so whatever has ended has ended well.
+  const open = new Set(dependent.map(({ id }) => id));
+  for (const job of dependent) {
+    waitFor(
+      job,
+      job.after.filter((id) => open.has(id) || table.jobs.has(id)),
+    );
+    table.addJob(job);
+  }
 }
 
-type StoredState = JobStateRow & Omit<JobRow, 'id' | 'fqans' | 'name' | 'spec'>;
+type StoredState = Omit<JobStateRow, 'state' | 'ended_ms'> &
+  Omit<JobRow, 'id' | 'owner' | 'vo' | 'fqans' | 'name' | 'spec'>;
 
-function jobRecord(table: JobTable, row: StoredState, isOpen: (id: JobId) => boolean): JobRecord {
-  const after = (JSON.parse(row.after) as string[]).map(jobId);
-  return {
+/** A text that a million rows have is parsed once, and what it says is shared. */
+function shared<T>(parse: (text: string) => T): (text: string) => T {
+  let last: { readonly text: string; readonly value: T } | undefined;
+  return (text) => {
+    if (last?.text !== text) last = { text, value: parse(text) };
+    return last.value;
+  };
+}
+const sharedAfter = shared((text) => (JSON.parse(text) as string[]).map(jobId));
+const sharedCounts = shared((text) => JSON.parse(text) as Partial<Record<JobState, number>>);
+const sharedSites = shared((text) => new Set((JSON.parse(text) as string[]).map(siteId)));
+
+function jobRecord(table: JobTable, row: StoredState): JobRecord {
+  const kind = table.asks.get(row.ask_id);
+  const job: JobRecord = {
     id: jobId(row.job_id),
     seq: row.seq,
-    owner: dn(row.owner),
-    vo: voName(row.vo),
-    ...table.asks.get(row.ask_id),
+    owner: kind.ask.owner,
+    vo: kind.ask.vo,
+    ...kind,
     tasks: row.tasks,
     inputs: row.inputs,
-    after,
+    after: sharedAfter(row.after),
     retries: row.retries,
     ...(row.retry_memory === null ? {} : { retryMemory: row.retry_memory }),
     ...(row.max_running === null ? {} : { maxRunning: row.max_running }),
     onLost: row.keep === 1 ? 'keep' : 'release',
     submittedAtMs: row.submitted_ms,
     nextOrdinal: row.next_ordinal,
-    counts: JSON.parse(row.counts) as Partial<Record<JobState, number>>,
-    sites: new Set((JSON.parse(row.sites) as string[]).map(siteId)),
-    ...(row.hold === null ? {} : { hold: JSON.parse(row.hold) as Why }),
-    ...(row.cancel_reason === null ? {} : { cancelReason: row.cancel_reason }),
+    counts: { ...sharedCounts(row.counts) },
+    sites: sharedSites(row.sites),
     reason: row.reason,
     detail: row.detail,
-    // What a job waits for is settled in the transaction that ends it, so whatever has ended has ended well.
-    waitsFor: new Set<JobId>(after.filter(isOpen)),
-    open: new Map(),
+    waitsFor: NOTHING.waitsFor,
+    open: NOTHING.open,
   };
+  if (row.hold !== null) job.hold = JSON.parse(row.hold) as Why;
+  if (row.cancel_reason !== null) job.cancelReason = row.cancel_reason;
+  return job;
 }
 
 async function loadTasks(db: LedgerDb, table: JobTable, nowMs: number): Promise<void> {
@@ -116,7 +153,7 @@ async function loadTasks(db: LedgerDb, table: JobTable, nowMs: number): Promise<
     const job = table.jobs.get(jobId(row.job_id));
     if (job === undefined) continue;
     const task = taskRecord(table, job, row);
-    job.open.set(task.ordinal, task);
+    addTask(job, task);
     for (const attempt of byTask.get(`${row.job_id}.${row.ordinal}`) ?? [])
       addAttempt(table, task, row, attempt, nowMs);
     if (task.state === 'queued') table.queues.addTask(task);

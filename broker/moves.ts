@@ -10,10 +10,14 @@ import type { ChangeSet } from './change-set.ts';
 import type { JobTable } from './job-table.ts';
 import {
   type AttemptRecord,
+  addSite,
+  addTask,
   classOf,
+  dropTask,
   type JobRecord,
   type TaskRecord,
   type Why,
+  waitFor,
 } from './records.ts';
 
 /** The state of a task that has not come into being is the job's business; this is its first record. */
@@ -34,7 +38,7 @@ function taskOf(job: JobRecord, ordinal: number): TaskRecord {
     notBeforeMs: 0,
     released: [],
   };
-  job.open.set(ordinal, task);
+  addTask(job, task);
   job.nextOrdinal += 1;
   return task;
 }
@@ -96,7 +100,7 @@ export function place(table: JobTable, set: ChangeSet, placement: Placement): At
     waiting: placement.backlog,
   };
   task.attempt = attempt;
-  job.sites.add(placement.site);
+  addSite(job, placement.site);
   table.addAttempt(attempt);
   set.touchAttempt(attempt);
   move(set, task, 'match');
@@ -171,7 +175,7 @@ export function endTask(
 ): void {
   move(set, task, kind, why);
   task.endedAtMs = set.nowMs;
-  task.job.open.delete(task.ordinal);
+  dropTask(task.job, task);
   endJobIfOver(table, set, task.job);
 }
 
@@ -286,7 +290,10 @@ function settleDependency(
     cancelJob(table, set, dependent, dependencyFailed(ended.id, state));
     return;
   }
-  dependent.waitsFor.delete(ended.id);
+  waitFor(
+    dependent,
+    [...dependent.waitsFor].filter((id) => id !== ended.id),
+  );
   if (dependent.waitsFor.size === 0) table.queues.addJob(dependent);
 }
 

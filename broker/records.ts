@@ -35,7 +35,7 @@ export interface JobRecord extends AskClass {
   nextOrdinal: number;
   /** Adds up to `tasks`. */
   readonly counts: Partial<Record<JobState, number>>;
-  readonly sites: Set<SiteId>;
+  sites: ReadonlySet<SiteId>;
   /** Present while nothing of it may be placed. */
   hold?: Why;
   /** Present once somebody asked for the end. */
@@ -43,10 +43,39 @@ export interface JobRecord extends AskClass {
   reason: string;
   detail: string;
   /** Jobs of `after` that have not ended; the job is in no queue before they have. */
-  readonly waitsFor: Set<JobId>;
+  waitsFor: ReadonlySet<JobId>;
   /** Tasks that have come into being and have not ended. */
-  readonly open: Map<number, TaskRecord>;
+  open: ReadonlyMap<number, TaskRecord>;
   endedAtMs?: number;
+}
+
+/**
+ * Most jobs of a long queue have none of these: they share what is empty, so that a million of them fit into memory.
+ * Only the functions below put anything into them.
+ */
+export const NOTHING: Pick<JobRecord, 'sites' | 'waitsFor' | 'open'> = {
+  sites: new Set(),
+  waitsFor: new Set(),
+  open: new Map(),
+};
+
+export function addSite(job: JobRecord, site: SiteId): void {
+  if (!job.sites.has(site)) job.sites = new Set([...job.sites, site]);
+}
+
+export function addTask(job: JobRecord, task: TaskRecord): void {
+  if (job.open === NOTHING.open) job.open = new Map();
+  (job.open as Map<number, TaskRecord>).set(task.ordinal, task);
+}
+
+export function dropTask(job: JobRecord, { ordinal }: TaskRecord): void {
+  (job.open as Map<number, TaskRecord>).delete(ordinal);
+  if (job.open.size === 0) job.open = NOTHING.open;
+}
+
+/** `others` have not ended yet. */
+export function waitFor(job: JobRecord, others: readonly JobId[]): void {
+  job.waitsFor = others.length === 0 ? NOTHING.waitsFor : new Set(others);
 }
 
 export interface TaskRecord {

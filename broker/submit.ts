@@ -17,7 +17,7 @@ import { type Dependency, readDependencies } from './dependencies.ts';
 import type { JobStore } from './job-store.ts';
 import type { JobRow } from './ledger.ts';
 import { cancelJob, dependencyFailed } from './moves.ts';
-import { type JobRecord, treeRows } from './records.ts';
+import { type JobRecord, NOTHING, treeRows, waitFor } from './records.ts';
 
 /** A job as it was asked for. */
 interface WantedJob {
@@ -201,15 +201,16 @@ function recordOf(
   { spec, inputs }: WantedJob,
   set: ChangeSet,
 ): JobRecord {
+  const kind = options.book.table.asks.of(set, askOf(spec, peer));
   numbers.seq += 1;
   numbers.jobId = nextJobId(numbers.jobId, set.nowMs, options.chance());
   const tasks = taskCount(spec);
   return {
     id: numbers.jobId as JobId,
     seq: numbers.seq,
-    owner: peer.dn,
-    vo: spec.vo,
-    ...options.book.table.asks.of(set, askOf(spec, peer)),
+    owner: kind.ask.owner,
+    vo: kind.ask.vo,
+    ...kind,
     tasks,
     inputs: inputs.digest,
     after: [...new Set([...spec.after, ...jobInputs(spec).map(({ job }) => job)])],
@@ -219,11 +220,11 @@ function recordOf(
     submittedAtMs: set.nowMs,
     nextOrdinal: 0,
     counts: { queued: tasks },
-    sites: new Set(),
+    sites: NOTHING.sites,
     reason: '',
     detail: '',
-    waitsFor: new Set(),
-    open: new Map(),
+    waitsFor: NOTHING.waitsFor,
+    open: NOTHING.open,
   };
 }
 
@@ -253,7 +254,10 @@ function enqueue(
   dependencies: ReadonlyMap<JobId, Dependency>,
 ): void {
   const { table } = book;
-  for (const id of job.after) if (table.jobs.has(id)) job.waitsFor.add(id);
+  waitFor(
+    job,
+    job.after.filter((id) => table.jobs.has(id)),
+  );
   table.addJob(job);
   set.event({ job, kind: 'accept', state: 'queued' });
   const broken = job.after.find((id) => isBroken(id, dependencies, table.jobs));

@@ -6,8 +6,8 @@ import { openFeed } from '../../broker/feed.ts';
 import { loadTable } from '../../broker/load-table.ts';
 import { type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
 import { openRecorder } from '../../broker/recorder.ts';
-import type { JobRecord } from '../../broker/records.ts';
-import { type JobId, jobId, siteId } from '../../core/ids.ts';
+import { type JobRecord, NOTHING, waitFor } from '../../broker/records.ts';
+import { jobId, siteId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { askFor, specOf } from './offers.ts';
 
@@ -65,12 +65,11 @@ export async function openBook(where: LedgerPlace | string): Promise<OpenBook> {
         submittedAtMs: set.nowMs,
         nextOrdinal: 0,
         counts: { queued: tasks },
-        sites: new Set(),
         reason: '',
         detail: '',
-        waitsFor: new Set<JobId>(after.map(jobId)),
-        open: new Map(),
+        ...NOTHING,
       };
+      waitFor(job, job.after);
       book.table.addJob(job);
       set.event({ job, kind: 'accept', state: 'queued' });
       if (after.length === 0) book.table.queues.addJob(job);
