@@ -5,7 +5,7 @@ import { type AskClasses, openAskClasses } from './ask-classes.ts';
 import { type AskQueues, openAskQueues } from './ask-queues.ts';
 import { type AttemptRecord, classOf, type JobRecord } from './records.ts';
 
-/** The open jobs and the ways to find them. Records are changed by broker/moves.ts only. */
+/** The open jobs and the ways to find them. Records are changed by broker/moves.ts and broker/job-moves.ts only. */
 export interface JobTable {
   readonly asks: AskClasses;
   readonly queues: AskQueues;

@@ -107,7 +107,8 @@ const sharedAfter = shared((text) => (JSON.parse(text) as string[]).map(jobId));
 const sharedCounts = shared((text) => JSON.parse(text) as Partial<Record<JobState, number>>);
 const sharedSites = shared((text) => new Set((JSON.parse(text) as string[]).map(siteId)));
 
-function jobRecord(table: JobTable, row: StoredState): JobRecord {
+/** A job of the ledger as if it were open; whom it waits for is the caller's to say. */
+export function jobRecord(table: JobTable, row: StoredState): JobRecord {
   const kind = table.asks.get(row.ask_id);
   const job: JobRecord = {
     id: jobId(row.job_id),
@@ -160,7 +161,7 @@ async function loadTasks(db: LedgerDb, table: JobTable, nowMs: number): Promise<
   }
 }
 
-function taskRecord(table: JobTable, job: JobRecord, row: TaskRow): TaskRecord {
+export function taskRecord(table: JobTable, job: JobRecord, row: TaskRow): TaskRecord {
   return {
     job,
     ordinal: row.ordinal,
@@ -181,7 +182,8 @@ function taskRecord(table: JobTable, job: JobRecord, row: TaskRow): TaskRecord {
   };
 }
 
-function addAttempt(
+/** Adds an attempt of a task, live or not. */
+export function addAttempt(
   table: JobTable,
   task: TaskRecord,
   row: TaskRow,

@@ -49,7 +49,7 @@ const count = (job: JobRecord, state: JobState, by: number): void => {
 };
 
 /** Moves all tasks that have not come into being from one state to another: they have no records but the count. */
-function countFresh(job: JobRecord, from: JobState, to: JobState): void {
+export function countFresh(job: JobRecord, from: JobState, to: JobState): void {
   const fresh = job.tasks - job.nextOrdinal;
   count(job, from, -fresh);
   count(job, to, fresh);
@@ -70,7 +70,7 @@ function explain(task: TaskRecord, why: Why): void {
 const NO_REASON: Why = { reason: '', detail: '' };
 
 /** Moves a task by the table of moves; throws JOB_EVENT_REFUSED where the table has no such move. */
-function move(set: ChangeSet, task: TaskRecord, kind: JobMove, why: Why = NO_REASON): void {
+export function move(set: ChangeSet, task: TaskRecord, kind: JobMove, why: Why = NO_REASON): void {
   const { job, ordinal, attempt } = task;
   const state = next(task.state, kind);
   count(job, task.state, -1);
@@ -258,6 +258,7 @@ export function cancelJob(
   job.detail = why.detail;
   set.event({ job, kind: 'cancel-job', state: jobStateOf(job.counts), ...why });
   countFresh(job, job.hold === undefined ? 'queued' : 'held', 'cancelled');
+  delete job.hold;
   const tasks = [...job.open.values()];
   for (const task of tasks) {
     if (task.state === 'queued' || task.state === 'held') endTask(table, set, task, 'cancel', why);

@@ -13,7 +13,7 @@ export interface Why {
 
 /**
  * The broker's memory of jobs that have not ended. It always agrees with the ledger but for what is being committed;
- * only broker/moves.ts changes it.
+ * only broker/moves.ts and broker/job-moves.ts change it.
  */
 export interface JobRecord extends AskClass {
   readonly id: JobId;

@@ -1,22 +1,9 @@
 import { GridError } from '../core/errors.ts';
-import type { JobId } from '../core/ids.ts';
 import type { Rules } from '../core/match/ask.ts';
 import { type Peer, vosOf } from '../core/vo/caller.ts';
-import {
-  type Access,
-  chooseVo,
-  isAdmin,
-  mayCancel,
-  mayList,
-  mayRead,
-  type Owned,
-} from '../core/vo/policy.ts';
-import type {
-  BrokerService,
-  CancelJobsRequest,
-  IssueStagingTicketRequest,
-} from '../proto/gen/grid/v1/broker.ts';
-import type { CallContext, Handlers } from '../service/rpc.ts';
+import { type Access, chooseVo, isAdmin } from '../core/vo/policy.ts';
+import type { BrokerService, IssueStagingTicketRequest } from '../proto/gen/grid/v1/broker.ts';
+import type { Handlers } from '../service/rpc.ts';
 import {
   callerToWire,
   specFromWire,
@@ -25,16 +12,17 @@ import {
   treeFromWire,
   treeToWire,
 } from '../service/wire.ts';
-import { type Book, begin, commit } from './book.ts';
+import type { Book } from './book.ts';
+import { controlHandlers } from './job-control.ts';
 import { watchJob } from './job-events.ts';
-import { listJobs, ownerOf, readStored, readSummary, readTasks } from './listing.ts';
-import { cancelJob } from './moves.ts';
+import { listJobs, readStored, readSummary, readTasks } from './listing.ts';
 import { enrolSite, setSiteState, siteToWire } from './site-admin.ts';
 import type { SiteLinks } from './site-links.ts';
 import type { SiteRegistry } from './site-registry.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
 import type { Submit } from './submit.ts';
 import { tailTask } from './tail.ts';
+import { peerOf, readable } from './visible.ts';
 import { whyJob } from './why.ts';
 
 /** All that the handlers need. */
@@ -50,7 +38,7 @@ export interface BrokerParts {
 }
 
 const TICKET_MS = 12 * 3_600_000;
-const MOST = { jobs: 10_000, tasks: 10_000, cancels: 10_000 };
+const MOST = { jobs: 10_000, tasks: 10_000 };
 
 /** The broker's gRPC service: decode, decide, do, encode. */
 export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
@@ -91,7 +79,7 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
     },
     whyJob: async (request, context) =>
       whyJob(parts, await readable(parts, peerOf(context), request.jobId)),
-    cancelJobs: (request, context) => cancelJobs(parts, peerOf(context), request),
+    ...controlHandlers(parts),
     async *tailTask(request, context) {
       await readable(parts, peerOf(context), request.jobId);
       yield* tailTask(book, parts.links, request, context.signal);
@@ -110,12 +98,6 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
     },
     issueStagingTicket: (request, context) => issueTicket(parts, peerOf(context), request),
   };
-}
-
-function peerOf(context: CallContext): Peer {
-  if (context.peer === undefined)
-    throw new GridError('UNAUTHENTICATED', 'NO_CERT: no certificate was presented');
-  return context.peer;
 }
 
 const whoAmI = ({ access }: BrokerParts, peer: Peer) => {
@@ -140,45 +122,4 @@ async function issueTicket(parts: BrokerParts, peer: Peer, request: IssueStaging
   const wish = { vo, nkey: request.nkey, lifetimeMs, purpose: 'user' as const };
   const ticket = await parts.accounts.issueTicket(wish);
   return { ...ticket, servers: [...ticket.servers] };
-}
-
-/** The job, if the caller may see all of it; who may not even list it is told that there is none. */
-async function readable(parts: BrokerParts, peer: Peer, id: string): Promise<JobId> {
-  const job = await visible(parts, peer, id);
-  if (!mayRead(peer, job, parts.access))
-    throw new GridError('PERMISSION_DENIED', `job ${id} belongs to ${job.owner}`);
-  return id as JobId;
-}
-
-async function visible(parts: BrokerParts, peer: Peer, id: string): Promise<Owned> {
-  const job = await ownerOf(parts.book, id as JobId);
-  if (job === undefined || !mayList(peer, job, parts.access))
-    throw new GridError('JOB_NOT_FOUND', `there is no job '${id.slice(0, 40)}'`);
-  return job;
-}
-
-/** All of the jobs are looked at before any is touched. */
-async function cancelJobs(parts: BrokerParts, peer: Peer, request: CancelJobsRequest) {
-  const { book, links } = parts;
-  if (request.jobIds.length > MOST.cancels)
-    throw new GridError('REQUEST_INVALID', `at most ${MOST.cancels} jobs at a time`);
-  const ids = [...new Set(request.jobIds)] as JobId[];
-  for (const id of ids) {
-    const job = await visible(parts, peer, id);
-    if (!mayCancel(peer, job, parts.access))
-      throw new GridError('PERMISSION_DENIED', `job ${id} belongs to ${job.owner}`);
-  }
-  const set = begin(book);
-  const open = ids.flatMap((id) => book.table.jobs.get(id) ?? []);
-  const by = request.reason === '' ? '' : `: ${request.reason.slice(0, 500)}`;
-  const why = { reason: 'CANCELLED', detail: `cancelled by ${peer.dn}${by}` };
-  const attempts = open.flatMap((job) => cancelJob(book.table, set, job, why));
-  parts.onChange();
-  await commit(book, set);
-  links.cancel(attempts.map(({ id, site }) => ({ attemptId: id, site })));
-  const cancelling = new Set(open.map(({ id }) => id));
-  return {
-    cancelling: [...cancelling],
-    alreadyEnded: ids.filter((id) => !cancelling.has(id)),
-  };
 }

@@ -1,4 +1,5 @@
 import type { JobId, SiteId } from '../core/ids.ts';
+import { REMEDIES } from '../core/job/reasons.ts';
 import { isActive, isFinal, type JobState } from '../core/job/state.ts';
 import { adviceFor } from '../core/match/advice.ts';
 import type { Ask, Rules } from '../core/match/ask.ts';
@@ -41,7 +42,7 @@ export async function whyJob({ book, sites, rules }: Parts, id: JobId): Promise<
     })),
     tasksAhead,
     waitsFor: [...job.waitsFor],
-    advice: waits ? [...advice(job, job.ask, views, found, rules)] : [],
+    advice: waits ? [...advice(job, job.ask, views, found, rules)] : remedies(job),
   };
 }
 
@@ -52,11 +53,20 @@ function ended(summary: JobSummary, state: JobState): string {
 
 function answerFor(job: JobRecord, state: JobState, found: Verdicts, ahead: number): string {
   if (job.cancelReason !== undefined) return 'it is being cancelled; its site has to confirm';
+  if (job.hold !== undefined) return `it is ${job.hold.detail}`;
   if (job.waitsFor.size > 0) return `it waits for ${[...job.waitsFor].join(', ')} to end`;
   const queued = job.counts.queued ?? 0;
   const tasks = job.tasks === 1 ? 'it' : `${queued} of its ${job.tasks} tasks`;
-  if (queued === 0) return isActive(state) ? `it is ${state} at ${places(job)}` : `it is ${state}`;
+  if (queued === 0 && isActive(state)) return `it is ${state} at ${places(job)}`;
+  if (queued === 0) return job.detail === '' ? `it is ${state}` : `it is ${state}: ${job.detail}`;
   return `${tasks} ${job.tasks === 1 ? 'waits' : 'wait'}: ${whyQueued(job, found, ahead)}`;
+}
+
+/** What a person can do about tasks that are held, each thing once. */
+function remedies(job: JobRecord): string[] {
+  const held = [...job.open.values()].filter(({ state }) => state === 'held');
+  const reasons = new Set([job.hold?.reason ?? '', ...held.map(({ reason }) => reason)]);
+  return [...reasons].flatMap((reason) => REMEDIES[reason]?.replace('ID', job.id) ?? []);
 }
 
 function places(job: JobRecord): string {

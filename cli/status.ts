@@ -1,4 +1,5 @@
 import type { TreeRef } from '../core/data/manifest.ts';
+import { REMEDIES } from '../core/job/reasons.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 import type { JobState } from '../core/job/state.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
@@ -86,6 +87,7 @@ function factsOf(context: Context, { job, spec, tasks }: JobDetail): string {
     [
       ['job', `${colours.strong(job.id)} ${job.name}`],
       ['state', stateText(job.state, colours) + (why === '' ? '' : ` (${why})`)],
+      ['to do', toDo(job)],
       ['tasks', spec.array === undefined ? '' : countsText(job.counts, job.tasks)],
       ['command', shorten(spec.command.join(' '), Math.max(40, context.terminal.columns - 12))],
       ['needs', needs],
@@ -99,6 +101,9 @@ function factsOf(context: Context, { job, spec, tasks }: JobDetail): string {
     colours,
   );
 }
+
+const toDo = ({ state, reason, id }: JobView): string =>
+  state === 'held' ? (REMEDIES[reason] ?? '').replace('ID', id) : '';
 
 const taskFacts = (task: TaskView, nowMs: number): readonly (readonly [string, string])[] => [
   ['ran', ranText(task, nowMs)],

@@ -217,6 +217,45 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     run: async (context, input) => (await import('../cancel.ts')).cancelJobs(context, input),
   },
   {
+    path: 'job hold',
+    alias: 'hold',
+    summary: 'keep jobs from being placed',
+    details:
+      'What is at a site runs on; what waits is held until `grid release`. All of the jobs are held, or none.',
+    args: [['<ids...>', 'job ids']],
+    options: [{ flags: '--reason <text>', about: 'why, for the history' }],
+    examples: [['hold 0j4k2 --reason "the input is wrong"', 'nothing of it starts any more']],
+    run: async (context, input) => (await import('../hold.ts')).holdJobs(context, input),
+  },
+  {
+    path: 'job release',
+    alias: 'release',
+    summary: 'let held jobs wait for a site again',
+    details:
+      'Releases what `grid hold` holds and what the grid has held; `grid status` says why and what to do first.',
+    args: [['<ids...>', 'job ids']],
+    examples: [['release 0j4k2', 'it waits again']],
+    run: async (context, input) => (await import('../hold.ts')).releaseJobs(context, input),
+  },
+  {
+    path: 'job retry',
+    alias: 'retry',
+    summary: 'try again what has failed or was cancelled',
+    details:
+      'The job keeps its id and its history, also when it has ended; what is done stays done. Jobs that were cancelled because they waited for it are retried one by one, after it.',
+    args: [ID_ARGUMENT],
+    options: [
+      { flags: '--failed', about: 'leave alone what was cancelled' },
+      { ...TASK_OPTION, repeat: true },
+    ],
+    examples: [
+      ['retry 0j4k2', 'all that is not done'],
+      ['retry 0j4k2 --failed', 'the three of a million that have failed'],
+      ['retry 0j4k2 --task 17 --task 23', 'just these'],
+    ],
+    run: async (context, input) => (await import('../retry.ts')).retryJob(context, input),
+  },
+  {
     path: 'job wait',
     alias: 'wait',
     summary: 'wait until jobs have ended',

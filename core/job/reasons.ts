@@ -40,6 +40,8 @@ export const REASONS = {
   // The grid's doing.
   CANCELLED: 'somebody cancelled it',
   DEPENDENCY_FAILED: 'a job that it waits for did not end well',
+  HELD_BY_OWNER: 'its owner holds it',
+  HELD_BY_ADMIN: 'an administrator of the grid holds it',
   DATA_UNAVAILABLE: 'its data could not be moved, again and again',
   CREDENTIAL_EXPIRED: 'the credential that the job was delegated has ended',
   RELEASED_TOO_OFTEN: 'sites gave it back again and again without running it',
@@ -48,6 +50,8 @@ export const REASONS = {
 
 /** What a person can do about a task that is held, by the reason of the hold. */
 export const REMEDIES: Readonly<Partial<Record<string, string>>> = {
+  HELD_BY_OWNER: '`grid release ID`',
+  HELD_BY_ADMIN: 'ask the administrator who holds it',
   DATA_UNAVAILABLE:
     'see that nats-server runs, submit the files again if the store has lost them, then `grid release ID`',
   CREDENTIAL_EXPIRED: 'run `grid login`, then `grid release ID`',

@@ -3,9 +3,10 @@ import { GridError } from '../errors.ts';
 /**
  * The life of a task, as a table of moves. A job's own state is derived from its tasks (core/job/summary.ts).
  *
- * The broker makes `match`, `release`, `hold`, `unhold` and the `cancel` of a task that is nowhere yet; every other
+ * The broker makes `match`, `release`, `hold`, `unhold`, `retry` and the `cancel` of a task that is nowhere yet; every other
  * move is reported by a gateway. A report may be repeated or may skip a state (a task so short that the gateway saw
- * only its end), so each state accepts the moves of all later ones. Final states have no moves.
+ * only its end), so each state accepts the moves of all later ones. Final states have no moves but `retry`, which takes a
+ * person: a task that failed or was cancelled waits again.
  */
 const END = {
   finish: 'done',
@@ -36,8 +37,8 @@ const MOVES = {
   'staging-out': { ...END },
   held: { unhold: 'queued', fail: 'failed', cancel: 'cancelled' },
   done: {},
-  failed: {},
-  cancelled: {},
+  failed: { retry: 'queued' },
+  cancelled: { retry: 'queued' },
 } as const satisfies Record<string, Record<string, string>>;
 
 /** Where a job, a task or an attempt stands. */
@@ -70,8 +71,9 @@ export function next(state: JobState, move: JobMove): JobState {
   return after;
 }
 
-/** Whether nothing can happen any more. */
-export const isFinal = (state: JobState): boolean => Object.keys(MOVES[state]).length === 0;
+/** Whether nothing happens any more by itself. */
+export const isFinal = (state: JobState): boolean =>
+  Object.keys(MOVES[state]).every((move) => move === 'retry');
 
 /** Whether a site has (or may have) the task. */
 export const isActive = (state: JobState): boolean =>

@@ -77,6 +77,6 @@ export const mayRead = (caller: Caller, job: Owned, access: Access): boolean =>
 export const mayList = (caller: Caller, job: Owned, access: Access): boolean =>
   mayRead(caller, job, access) || vosOf(caller).includes(job.vo);
 
-/** Who may end a job: its owner and the grid's administrators, never a limited proxy. */
-export const mayCancel = (peer: Peer, job: Owned, access: Access): boolean =>
+/** Who may end, hold, release and retry a job: its owner and the grid's administrators, never a limited proxy. */
+export const mayControl = (peer: Peer, job: Owned, access: Access): boolean =>
   !peer.limited && mayRead(peer, job, access);

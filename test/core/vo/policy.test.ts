@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { dn, voName } from '../../../core/ids.ts';
 import type { Peer } from '../../../core/vo/caller.ts';
 import { parseFqan } from '../../../core/vo/fqan.ts';
-import { chooseVo, mayCancel, mayList, mayRead, maySubmit } from '../../../core/vo/policy.ts';
+import { chooseVo, mayControl, mayList, mayRead, maySubmit } from '../../../core/vo/policy.ts';
 
 const peer = (name: string, fqans: readonly string[], details: Partial<Peer> = {}): Peer => ({
   dn: dn(`/CN=${name}`),
@@ -41,7 +41,7 @@ test.each([
 test('a limited proxy neither submits nor cancels', () => {
   const limited = peer('Alice', ['/demo'], { limited: true });
   expect(maySubmit(limited, '', ACCESS)).toMatchObject({ code: 'PERMISSION_DENIED' });
-  expect(mayCancel(limited, JOB, ACCESS)).toBe(false);
+  expect(mayControl(limited, JOB, ACCESS)).toBe(false);
   expect(mayRead(limited, JOB, ACCESS)).toBe(true);
 });
 
@@ -52,6 +52,10 @@ test.each([
   ['Eve', ['/bio'], [false, false, false]],
 ])('%s with %o may list, read, cancel: %o', (name, fqans, rights) => {
   const who = peer(name, fqans);
-  const found = [mayList(who, JOB, ACCESS), mayRead(who, JOB, ACCESS), mayCancel(who, JOB, ACCESS)];
+  const found = [
+    mayList(who, JOB, ACCESS),
+    mayRead(who, JOB, ACCESS),
+    mayControl(who, JOB, ACCESS),
+  ];
   expect(found).toEqual(rights);
 });

@@ -395,6 +395,48 @@ export interface IssueStagingTicketRequest {
   nkey: string;
 }
 
+/** Which jobs to hold. */
+export interface HoldJobsRequest {
+  /** Job ids. */
+  jobIds: string[];
+  /** Why, for the log; may be empty. */
+  reason: string;
+}
+
+/** The jobs are held. */
+export interface HoldJobsResponse {
+  /** Job ids. */
+  held: string[];
+}
+
+/** Which jobs to release. */
+export interface ReleaseJobsRequest {
+  /** Job ids. */
+  jobIds: string[];
+}
+
+/** The jobs wait again. */
+export interface ReleaseJobsResponse {
+  /** Job ids. */
+  released: string[];
+}
+
+/** Which tasks to try again. */
+export interface RetryJobRequest {
+  /** Job id. */
+  jobId: string;
+  /** Leave alone what was cancelled. */
+  failedOnly: boolean;
+  /** Only these tasks, by ordinal; at most 10000; empty means all. */
+  ordinals: number[];
+}
+
+/** The tasks wait again, with budgets as if they had never failed. */
+export interface RetryJobResponse {
+  /** How many. */
+  tasks: number;
+}
+
 function createBaseWhoAmIRequest(): WhoAmIRequest {
   return {};
 }
@@ -2941,6 +2983,386 @@ export const IssueStagingTicketRequest: MessageFns<IssueStagingTicketRequest> = 
   },
 };
 
+function createBaseHoldJobsRequest(): HoldJobsRequest {
+  return { jobIds: [], reason: "" };
+}
+
+export const HoldJobsRequest: MessageFns<HoldJobsRequest> = {
+  encode(message: HoldJobsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.jobIds) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldJobsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldJobsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobIds.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldJobsRequest>, I>>(base?: I): HoldJobsRequest {
+    return HoldJobsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldJobsRequest>, I>>(object: I): HoldJobsRequest {
+    const message = createBaseHoldJobsRequest();
+    message.jobIds = object.jobIds?.map((e) => e) || [];
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseHoldJobsResponse(): HoldJobsResponse {
+  return { held: [] };
+}
+
+export const HoldJobsResponse: MessageFns<HoldJobsResponse> = {
+  encode(message: HoldJobsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.held) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldJobsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldJobsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.held.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldJobsResponse>, I>>(base?: I): HoldJobsResponse {
+    return HoldJobsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldJobsResponse>, I>>(object: I): HoldJobsResponse {
+    const message = createBaseHoldJobsResponse();
+    message.held = object.held?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseReleaseJobsRequest(): ReleaseJobsRequest {
+  return { jobIds: [] };
+}
+
+export const ReleaseJobsRequest: MessageFns<ReleaseJobsRequest> = {
+  encode(message: ReleaseJobsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.jobIds) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseJobsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseJobsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReleaseJobsRequest>, I>>(base?: I): ReleaseJobsRequest {
+    return ReleaseJobsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReleaseJobsRequest>, I>>(object: I): ReleaseJobsRequest {
+    const message = createBaseReleaseJobsRequest();
+    message.jobIds = object.jobIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseReleaseJobsResponse(): ReleaseJobsResponse {
+  return { released: [] };
+}
+
+export const ReleaseJobsResponse: MessageFns<ReleaseJobsResponse> = {
+  encode(message: ReleaseJobsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.released) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseJobsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseJobsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.released.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReleaseJobsResponse>, I>>(base?: I): ReleaseJobsResponse {
+    return ReleaseJobsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReleaseJobsResponse>, I>>(object: I): ReleaseJobsResponse {
+    const message = createBaseReleaseJobsResponse();
+    message.released = object.released?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseRetryJobRequest(): RetryJobRequest {
+  return { jobId: "", failedOnly: false, ordinals: [] };
+}
+
+export const RetryJobRequest: MessageFns<RetryJobRequest> = {
+  encode(message: RetryJobRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    if (message.failedOnly !== false) {
+      writer.uint32(16).bool(message.failedOnly);
+    }
+    if (message.ordinals.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.ordinals) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryJobRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryJobRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.failedOnly = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.ordinals.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.ordinals.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RetryJobRequest>, I>>(base?: I): RetryJobRequest {
+    return RetryJobRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RetryJobRequest>, I>>(object: I): RetryJobRequest {
+    const message = createBaseRetryJobRequest();
+    message.jobId = object.jobId ?? "";
+    message.failedOnly = object.failedOnly ?? false;
+    message.ordinals = object.ordinals?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseRetryJobResponse(): RetryJobResponse {
+  return { tasks: 0 };
+}
+
+export const RetryJobResponse: MessageFns<RetryJobResponse> = {
+  encode(message: RetryJobResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tasks !== 0) {
+      writer.uint32(8).uint64(message.tasks);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryJobResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryJobResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.tasks = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RetryJobResponse>, I>>(base?: I): RetryJobResponse {
+    return RetryJobResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RetryJobResponse>, I>>(object: I): RetryJobResponse {
+    const message = createBaseRetryJobResponse();
+    message.tasks = object.tasks ?? 0;
+    return message;
+  },
+};
+
 /**
  * What users and administrators ask of the grid. Every call is made over mutual TLS with a certificate or an
  * RFC 3820 proxy; what a caller may see and do follows from its DN and FQANs.
@@ -3069,6 +3491,36 @@ export const BrokerService = {
     responseSerialize: (value: StagingTicket): Buffer => Buffer.from(StagingTicket.encode(value).finish()),
     responseDeserialize: (value: Buffer): StagingTicket => StagingTicket.decode(value),
   },
+  /** Keeps what waits of jobs from being placed, all or none; what is at a site runs on. */
+  holdJobs: {
+    path: "/grid.v1.Broker/HoldJobs" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: HoldJobsRequest): Buffer => Buffer.from(HoldJobsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): HoldJobsRequest => HoldJobsRequest.decode(value),
+    responseSerialize: (value: HoldJobsResponse): Buffer => Buffer.from(HoldJobsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HoldJobsResponse => HoldJobsResponse.decode(value),
+  },
+  /** Lets held jobs and held tasks wait for a site again, all or none. */
+  releaseJobs: {
+    path: "/grid.v1.Broker/ReleaseJobs" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReleaseJobsRequest): Buffer => Buffer.from(ReleaseJobsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReleaseJobsRequest => ReleaseJobsRequest.decode(value),
+    responseSerialize: (value: ReleaseJobsResponse): Buffer => Buffer.from(ReleaseJobsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReleaseJobsResponse => ReleaseJobsResponse.decode(value),
+  },
+  /** Tries tasks again that have failed or were cancelled; a job that has ended opens again. */
+  retryJob: {
+    path: "/grid.v1.Broker/RetryJob" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RetryJobRequest): Buffer => Buffer.from(RetryJobRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RetryJobRequest => RetryJobRequest.decode(value),
+    responseSerialize: (value: RetryJobResponse): Buffer => Buffer.from(RetryJobResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RetryJobResponse => RetryJobResponse.decode(value),
+  },
 } as const;
 
 export interface BrokerServer extends UntypedServiceImplementation {
@@ -3096,6 +3548,12 @@ export interface BrokerServer extends UntypedServiceImplementation {
   setSiteState: handleUnaryCall<SetSiteStateRequest, SetSiteStateResponse>;
   /** A staging credential for the caller's NKEY and VO. */
   issueStagingTicket: handleUnaryCall<IssueStagingTicketRequest, StagingTicket>;
+  /** Keeps what waits of jobs from being placed, all or none; what is at a site runs on. */
+  holdJobs: handleUnaryCall<HoldJobsRequest, HoldJobsResponse>;
+  /** Lets held jobs and held tasks wait for a site again, all or none. */
+  releaseJobs: handleUnaryCall<ReleaseJobsRequest, ReleaseJobsResponse>;
+  /** Tries tasks again that have failed or were cancelled; a job that has ended opens again. */
+  retryJob: handleUnaryCall<RetryJobRequest, RetryJobResponse>;
 }
 
 export interface BrokerClient extends Client {
@@ -3272,6 +3730,54 @@ export interface BrokerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: StagingTicket) => void,
+  ): ClientUnaryCall;
+  /** Keeps what waits of jobs from being placed, all or none; what is at a site runs on. */
+  holdJobs(
+    request: HoldJobsRequest,
+    callback: (error: ServiceError | null, response: HoldJobsResponse) => void,
+  ): ClientUnaryCall;
+  holdJobs(
+    request: HoldJobsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: HoldJobsResponse) => void,
+  ): ClientUnaryCall;
+  holdJobs(
+    request: HoldJobsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: HoldJobsResponse) => void,
+  ): ClientUnaryCall;
+  /** Lets held jobs and held tasks wait for a site again, all or none. */
+  releaseJobs(
+    request: ReleaseJobsRequest,
+    callback: (error: ServiceError | null, response: ReleaseJobsResponse) => void,
+  ): ClientUnaryCall;
+  releaseJobs(
+    request: ReleaseJobsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReleaseJobsResponse) => void,
+  ): ClientUnaryCall;
+  releaseJobs(
+    request: ReleaseJobsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReleaseJobsResponse) => void,
+  ): ClientUnaryCall;
+  /** Tries tasks again that have failed or were cancelled; a job that has ended opens again. */
+  retryJob(
+    request: RetryJobRequest,
+    callback: (error: ServiceError | null, response: RetryJobResponse) => void,
+  ): ClientUnaryCall;
+  retryJob(
+    request: RetryJobRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RetryJobResponse) => void,
+  ): ClientUnaryCall;
+  retryJob(
+    request: RetryJobRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RetryJobResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -1,0 +1,151 @@
+import { sql } from 'kysely';
+import { GridError } from '../core/errors.ts';
+import type { JobId } from '../core/ids.ts';
+import { isFinal, type JobState } from '../core/job/state.ts';
+import { type Book, begin, commit } from './book.ts';
+import { retryTasks } from './job-moves.ts';
+import type { LedgerDb } from './ledger.ts';
+import { addAttempt, jobRecord, taskRecord } from './load-table.ts';
+import { type JobRecord, type TaskRecord, waitFor } from './records.ts';
+
+/** Which tasks shall be tried again. */
+interface RetryWish {
+  readonly id: JobId;
+  /** Leave those alone that were cancelled. */
+  readonly failedOnly: boolean;
+  /** Only these; empty means all. */
+  readonly ordinals: readonly number[];
+  /** Who asks. */
+  readonly by: string;
+}
+
+/** Tries tasks again that have failed or were cancelled; gives how many. */
+export type Retry = (wish: RetryWish) => Promise<number>;
+
+const refuse = (message: string): GridError => new GridError('JOB_EVENT_REFUSED', message);
+
+/** Retries of one job are made one after the other: nothing else takes a task out of a final state. */
+export function openRetry(book: Book, onQueued: () => void): Retry {
+  const underway = new Map<JobId, Promise<unknown>>();
+  return async (wish) => {
+    while (underway.has(wish.id)) await underway.get(wish.id)?.catch(() => undefined);
+    const running = retry(book, wish, onQueued);
+    underway.set(wish.id, running);
+    try {
+      return await running;
+    } finally {
+      underway.delete(wish.id);
+    }
+  };
+}
+
+async function retry(book: Book, wish: RetryWish, onQueued: () => void): Promise<number> {
+  for (;;) {
+    await book.recorder.settled();
+    const ended = book.table.jobs.has(wish.id) ? undefined : await readEnded(book, wish.id);
+    const unwell = await readUnwell(book.db, wish);
+    const job = book.table.jobs.get(wish.id) ?? ended;
+    // It has ended while the ledger was read: its record there is another one now.
+    if (job === undefined) continue;
+    const tasks = unwell(book, job);
+    const fresh = checkedFresh(job, wish, tasks, ended !== undefined);
+    if (ended !== undefined && job.nextOrdinal === 0)
+      waitFor(
+        job,
+        job.after.filter((other) => book.table.jobs.has(other)),
+      );
+    const set = begin(book);
+    retryTasks(book.table, set, job, tasks, `retried by ${wish.by}`);
+    onQueued();
+    await commit(book, set);
+    return tasks.length + fresh;
+  }
+}
+
+/** How many tasks begin that had not when the job was cancelled; throws JOB_EVENT_REFUSED where nothing can be retried. */
+function checkedFresh(
+  job: JobRecord,
+  { id, failedOnly, ordinals }: RetryWish,
+  tasks: readonly TaskRecord[],
+  ended: boolean,
+): number {
+  const cancelled = job.cancelReason !== undefined;
+  if (cancelled && !ended) throw refuse(`job ${id} is being cancelled: wait until it has ended`);
+  if (job.hold !== undefined) throw refuse(`job ${id} is held: release it first`);
+  const fresh = cancelled ? job.tasks - job.nextOrdinal : 0;
+  if (fresh > 0 && (failedOnly || ordinals.length > 0))
+    throw refuse(
+      `job ${id} was cancelled before ${fresh} of its ${job.tasks} tasks began: it can only be retried as a whole`,
+    );
+  const missing = ordinals.find((ordinal) => !tasks.some((task) => task.ordinal === ordinal));
+  const what = failedOnly ? 'failed' : 'failed or was cancelled';
+  if (missing !== undefined) throw refuse(`task ${missing} of job ${id} is none that has ${what}`);
+  if (tasks.length + fresh === 0) throw refuse(`job ${id} has no task that ${what}`);
+  return fresh;
+}
+
+/** A job that has ended, as if it had not. Throws JOB_EVENT_REFUSED where one that it waits for has ended badly. */
+async function readEnded(book: Book, id: JobId): Promise<JobRecord> {
+  const row = await book.db
+    .selectFrom('job_state')
+    .innerJoin('jobs', 'jobs.id', 'job_state.job_id')
+    .selectAll()
+    .where('job_id', '=', id)
+    .executeTakeFirstOrThrow();
+  const job = jobRecord(book.table, row);
+  if (job.nextOrdinal === 0) await checkDependencies(book.db, job);
+  return job;
+}
+
+async function checkDependencies(db: LedgerDb, job: JobRecord): Promise<void> {
+  if (job.after.length === 0) return;
+  const rows = await db
+    .selectFrom('job_state')
+    .select(['job_id', 'state'])
+    .where('job_id', 'in', [...job.after])
+    .execute();
+  const bad = rows.find(({ state }) => isFinal(state) && state !== 'done');
+  if (bad !== undefined)
+    throw refuse(
+      `job ${job.id} waits for ${bad.job_id}, which has ended ${bad.state}: retry that one first`,
+    );
+}
+
+/** Tasks of a job that have ended other than well, read by an index of just these. */
+async function readUnwell(
+  db: LedgerDb,
+  { id, failedOnly, ordinals }: RetryWish,
+): Promise<(book: Book, job: JobRecord) => readonly TaskRecord[]> {
+  const states: readonly JobState[] = failedOnly ? ['failed'] : ['failed', 'cancelled'];
+  const unwell = sql<boolean>`tasks.state in ('failed', 'cancelled')`;
+  const rows = await db
+    .selectFrom('tasks')
+    .selectAll()
+    .where('job_id', '=', id)
+    .where(unwell)
+    .orderBy('ordinal')
+    .execute();
+  const attempts = await db
+    .selectFrom('tasks')
+    .innerJoin('attempts', (join) =>
+      join
+        .onRef('attempts.job_id', '=', 'tasks.job_id')
+        .onRef('attempts.ordinal', '=', 'tasks.ordinal'),
+    )
+    .selectAll('attempts')
+    .where('tasks.job_id', '=', id)
+    .where(unwell)
+    .execute();
+  const byOrdinal = Map.groupBy(attempts, ({ ordinal }) => ordinal);
+  const wanted = rows.filter(
+    ({ state, ordinal }) =>
+      states.includes(state) && (ordinals.length === 0 || ordinals.includes(ordinal)),
+  );
+  return ({ table, clock }, job) =>
+    wanted.map((row) => {
+      const task = taskRecord(table, job, row);
+      for (const attempt of byOrdinal.get(row.ordinal) ?? [])
+        addAttempt(table, task, row, attempt, clock.nowMs());
+      return task;
+    });
+}

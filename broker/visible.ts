@@ -1,0 +1,35 @@
+import { GridError } from '../core/errors.ts';
+import type { JobId } from '../core/ids.ts';
+import type { Peer } from '../core/vo/caller.ts';
+import { type Access, mayList, mayRead, type Owned } from '../core/vo/policy.ts';
+import type { CallContext } from '../service/rpc.ts';
+import type { Book } from './book.ts';
+import { ownerOf } from './listing.ts';
+
+interface Parts {
+  readonly book: Book;
+  readonly access: Access;
+}
+
+/** Who calls. */
+export function peerOf(context: CallContext): Peer {
+  if (context.peer === undefined)
+    throw new GridError('UNAUTHENTICATED', 'NO_CERT: no certificate was presented');
+  return context.peer;
+}
+
+/** The job, if the caller may see all of it; who may not even list it is told that there is none. */
+export async function readable(parts: Parts, peer: Peer, id: string): Promise<JobId> {
+  const job = await visible(parts, peer, id);
+  if (!mayRead(peer, job, parts.access))
+    throw new GridError('PERMISSION_DENIED', `job ${id} belongs to ${job.owner}`);
+  return id as JobId;
+}
+
+/** Whose the job is, if the caller may know of it. */
+export async function visible(parts: Parts, peer: Peer, id: string): Promise<Owned> {
+  const job = await ownerOf(parts.book, id as JobId);
+  if (job === undefined || !mayList(peer, job, parts.access))
+    throw new GridError('JOB_NOT_FOUND', `there is no job '${id.slice(0, 40)}'`);
+  return job;
+}
