@@ -1,4 +1,4 @@
-import type { AskQueue, QueueItem } from '../core/match/match.ts';
+import type { AskQueue, QueueItem } from '../core/match/snapshot.ts';
 import type { AskClass } from './ask-classes.ts';
 import { classOf, type JobRecord, type TaskRecord } from './records.ts';
 

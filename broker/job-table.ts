@@ -13,8 +13,6 @@ export interface JobTable {
   readonly jobs: ReadonlyMap<JobId, JobRecord>;
   /** Attempts that a site has or may have. */
   readonly attempts: ReadonlyMap<AttemptId, AttemptRecord>;
-  /** Cpus in use by owner. */
-  readonly inUse: ReadonlyMap<string, number>;
   /** Live attempts at a site. */
   liveAt(site: SiteId): ReadonlySet<AttemptRecord>;
   /** Open jobs that wait for this one. */
@@ -35,21 +33,13 @@ export function openJobTable(
   const jobs = new Map<JobId, JobRecord>();
   const attempts = new Map<AttemptId, AttemptRecord>();
   const bySite = new Map<SiteId, Set<AttemptRecord>>();
-  const inUse = new Map<string, number>();
   const dependents = new Map<JobId, Set<JobRecord>>();
-  const charge = ({ task }: AttemptRecord, sign: 1 | -1): void => {
-    const { owner, resources } = classOf(task).ask;
-    const cpus = (inUse.get(owner) ?? 0) + sign * needOf(resources).cpus;
-    if (cpus > 0) inUse.set(owner, cpus);
-    else inUse.delete(owner);
-  };
   return {
     asks,
     queues: openAskQueues(),
     shares,
     jobs,
     attempts,
-    inUse,
     liveAt: (site) => bySite.get(site) ?? NOBODY,
     dependentsOf: (id) => [...(dependents.get(id) ?? [])],
     addJob: (job) => {
@@ -69,14 +59,12 @@ export function openJobTable(
       attempts.set(attempt.id, attempt);
       const there = bySite.get(attempt.site) ?? new Set();
       bySite.set(attempt.site, there.add(attempt));
-      charge(attempt, 1);
       const { share, ask } = classOf(attempt.task);
       shares.place(share, needOf(ask.resources));
     },
     removeAttempt: (attempt) => {
       if (!attempts.delete(attempt.id)) return false;
       bySite.get(attempt.site)?.delete(attempt);
-      charge(attempt, -1);
       return true;
     },
   };

@@ -1,5 +1,7 @@
 import type { Rules } from '../core/match/ask.ts';
 import { round } from '../core/match/match.ts';
+import { openRoundMemory, type RoundMemory } from '../core/match/memory.ts';
+import type { Reservation } from '../core/match/snapshot.ts';
 import { background } from '../service/background.ts';
 import { type Book, begin, commit } from './book.ts';
 import { place } from './moves.ts';
@@ -26,13 +28,20 @@ const TICK_MS = 1_000;
 /** A round that places more than this is followed by another one at once. */
 const MAX_PLACEMENTS = 2_000;
 
+/** What one round leaves for the next. */
+interface Carried {
+  readonly memory: RoundMemory;
+  reservations: readonly Reservation[];
+}
+
 export function openRounds(options: RoundsOptions): Rounds {
   const { book, onFatal } = options;
+  const carried: Carried = { memory: openRoundMemory(), reservations: [] };
   let timer: NodeJS.Timeout | undefined;
   const trigger = (): void => {
     timer ??= setTimeout(() => {
       timer = undefined;
-      background('schedule', runRound(options, trigger), book.log, onFatal);
+      background('schedule', runRound(options, carried, trigger), book.log, onFatal);
     }, GATHER_MS);
   };
   // Offers grow old and pauses end without anything that tells of it.
@@ -47,20 +56,29 @@ export function openRounds(options: RoundsOptions): Rounds {
 }
 
 /** One round: decided and put into memory in one go, sent when it is in the ledger. */
-async function runRound(options: RoundsOptions, again: () => void): Promise<void> {
+async function runRound(
+  options: RoundsOptions,
+  carried: Carried,
+  again: () => void,
+): Promise<void> {
   const { book, sites, rules } = options;
   const { table } = book;
   const queues = table.queues.list();
   if (queues.length === 0 || sites.size === 0) return;
   const set = begin(book);
-  const { placements } = round({
-    nowMs: set.nowMs,
-    sites: [...sites.values()].map((site) => viewOf(site, table)),
-    queues,
-    inUse: table.inUse,
-    rules,
-    limit: MAX_PLACEMENTS,
-  });
+  const { placements, reservations } = round(
+    {
+      nowMs: set.nowMs,
+      sites: [...sites.values()].map((site) => viewOf(site, table, set.nowMs)),
+      queues,
+      shares: table.shares.sharesAt(set.nowMs),
+      rules,
+      limit: MAX_PLACEMENTS,
+      reservations: carried.reservations,
+    },
+    carried.memory,
+  );
+  carried.reservations = reservations;
   if (placements.length === 0) return;
   const attempts = placements.map((placement) => {
     const attempt = place(table, set, placement);

@@ -1,7 +1,7 @@
 import { type Dn, dn, type SiteId, siteId } from '../core/ids.ts';
 import { add, NO_NEED, needOf } from '../core/match/need.ts';
 import type { Offer } from '../core/match/offer.ts';
-import type { SiteStatus, SiteView } from '../core/match/refusal.ts';
+import type { Run, SiteStatus, SiteView } from '../core/match/refusal.ts';
 import type { JobTable } from './job-table.ts';
 import type { LedgerDb, SiteRow } from './ledger.ts';
 import { type AttemptRecord, classOf } from './records.ts';
@@ -95,7 +95,7 @@ export function noteAccepted(
 }
 
 /** The site as a round sees it. */
-export function viewOf(site: SiteRecord, table: JobTable): SiteView {
+export function viewOf(site: SiteRecord, table: JobTable, nowMs: number): SiteView {
   let reserved = NO_NEED;
   for (const attempt of site.unreflected) {
     if (!table.attempts.has(attempt.id)) {
@@ -105,13 +105,24 @@ export function viewOf(site: SiteRecord, table: JobTable): SiteView {
     reserved = add(reserved, needOf(classOf(attempt.task).ask.resources));
   }
   let waiting = 0;
-  for (const attempt of table.liveAt(site.id)) if (attempt.waiting) waiting += 1;
+  const live = table.liveAt(site.id);
+  for (const attempt of live) if (attempt.waiting) waiting += 1;
   const { id, offer } = site;
   return {
     id,
     status: statusOf(site),
     reserved,
     waiting,
+    runs: { [Symbol.iterator]: () => runsOf(live, nowMs) },
     ...(offer === undefined ? {} : { offer }),
   };
+}
+
+/** Only for a round that asks. Nothing runs for longer than its walltime from now on, even if the clock has gone back. */
+function* runsOf(live: ReadonlySet<AttemptRecord>, nowMs: number): Generator<Run> {
+  for (const { waiting, startedAtMs, placedAtMs, task } of live) {
+    const { resources } = classOf(task).ask;
+    const sinceMs = Math.min(nowMs, startedAtMs ?? placedAtMs);
+    if (!waiting) yield { endsByMs: sinceMs + resources.walltimeMs, need: needOf(resources) };
+  }
 }

@@ -27,7 +27,7 @@ export async function whyJob({ book, sites, rules }: Parts, id: JobId): Promise<
   const state = stateFromWire(summary.state);
   const empty = { summary, sites: [], tasksAhead: 0, waitsFor: [], advice: [] };
   if (job === undefined || isFinal(state)) return { ...empty, answer: ended(summary, state) };
-  const views = [...sites.values()].map((site) => viewOf(site, book.table));
+  const views = [...sites.values()].map((site) => viewOf(site, book.table, book.clock.nowMs()));
   const found = verdicts(job.ask, views, rules);
   const waits = (job.counts.queued ?? 0) > 0;
   const tasksAhead = waits ? book.table.queues.tasksAhead(job.seq) : 0;

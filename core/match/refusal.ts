@@ -19,6 +19,18 @@ export interface SiteView {
   readonly reserved: Need;
   /** Attempts there that wait in the site's backlog. */
   readonly waiting: number;
+  /** What runs there for the grid: what each gives back, and when at the latest. */
+  readonly runs?: Iterable<Run>;
+  /** Why the broker keeps tasks away from it; absent where it does not. */
+  readonly quarantined?: string;
+  /** Whether one task is let in although it is quarantined, to see how it does. */
+  readonly probe?: boolean;
+}
+
+/** A task that has started, or has been placed to start at once. */
+export interface Run {
+  readonly endsByMs: number;
+  readonly need: Need;
 }
 
 /** Why a site does not take an ask. */
@@ -30,11 +42,16 @@ export interface Refusal {
   readonly lasting: boolean;
 }
 
-interface Check {
+/** Whether an ask and an offer go together at all: the sentence of the refusal, or undefined when they do. */
+interface LastingCheck {
   readonly code: string;
-  readonly lasting: boolean;
-  /** The sentence of the refusal, or undefined when the check passes. */
-  readonly failure: (ask: Ask, offer: Offer, site: SiteView, rules: Rules) => string | undefined;
+  readonly failure: (ask: Ask, offer: Offer, rules: Rules) => string | undefined;
+}
+
+/** Whether a site takes anything now. */
+interface PassingCheck {
+  readonly code: string;
+  readonly failure: (site: SiteView, offer: Offer) => string | undefined;
 }
 
 const when = (fails: boolean, sentence: () => string): string | undefined =>
@@ -138,7 +155,7 @@ const LASTING = [
   },
   {
     code: 'requirements-false',
-    failure: (ask, offer, _site, rules) => {
+    failure: (ask, offer, rules) => {
       const { holds, reason } = rules.meets(ask, offer);
       const plain = `\`${ask.requirements}\` does not hold at ${offer.site}`;
       return when(!holds, () => reason || plain);
@@ -146,59 +163,82 @@ const LASTING = [
   },
   {
     code: 'policy-refuses',
-    failure: (ask, offer, _site, rules) => {
+    failure: (ask, offer, rules) => {
       const { holds, reason } = rules.welcomes(offer, ask);
       const plain = `the site's policy \`${offer.policy}\` does not hold for ${ask.owner}`;
       return when(!holds, () => reason || plain);
     },
   },
-] as const satisfies readonly Omit<Check, 'lasting'>[];
+] as const satisfies readonly LastingCheck[];
 
 /** Checks that may pass later, but for the last one: room. */
 const PASSING = [
   {
     code: 'site-lost',
-    failure: (_ask, _offer, site) =>
+    failure: (site) =>
       when(site.status === 'lost', () => 'nothing has been heard of it for longer than its lease'),
   },
   {
     code: 'site-unreachable',
-    failure: (_ask, _offer, site) =>
+    failure: (site) =>
       when(site.status === 'unreachable', () => 'the broker has no connection to it now'),
   },
   {
     code: 'site-draining',
-    failure: (_ask, _offer, site) =>
+    failure: (site) =>
       when(site.status === 'draining', () => 'it finishes what it has and takes nothing new'),
   },
   {
     code: 'site-closed',
-    failure: (_ask, offer) =>
+    failure: (_site, offer) =>
       when(offer.closedReason !== '', () => `the site takes nothing new: ${offer.closedReason}`),
   },
-] as const satisfies readonly Omit<Check, 'lasting'>[];
+  {
+    code: 'site-quarantined',
+    failure: ({ quarantined, probe }) =>
+      when(
+        quarantined !== undefined && probe !== true,
+        () => `the broker keeps tasks away from it: ${quarantined}`,
+      ),
+  },
+] as const satisfies readonly PassingCheck[];
 
 /** Stable codes of refusals; docs/errors.md lists them. */
 export type RefusalCode =
   | (typeof LASTING)[number]['code']
   | (typeof PASSING)[number]['code']
   | 'site-unknown'
+  | 'quota-reached'
+  | 'site-reserved'
   | 'no-free-slots';
-
-const CHECKS: readonly (Check & { readonly code: RefusalCode })[] = [
-  ...LASTING.map((check) => ({ ...check, lasting: true })),
-  ...PASSING.map((check) => ({ ...check, lasting: false })),
-];
 
 /** Codes in the order in which they are checked. */
 export const REFUSAL_CODES: readonly RefusalCode[] = [
   'site-unknown',
-  ...CHECKS.map((check) => check.code),
+  ...LASTING.map(({ code }) => code),
+  ...PASSING.map(({ code }) => code),
+  'quota-reached',
+  'site-reserved',
   'no-free-slots',
 ];
 
 /** The first check that fails, room left out; undefined when the site would take the ask if it had room. */
 export function refusalOf(ask: Ask, site: SiteView, rules: Rules): Refusal | undefined {
+  const { offer } = site;
+  return (offer && lastingRefusal(ask, offer, rules)) ?? passingRefusal(site);
+}
+
+/** Why an ask and an offer do not go together. What is free now is not looked at, but where an expression reads it. */
+export function lastingRefusal(ask: Ask, offer: Offer, rules: Rules): Refusal | undefined {
+  for (const { code, failure } of LASTING) {
+    const detail = failure(ask, offer, rules);
+    if (detail !== undefined) return { code, detail, lasting: true };
+  }
+  return undefined;
+}
+
+/** Why a site takes nothing at all now. */
+export function passingRefusal(site: SiteView): Refusal | undefined {
   const { offer } = site;
   if (offer === undefined) {
     return {
@@ -207,9 +247,9 @@ export function refusalOf(ask: Ask, site: SiteView, rules: Rules): Refusal | und
       lasting: false,
     };
   }
-  for (const { code, lasting, failure } of CHECKS) {
-    const detail = failure(ask, offer, site, rules);
-    if (detail !== undefined) return { code, detail, lasting };
+  for (const { code, failure } of PASSING) {
+    const detail = failure(site, offer);
+    if (detail !== undefined) return { code, detail, lasting: false };
   }
   return undefined;
 }

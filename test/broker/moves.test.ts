@@ -5,6 +5,7 @@ import { cancelJob, place, release } from '../../broker/moves.ts';
 import { applyReport, type Report } from '../../broker/updates.ts';
 import { attemptId, siteId } from '../../core/ids.ts';
 import { round } from '../../core/match/match.ts';
+import { sharesFromUse } from '../../core/share/shares.ts';
 import { NO_RULES, siteOf } from '../fakes/offers.ts';
 import { at, type OpenBook, openBook } from '../fakes/open-book.ts';
 
@@ -89,7 +90,7 @@ test('a task that comes back twice between two rounds stands in its queue once',
     nowMs: set.nowMs + 60_000,
     sites: [siteOf('aachen')],
     queues: book.table.queues.list(),
-    inUse: book.table.inUse,
+    shares: sharesFromUse([]),
     rules: NO_RULES,
     limit: 10,
   });

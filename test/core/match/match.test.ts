@@ -1,11 +1,13 @@
 import { expect, test } from 'vitest';
-import { dn, jobId, siteId } from '../../../core/ids.ts';
+import { dn, jobId, siteId, voName } from '../../../core/ids.ts';
 import type { Ask } from '../../../core/match/ask.ts';
-import { type AskQueue, type QueueItem, round, type Snapshot } from '../../../core/match/match.ts';
+import { round, verdicts } from '../../../core/match/match.ts';
 import { NO_NEED } from '../../../core/match/need.ts';
+import type { Offer } from '../../../core/match/offer.ts';
+import type { AskQueue, QueueItem, Snapshot } from '../../../core/match/snapshot.ts';
+import { claimantOf, type ShareNode, sharesFromUse } from '../../../core/share/shares.ts';
 import { askFor, NO_RULES, siteOf } from '../../fakes/offers.ts';
 
-const ALICE = dn('/DC=org/DC=test/CN=Alice');
 const BOB = dn('/DC=org/DC=test/CN=Bob');
 
 const item = (job: string, seq: number, details: Partial<QueueItem> = {}): QueueItem => ({
@@ -27,7 +29,7 @@ const snapshot = (details: Partial<Snapshot>): Snapshot => ({
   nowMs: 1_000,
   sites: [],
   queues: [],
-  inUse: new Map(),
+  shares: sharesFromUse([]),
   rules: NO_RULES,
   limit: 1_000,
   ...details,
@@ -62,12 +64,158 @@ test('the owner with less in use goes first, and owners take turns', () => {
     queue('1', askFor(), item('a', 1, { tasks: 9 })),
     queue('2', askFor({ owner: BOB }), item('b', 2, { tasks: 9 })),
   ];
-  const inUse = new Map([[ALICE as string, 1]]);
-  expect(placed({ sites, queues, inUse })).toEqual([
+  const shares = sharesFromUse([{ claimant: claimantOf(askFor()), cpus: 1 }]);
+  expect(placed({ sites, queues, shares })).toEqual([
     'b.0@aachen',
     'a.0@aachen',
     'b.1@aachen',
     'a.1@aachen',
+  ]);
+});
+
+test('a VO goes by its weight, and inside it one job does not wait behind a million', () => {
+  const physics = { vo: voName('physics'), fqans: ['/physics'] };
+  const queues = [
+    queue('1', askFor(), item('a', 1, { tasks: 1_000_000 })),
+    queue('2', askFor({ owner: BOB }), item('b', 2)),
+    queue('3', askFor(physics), item('p', 3, { tasks: 9 })),
+  ];
+  const shares = { ...sharesFromUse([]), weight: ([vo]: ShareNode) => (vo === 'physics' ? 2 : 1) };
+  expect(
+    placed({ sites: [siteOf('aachen', { freeCpus: 6, totalCpus: 6 })], queues, shares }),
+  ).toEqual(['a.0', 'p.0', 'p.1', 'b.0', 'p.2', 'p.3'].map((task) => `${task}@aachen`));
+});
+
+test('a claimant at its cap is refused with both values, and others go on', () => {
+  const queues = [
+    queue('1', askFor({}, { cpus: 2 }), item('a', 1, { tasks: 9 })),
+    queue('2', askFor({ owner: BOB }), item('b', 2)),
+  ];
+  const shares = {
+    ...sharesFromUse([{ claimant: claimantOf(askFor()), cpus: 1 }]),
+    maxRunningCpus: (node: ShareNode) => (node[2] === askFor().owner ? 4 : undefined),
+  };
+  const sites = [siteOf('aachen', { freeCpus: 9, totalCpus: 9 })];
+  const { placements, refusals } = round(snapshot({ sites, queues, shares }));
+  expect(placements.map(({ job }) => job)).toEqual(['b', 'a']);
+  expect(refusals.get('1')?.().get(siteId('aachen'))).toEqual({
+    code: 'quota-reached',
+    detail: 'needs 2 cpus, /DC=org/DC=test/CN=Alice runs 3 of at most 4',
+    lasting: false,
+  });
+  expect([
+    ...verdicts(askFor({}, { cpus: 5 }), sites, NO_RULES, { shares }).values(),
+  ]).toMatchObject([{ code: 'quota-reached', lasting: true }]);
+});
+
+const run = (endsByMs: number, cpus: number) => ({
+  endsByMs,
+  need: { ...NO_NEED, cpus, memoryBytes: 2 ** 30 },
+});
+const WIDE = queue('1', askFor({}, { cpus: 4 }), item('wide', 1));
+const small = (walltimeMs: number) =>
+  queue('2', askFor({ owner: BOB }, { walltimeMs }), item('small', 2, { tasks: 9 }));
+const busy = siteOf('aachen', { freeCpus: 2 }, { runs: [run(9_000, 1), run(5_000, 1)] });
+
+test('what needs more than one task gives back gets room by the time that enough ends', () => {
+  const { reservations } = round(snapshot({ sites: [busy], queues: [WIDE, small(9_999)] }));
+  expect(reservations).toMatchObject([
+    { key: '1', job: 'wide', ordinal: 0, site: 'aachen', fromMs: 9_000, spare: { cpus: 0 } },
+  ]);
+});
+
+test('others fill what is kept only for as long as it is not needed', () => {
+  expect(placed({ sites: [busy], queues: [WIDE, small(8_000)] })).toEqual([
+    'small.0@aachen',
+    'small.1@aachen',
+  ]);
+  expect(placed({ sites: [busy], queues: [WIDE, small(9_001)] })).toEqual([]);
+  const queues = [WIDE, small(9_001)];
+  const { refusals, reservations } = round(snapshot({ sites: [busy], queues }));
+  const words = {
+    code: 'site-reserved',
+    detail: 'what is free is kept for a larger task in 8.0 s, this one may run for 9.0 s',
+  };
+  expect(refusals.get('2')?.().get(siteId('aachen'))).toMatchObject(words);
+  const said = verdicts(small(9_001).ask, [busy], NO_RULES, { nowMs: 1_000, reservations });
+  expect(said.get(siteId('aachen'))).toMatchObject(words);
+  expect(verdicts(WIDE.ask, [siteOf('aachen')], NO_RULES, { key: '1', reservations })).toEqual(
+    new Map([['aachen', undefined]]),
+  );
+});
+
+test('what is free beside the room that is kept may be had for as long as one likes', () => {
+  const sites = [siteOf('aachen', { totalCpus: 5, freeCpus: 3 }, { runs: [run(5_000, 2)] })];
+  expect(placed({ sites, queues: [WIDE, small(99_999)] })).toEqual(['small.0@aachen']);
+});
+
+test('a promise is kept before anybody takes a turn, and never moves to a later time', () => {
+  const [promise] = round(snapshot({ sites: [busy], queues: [WIDE] })).reservations;
+  const reservations = promise === undefined ? [] : [promise];
+  const shares = sharesFromUse([{ claimant: claimantOf(askFor()), cpus: 99 }]);
+  const later = { nowMs: 6_000, shares, reservations, queues: [WIDE, small(8_000)] };
+  expect(placed({ ...later, sites: [siteOf('aachen')] })).toEqual(['wide.0@aachen']);
+  const longer = siteOf('aachen', { freeCpus: 3 }, { runs: [run(99_000, 1)] });
+  expect(placed({ ...later, sites: [longer] })).toEqual([]);
+  expect(round(snapshot({ ...later, sites: [longer] })).reservations).toMatchObject([
+    { fromMs: 9_000 },
+  ]);
+});
+
+test('what one running task gives back needs no reservation, nor does what nothing known could give', () => {
+  const sites = [siteOf('aachen', { freeCpus: 0 }, { runs: [run(9_000, 4)] })];
+  expect(round(snapshot({ sites, queues: [WIDE] })).reservations).toEqual([]);
+  const owner = [siteOf('aachen', { freeCpus: 2 }, { runs: [run(9_000, 1)] })];
+  expect(round(snapshot({ sites: owner, queues: [WIDE] })).reservations).toEqual([]);
+});
+
+test('a clock that jumps ahead an hour closes a promised site to others until there is room', () => {
+  const { reservations } = round(snapshot({ sites: [busy], queues: [WIDE] }));
+  const nowMs = 3_601_000;
+  const jumped = { nowMs, reservations, sites: [busy], queues: [WIDE, small(1_000)] };
+  expect(placed(jumped)).toEqual([]);
+  expect(placed({ ...jumped, sites: [siteOf('aachen')] })).toEqual(['wide.0@aachen']);
+});
+
+test('a clock that goes back an hour leaves a promised site open to what ends in time', () => {
+  const { reservations } = round(snapshot({ sites: [busy], queues: [WIDE] }));
+  const back = { nowMs: 1_000 - 3_600_000, reservations, sites: [busy] };
+  expect(placed({ ...back, queues: [WIDE, small(3_608_000)] })).toHaveLength(2);
+  expect(placed({ ...back, queues: [WIDE, small(3_609_000)] })).toEqual([]);
+});
+
+test('a quarantined site gets nothing, and one task when it is tried', () => {
+  const queues = [queue('1', askFor(), item('j', 1, { tasks: 9 }))];
+  const quarantined = 'it failed 5 tasks at once';
+  expect(placed({ sites: [siteOf('aachen', {}, { quarantined })], queues })).toEqual([]);
+  const sites = [siteOf('aachen', {}, { quarantined, probe: true })];
+  const { placements, refusals } = round(snapshot({ sites, queues }));
+  expect(placements).toHaveLength(1);
+  expect(refusals.get('1')?.().get(siteId('aachen'))).toEqual({
+    code: 'site-quarantined',
+    detail: 'one task has been let in to try it: it failed 5 tasks at once',
+    lasting: false,
+  });
+});
+
+test('the shorter wait beats the lower price, and that the emptier site', () => {
+  const queues = [queue('1', askFor(), item('j', 1))];
+  const aachen = siteOf('aachen', { price: 2, expectedWaitMs: 5_000 });
+  const bremen = siteOf('bremen', { price: 1, expectedWaitMs: 7_000, freeCpus: 1 });
+  expect(placed({ sites: [aachen, bremen], queues })).toEqual(['j.0@bremen']);
+  const celle = siteOf('celle', { price: 3, expectedWaitMs: 3_000, freeCpus: 1 });
+  expect(placed({ sites: [aachen, bremen, celle], queues })).toEqual(['j.0@celle']);
+  const waitMs = (_key: string, site: string) => (site === 'celle' ? 60_000 : undefined);
+  expect(placed({ sites: [aachen, bremen, celle], queues, waitMs })).toEqual(['j.0@bremen']);
+});
+
+test('a rank that is no number is the worst', () => {
+  const queues = [queue('1', askFor({ rank: 'x' }), item('j', 1, { tasks: 2 }))];
+  const rank = (_ask: Ask, { site }: Offer) => (site === 'aachen' ? Number.NaN : -1e300);
+  const sites = [siteOf('aachen'), siteOf('bremen', { freeCpus: 1 })];
+  expect(placed({ sites, queues, rules: { ...NO_RULES, rank } })).toEqual([
+    'j.0@bremen',
+    'j.1@aachen',
   ]);
 });
 
@@ -79,7 +227,7 @@ test('a class that no site takes does not hold up the other jobs of its owner', 
   ];
   const { placements, refusals } = round(snapshot({ sites, queues }));
   expect(placements.map(({ job }) => job)).toEqual(['narrow']);
-  expect(refusals.get('1')?.get(siteId('aachen'))).toEqual({
+  expect(refusals.get('1')?.().get(siteId('aachen'))).toEqual({
     code: 'too-few-cpus',
     detail: 'needs 64 cpus, offers 4',
     lasting: true,
@@ -113,7 +261,7 @@ test('a clock that goes back an hour holds nothing up', () => {
 test('warm data beats an emptier site, and the rank of the job beats both', () => {
   const inputs = 'ab'.repeat(32);
   const sites = [siteOf('aachen'), siteOf('bremen', { freeCpus: 1, warmTrees: [inputs] })];
-  const queues = [queue('1', askFor(), item('j', 1, { inputs }))];
+  const queues = [queue('1', askFor({ rank: 'x' }), item('j', 1, { inputs }))];
   const rules = { ...NO_RULES, rank: (_ask: Ask, { freeCpus }: { freeCpus: number }) => freeCpus };
   expect(placed({ sites, queues })).toEqual(['j.0@bremen']);
   expect(placed({ sites, queues, rules })).toEqual(['j.0@aachen']);
@@ -154,6 +302,6 @@ test.each([
     snapshot({ sites, queues: [queue('1', ask, item('j', 1))] }),
   );
   expect(placements).toEqual([]);
-  expect(refusals.get('1')?.get(siteId('aachen'))?.code).toBe(code);
-  expect(refusals.get('1')?.get(siteId('aachen'))?.detail).not.toBe('');
+  expect(refusals.get('1')?.().get(siteId('aachen'))?.code).toBe(code);
+  expect(refusals.get('1')?.().get(siteId('aachen'))?.detail).not.toBe('');
 });
