@@ -1,21 +1,24 @@
 import type { ShareSettings } from '../core/share/share-tree.ts';
 import type { Access } from '../core/vo/policy.ts';
-import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
+import { BrokerService } from '../proto/gen/grid/v1/broker.ts';
+import { DatasetsService } from '../proto/gen/grid/v1/data.ts';
 import type { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
 import type { Clock } from '../service/clock.ts';
 import type { Connection } from '../service/grpc-client.ts';
+import { type ServedService, served } from '../service/grpc-server.ts';
 import type { Log } from '../service/log.ts';
-import type { Handlers } from '../service/rpc.ts';
 import { openRules } from '../service/rules.ts';
 import type { Book } from './book.ts';
 import { eventNumbers } from './change-set.ts';
+import { datasetHandlers } from './dataset-rpc.ts';
+import { type Datasets, openDatasets } from './datasets.ts';
 import { openFeed } from './feed.ts';
 import { openJobStore } from './job-store.ts';
-import { loadTable } from './load-table.ts';
-import { type LedgerPlace, openLedger } from './open-ledger.ts';
+import { type Loaded, loadTable } from './load-table.ts';
+import { type Ledger, type LedgerPlace, openLedger } from './open-ledger.ts';
 import { openRecorder } from './recorder.ts';
 import { openRounds } from './rounds.ts';
-import { brokerHandlers } from './rpc.ts';
+import { type BrokerParts, brokerHandlers } from './rpc.ts';
 import { openSiteLinks } from './site-links.ts';
 import { loadSites, type SiteRecord } from './site-registry.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
@@ -40,7 +43,7 @@ export interface BrokerOptions {
 
 /** A broker without its server. */
 export interface OpenBroker extends AsyncDisposable {
-  readonly handlers: Handlers<BrokerService>;
+  readonly services: readonly ServedService[];
   readonly epoch: number;
   /** Jobs that had not ended when it was opened. */
   readonly openJobs: number;
@@ -55,17 +58,8 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
   );
   const { db, epoch } = ledger;
   const loaded = await loadTable(db, clock.nowMs(), options.shares);
-  const recorder = openRecorder(ledger, log, onFatal);
-  stack.defer(() => recorder.settled().catch(() => undefined));
-  const book: Book = {
-    db,
-    table: loaded.table,
-    recorder,
-    feed: openFeed(),
-    clock,
-    log,
-    nextEvent: eventNumbers(loaded.lastEvent),
-  };
+  const book = openBook(ledger, loaded, options);
+  stack.defer(() => book.recorder.settled().catch(() => undefined));
   const sites = await loadSites(db);
   const rules = openRules();
   const store = openJobStore(db);
@@ -88,20 +82,38 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
   );
   for (const site of sites.values()) links.open(site);
   const { lastSeq, lastJobId } = loaded;
-  const submit = openSubmit({
-    book,
-    store,
-    access,
-    lastSeq,
-    lastJobId,
-    chance: Math.random,
-    onQueued: onChange,
-  });
+  const datasets = await openDatasets(book, access);
+  const common = { book, access, datasets };
+  const ids = { lastSeq, lastJobId, chance: Math.random };
+  const submit = openSubmit({ ...common, ...ids, store, onQueued: onChange });
+  const parts = { ...common, sites, links, rules, submit, accounts, onChange };
   const owned = stack.move();
   return {
-    handlers: brokerHandlers({ book, sites, links, rules, access, submit, accounts, onChange }),
+    services: servicesOf(parts),
     epoch,
     openJobs: loaded.table.jobs.size,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
+
+/** The memory and its ledger. */
+const openBook = (
+  ledger: Ledger,
+  loaded: Loaded,
+  { clock, log, onFatal }: BrokerOptions,
+): Book => ({
+  db: ledger.db,
+  table: loaded.table,
+  recorder: openRecorder(ledger, log, onFatal),
+  feed: openFeed(),
+  clock,
+  log,
+  nextEvent: eventNumbers(loaded.lastEvent),
+});
+
+const servicesOf = (
+  parts: BrokerParts & { readonly datasets: Datasets },
+): readonly ServedService[] => [
+  served(BrokerService, brokerHandlers(parts)),
+  served(DatasetsService, datasetHandlers(parts)),
+];

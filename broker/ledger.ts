@@ -1,5 +1,6 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 import type { JobState } from '../core/job/state.ts';
+import { DATASETS, type DatasetRow } from './ledger-data.ts';
 import { LIFE } from './ledger-life.ts';
 import { SHARES, type ShareRow, type UsageRow } from './ledger-shares.ts';
 
@@ -27,6 +28,7 @@ export interface LedgerSchema {
   cursors: { site: string; journal: string; seq: number };
   usage: UsageRow;
   shares: ShareRow;
+  datasets: DatasetRow;
 }
 
 export interface JobRow {
@@ -283,6 +285,7 @@ async function makeTasks(db: Kysely<unknown>): Promise<void> {
 /** Run once each, in the order of their names. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '001-first': FIRST,
+  '002-data': DATASETS,
   '002-life': LIFE,
   '002-shares': SHARES,
 };

@@ -1,13 +1,12 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ShareSettings } from '../core/share/share-tree.ts';
-import { BrokerService } from '../proto/gen/grid/v1/broker.ts';
 import { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
 import { openAuthenticator } from '../service/authenticator.ts';
 import { type Clock, systemClock } from '../service/clock.ts';
 import { formatSettings, loadConfig } from '../service/config.ts';
 import { openClient } from '../service/grpc-client.ts';
-import { served, startServer } from '../service/grpc-server.ts';
+import { startServer } from '../service/grpc-server.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { announceReady, untilStopped } from '../service/shutdown.ts';
 import { TrustStore } from '../service/trust-store.ts';
@@ -103,7 +102,7 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
       port: config.listen.port,
       identity,
       authenticator: openAuthenticator({ trust, vomsDir: config.vomsdir, clock }),
-      services: [served(BrokerService, broker.handlers)],
+      services: broker.services,
       log,
     }),
   );

@@ -53,6 +53,7 @@ const RULES: Readonly<Record<Table, Rule>> = {
   cursors: { key: ['site'], again: ['journal', 'seq'] },
   usage: { key: ['vo', 'group_path', 'owner'], again: ['amount', 'at_ms'] },
   shares: { key: ['node'], again: columns('weight running_cpus queued_tasks') },
+  datasets: { key: ['vo', 'name', 'version'], again: ['shared', 'expires_ms', 'removed_ms'] },
 };
 const TABLES = Object.keys(RULES) as readonly Table[];
 const NO_ROWS: readonly Row[] = [];

@@ -1,11 +1,13 @@
+import { parseDataset } from '../core/data/dataset.ts';
 import type { TreeRef } from '../core/data/manifest.ts';
+import { GridError } from '../core/errors.ts';
 import type { JobId } from '../core/ids.ts';
-import { type JobSpec, jobInputs, taskDirectory } from '../core/job/spec.ts';
+import { datasetInputs, type JobSpec, jobInputs, taskDirectory } from '../core/job/spec.ts';
 import { readTrees } from './job-store.ts';
 import type { LedgerDb } from './ledger.ts';
 import { parseOutcome } from './records.ts';
 
-/** A tree of results and the place in the task's directory where it appears. */
+/** A tree that is on the grid already, and the place in the task's directory where it appears. */
 export interface PlacedTree {
   readonly tree: TreeRef;
   readonly to: string;
@@ -14,10 +16,11 @@ export interface PlacedTree {
 /** Manifests ride along up to this many bytes; beyond it gateways fetch them. */
 const MAX_MANIFEST_BYTES = 1_048_576;
 
-/** The results of other jobs that are inputs of this one; those jobs have ended well. */
+/** The results of other jobs and the datasets that are inputs of this one; those jobs have ended. */
 export async function resultTrees(db: LedgerDb, spec: JobSpec): Promise<readonly PlacedTree[]> {
   const placed: { readonly digest: string; readonly to: string }[] = [];
   for (const { job, to } of jobInputs(spec)) placed.push(...(await resultsOf(db, job, to)));
+  for (const { from, to } of datasetInputs(spec)) placed.push(...(await datasetOf(db, from, to)));
   const trees = await readTrees(
     db,
     placed.map(({ digest }) => digest),
@@ -30,6 +33,25 @@ export async function resultTrees(db: LedgerDb, spec: JobSpec): Promise<readonly
     const { manifest: _manifest, ...bare } = tree;
     return [{ tree: left < 0 ? bare : tree, to }];
   });
+}
+
+/** The tree of a version; it has been named when the job was submitted, and lives as long as the job. */
+async function datasetOf(
+  db: LedgerDb,
+  from: string,
+  to: string,
+): Promise<readonly { readonly digest: string; readonly to: string }[]> {
+  const parsed = parseDataset(from);
+  if (!parsed.ok) throw new GridError('SPEC_INVALID', parsed.message);
+  const { vo, name, version = 0 } = parsed.ref;
+  const row = await db
+    .selectFrom('datasets')
+    .select('tree')
+    .where('vo', '=', vo)
+    .where('name', '=', name)
+    .where('version', '=', version)
+    .executeTakeFirst();
+  return row === undefined ? [] : [{ digest: row.tree, to }];
 }
 
 async function resultsOf(

@@ -1,6 +1,6 @@
 import { ERRORS, GridError } from '../core/errors.ts';
 import { attemptId, type JobId } from '../core/ids.ts';
-import { jobInputs, taskValue } from '../core/job/spec.ts';
+import { hasTreeInputs, taskValue } from '../core/job/spec.ts';
 import type { StagingTicket } from '../proto/gen/grid/v1/common.ts';
 import {
   Acceptance,
@@ -115,7 +115,7 @@ async function readNeeded(
   const jobs = await store.get(attempts.map(({ task }) => task.job.id));
   const results = new Map<JobId, readonly PlacedTree[]>();
   for (const [id, { spec }] of jobs)
-    if (jobInputs(spec).length > 0) results.set(id, await resultTrees(book.db, spec));
+    if (hasTreeInputs(spec)) results.set(id, await resultTrees(book.db, spec));
   return { jobs, results };
 }
 

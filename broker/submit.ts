@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
+import { isDatasetInput } from '../core/data/dataset.ts';
 import type { TreeRef } from '../core/data/manifest.ts';
 import { GridError, type Problem } from '../core/errors.ts';
 import { type JobId, voName } from '../core/ids.ts';
 import { checkSpec } from '../core/job/check-spec.ts';
 import { nextJobId } from '../core/job/job-id.ts';
-import { fileInputs, type JobSpec, jobInputs, taskCount } from '../core/job/spec.ts';
+import { fileInputs, hasTreeInputs, type JobSpec, jobInputs, taskCount } from '../core/job/spec.ts';
 import type { JobState } from '../core/job/state.ts';
 import { askOf } from '../core/match/ask.ts';
 import type { Peer } from '../core/vo/caller.ts';
@@ -13,6 +14,7 @@ import { type Access, maySubmit } from '../core/vo/policy.ts';
 import { checkExpression } from '../service/expression.ts';
 import { type Book, begin, commit } from './book.ts';
 import type { ChangeSet } from './change-set.ts';
+import type { Datasets } from './datasets.ts';
 import { type Dependency, readDependencies } from './dependencies.ts';
 import type { JobStore } from './job-store.ts';
 import type { JobRow } from './ledger.ts';
@@ -29,6 +31,7 @@ export interface SubmitOptions {
   readonly book: Book;
   readonly store: JobStore;
   readonly access: Access;
+  readonly datasets: Datasets;
   readonly lastSeq: number;
   readonly lastJobId: string;
   /** A number from 0 up to 1. */
@@ -63,8 +66,9 @@ export function openSubmit(options: SubmitOptions): Submit {
     const running = (async () => {
       const before = await earlier(book, peer, submitKey, hash);
       if (before !== undefined) return before;
-      const dependencies = await readDependencies(book, jobs, peer, options.access);
-      return accept(options, numbers, { peer, submitKey, hash, jobs, dependencies });
+      const pinned = pinDatasets(options.datasets, jobs, peer);
+      const dependencies = await readDependencies(book, pinned, peer, options.access);
+      return accept(options, numbers, { peer, submitKey, hash, jobs: pinned, dependencies });
     })();
     underway.set(key, running);
     try {
@@ -116,6 +120,40 @@ function problemsOf({ spec, inputs }: WantedJob): readonly Problem[] {
   if ((inputs.manifest?.length ?? 0) > MAX_MANIFEST_BYTES)
     problems.push({ where: 'inputs', message: 'the manifest is too large to ride along' });
   return problems;
+}
+
+/** Names the version of every dataset that the jobs want: what is newest now. Throws SPEC_INVALID. */
+function pinDatasets(
+  datasets: Datasets,
+  jobs: readonly WantedJob[],
+  peer: Peer,
+): readonly WantedJob[] {
+  const problems: Problem[] = [];
+  const pinned = jobs.map(({ spec, inputs }, index) => {
+    const pin = (from: string, at: number): string => {
+      try {
+        return datasets.pin(peer, from, spec.vo);
+      } catch (error) {
+        if (!(error instanceof GridError)) throw error;
+        const where = `inputs[${at}].from`;
+        problems.push({
+          where: jobs.length === 1 ? where : `jobs[${index}].${where}`,
+          message: error.message,
+        });
+        return from;
+      }
+    };
+    const named = spec.inputs.map(({ from, to }, at) => ({
+      from: isDatasetInput(from) ? pin(from, at) : from,
+      to,
+    }));
+    return { spec: { ...spec, inputs: named }, inputs };
+  });
+  if (problems.length > 0)
+    throw new GridError('SPEC_INVALID', 'the job refers to datasets that it cannot use', {
+      problems,
+    });
+  return pinned;
 }
 
 /** Over what makes the jobs what they are; the order of environment variables does not. */
@@ -172,7 +210,7 @@ async function accept(
   for (const job of jobs) {
     const record = recordOf(options, numbers, peer, job, set);
     rows.push(rowOf(record, job, peer));
-    if (jobInputs(job.spec).length === 0)
+    if (!hasTreeInputs(job.spec))
       store.keep(record.id, { ...job, owner: { dn: peer.dn, fqans: peer.fqans } });
     enqueue(book, set, record, dependencies);
   }

@@ -2,6 +2,7 @@ import { relative, resolve } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import type { Path } from '../core/job/parse-value.ts';
 import { isRecord } from '../core/job/parse-value.ts';
+import { isFileInput } from '../core/job/spec.ts';
 import { isGlob, parsePath } from '../core/job/spec-path.ts';
 import type { WrittenJob } from '../service/job-file.ts';
 import type { Env } from './config.ts';
@@ -112,7 +113,7 @@ function inputsOf(input: Input, base: string, cwd: string): readonly unknown[] {
     const cut = text.indexOf('=');
     const from = cut === -1 ? text : text.slice(0, cut);
     const moved =
-      base === cwd || from.startsWith('job:') ? from : relative(base, resolve(cwd, from)) || '.';
+      base === cwd || !isFileInput(from) ? from : relative(base, resolve(cwd, from)) || '.';
     if (cut !== -1) return { from: moved, to: text.slice(cut + 1) };
     // A plain path keeps the name under which the user sees it, where the job's directory is another.
     const keeps = moved !== from && !isGlob(from) && parsePath(from).ok;

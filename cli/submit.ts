@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { EMPTY_TREE, type TreeRef } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
 import { voName } from '../core/ids.ts';
-import { type JobSpec, taskCount } from '../core/job/spec.ts';
+import { fileInputs, type JobSpec, taskCount } from '../core/job/spec.ts';
 import { formatBytes } from '../core/units.ts';
 import type { BrokerService, SubmitRequest } from '../proto/gen/grid/v1/broker.ts';
 import { pause } from '../service/background.ts';
@@ -87,9 +87,9 @@ export async function submitJobs(
   return specs.map((spec, index) => ({ id: jobIds[index] ?? '', spec }));
 }
 
-/** Inputs that are files here; results of other jobs are on the grid already. */
+/** Inputs that are files here; the others are on the grid already. */
 const pathsOf = (spec: JobSpec): readonly string[] => [
-  ...new Set(spec.inputs.map(({ from }) => from).filter((from) => !from.startsWith('job:'))),
+  ...new Set(fileInputs(spec).map(({ from }) => from)),
 ];
 
 async function sendInputs(

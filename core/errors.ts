@@ -75,6 +75,11 @@ export const ERRORS = {
   // What is asked about.
   JOB_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid ls` for your jobs' },
   SITE_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid sites` for the known sites' },
+  DATASET_NOT_FOUND: {
+    status: 'NOT_FOUND',
+    exit: 4,
+    remedy: 'see `grid data ls --versions` for the datasets that you may use',
+  },
   VO_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid vo ls` for the known VOs' },
   CERT_NOT_FOUND: {
     status: 'NOT_FOUND',

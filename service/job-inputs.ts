@@ -4,7 +4,7 @@ import { glob } from 'tinyglobby';
 import { parseInputs, type WrittenInput } from '../core/job/parse-inputs.ts';
 import type { SpecProblem } from '../core/job/parse-spec.ts';
 import { isRecord } from '../core/job/parse-value.ts';
-import type { InputFile } from '../core/job/spec.ts';
+import { type InputFile, isFileInput } from '../core/job/spec.ts';
 import { isGlob } from '../core/job/spec-path.ts';
 import { suggestion } from '../core/nearest.ts';
 
@@ -55,7 +55,7 @@ const arrives = (path: string, inputs: readonly InputFile[]): boolean => {
 
 async function expand(input: WrittenInput, base: string): Promise<readonly InputFile[] | string> {
   const { from, to } = input;
-  if (from.startsWith('job:')) return [{ from, to }];
+  if (!isFileInput(from)) return [{ from, to }];
   if (from === '.') return expandGlob({ from: '*', to: to === '.' ? '*' : to }, base);
   if (isGlob(from)) return expandGlob(input, base);
   const fault = await faultOf(from, base);

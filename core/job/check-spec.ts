@@ -1,3 +1,4 @@
+import { isDatasetInput, parseDataset } from '../data/dataset.ts';
 import type { Problem } from '../errors.ts';
 import { isSiteId, isVoName } from '../ids.ts';
 import { MAX_MEMORY_FACTOR, MIN_RETRY_MEMORY } from '../retry/retry.ts';
@@ -112,7 +113,7 @@ function checkFiles(spec: JobSpec, demand: Demand): void {
     `${outputs.length} outputs, at most ${SPEC_LIMITS.outputs}`,
   );
   for (const [index, { from, to }] of inputs.entries()) {
-    const source = parsePath(from);
+    const source = isDatasetInput(from) ? parseDataset(from) : parsePath(from);
     const target = parseTarget(to);
     demand(source.ok, `inputs[${index}].from`, source.ok ? '' : source.message);
     demand(target.ok, `inputs[${index}].to`, target.ok ? '' : target.message);

@@ -1,8 +1,9 @@
+import { isDatasetInput, parseDataset } from '../data/dataset.ts';
 import { suggestion } from '../nearest.ts';
 import { isJobId } from './job-id.ts';
 import { type Collect, isRecord, type Path, scalarText } from './parse-value.ts';
 import type { InputFile } from './spec.ts';
-import { isGlob, type ParsedPath, parsePath, parseTarget } from './spec-path.ts';
+import { isGlob, parsePath, parseTarget } from './spec-path.ts';
 
 /** An input with the way to where it was written. */
 export interface WrittenInput extends InputFile {
@@ -64,19 +65,37 @@ function checked(
   path: Path,
   collect: Collect,
 ): WrittenInput | undefined {
-  const fromPath = to === undefined ? path : [...path, 'from'];
-  const problem = (where: Path, message: string): undefined => {
-    collect(where, message);
-  };
+  const source = sourceOf(from);
+  if (!source.ok) {
+    collect(to === undefined ? path : [...path, 'from'], source.message);
+    return undefined;
+  }
+  const place = parseTarget(to ?? source.name);
+  if (!place.ok) {
+    const own = to === undefined && source.from === source.name;
+    collect(own ? path : [...path, 'to'], place.message);
+    return undefined;
+  }
+  return { from: source.from, to: place.path, path };
+}
+
+/** Where an input comes from, and the name that it has at the task when it is given no other. */
+type Source =
+  | { readonly ok: true; readonly from: string; readonly name: string }
+  | { readonly ok: false; readonly message: string };
+
+function sourceOf(from: string): Source {
   if (from.startsWith('job:')) {
     const id = from.slice('job:'.length);
-    if (!isJobId(id)) return problem(fromPath, `'${id}' is no job id: \`grid ls\` shows them`);
-    const place = parseTarget(to ?? id);
-    return place.ok ? { from, to: place.path, path } : problem([...path, 'to'], place.message);
+    return isJobId(id)
+      ? { ok: true, from, name: id }
+      : { ok: false, message: `'${id}' is no job id: \`grid ls\` shows them` };
   }
-  const source: ParsedPath = parsePath(from);
-  if (!source.ok) return problem(fromPath, source.message);
-  const place = parseTarget(to ?? source.path);
-  if (!place.ok) return problem(to === undefined ? path : [...path, 'to'], place.message);
-  return { from: source.path, to: place.path, path };
+  if (isDatasetInput(from)) {
+    const dataset = parseDataset(from);
+    if (!dataset.ok) return dataset;
+    return { ok: true, from, name: dataset.ref.name.split('/').at(-1) ?? '' };
+  }
+  const file = parsePath(from);
+  return file.ok ? { ok: true, from: file.path, name: file.path } : file;
 }

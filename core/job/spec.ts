@@ -1,3 +1,4 @@
+import { isDatasetInput } from '../data/dataset.ts';
 import { type JobId, jobId, type SiteId, type VoName } from '../ids.ts';
 
 /** Counts by name, sorted by name. */
@@ -30,7 +31,7 @@ export type ArraySpec =
 
 /**
  * An input: `from` is relative to the submit directory (its place in the manifest), or `job:ID` for the outputs of
- * another job; `to` is relative to the task's directory.
+ * another job, or `grid:/VO/NAME@v3` for a dataset; `to` is relative to the task's directory.
  */
 export interface InputFile {
   readonly from: string;
@@ -101,9 +102,21 @@ export function jobInputs(
   });
 }
 
+/** Whether an input comes from the submit directory, not from the grid. */
+export const isFileInput = (from: string): boolean =>
+  !JOB_INPUT.test(from) && !isDatasetInput(from);
+
 /** Inputs that come from the submit directory. */
 export const fileInputs = (spec: Pick<JobSpec, 'inputs'>): readonly InputFile[] =>
-  spec.inputs.filter(({ from }) => !JOB_INPUT.test(from));
+  spec.inputs.filter(({ from }) => isFileInput(from));
+
+/** Whether it has inputs that are trees on the grid already. */
+export const hasTreeInputs = (spec: Pick<JobSpec, 'inputs'>): boolean =>
+  spec.inputs.some(({ from }) => !isFileInput(from));
+
+/** Inputs that are datasets. */
+export const datasetInputs = (spec: Pick<JobSpec, 'inputs'>): readonly InputFile[] =>
+  spec.inputs.filter(({ from }) => isDatasetInput(from));
 
 /** Name of a task's own directory among the results of its array: its value where that is a safe name, else its ordinal. */
 export function taskDirectory(spec: Pick<JobSpec, 'array'>, ordinal: number): string {

@@ -1,9 +1,14 @@
 import { GridError } from '../errors.ts';
 import type { VoName } from '../ids.ts';
+import type { Caller } from './caller.ts';
 import { type Fqan, formatFqan, parseFqan } from './fqan.ts';
 
 /** Whoever holds it may add and remove members of the VO. */
 export const managerFqan = (vo: VoName): string => formatFqan({ vo, groups: [], role: 'manager' });
+
+/** Whether a caller manages the VO. */
+export const isManager = (caller: Caller, vo: VoName): boolean =>
+  caller.fqans.some((fqan) => formatFqan(fqan) === managerFqan(vo));
 
 /**
  * What a member gets on record for `wanted`: plain membership first, then each FQAN with the group that its role is in,

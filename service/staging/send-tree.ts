@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import {
   CHUNK_BYTES,
   EMPTY_TREE,
+  type Manifest,
   type ManifestEntry,
   type Slice,
   type TreeRef,
@@ -9,10 +10,12 @@ import {
 import { encodeManifest } from '../../core/data/manifest-codec.ts';
 import { encodeManifestIndex } from '../../core/data/manifest-index.ts';
 import { type Piece, planPacks } from '../../core/data/pack-plan.ts';
+import { byPath } from '../../core/data/paths.ts';
+import { GridError } from '../../core/errors.ts';
 import { type ChunkStore, sha256 } from './chunk-store.ts';
 import { type FileReader, openFile, readWhole } from './read-file.ts';
 import { openUploads, type Uploads } from './uploads.ts';
-import { type FoundFile, walk } from './walk.ts';
+import { type Found, type FoundFile, walk } from './walk.ts';
 
 /** What is to be sent. */
 export interface SendRequest {
@@ -64,17 +67,50 @@ export async function sendTree(
     onProgress?.({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes });
   };
   const uploads = openUploads(store, { onDone, signal });
-  const contents = await sendFiles(root, files, uploads);
-  const entries: ManifestEntry[] = found.filter((entry) => entry.kind !== 'file');
-  for (const { path, mode, sizeBytes, digest, slices } of contents) {
-    entries.push({ kind: 'file', path, mode, sizeBytes, digest, slices });
-  }
-  const bytes = encodeManifest({ entries });
+  const bytes = encodeManifest({ entries: await sendContents(root, found, uploads) });
   const inline = bytes.byteLength <= INLINE_BYTES;
   const digest = inline ? sha256(bytes) : await sendManifest(bytes, uploads);
   const counts = await uploads.finish();
   const tree = { digest, totalBytes, files: files.length, ...(inline ? { manifest: bytes } : {}) };
   return { tree, ...counts };
+}
+
+/** Keeps nothing, and has everything. */
+const NOWHERE: ChunkStore = {
+  missing: () => Promise.resolve(new Set()),
+  put: () => Promise.resolve('had'),
+  get: (digest) => Promise.reject(new GridError('CHUNK_MISSING', `chunk ${digest} is nowhere`)),
+};
+
+/** The manifest that `sendTree` would make, and nothing is sent. Throws what `sendTree` throws for files. */
+export async function describeTree(
+  { root, paths }: SendRequest,
+  signal?: AbortSignal,
+): Promise<Manifest> {
+  const uploads = openUploads(NOWHERE, { onDone: () => undefined, signal });
+  const entries = await sendContents(root, await walk(root, paths), uploads);
+  await uploads.finish();
+  return { entries: entries.toSorted(byPath) };
+}
+
+async function sendContents(
+  root: string,
+  found: readonly Found[],
+  uploads: Uploads,
+): Promise<readonly ManifestEntry[]> {
+  const files = found.filter((entry) => entry.kind === 'file');
+  const contents = await sendFiles(root, files, uploads);
+  return [
+    ...found.filter((entry) => entry.kind !== 'file'),
+    ...contents.map(({ path, mode, sizeBytes, digest, slices }) => ({
+      kind: 'file' as const,
+      path,
+      mode,
+      sizeBytes,
+      digest,
+      slices,
+    })),
+  ];
 }
 
 /** A file whose content is being read. */

@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { begin, commit } from '../../broker/book.ts';
+import { openDatasets } from '../../broker/datasets.ts';
 import { openJobStore, readTrees } from '../../broker/job-store.ts';
 import { place, release } from '../../broker/moves.ts';
 import { type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
@@ -184,7 +185,7 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
 
     test('a submission that comes again is the first one, unless its jobs are others', async () => {
       const book = await openAt(here);
-      const submit = submitTo(book);
+      const submit = await submitTo(book);
       const jobs = [wanted('one'), wanted('two')];
       const [first, second] = await Promise.all([
         submit(ALICE, 'k', jobs),
@@ -195,13 +196,15 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
       const refused = { code: 'SUBMIT_KEY_REUSED' };
       await expect(submit(ALICE, 'k', [wanted('three')])).rejects.toMatchObject(refused);
       const again = await openAt(await ledgers.crashed(here));
-      expect(await submitTo(again)(ALICE, 'k', jobs)).toEqual(first);
-      await expect(submitTo(again)(ALICE, 'k', [wanted('three')])).rejects.toMatchObject(refused);
+      expect(await (await submitTo(again))(ALICE, 'k', jobs)).toEqual(first);
+      await expect((await submitTo(again))(ALICE, 'k', [wanted('three')])).rejects.toMatchObject(
+        refused,
+      );
       expect([...again.table.jobs.keys()]).toEqual(first);
     });
 
     test('a submit key that a database cannot hold is refused', async () => {
-      const submit = submitTo(await openAt(here));
+      const submit = await submitTo(await openAt(here));
       await expect(submit(ALICE, 'a\0b', [wanted('one')])).rejects.toMatchObject({
         code: 'REQUEST_INVALID',
       });
@@ -227,11 +230,13 @@ const wanted = (name: string) => ({
   inputs: { digest: '', totalBytes: 0, files: 0 },
 });
 
-const submitTo = (book: OpenBook): Submit =>
+const ACCESS = { admins: [], vos: ['demo'] };
+const submitTo = async (book: OpenBook): Promise<Submit> =>
   openSubmit({
     book,
+    datasets: await openDatasets(book, ACCESS),
     store: openJobStore(book.db),
-    access: { admins: [], vos: ['demo'] },
+    access: ACCESS,
     lastSeq: 1_000,
     lastJobId: '',
     chance: () => 0,

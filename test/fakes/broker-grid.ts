@@ -14,7 +14,7 @@ import { openAuthenticator } from '../../service/authenticator.ts';
 import { systemClock } from '../../service/clock.ts';
 import type { Authenticator } from '../../service/grid-listener.ts';
 import { type ClientCredentials, type Connection, openClient } from '../../service/grpc-client.ts';
-import { type RunningServer, served, startServer } from '../../service/grpc-server.ts';
+import { type RunningServer, startServer } from '../../service/grpc-server.ts';
 import type { RpcClient } from '../../service/rpc.ts';
 import { TrustStore } from '../../service/trust-store.ts';
 import { specToWire, stateFromWire, treeToWire } from '../../service/wire.ts';
@@ -95,7 +95,7 @@ export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
       port,
       identity: { certPem: pemOf(brokerHost), keyPem: keyPemOf(brokerHost) },
       authenticator,
-      services: [served(BrokerService, broker.handlers)],
+      services: broker.services,
       log,
     });
   let broker = await startBroker();

@@ -1,0 +1,78 @@
+import type { Dataset, DatasetRef } from '../core/data/dataset.ts';
+import { GridError } from '../core/errors.ts';
+import { voName } from '../core/ids.ts';
+import type { DatasetsService, Dataset as WireDataset } from '../proto/gen/grid/v1/data.ts';
+import type { Handlers } from '../service/rpc.ts';
+import { treeFromWire, treeToWire } from '../service/wire.ts';
+import type { Book } from './book.ts';
+import type { DatasetChange, Datasets } from './datasets.ts';
+import { readTrees } from './job-store.ts';
+import type { SiteRegistry } from './site-registry.ts';
+import { peerOf } from './visible.ts';
+
+interface Parts {
+  readonly book: Book;
+  readonly datasets: Datasets;
+  readonly sites: SiteRegistry;
+}
+
+/** The broker's second service: names for trees of files. */
+export function datasetHandlers({ book, datasets, sites }: Parts): Handlers<DatasetsService> {
+  const toWire = (dataset: Dataset): WireDataset => ({
+    vo: dataset.vo,
+    name: dataset.name,
+    version: dataset.version,
+    tree: treeToWire(dataset),
+    owner: dataset.owner,
+    shared: dataset.shared,
+    expiresAtMs: dataset.expiresAtMs ?? 0,
+    createdAtMs: dataset.createdAtMs,
+    sites: [...sites.values()]
+      .filter(({ offer }) => offer?.warmTrees.includes(dataset.digest))
+      .map(({ id }) => id)
+      .toSorted(),
+  });
+  return {
+    putDataset: async (request, context) => {
+      const wish = { ...request, tree: treeFromWire(request.tree) };
+      return toWire(await datasets.put(peerOf(context), wish));
+    },
+    listDatasets: (request, context) => {
+      const found = datasets.list(peerOf(context), request.vo, request.allVersions);
+      return Promise.resolve({ datasets: found.map(toWire) });
+    },
+    getDataset: async (request, context) => {
+      const dataset = datasets.find(peerOf(context), refOf(request));
+      const trees = await readTrees(book.db, [dataset.digest]);
+      const tree = trees.get(dataset.digest);
+      const wire = toWire(dataset);
+      return { dataset: tree === undefined ? wire : { ...wire, tree: treeToWire(tree) } };
+    },
+    changeDataset: async (request, context) => {
+      const peer = peerOf(context);
+      const [newest] = await datasets.change(peer, refOf(request), changeOf(request.change));
+      if (newest === undefined) throw new TypeError('a change has changed nothing');
+      return toWire(newest);
+    },
+    removeDataset: async (request, context) => {
+      const peer = peerOf(context);
+      const removed = await datasets.change(peer, refOf(request), { kind: 'remove' });
+      return { versions: removed.map(({ version }) => version).toSorted((a, b) => a - b) };
+    },
+  };
+}
+
+const refOf = (request: { vo: string; name: string; version: number }): DatasetRef => ({
+  vo: voName(request.vo),
+  name: request.name,
+  ...(request.version === 0 ? {} : { version: request.version }),
+});
+
+function changeOf(
+  change: { $case: 'shared'; value: boolean } | { $case: 'keepMs'; value: number } | undefined,
+): DatasetChange {
+  if (change === undefined) throw new GridError('REQUEST_INVALID', 'no change is named');
+  return change.$case === 'shared'
+    ? { kind: 'share', shared: change.value }
+    : { kind: 'keep', keepMs: change.value };
+}

@@ -1,0 +1,50 @@
+import type { Manifest, ManifestEntry } from './manifest.ts';
+import { byPath } from './paths.ts';
+import { chunksOf } from './select.ts';
+
+/** How one path differs between two trees. */
+export interface Difference {
+  readonly path: string;
+  readonly kind: 'added' | 'removed' | 'changed' | 'mode';
+  /** Bytes of the file in the newer tree; 0 for what is no file, and for what was removed. */
+  readonly bytes: number;
+}
+
+/** What is different in `newer`, by path; `mode` where nothing but the permissions is. */
+export function compareTrees(older: Manifest, newer: Manifest): readonly Difference[] {
+  const before = new Map(older.entries.map((entry) => [entry.path, entry]));
+  const after = new Map(newer.entries.map((entry) => [entry.path, entry]));
+  const differences: Difference[] = [];
+  for (const entry of newer.entries) {
+    const old = before.get(entry.path);
+    const kind = old === undefined ? 'added' : changeOf(old, entry);
+    if (kind !== undefined) differences.push({ path: entry.path, kind, bytes: bytesOf(entry) });
+  }
+  for (const { path } of older.entries)
+    if (!after.has(path)) differences.push({ path, kind: 'removed', bytes: 0 });
+  return differences.toSorted(byPath);
+}
+
+const bytesOf = (entry: ManifestEntry): number => (entry.kind === 'file' ? entry.sizeBytes : 0);
+
+/** The content of an entry, permissions left out. */
+const contentOf = (entry: ManifestEntry): string =>
+  entry.kind === 'file' ? entry.digest : entry.kind === 'link' ? entry.target : '';
+
+const modeOf = (entry: ManifestEntry): number => (entry.kind === 'link' ? 0 : entry.mode);
+
+function changeOf(older: ManifestEntry, newer: ManifestEntry): 'changed' | 'mode' | undefined {
+  if (older.kind !== newer.kind || contentOf(older) !== contentOf(newer)) return 'changed';
+  return modeOf(older) === modeOf(newer) ? undefined : 'mode';
+}
+
+/** The chunks of a tree with the bytes of each that its files use. */
+export function chunkBytes(manifest: Manifest): ReadonlyMap<string, number> {
+  const bytes = new Map(chunksOf(manifest).map((digest) => [digest, 0]));
+  for (const entry of manifest.entries) {
+    if (entry.kind !== 'file') continue;
+    for (const { digest, offset, length } of entry.slices)
+      bytes.set(digest, Math.max(bytes.get(digest) ?? 0, offset + length));
+  }
+  return bytes;
+}
