@@ -34,19 +34,28 @@ export interface Terminal {
   readonly readStdin: () => Promise<string>;
 }
 
-/** A user's PEM certificates, key and trust, made into a connection. Throws NOT_CONFIGURED without a broker's address. */
+/** The broker's main service, as the user. Throws NOT_CONFIGURED without a broker's address. */
 export async function connectBroker(
   settings: Settings,
   env: Env,
 ): Promise<Connection<BrokerService>> {
+  const { BrokerService } = await import('../proto/gen/grid/v1/broker.ts');
+  return connectService(BrokerService, settings, env);
+}
+
+/** A user's PEM certificates, key and trust, made into a connection to a service of the broker. Throws NOT_CONFIGURED. */
+export async function connectService<D extends object>(
+  service: D,
+  settings: Settings,
+  env: Env,
+): Promise<Connection<D>> {
   if (settings.broker === undefined)
     throw new GridError('NOT_CONFIGURED', `no broker is named in ${settings.home}/config.yaml`);
-  const [{ BrokerService }, { openClient }, credentials] = await Promise.all([
-    import('../proto/gen/grid/v1/broker.ts'),
+  const [{ openClient }, credentials] = await Promise.all([
     import('../service/grpc-client.ts'),
     userCredentials(settings, env),
   ]);
-  return openClient(BrokerService, 'broker', settings.broker, credentials);
+  return openClient(service, 'broker', settings.broker, credentials);
 }
 
 /** What the user shows to services and trusts; throws CREDENTIAL_MISSING, also for a key that nobody has decrypted. */

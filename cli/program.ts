@@ -2,6 +2,7 @@ import { Argument, Command, Option } from 'commander';
 import type { CommandSpec, NounSpec, OptionSpec } from './command.ts';
 import { GLOBAL_OPTIONS } from './command.ts';
 import { AUTHORITY_COMMANDS } from './commands/authority.ts';
+import { DATA_COMMANDS } from './commands/data.ts';
 import { JOB_COMMANDS } from './commands/jobs.ts';
 import { LOCAL_COMMANDS } from './commands/local.ts';
 import { NATS_COMMANDS } from './commands/nats.ts';
@@ -12,6 +13,7 @@ import { type Input, readInput } from './input.ts';
 /** Every command there is, in the order of help and docs/cli.md. */
 export const COMMANDS: readonly CommandSpec[] = [
   ...JOB_COMMANDS,
+  ...DATA_COMMANDS,
   ...SITE_COMMANDS,
   ...AUTHORITY_COMMANDS,
   ...NATS_COMMANDS,
@@ -22,6 +24,7 @@ export const COMMANDS: readonly CommandSpec[] = [
 /** Words that commands stand under; one that stands under another is named with it. */
 export const NOUNS: readonly NounSpec[] = [
   { name: 'job', summary: 'submit jobs, follow them, fetch their results' },
+  { name: 'data', summary: 'named trees of files, and where they are' },
   { name: 'site', summary: 'the places that run jobs' },
   { name: 'site cache', summary: 'the input files that a gateway keeps' },
   { name: 'vo', summary: 'virtual organisations and their members' },

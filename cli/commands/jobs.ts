@@ -21,7 +21,7 @@ const SPEC_OPTIONS: readonly OptionSpec[] = [
   {
     flags: '-i, --input <path>',
     about:
-      'file, directory or glob to send along; FROM=TO renames it; job:ID=DIR takes the results of a job',
+      'file, directory or glob to send along; FROM=TO renames it; job:ID=DIR takes the results of a job, grid:/VO/NAME=DIR a dataset',
     repeat: true,
   },
   {

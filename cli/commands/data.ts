@@ -1,0 +1,122 @@
+import type { CommandSpec, OptionSpec } from '../command.ts';
+
+const NAME_ARGUMENT = [
+  '<name>',
+  'dataset: NAME, /VO/NAME, or one version of it: NAME@v3 (the newest without)',
+] as const;
+const VO_OPTION: OptionSpec = { flags: '--vo <name>', about: 'VO of a NAME that has none' };
+
+/** Datasets: names for trees of files in the store of a VO. */
+export const DATA_COMMANDS: readonly CommandSpec[] = [
+  {
+    path: 'data put',
+    summary: 'put a directory or file into the store and give it a name',
+    details:
+      'Only what the store has not is sent: of a changed directory just the change. The same content again is the same version, other content the next one. A job takes it as an input: `--input grid:/VO/NAME=DIR`.',
+    args: [['<path>', 'directory or file'], NAME_ARGUMENT],
+    options: [
+      VO_OPTION,
+      { flags: '--share', about: 'all members of the VO may use it' },
+      { flags: '--keep <duration>', about: 'how long it stays, for instance 30d (for ever)' },
+    ],
+    examples: [
+      ['data put hg38/ /biomed/hg38 --share', 'a genome for the whole VO'],
+      ['data put results/ run-7 --keep 30d', 'for yourself, for a month'],
+    ],
+    run: async (context, input) => (await import('../data.ts')).putDataset(context, input),
+  },
+  {
+    path: 'data get',
+    summary: 'fetch a dataset',
+    details: 'Begins where an earlier try was cut off; every file is verified.',
+    args: [NAME_ARGUMENT, ['[dir]', 'where to (./NAME)']],
+    options: [VO_OPTION, { flags: '--force', about: 'overwrite files that differ' }],
+    examples: [
+      ['data get hg38', 'the newest version'],
+      ['data get /biomed/hg38@v3 old', 'an older one'],
+    ],
+    run: async (context, input) => (await import('../data.ts')).getDataset(context, input),
+  },
+  {
+    path: 'data ls',
+    summary: 'list the datasets that you may use, or the files of one',
+    args: [['[name]', 'dataset whose files to list']],
+    options: [VO_OPTION, { flags: '--versions', about: 'every version, not only the newest' }],
+    examples: [
+      ['data ls', 'all that you may use'],
+      ['data ls hg38@v3', 'the files of one'],
+    ],
+    run: async (context, input) => (await import('../data.ts')).listDatasets(context, input),
+  },
+  {
+    path: 'data du',
+    summary: 'show how much room datasets take, and what they share',
+    details:
+      '`alone` is what would be freed if only this one were removed: what it shares with no other version or dataset of the list.',
+    args: [['[names...]', 'datasets (every version of all of them)']],
+    options: [VO_OPTION],
+    examples: [['data du', 'what could be removed']],
+    run: async (context, input) => (await import('../data-look.ts')).diskUsage(context, input),
+  },
+  {
+    path: 'data diff',
+    summary: 'compare two datasets, or a dataset with a directory',
+    details: 'Ends with 1 where they differ.',
+    args: [NAME_ARGUMENT, ['<other>', 'dataset, or a directory: `.`, `./DIR` or `../DIR`']],
+    options: [VO_OPTION],
+    examples: [
+      ['data diff hg38@v2 hg38@v3', 'what has changed'],
+      ['data diff hg38 ./hg38', 'what `data put` would send'],
+    ],
+    run: async (context, input) => (await import('../data-look.ts')).diffDatasets(context, input),
+  },
+  {
+    path: 'data verify',
+    summary: 'read all of a dataset in the store and check it',
+    details:
+      'Nothing is written. Ends with 1 where chunks are missing or spoiled; putting the same files again mends what is missing.',
+    args: [NAME_ARGUMENT],
+    options: [VO_OPTION],
+    examples: [['data verify hg38', 'before a long study']],
+    run: async (context, input) => (await import('../data-look.ts')).verifyDataset(context, input),
+  },
+  {
+    path: 'data where',
+    summary: 'show which sites have a dataset warm in their cache',
+    args: [NAME_ARGUMENT],
+    options: [VO_OPTION],
+    examples: [['data where hg38', 'where a job with this input would start at once']],
+    run: async (context, input) => (await import('../data-look.ts')).whereIsDataset(context, input),
+  },
+  {
+    path: 'data share',
+    summary: 'let all members of the VO use a dataset',
+    args: [NAME_ARGUMENT],
+    options: [VO_OPTION, { flags: '--undo', about: 'keep it for yourself again' }],
+    examples: [['data share /biomed/run-7', 'every version of it']],
+    run: async (context, input) => (await import('../data.ts')).shareDataset(context, input),
+  },
+  {
+    path: 'data pin',
+    summary: 'change how long a dataset stays',
+    args: [NAME_ARGUMENT],
+    options: [VO_OPTION, { flags: '--for <duration>', about: 'from now on so long (for ever)' }],
+    examples: [
+      ['data pin run-7', 'it does not go by itself any more'],
+      ['data pin run-7@v1 --for 7d', 'one more week'],
+    ],
+    run: async (context, input) => (await import('../data.ts')).pinDataset(context, input),
+  },
+  {
+    path: 'data rm',
+    summary: 'take the name of a dataset away',
+    details: 'Jobs that were submitted with it still get it.',
+    args: [NAME_ARGUMENT],
+    options: [VO_OPTION, { flags: '--all', about: 'every version, where none is named' }],
+    examples: [
+      ['data rm run-7@v1', 'one version'],
+      ['data rm run-7 --all', 'all of them'],
+    ],
+    run: async (context, input) => (await import('../data.ts')).removeDataset(context, input),
+  },
+];

@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type LocalGrid, type Ran, startLocalGrid } from '../support/local-grid.ts';
+
+let grid: LocalGrid;
+let dir: string;
+const SIZE = 3_000_000;
+beforeAll(async () => {
+  grid = await startLocalGrid({ sites: 1, cpusPerSite: 2 });
+  dir = join(grid.layout.dir, 'data-test');
+  mkdirSync(join(dir, 'genome/sub'), { recursive: true });
+  writeFileSync(join(dir, 'genome/big'), randomBytes(SIZE));
+  writeFileSync(join(dir, 'genome/sub/small'), 'small\n');
+});
+afterAll(() => grid[Symbol.asyncDispose]());
+
+const run = (...args: readonly string[]): Promise<Ran> => grid.grid(args, { cwd: dir });
+const out = async (...args: readonly string[]): Promise<string> => {
+  const { code, stdout, stderr } = await run(...args);
+  expect([code, stderr]).toEqual([0, expect.anything()]);
+  return stdout.trimEnd();
+};
+const json = async <T>(...args: readonly string[]): Promise<T> =>
+  JSON.parse(await out(...args, '--json')) as T;
+
+interface Put {
+  readonly id: string;
+  readonly sentBytes: number;
+  readonly savedBytes: number;
+}
+
+describe('a dataset', () => {
+  test('is put once, and of a changed tree the change only', async () => {
+    const first = await json<Put>('data', 'put', 'genome', 'hg38');
+    expect(first).toMatchObject({ id: '/demo/hg38@v1' });
+    expect(first.sentBytes).toBeGreaterThan(SIZE);
+    expect(await json<Put>('data', 'put', 'genome', 'hg38')).toMatchObject({
+      id: '/demo/hg38@v1',
+      sentBytes: 0,
+    });
+    writeFileSync(join(dir, 'genome/sub/small'), 'other\n');
+    const second = await json<Put>('data', 'put', 'genome', '/demo/hg38');
+    expect(second).toMatchObject({ id: '/demo/hg38@v2' });
+    expect(second.sentBytes).toBeLessThan(10_000);
+  });
+
+  test('comes back as it was, each version', async () => {
+    await out('data', 'get', 'hg38@v1', 'old');
+    expect(readFileSync(join(dir, 'old/sub/small'), 'utf8')).toBe('small\n');
+    await out('data', 'get', 'grid:/demo/hg38');
+    expect(readFileSync(join(dir, 'hg38/sub/small'), 'utf8')).toBe('other\n');
+    expect(readFileSync(join(dir, 'hg38/big')).equals(readFileSync(join(dir, 'genome/big')))).toBe(
+      true,
+    );
+  });
+
+  test('is compared with another version, and with a directory', async () => {
+    const versions = await run('data', 'diff', 'hg38@v1', 'hg38@v2', '--json');
+    expect(versions.code).toBe(1);
+    expect(JSON.parse(versions.stdout)).toEqual([{ path: 'sub/small', kind: 'changed', bytes: 6 }]);
+    expect((await run('data', 'diff', 'hg38', './genome')).code).toBe(0);
+  });
+
+  test('shows how much room it takes alone', async () => {
+    const usage = await json<{
+      readonly datasets: readonly { readonly id: string; readonly aloneBytes: number }[];
+      readonly storedBytes: number;
+    }>('data', 'du');
+    expect(usage.datasets.map(({ id }) => id)).toEqual(['/demo/hg38@v2', '/demo/hg38@v1']);
+    expect(usage.datasets.every(({ aloneBytes }) => aloneBytes === 6)).toBe(true);
+    expect(usage.storedBytes).toBe(SIZE + 12);
+  });
+
+  test('is an input of a job, which keeps its version, and is warm at the site afterwards', async () => {
+    const id = await out(
+      ...['submit', '-q', '-i', 'grid:/demo/hg38@v1=ref', '-i', 'grid:/demo/hg38'],
+      ...['--', 'cat', 'ref/sub/small', 'hg38/sub/small'],
+    );
+    expect((await run('wait', id)).code).toBe(0);
+    expect(await out('logs', id)).toBe('small\nother');
+    const { spec } = await json<{ readonly spec: { readonly inputs: readonly object[] } }>(
+      'status',
+      id,
+    );
+    expect(spec.inputs).toEqual([
+      { from: 'grid:/demo/hg38@v1', to: 'ref' },
+      { from: 'grid:/demo/hg38@v2', to: 'hg38' },
+    ]);
+    await expect.poll(() => out('data', 'where', 'hg38@v1'), { timeout: 20_000 }).not.toBe('');
+  });
+
+  test('is sound in the store, and says so', async () => {
+    expect(await out('data', 'verify', 'hg38')).toMatch(/chunks, .*, all sound$/);
+  });
+
+  test('survives a broker that crashes, and is gone when it is removed', async () => {
+    await grid.crash('broker');
+    await grid.processes.startBroker();
+    const names = async (): Promise<readonly string[]> =>
+      (await json<readonly { readonly id: string }[]>('data', 'ls', '--versions')).map(
+        ({ id }) => id,
+      );
+    expect(await names()).toEqual(['/demo/hg38@v2', '/demo/hg38@v1']);
+    const unclear = await run('data', 'rm', 'hg38');
+    expect([unclear.code, unclear.stderr]).toEqual([2, expect.stringContaining('--all')]);
+    expect(await out('data', 'rm', 'hg38@v2')).toBe('removed /demo/hg38@v2');
+    expect(await names()).toEqual(['/demo/hg38@v1']);
+    expect(await json<Put>('data', 'put', 'genome', 'hg38')).toMatchObject({
+      id: '/demo/hg38@v3',
+      sentBytes: 0,
+    });
+  });
+
+  test.for<readonly [readonly string[], number, string]>([
+    [['get', 'nothing'], 4, 'DATASET_NOT_FOUND: there is no dataset /demo/nothing'],
+    [['put', 'genome', '/biomed/x'], 3, 'VO_DENIED'],
+    [['put', 'genome', 'x@v3'], 2, 'versions are numbered by the grid'],
+    [['put', 'nowhere', 'x'], 6, "there is no '"],
+    [['put', 'genome', '../x'], 2, 'has a part that is not'],
+    [['get', 'hg38@v99'], 4, 'there is no dataset /demo/hg38@v99'],
+    [['pin', 'hg38', '--for', 'soon'], 2, "--for 'soon' is not a duration"],
+  ])('%j is refused', async ([args, exit, words]) => {
+    const { code, stderr } = await run('data', ...args);
+    expect([code, stderr]).toEqual([exit, expect.stringContaining(words)]);
+  });
+
+  test('that is not there keeps a job from being submitted', async () => {
+    const { code, stderr } = await run('submit', '-i', 'grid:/demo/nothing', '--', 'true');
+    expect([code, stderr]).toEqual([2, expect.stringContaining('inputs[0].from')]);
+  });
+});
