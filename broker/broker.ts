@@ -72,6 +72,7 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
       book,
       store,
       site,
+      rules,
       epoch,
       leaseMs,
       accounts,

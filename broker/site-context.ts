@@ -1,5 +1,6 @@
 import type { Lease } from '../core/claim/lease.ts';
 import type { AttemptId } from '../core/ids.ts';
+import type { Rules } from '../core/match/ask.ts';
 import type { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
 import type { Connection } from '../service/grpc-client.ts';
 import type { Log } from '../service/log.ts';
@@ -18,6 +19,7 @@ export interface LinkOptions {
   readonly book: Book;
   readonly store: JobStore;
   readonly site: SiteRecord;
+  readonly rules: Rules;
   readonly open: () => Connection<SiteGatewayService>;
   readonly epoch: number;
   readonly leaseMs: number;

@@ -1,6 +1,8 @@
 import { ERRORS, GridError } from '../core/errors.ts';
 import { attemptId, type JobId } from '../core/ids.ts';
 import { hasTreeInputs, taskValue } from '../core/job/spec.ts';
+import type { Ask } from '../core/match/ask.ts';
+import { queueFor } from '../core/match/queue.ts';
 import type { StagingTicket } from '../proto/gen/grid/v1/common.ts';
 import {
   Acceptance,
@@ -12,7 +14,7 @@ import { callerToWire, specToWire, treeToWire } from '../service/wire.ts';
 import { begin, commit } from './book.ts';
 import type { StoredJob } from './job-store.ts';
 import { release } from './moves.ts';
-import type { AttemptRecord } from './records.ts';
+import { type AttemptRecord, classOf } from './records.ts';
 import { type PlacedTree, resultTrees } from './result-trees.ts';
 import { CALL_MS, type Link, releaseAll, type Session } from './site-context.ts';
 import { noteAccepted } from './site-registry.ts';
@@ -83,8 +85,12 @@ async function sendBatch(
   const sent = wanted.filter(({ id }) => book.table.attempts.has(id));
   if (sent.length === 0) return;
   const offersBefore = site.offers;
+  const { offer } = site;
+  const queueOf = (ask: Ask): string =>
+    (offer === undefined ? undefined : queueFor(ask, offer, link.rules))?.name ?? '';
   try {
-    const answer = await session.gateway.place(placeRequest(epoch, sent, needed, tickets), {
+    const request = placeRequest(epoch, sent, needed, tickets, queueOf);
+    const answer = await session.gateway.place(request, {
       signal: session.signal,
       deadlineMs: CALL_MS,
     });
@@ -130,6 +136,7 @@ function placeRequest(
   attempts: readonly AttemptRecord[],
   { jobs, results }: Needed,
   tickets: StagingTicket[],
+  queueOf: (ask: Ask) => string,
 ): PlaceRequest {
   const ids = [...new Set(attempts.map(({ task }) => task.job.id))];
   const indexOf = new Map(ids.map((id, index) => [id, index]));
@@ -155,7 +162,7 @@ function placeRequest(
       ordinal: task.ordinal,
       taskValue: taskValue(jobOf(task.job.id).spec, task.ordinal),
       jobIndex: indexOf.get(task.job.id) ?? 0,
-      queue: '',
+      queue: queueOf(classOf(task).ask),
       memoryBytes: task.own?.ask.resources.memoryBytes ?? 0,
     })),
     tickets,

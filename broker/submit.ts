@@ -11,7 +11,7 @@ import { askOf } from '../core/match/ask.ts';
 import type { Peer } from '../core/vo/caller.ts';
 import { formatFqan } from '../core/vo/fqan.ts';
 import { type Access, maySubmit } from '../core/vo/policy.ts';
-import { checkExpression } from '../service/expression.ts';
+import { checkExpression } from '../service/expression-check.ts';
 import { type Book, begin, commit } from './book.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { Datasets } from './datasets.ts';

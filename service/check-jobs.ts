@@ -3,7 +3,7 @@ import { checkSpec } from '../core/job/check-spec.ts';
 import { parseSpec, type SpecProblem } from '../core/job/parse-spec.ts';
 import { isRecord } from '../core/job/parse-value.ts';
 import type { JobSpec } from '../core/job/spec.ts';
-import { checkExpression } from './expression.ts';
+import { checkExpression } from './expression-check.ts';
 import { invalidJobs, type WrittenJob } from './job-file.ts';
 import { expandInputs } from './job-inputs.ts';
 

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { isSiteId, isVoName } from '../core/ids.ts';
 import { isDnText } from '../core/pki/name.ts';
 import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
-import { checkExpression } from '../service/expression.ts';
+import { checkExpression } from '../service/expression-check.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 

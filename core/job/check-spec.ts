@@ -45,7 +45,7 @@ type Demand = (holds: boolean, where: string, message: string) => void;
 
 /**
  * Everything that is wrong with a spec, whoever wrote it: bounds and forms that need neither files nor other jobs.
- * Expressions are only measured here; service/expression.ts reads them.
+ * Expressions are only measured here; service/expression-check.ts reads them.
  */
 export function checkSpec(spec: JobSpec): readonly Problem[] {
   const problems: Problem[] = [];

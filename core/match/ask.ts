@@ -2,7 +2,7 @@ import type { Dn, SiteId, VoName } from '../ids.ts';
 import type { JobSpec, Licences, Resources } from '../job/spec.ts';
 import type { Caller } from '../vo/caller.ts';
 import { formatFqan } from '../vo/fqan.ts';
-import type { Offer } from './offer.ts';
+import type { Offer, Queue } from './offer.ts';
 
 /** All that matching looks at. Jobs with equal asks are one ask class and are matched together. */
 export interface Ask {
@@ -27,14 +27,32 @@ export interface Verdict {
   readonly reason: string;
 }
 
+/** `requirements` and `rank` of a job see `site`, `queue`, `job` and `caller`; the `policy` of a site sees the last two. */
+export type ExpressionKind = 'requirements' | 'rank' | 'policy';
+
+/** What an expression looks at, as far as it matters to whoever keeps its results. */
+export interface Reads {
+  /** Whose job it is. */
+  readonly caller: boolean;
+  /** The queue that would take the job. */
+  readonly queue: boolean;
+  /** Values that change while the site offers the same: what is free, what is waited for, and which queue is the best. */
+  readonly momentary: boolean;
+}
+
 /** The expressions of jobs and sites, compiled at the edge. None of them throws. */
 export interface Rules {
-  /** Whether the job's `requirements` hold at a site; they do where there are none. */
-  meets(ask: Ask, offer: Offer): Verdict;
+  /**
+   * Whether the job's `requirements` hold at a site; they do where there are none. Without a queue, `queue` in them is
+   * the site as a whole.
+   */
+  meets(ask: Ask, offer: Offer, queue?: Queue): Verdict;
   /** Whether the site's `policy` lets the job in; it does where there is none. */
   welcomes(offer: Offer, ask: Ask): Verdict;
-  /** The job's own `rank` of a site, a finite number, highest first; 0 where there is none. */
-  rank(ask: Ask, offer: Offer): number;
+  /** The job's own `rank` of a site, highest first; 0 where there is none, -Infinity where it comes to no number. */
+  rank(ask: Ask, offer: Offer, queue?: Queue): number;
+  /** What the text of an expression looks at; the empty one at nothing. */
+  reads(kind: ExpressionKind, text: string): Reads;
 }
 
 /** The ask of a job; `caller` is its owner. */

@@ -1,6 +1,7 @@
 import type { SiteId } from '../ids.ts';
-import { type Ask, formatAsk, type Rules } from './ask.ts';
+import { type Ask, formatAsk, type Reads, type Rules } from './ask.ts';
 import type { Offer } from './offer.ts';
+import { queueFor } from './queue.ts';
 import { lastingRefusal, type SiteView } from './refusal.ts';
 
 /**
@@ -62,9 +63,8 @@ const WELCOME = { holds: true, reason: '' } as const;
 /** Columns beyond those in use that are kept. */
 const SPARE_COLUMNS = 1_000;
 
-/** Attributes of offers that change while tasks come and go, as offers name them and as expressions do. */
+/** Attributes of offers that change while tasks come and go. */
 const isRestless = (name: string): boolean => /^(?:free|expectedWait|warmTrees)/.test(name);
-const readsRestless = (text: string): boolean => /free_|expected_wait|warm/.test(text);
 
 /** Whether two values are equal but for what changes all the time. */
 function isSame(a: unknown, b: unknown): boolean {
@@ -79,8 +79,13 @@ function isSame(a: unknown, b: unknown): boolean {
   );
 }
 
-/** Text that asks share which differ only in whose they are: nothing but policies looks at that. */
-const kindOf = (ask: Ask): string => JSON.stringify({ ...ask, owner: '', fqans: [], group: '' });
+/** Text that asks share which differ only in whose they are, where nothing but policies looks at that. */
+const kindOf = (ask: Ask, rules: Rules): string =>
+  JSON.stringify(reads(ask, rules, 'caller') ? ask : { ...ask, owner: '', fqans: [], group: '' });
+
+/** Whether the expressions of an ask look at something. */
+const reads = (ask: Ask, rules: Rules, what: keyof Reads): boolean =>
+  rules.reads('requirements', ask.requirements)[what] || rules.reads('rank', ask.rank)[what];
 
 /** Nothing is known yet. */
 export const openRoundMemory = (): RoundMemory => ({
@@ -142,19 +147,21 @@ function noteTrees(
 
 /** How an ask stands with the sites that were seen last. */
 export function recall(memory: RoundMemory, ask: Ask, rules: Rules): Standing {
-  const keys = memory.keys.get(ask) ?? { kind: kindOf(ask), caller: formatAsk(ask) };
+  const keys = memory.keys.get(ask) ?? { kind: kindOf(ask, rules), caller: formatAsk(ask) };
   memory.keys.set(ask, keys);
   const { guarded } = memory;
   const lenient: Rules = { ...rules, welcomes: () => WELCOME };
-  const kind = columnOf(memory.kinds, keys.kind, ask);
+  const kind = columnOf(memory.kinds, keys.kind, ask, rules);
   refresh(memory, kind, (offer, slot) => {
     const suits = lastingRefusal(kind.ask, offer, lenient) === undefined;
     kind.suits[slot] = suits ? 1 : 0;
-    if (suits && ask.rank !== '') kind.ranks[slot] = rankOf(rules.rank(kind.ask, offer));
+    if (!suits || ask.rank === '') return;
+    const queue = queueFor(kind.ask, offer, rules);
+    kind.ranks[slot] = rankOf(rules.rank(kind.ask, offer, queue));
   });
   const rank = (slot: number): number => kind.ranks[slot] ?? 0;
   if (guarded.size === 0) return { suits: (slot) => kind.suits[slot] === 1, rank };
-  const caller = columnOf(memory.callers, keys.caller, ask);
+  const caller = columnOf(memory.callers, keys.caller, ask, rules);
   refresh(memory, caller, (offer, slot) => {
     caller.suits[slot] = offer.policy === '' || rules.welcomes(offer, ask).holds ? 1 : 0;
   });
@@ -164,12 +171,12 @@ export function recall(memory: RoundMemory, ask: Ask, rules: Rules): Standing {
 /** A rank that is no number is the worst. */
 const rankOf = (rank: number): number => (Number.isNaN(rank) ? Number.NEGATIVE_INFINITY : rank);
 
-function columnOf(columns: Map<string, Column>, key: string, ask: Ask): Column {
+function columnOf(columns: Map<string, Column>, key: string, ask: Ask, rules: Rules): Column {
   const known = columns.get(key);
   if (known !== undefined) return known;
   const column: Column = {
     ask,
-    restless: readsRestless(ask.requirements) || readsRestless(ask.rank),
+    restless: reads(ask, rules, 'momentary'),
     seen: 0,
     suits: new Uint8Array(0),
     ranks: new Float64Array(0),

@@ -8,7 +8,7 @@ export interface LicencePool {
 }
 
 /** A queue of the batch system with its limits for one job. */
-interface Queue {
+export interface Queue {
   readonly name: string;
   /** 0 for no limit. */
   readonly maxWalltimeMs: number;

@@ -2,9 +2,10 @@ import type { SiteId } from '../ids.ts';
 import type { Licences } from '../job/spec.ts';
 import { formatBytes, formatDuration } from '../units.ts';
 import type { Ask, Rules } from './ask.ts';
-import { gpuModelFits } from './gpu-model.ts';
+import { hasGpuModel } from './gpu-model.ts';
 import { missingLicence, type Need, NO_NEED, needOf, subtract } from './need.ts';
 import type { LicencePool, Offer } from './offer.ts';
+import { type QueueRefusal, queueRefusal, requirementVerdict } from './queue.ts';
 
 /** How a site stands with the broker. */
 export type SiteStatus = 'unknown' | 'up' | 'unreachable' | 'draining' | 'lost';
@@ -62,6 +63,17 @@ const countsOf = (pools: readonly LicencePool[], which: 'total' | 'free'): Licen
 
 const total = (count: number, nodes: number): string =>
   nodes > 1 ? `${count} on each of ${nodes} nodes` : String(count);
+
+/** The queues of a site fail in one way: that of the nearest. */
+function queueCheck<C extends QueueRefusal['code']>(code: C): LastingCheck & { readonly code: C } {
+  return {
+    code,
+    failure: (ask, offer) => {
+      const refusal = queueRefusal(ask, offer);
+      return refusal?.code === code ? refusal.detail : undefined;
+    },
+  };
+}
 
 /** Checks that no waiting mends, in the order in which they are reported. Lists are joined by commas. */
 const LASTING = [
@@ -123,7 +135,7 @@ const LASTING = [
     code: 'no-such-gpu',
     failure: ({ resources: { gpuModel } }, { gpuModels }) =>
       when(
-        gpuModel !== '' && !gpuModels.some((model) => gpuModelFits(gpuModel, model)),
+        gpuModel !== '' && !hasGpuModel(gpuModels, gpuModel),
         () => `needs a GPU of model ${gpuModel}, offers ${gpuModels.join(', ') || 'none'}`,
       ),
   },
@@ -153,10 +165,13 @@ const LASTING = [
           `needs ${formatDuration(resources.walltimeMs)}, allows ${formatDuration(offer.maxWalltimeMs)}`,
       ),
   },
+  queueCheck('queue-lacks-gpu'),
+  queueCheck('queue-too-small'),
+  queueCheck('queue-too-short'),
   {
     code: 'requirements-false',
     failure: (ask, offer, rules) => {
-      const { holds, reason } = rules.meets(ask, offer);
+      const { holds, reason } = requirementVerdict(ask, offer, rules);
       const plain = `\`${ask.requirements}\` does not hold at ${offer.site}`;
       return when(!holds, () => reason || plain);
     },

@@ -3,6 +3,7 @@ import { jobId } from '../../core/ids.ts';
 import { FailureKind, State } from '../../proto/gen/grid/v1/common.ts';
 import { type BrokerGrid, newJob, until } from '../fakes/broker-grid.ts';
 import { type FakeGateway, finishAll } from '../fakes/fake-gateway.ts';
+import { queueOf, resourcesOf } from '../fakes/offers.ts';
 
 /** What a broker does with its ledger, wherever that lies. */
 export function brokerContract(name: string, open: () => Promise<BrokerGrid>): void {
@@ -51,6 +52,18 @@ export function brokerContract(name: string, open: () => Promise<BrokerGrid>): v
         ordinal: 0,
         taskValue: 'red',
       });
+    });
+
+    test('a task is sent to the queue of the site that takes it', async () => {
+      const queues = [
+        queueOf('short', { maxWalltimeMs: 60_000, isDefault: true }),
+        queueOf('long', { maxWalltimeMs: 3_600_000 }),
+      ];
+      const site = await grid.site('aachen', { queues });
+      await grid.submit({ resources: resourcesOf({ walltimeMs: 60_000 }) });
+      await grid.submit({ requirements: 'queue.max_walltime > 60' });
+      await expect.poll(() => site.placed.length).toBe(2);
+      expect(site.placed.map(({ attempt }) => attempt.queue)).toEqual(['short', 'long']);
     });
 
     test('submitting twice with one key is submitting once, also at the same time and after a restart', async () => {

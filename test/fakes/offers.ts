@@ -2,7 +2,7 @@ import { dn, siteId, voName } from '../../core/ids.ts';
 import type { JobSpec, Resources } from '../../core/job/spec.ts';
 import type { Ask, Rules } from '../../core/match/ask.ts';
 import { NO_NEED } from '../../core/match/need.ts';
-import type { Offer } from '../../core/match/offer.ts';
+import type { Offer, Queue } from '../../core/match/offer.ts';
 import type { SiteView } from '../../core/match/refusal.ts';
 
 const GIB = 2 ** 30;
@@ -37,6 +37,23 @@ export const offerOf = (site: string, details: Partial<Offer> = {}): Offer => ({
   queues: [],
   price: 0,
   expectedWaitMs: 0,
+  ...details,
+});
+
+/** A queue of one node like the PC, without limits of its own. */
+export const queueOf = (name: string, details: Partial<Queue> = {}): Queue => ({
+  name,
+  maxWalltimeMs: 0,
+  maxCpus: 0,
+  maxNodes: 0,
+  cpusPerNode: 4,
+  memoryPerNodeBytes: 8 * GIB,
+  totalCpus: 4,
+  freeCpus: 4,
+  features: [],
+  isDefault: false,
+  gpusPerNode: 0,
+  gpuModels: [],
   ...details,
 });
 
@@ -108,4 +125,5 @@ export const NO_RULES: Rules = {
   meets: () => ({ holds: true, reason: '' }),
   welcomes: () => ({ holds: true, reason: '' }),
   rank: () => 0,
+  reads: () => ({ caller: false, queue: false, momentary: false }),
 };
