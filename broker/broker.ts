@@ -23,6 +23,7 @@ import { openSiteLinks } from './site-links.ts';
 import { loadSites, type SiteRecord } from './site-registry.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
 import { openSubmit } from './submit.ts';
+import { NO_SWEEPER, openSweeper, type Sweeper } from './sweeper.ts';
 
 export interface BrokerOptions {
   readonly ledger: LedgerPlace;
@@ -33,6 +34,8 @@ export interface BrokerOptions {
   /** Connects to the gateway of a site; must refuse one that is not the enrolled one. */
   readonly openGateway: (site: SiteRecord) => Connection<SiteGatewayService>;
   readonly accounts: StagingAccounts | undefined;
+  /** How the stores are swept, where there is a staging service. */
+  readonly sweep: { readonly everyMs: number; readonly graceMs: number };
   readonly clock: Clock;
   readonly log: Log;
   /** The broker must stop. Called once or more. */
@@ -63,6 +66,7 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
   const sites = await loadSites(db);
   const rules = openRules();
   const store = openJobStore(db);
+  const sweeper = stack.use(sweeperOf(book, options));
   const rounds = stack.use(
     openRounds({ book, sites, rules, send: (attempts) => links.place(attempts), onFatal }),
   );
@@ -76,6 +80,7 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
       epoch,
       leaseMs,
       accounts,
+      admit: sweeper.admit,
       onChange,
       onFatal,
       open: () => options.openGateway(site),
@@ -83,8 +88,8 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
   );
   for (const site of sites.values()) links.open(site);
   const { lastSeq, lastJobId } = loaded;
-  const datasets = await openDatasets(book, access);
-  const common = { book, access, datasets };
+  const datasets = await openDatasets(book, access, sweeper.admit);
+  const common = { book, access, datasets, sweeper };
   const ids = { lastSeq, lastJobId, chance: Math.random };
   const submit = openSubmit({ ...common, ...ids, store, onQueued: onChange });
   const parts = { ...common, sites, links, rules, submit, accounts, onChange };
@@ -112,8 +117,12 @@ const openBook = (
   nextEvent: eventNumbers(loaded.lastEvent),
 });
 
+/** Without a staging service there is nothing to sweep. */
+const sweeperOf = (book: Book, { accounts, access, sweep }: BrokerOptions): Sweeper =>
+  accounts === undefined ? NO_SWEEPER : openSweeper({ book, accounts, vos: access.vos, ...sweep });
+
 const servicesOf = (
-  parts: BrokerParts & { readonly datasets: Datasets },
+  parts: BrokerParts & { readonly datasets: Datasets; readonly sweeper: Sweeper },
 ): readonly ServedService[] => [
   served(BrokerService, brokerHandlers(parts)),
   served(DatasetsService, datasetHandlers(parts)),

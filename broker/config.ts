@@ -67,6 +67,15 @@ export const BROKER_CONFIG = z.object({
       servers: z.array(z.string().min(1)).min(1).describe('nats-servers, tls://host:port'),
       keys: filePath().describe("directory of the operator's seed and of the system's credentials"),
       quota: byteSize().optional().describe('most bytes that the chunks of one VO may take'),
+      'sweep-every': duration()
+        .prefault('6h')
+        .refine((ms) => ms >= 1_000 && ms <= 30 * 86_400_000, 'must be from 1s to 30d')
+        .describe('how often chunks that no tree names are looked for'),
+      'sweep-grace': duration()
+        .prefault('24h')
+        .describe(
+          'how long no tree must name a chunk before it goes; longer than any upload takes',
+        ),
     })
     .optional()
     .describe('the staging service; without it jobs cannot have files'),

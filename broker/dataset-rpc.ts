@@ -1,6 +1,7 @@
 import type { Dataset, DatasetRef } from '../core/data/dataset.ts';
 import { GridError } from '../core/errors.ts';
 import { voName } from '../core/ids.ts';
+import { type Access, chooseVo, isAdmin } from '../core/vo/policy.ts';
 import type { DatasetsService, Dataset as WireDataset } from '../proto/gen/grid/v1/data.ts';
 import type { Handlers } from '../service/rpc.ts';
 import { treeFromWire, treeToWire } from '../service/wire.ts';
@@ -8,16 +9,20 @@ import type { Book } from './book.ts';
 import type { DatasetChange, Datasets } from './datasets.ts';
 import { readTrees } from './job-store.ts';
 import type { SiteRegistry } from './site-registry.ts';
+import type { Sweeper } from './sweeper.ts';
 import { peerOf } from './visible.ts';
 
 interface Parts {
   readonly book: Book;
   readonly datasets: Datasets;
   readonly sites: SiteRegistry;
+  readonly access: Access;
+  readonly sweeper: Sweeper;
 }
 
 /** The broker's second service: names for trees of files. */
-export function datasetHandlers({ book, datasets, sites }: Parts): Handlers<DatasetsService> {
+export function datasetHandlers(parts: Parts): Handlers<DatasetsService> {
+  const { book, datasets, sites } = parts;
   const toWire = (dataset: Dataset): WireDataset => ({
     vo: dataset.vo,
     name: dataset.name,
@@ -59,8 +64,38 @@ export function datasetHandlers({ book, datasets, sites }: Parts): Handlers<Data
       const removed = await datasets.change(peer, refOf(request), { kind: 'remove' });
       return { versions: removed.map(({ version }) => version).toSorted((a, b) => a - b) };
     },
+    ...storeHandlers(parts),
   };
 }
+
+function storeHandlers({
+  access,
+  sweeper,
+}: Parts): Pick<Handlers<DatasetsService>, 'healChunks' | 'sweepStore'> {
+  return {
+    healChunks: async ({ vo, digests }, context) => {
+      const decision = chooseVo(peerOf(context), vo, access);
+      if (!decision.allowed) throw new GridError(decision.code, decision.why);
+      if (digests.length > MAX_HEALED)
+        throw new GridError('REQUEST_INVALID', `at most ${MAX_HEALED} chunks at a time`);
+      const names = digests.map((digest) => Buffer.from(digest).toString('hex'));
+      if (!names.every((name) => name.length === 64))
+        throw new GridError('REQUEST_INVALID', 'a digest has 32 bytes');
+      const removed = await sweeper.heal(decision.vo, names);
+      return { removed: removed.map((name) => Buffer.from(name, 'hex')) };
+    },
+    sweepStore: async ({ vo }, context) => {
+      const peer = peerOf(context);
+      if (!isAdmin(peer, access))
+        throw new GridError('PERMISSION_DENIED', `${peer.dn} does not administer this grid`);
+      if (!access.vos.includes(vo))
+        throw new GridError('VO_NOT_FOUND', `this broker does not serve the VO '${vo}'`);
+      return sweeper.sweep(vo);
+    },
+  };
+}
+
+const MAX_HEALED = 1_000;
 
 const refOf = (request: { vo: string; name: string; version: number }): DatasetRef => ({
   vo: voName(request.vo),

@@ -17,10 +17,11 @@ import { type Access, chooseVo } from '../core/vo/policy.ts';
 import type { Book } from './book.ts';
 import type { DatasetRow } from './ledger-data.ts';
 import { treeRows } from './records.ts';
+import type { Admit } from './sweeper.ts';
 
 /** Names for trees: in memory, and written to the ledger before a call answers. */
 export interface Datasets {
-  /** Throws REQUEST_INVALID for a bad name, VO_DENIED, and PERMISSION_DENIED for a name of somebody else's. */
+  /** Throws REQUEST_INVALID for a bad name, CHUNK_MISSING, VO_DENIED, and PERMISSION_DENIED for a name of somebody else's. */
   put(peer: Peer, wish: NewDataset): Promise<Dataset>;
   /** What the caller may use, by VO and name, the newest version first. */
   list(caller: Caller, vo: string, allVersions: boolean): readonly Dataset[];
@@ -50,6 +51,7 @@ export type DatasetChange =
 /** All versions in memory, and the way to write them. */
 interface Shelf {
   readonly access: Access;
+  readonly admit: Admit;
   readonly nowMs: () => number;
   readonly all: () => Iterable<readonly Dataset[]>;
   readonly versionsOf: (ref: DatasetRef) => readonly Dataset[];
@@ -57,11 +59,12 @@ interface Shelf {
 }
 
 /** Reads all datasets. */
-export async function openDatasets(book: Book, access: Access): Promise<Datasets> {
+export async function openDatasets(book: Book, access: Access, admit: Admit): Promise<Datasets> {
   const rows = await book.db.selectFrom('datasets').selectAll().execute();
   const byName = Map.groupBy(rows.map(datasetOf), nameOf);
   const shelf: Shelf = {
     access,
+    admit,
     nowMs: () => book.clock.nowMs(),
     all: () => byName.values(),
     versionsOf: (ref) => byName.get(nameOf(ref)) ?? [],
@@ -88,6 +91,7 @@ export async function openDatasets(book: Book, access: Access): Promise<Datasets
 
 async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset> {
   const ref = checked(peer, wish, shelf.access);
+  await shelf.admit(ref.vo, wish.tree);
   const nowMs = shelf.nowMs();
   const versions = shelf.versionsOf(ref);
   const newest = chooseVersion(versions, undefined, nowMs);

@@ -89,6 +89,10 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
       shares: sharesOf(config),
       openGateway: open,
       accounts,
+      sweep: {
+        everyMs: config.staging?.['sweep-every'] ?? 0,
+        graceMs: config.staging?.['sweep-grace'] ?? 0,
+      },
       clock,
       log,
       onFatal,

@@ -12,6 +12,7 @@ import type { AttemptRecord, Why } from './records.ts';
 import type { SiteRecord } from './site-registry.ts';
 import type { SiteTickets } from './site-tickets.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
+import type { Admit } from './sweeper.ts';
 import type { Superfluous } from './updates.ts';
 
 /** What a link to a site works with. */
@@ -24,6 +25,8 @@ export interface LinkOptions {
   readonly epoch: number;
   readonly leaseMs: number;
   readonly accounts: StagingAccounts | undefined;
+  /** Told of every tree of results. */
+  readonly admit: Admit;
   /** Something changed that may let jobs start. */
   readonly onChange: () => void;
   /** Attempts that (perhaps other) sites shall end. */

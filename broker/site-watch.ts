@@ -1,3 +1,5 @@
+import { EMPTY_TREE } from '../core/data/manifest.ts';
+import { GridError } from '../core/errors.ts';
 import { attemptId } from '../core/ids.ts';
 import type { AttemptUpdate } from '../proto/gen/grid/v1/site.ts';
 import type { Log } from '../service/log.ts';
@@ -28,11 +30,12 @@ export async function watchSite(link: Link, session: Session, journal: string): 
       const batch = pending;
       pending = [];
       const seq = lastSeq;
+      const read = batch.flatMap((update) => reportOf(update, link.log) ?? []);
+      const reports = await Promise.all(read.map((report) => withOutputs(link, report)));
       const set = begin(book);
-      const superfluous = batch.flatMap((update) => {
-        const report = reportOf(update, link.log);
-        return report ? applyReport(book.table, set, site.id, report, link.log) : [];
-      });
+      const superfluous = reports.flatMap((report) =>
+        applyReport(book.table, set, site.id, report, link.log),
+      );
       link.onChange();
       await commit(book, set, { cursors: [{ site: site.id, journal, seq }] });
       link.onSuperfluous(superfluous);
@@ -65,6 +68,21 @@ async function cursorOf({ book, site }: Link, journal: string): Promise<number> 
     .where('site', '=', site.id)
     .executeTakeFirst();
   return row?.journal === journal ? row.seq : 0;
+}
+
+/** The report; where chunks of the outputs have been swept since the gateway saw them, it is one of a failure. */
+async function withOutputs({ book, admit }: Link, report: Report): Promise<Report> {
+  const { outcome, attemptId: id } = report;
+  const vo = book.table.attempts.get(id)?.task.job.vo;
+  if (outcome === undefined || outcome.outputs.digest === '' || vo === undefined) return report;
+  try {
+    await admit(vo, outcome.outputs, true);
+    return report;
+  } catch (error) {
+    if (!(error instanceof GridError)) throw error;
+    const lost = { failure: 'data', reason: 'OUTPUTS_LOST', detail: error.message } as const;
+    return { ...report, state: 'failed', outcome: { ...outcome, ...lost, outputs: EMPTY_TREE } };
+  }
 }
 
 /** An update that this version cannot read is left out: asking for it again would not make it readable. */

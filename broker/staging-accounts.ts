@@ -15,6 +15,13 @@ import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
 import { keepKey } from '../service/nats-config.ts';
 import {
+  type ChunkKeeper,
+  keeperSubjects,
+  natsChunkKeeper,
+} from '../service/staging/chunk-keeper.ts';
+import type { ChunkStore } from '../service/staging/chunk-store.ts';
+import { newNkey } from '../service/staging/connect-staging.ts';
+import {
   chunkSubjects,
   directGetSubject,
   inboxPrefix,
@@ -22,6 +29,8 @@ import {
   type StagingTicket,
 } from '../service/staging/names.ts';
 import { connectNats } from '../service/staging/nats-connect.ts';
+import { openNatsLink } from '../service/staging/nats-link.ts';
+import { natsChunkStore } from '../service/staging/nats-store.ts';
 
 interface AccountsOptions {
   /** `tls://host:port` of the nats-servers. */
@@ -44,13 +53,21 @@ interface TicketRequest {
   /** Public user NKEY of the one who asked. */
   readonly nkey: string;
   readonly lifetimeMs: number;
-  readonly purpose: 'user' | 'gateway';
+  /** Of these only the broker itself may list chunks and take them out. */
+  readonly purpose: 'user' | 'gateway' | 'broker';
+}
+
+/** The broker's own way to the chunks of a VO. */
+export interface OpenKeeper extends ChunkKeeper, AsyncDisposable {
+  readonly store: ChunkStore;
 }
 
 /** The NATS accounts of the VOs: only the broker holds their keys. */
 export interface StagingAccounts extends AsyncDisposable {
   /** Signs a ticket; needs no nats-server. Throws VO_NOT_FOUND, or REQUEST_INVALID for a bad NKEY. */
   issueTicket(request: TicketRequest): Promise<StagingTicket>;
+  /** Connects at the first use. */
+  openKeeper(vo: string): OpenKeeper;
   /** Resolves when every account and its stream stand; before that clients wait. */
   settled(): Promise<void>;
 }
@@ -58,6 +75,7 @@ export interface StagingAccounts extends AsyncDisposable {
 /** CVE-2025-30215: with these open, one account can purge another one's streams on an old server. */
 const DENIED = ['$JS.API.ACCOUNT.>', '$JS.API.SERVER.>', '$JS.API.META.>'];
 const BROKER_TICKET_MS = 60_000;
+const KEEPER = { ticketMs: 600_000, patienceMs: 10_000 };
 const LOOK_AGAIN_MS = 2_000;
 const CLOCK_SKEW_S = 60;
 
@@ -75,23 +93,37 @@ export async function openStagingAccounts(options: AccountsOptions): Promise<Sta
   first.promise.catch(() => undefined);
   const keeping = keepAccounts(options, keys, stopping.signal, first.resolve);
   background('keep staging accounts', keeping, log, first.reject);
+  const issueTicket: StagingAccounts['issueTicket'] = async (request) => {
+    const { vo, nkey, lifetimeMs, purpose } = request;
+    const account = keys.get(vo);
+    if (account === undefined) {
+      throw new GridError('VO_NOT_FOUND', `this broker does not serve the VO '${vo}'`);
+    }
+    // A JWT ends at a whole second; its holder must not believe in a later end.
+    const expiresAtMs = Math.floor((clock.nowMs() + lifetimeMs) / 1_000) * 1_000;
+    const userJwt = await userToken({
+      name: `${purpose}-${nkey}`,
+      nkey: checkedNkey(nkey),
+      account,
+      permissions: chunkPermissions(vo, nkey, purpose === 'broker' ? keeperSubjects() : []),
+      clock,
+      expiresAtMs,
+    });
+    return { vo, userJwt, servers: [...servers], expiresAtMs };
+  };
   return {
-    issueTicket: async ({ vo, nkey, lifetimeMs, purpose }) => {
-      const account = keys.get(vo);
-      if (account === undefined) {
-        throw new GridError('VO_NOT_FOUND', `this broker does not serve the VO '${vo}'`);
-      }
-      // A JWT ends at a whole second; its holder must not believe in a later end.
-      const expiresAtMs = Math.floor((clock.nowMs() + lifetimeMs) / 1_000) * 1_000;
-      const userJwt = await userToken({
-        name: `${purpose}-${nkey}`,
-        nkey: checkedNkey(nkey),
-        account,
-        permissions: chunkPermissions(vo, nkey),
-        clock,
-        expiresAtMs,
-      });
-      return { vo, userJwt, servers: [...servers], expiresAtMs };
+    issueTicket,
+    openKeeper: (vo) => {
+      const nkey = newNkey();
+      const wish = { vo, nkey: nkey.publicKey, lifetimeMs: KEEPER.ticketMs } as const;
+      const ticket = () => issueTicket({ ...wish, purpose: 'broker' });
+      const { caPem } = options;
+      const link = openNatsLink({ nkey, ticket, caPem, clock, patienceMs: KEEPER.patienceMs });
+      return {
+        ...natsChunkKeeper(link, vo),
+        store: natsChunkStore(link, vo),
+        [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
+      };
     },
     settled: () => first.promise,
     [Symbol.asyncDispose]: async () => {
@@ -222,9 +254,9 @@ const connectAs = (options: AccountsOptions, authenticator: Authenticator, nkey:
     caPem: options.caPem,
   });
 
-/** Put and get of chunks whose digest is known; no listing, no deleting, no consumers. */
-const chunkPermissions = (vo: string, nkey: string): Permissions =>
-  permissions([chunkSubjects(vo), directGetSubject(chunkSubjects(vo))], nkey);
+/** Put and get of chunks whose digest is known; no listing, no deleting, no consumers, but for what is in `more`. */
+const chunkPermissions = (vo: string, nkey: string, more: readonly string[]): Permissions =>
+  permissions([chunkSubjects(vo), directGetSubject(chunkSubjects(vo)), ...more], nkey);
 
 /** A user's own permissions replace the account's default ones, so the denied subjects are named again. */
 const permissions = (publish: readonly string[], nkey: string): Permissions => ({

@@ -20,6 +20,7 @@ import type { JobStore } from './job-store.ts';
 import type { JobRow } from './ledger.ts';
 import { cancelJob, dependencyFailed } from './moves.ts';
 import { type JobRecord, NOTHING, treeRows, waitFor } from './records.ts';
+import type { Sweeper } from './sweeper.ts';
 
 /** A job as it was asked for. */
 interface WantedJob {
@@ -32,6 +33,7 @@ export interface SubmitOptions {
   readonly store: JobStore;
   readonly access: Access;
   readonly datasets: Datasets;
+  readonly sweeper: Pick<Sweeper, 'admit'>;
   readonly lastSeq: number;
   readonly lastJobId: string;
   /** A number from 0 up to 1. */
@@ -68,6 +70,7 @@ export function openSubmit(options: SubmitOptions): Submit {
       if (before !== undefined) return before;
       const pinned = pinDatasets(options.datasets, jobs, peer);
       const dependencies = await readDependencies(book, pinned, peer, options.access);
+      for (const { spec, inputs } of pinned) await options.sweeper.admit(spec.vo, inputs);
       return accept(options, numbers, { peer, submitKey, hash, jobs: pinned, dependencies });
     })();
     underway.set(key, running);

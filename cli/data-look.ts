@@ -14,6 +14,7 @@ import { openProgress } from './progress.ts';
 import { table } from './render.ts';
 
 const AT_ONCE = 16;
+const MAX_HEALED = 1_000;
 
 /** `grid data du`. */
 export async function diskUsage(context: Context, input: Input): Promise<number> {
@@ -118,6 +119,11 @@ export async function verifyDataset(context: Context, input: Input): Promise<num
       totalBytes: sum([...chunks]),
     }),
   ).finally(progress.stop);
+  const spoiled = faults.filter(({ code }) => code === 'CHUNK_CORRUPT').slice(0, MAX_HEALED);
+  if (spoiled.length > 0) {
+    const digests = spoiled.map(({ digest }) => Buffer.from(digest, 'hex'));
+    await client.datasets.healChunks({ vo: dataset.vo, digests }, { signal: context.signal });
+  }
   const { terminal, json } = context;
   if (json) terminal.out(JSON.stringify({ id: name, chunks: chunks.size, faults }));
   else if (faults.length === 0)

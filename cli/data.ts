@@ -5,7 +5,7 @@ import { GridError } from '../core/errors.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
 import type { Dataset } from '../proto/gen/grid/v1/data.ts';
 import { loadManifest } from '../service/staging/read-tree.ts';
-import { sendTree } from '../service/staging/send-tree.ts';
+import { type SentTree, sendTree } from '../service/staging/send-tree.ts';
 import { treeToWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
 import { datasetView, nameOf, openDatasetClient } from './dataset-client.ts';
@@ -13,6 +13,7 @@ import { fetchResults } from './fetch-results.ts';
 import { argument, type Input } from './input.ts';
 import { openProgress } from './progress.ts';
 import { agoText, table } from './render.ts';
+import { chooseVo } from './staging.ts';
 
 /** `grid data put`. */
 export async function putDataset(context: Context, input: Input): Promise<number> {
@@ -23,18 +24,24 @@ export async function putDataset(context: Context, input: Input): Promise<number
   const keepMs = input.duration('keep') ?? 0;
   const { root, path } = await placeOf(resolve(context.cwd, argument(input, 0)));
   const store = await client.store(ref.vo);
-  const progress = await openProgress(context, 'sending');
   const { signal } = context;
-  const sent = await sendTree(
-    store,
-    { root, paths: [path] },
-    { onProgress: progress.update, signal },
-  ).finally(progress.stop);
-  const { tree, sentBytes, savedBytes } = sent;
+  const send = async (): Promise<SentTree> => {
+    const progress = await openProgress(context, 'sending');
+    const options = { onProgress: progress.update, signal };
+    return sendTree(store, { root, paths: [path] }, options).finally(progress.stop);
+  };
+  const { tree, sentBytes, savedBytes } = await send();
   if (tree.digest === '') throw new GridError('USAGE', `there is nothing in ${root}`);
   const shared = input.on('share');
   const request = { vo: ref.vo, name: ref.name, tree: treeToWire(tree), shared, keepMs };
-  const dataset = await client.datasets.putDataset(request, { signal });
+  const dataset = await client.datasets
+    .putDataset(request, { signal })
+    .catch(async (error: unknown) => {
+      if (!(error instanceof GridError) || error.code !== 'CHUNK_MISSING') throw error;
+      // What the store had when we asked was swept before the broker heard of it.
+      await send();
+      return client.datasets.putDataset(request, { signal });
+    });
   const { terminal, json } = context;
   if (json) {
     terminal.out(JSON.stringify({ ...datasetView(dataset), sentBytes, savedBytes }));
@@ -150,6 +157,25 @@ async function change(
   context.terminal.out(said);
   return 0;
 }
+
+/** `grid data sweep`. */
+export async function sweepStore(context: Context, input: Input): Promise<number> {
+  await using client = await openDatasetClient(context, input);
+  const vo = input.text('vo') ?? (await chooseVo(context, client.broker.call));
+  const swept = await client.datasets.sweepStore(
+    { vo },
+    { signal: context.signal, deadlineMs: SWEEP_MS },
+  );
+  const { stored, condemned, removed } = swept;
+  context.terminal.out(
+    context.json
+      ? JSON.stringify(swept)
+      : `${stored} chunks: ${removed} taken out, ${condemned} in no tree and to wait`,
+  );
+  return 0;
+}
+
+const SWEEP_MS = 3_600_000;
 
 /** `grid data rm`. */
 export async function removeDataset(context: Context, input: Input): Promise<number> {

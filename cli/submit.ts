@@ -83,7 +83,12 @@ export async function submitJobs(
   };
   const { jobIds } = await persistently(context, () =>
     broker.submit(request, { signal: context.signal }),
-  );
+  ).catch(async (error: unknown) => {
+    if (!(error instanceof GridError) || error.code !== 'CHUNK_MISSING') throw error;
+    // What the store had when we asked was swept before the broker heard of it.
+    await sendInputs(context, broker, jobs, specs);
+    return broker.submit(request, { signal: context.signal });
+  });
   return specs.map((spec, index) => ({ id: jobIds[index] ?? '', spec }));
 }
 

@@ -74,7 +74,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
     path: 'data verify',
     summary: 'read all of a dataset in the store and check it',
     details:
-      'Nothing is written. Ends with 1 where chunks are missing or spoiled; putting the same files again mends what is missing.',
+      'Ends with 1 where chunks are missing or spoiled. What is spoiled is taken out of the store, and putting the same files again mends both.',
     args: [NAME_ARGUMENT],
     options: [VO_OPTION],
     examples: [['data verify hg38', 'before a long study']],
@@ -106,6 +106,15 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
       ['data pin run-7@v1 --for 7d', 'one more week'],
     ],
     run: async (context, input) => (await import('../data.ts')).pinDataset(context, input),
+  },
+  {
+    path: 'data sweep',
+    summary: 'take out of the store of a VO what nobody needs any more (grid administrators)',
+    details:
+      'The broker does it by itself from time to time. What no job, no results and no dataset name goes when every look for a day has found it so.',
+    options: [{ flags: '--vo <name>', about: 'VO whose store to look over' }],
+    examples: [['data sweep --vo biomed', 'how much is there, and how much goes']],
+    run: async (context, input) => (await import('../data.ts')).sweepStore(context, input),
   },
   {
     path: 'data rm',

@@ -37,6 +37,7 @@ export const REASONS = {
   // Data.
   STAGING_UNAVAILABLE: 'files could not be moved: nats-server is away',
   INPUT_MISSING: 'an input could not be found',
+  OUTPUTS_LOST: 'parts of the outputs were not in the store any more when the site reported them',
   // The grid's doing.
   CANCELLED: 'somebody cancelled it',
   DEPENDENCY_FAILED: 'a job that it waits for did not end well',

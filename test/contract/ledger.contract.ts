@@ -6,6 +6,7 @@ import { openJobStore, readTrees } from '../../broker/job-store.ts';
 import { place, release } from '../../broker/moves.ts';
 import { type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
 import { openSubmit, type Submit } from '../../broker/submit.ts';
+import { NO_SWEEPER } from '../../broker/sweeper.ts';
 import { applyReport } from '../../broker/updates.ts';
 import { dn, siteId, voName } from '../../core/ids.ts';
 import type { Peer } from '../../core/vo/caller.ts';
@@ -234,7 +235,8 @@ const ACCESS = { admins: [], vos: ['demo'] };
 const submitTo = async (book: OpenBook): Promise<Submit> =>
   openSubmit({
     book,
-    datasets: await openDatasets(book, ACCESS),
+    datasets: await openDatasets(book, ACCESS, NO_SWEEPER.admit),
+    sweeper: NO_SWEEPER,
     store: openJobStore(book.db),
     access: ACCESS,
     lastSeq: 1_000,

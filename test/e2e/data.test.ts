@@ -95,6 +95,12 @@ describe('a dataset', () => {
     expect(await out('data', 'verify', 'hg38')).toMatch(/chunks, .*, all sound$/);
   });
 
+  test('keeps its chunks when the store is swept', async () => {
+    const swept = await json<{ readonly stored: number }>('data', 'sweep');
+    expect(swept).toMatchObject({ condemned: 0, removed: 0 });
+    expect(swept.stored).toBeGreaterThan(3);
+  });
+
   test('survives a broker that crashes, and is gone when it is removed', async () => {
     await grid.crash('broker');
     await grid.processes.startBroker();

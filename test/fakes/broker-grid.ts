@@ -85,6 +85,7 @@ export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
           },
         }),
       accounts: undefined,
+      sweep: { everyMs: 0, graceMs: 0 },
       clock: systemClock,
       log,
       onFatal: (error) => fatal.push(error),

@@ -129,6 +129,36 @@ export interface RemoveDatasetResponse {
   versions: number[];
 }
 
+/** Which chunks. */
+export interface HealChunksRequest {
+  /** VO. */
+  vo: string;
+  /** SHA-256 of each, 32 bytes; at most 1000. */
+  digests: Buffer[];
+}
+
+/** What was found. */
+export interface HealChunksResponse {
+  /** Chunks whose content was false; they are gone, and the right ones can be sent. */
+  removed: Buffer[];
+}
+
+/** Which store. */
+export interface SweepStoreRequest {
+  /** VO. */
+  vo: string;
+}
+
+/** What was found, in chunks. */
+export interface SweepStoreResponse {
+  /** In the store when the pass began. */
+  stored: number;
+  /** In no tree, and not long enough to go. */
+  condemned: number;
+  /** Taken out. */
+  removed: number;
+}
+
 function createBaseDataset(): Dataset {
   return {
     vo: "",
@@ -916,6 +946,262 @@ export const RemoveDatasetResponse: MessageFns<RemoveDatasetResponse> = {
   },
 };
 
+function createBaseHealChunksRequest(): HealChunksRequest {
+  return { vo: "", digests: [] };
+}
+
+export const HealChunksRequest: MessageFns<HealChunksRequest> = {
+  encode(message: HealChunksRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vo !== "") {
+      writer.uint32(10).string(message.vo);
+    }
+    for (const v of message.digests) {
+      writer.uint32(18).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealChunksRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealChunksRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.digests.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HealChunksRequest>, I>>(base?: I): HealChunksRequest {
+    return HealChunksRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HealChunksRequest>, I>>(object: I): HealChunksRequest {
+    const message = createBaseHealChunksRequest();
+    message.vo = object.vo ?? "";
+    message.digests = object.digests?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseHealChunksResponse(): HealChunksResponse {
+  return { removed: [] };
+}
+
+export const HealChunksResponse: MessageFns<HealChunksResponse> = {
+  encode(message: HealChunksResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.removed) {
+      writer.uint32(10).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealChunksResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealChunksResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.removed.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HealChunksResponse>, I>>(base?: I): HealChunksResponse {
+    return HealChunksResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HealChunksResponse>, I>>(object: I): HealChunksResponse {
+    const message = createBaseHealChunksResponse();
+    message.removed = object.removed?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseSweepStoreRequest(): SweepStoreRequest {
+  return { vo: "" };
+}
+
+export const SweepStoreRequest: MessageFns<SweepStoreRequest> = {
+  encode(message: SweepStoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vo !== "") {
+      writer.uint32(10).string(message.vo);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SweepStoreRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSweepStoreRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SweepStoreRequest>, I>>(base?: I): SweepStoreRequest {
+    return SweepStoreRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SweepStoreRequest>, I>>(object: I): SweepStoreRequest {
+    const message = createBaseSweepStoreRequest();
+    message.vo = object.vo ?? "";
+    return message;
+  },
+};
+
+function createBaseSweepStoreResponse(): SweepStoreResponse {
+  return { stored: 0, condemned: 0, removed: 0 };
+}
+
+export const SweepStoreResponse: MessageFns<SweepStoreResponse> = {
+  encode(message: SweepStoreResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stored !== 0) {
+      writer.uint32(8).uint64(message.stored);
+    }
+    if (message.condemned !== 0) {
+      writer.uint32(16).uint64(message.condemned);
+    }
+    if (message.removed !== 0) {
+      writer.uint32(24).uint64(message.removed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SweepStoreResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSweepStoreResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.stored = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.condemned = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.removed = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SweepStoreResponse>, I>>(base?: I): SweepStoreResponse {
+    return SweepStoreResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SweepStoreResponse>, I>>(object: I): SweepStoreResponse {
+    const message = createBaseSweepStoreResponse();
+    message.stored = object.stored ?? 0;
+    message.condemned = object.condemned ?? 0;
+    message.removed = object.removed ?? 0;
+    return message;
+  },
+};
+
 /**
  * Datasets: names for trees of files that are in the chunk store of a VO. The broker serves it beside `Broker`, over
  * mutual TLS; what a caller may see and do follows from its DN and FQANs.
@@ -974,6 +1260,26 @@ export const DatasetsService = {
       Buffer.from(RemoveDatasetResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveDatasetResponse => RemoveDatasetResponse.decode(value),
   },
+  /** Looks at chunks of the caller's VO and takes out those with a false content. */
+  healChunks: {
+    path: "/grid.v1.Datasets/HealChunks" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: HealChunksRequest): Buffer => Buffer.from(HealChunksRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): HealChunksRequest => HealChunksRequest.decode(value),
+    responseSerialize: (value: HealChunksResponse): Buffer => Buffer.from(HealChunksResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HealChunksResponse => HealChunksResponse.decode(value),
+  },
+  /** Looks over the store of a VO now, as the broker does from time to time; for grid administrators. */
+  sweepStore: {
+    path: "/grid.v1.Datasets/SweepStore" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SweepStoreRequest): Buffer => Buffer.from(SweepStoreRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SweepStoreRequest => SweepStoreRequest.decode(value),
+    responseSerialize: (value: SweepStoreResponse): Buffer => Buffer.from(SweepStoreResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SweepStoreResponse => SweepStoreResponse.decode(value),
+  },
 } as const;
 
 export interface DatasetsServer extends UntypedServiceImplementation {
@@ -987,6 +1293,10 @@ export interface DatasetsServer extends UntypedServiceImplementation {
   changeDataset: handleUnaryCall<ChangeDatasetRequest, Dataset>;
   /** Takes the name away; the files go when no job needs them any more. */
   removeDataset: handleUnaryCall<RemoveDatasetRequest, RemoveDatasetResponse>;
+  /** Looks at chunks of the caller's VO and takes out those with a false content. */
+  healChunks: handleUnaryCall<HealChunksRequest, HealChunksResponse>;
+  /** Looks over the store of a VO now, as the broker does from time to time; for grid administrators. */
+  sweepStore: handleUnaryCall<SweepStoreRequest, SweepStoreResponse>;
 }
 
 export interface DatasetsClient extends Client {
@@ -1069,6 +1379,38 @@ export interface DatasetsClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveDatasetResponse) => void,
+  ): ClientUnaryCall;
+  /** Looks at chunks of the caller's VO and takes out those with a false content. */
+  healChunks(
+    request: HealChunksRequest,
+    callback: (error: ServiceError | null, response: HealChunksResponse) => void,
+  ): ClientUnaryCall;
+  healChunks(
+    request: HealChunksRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: HealChunksResponse) => void,
+  ): ClientUnaryCall;
+  healChunks(
+    request: HealChunksRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: HealChunksResponse) => void,
+  ): ClientUnaryCall;
+  /** Looks over the store of a VO now, as the broker does from time to time; for grid administrators. */
+  sweepStore(
+    request: SweepStoreRequest,
+    callback: (error: ServiceError | null, response: SweepStoreResponse) => void,
+  ): ClientUnaryCall;
+  sweepStore(
+    request: SweepStoreRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SweepStoreResponse) => void,
+  ): ClientUnaryCall;
+  sweepStore(
+    request: SweepStoreRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SweepStoreResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -1,0 +1,236 @@
+import type { TreeRef } from '../core/data/manifest.ts';
+import { sweepPass } from '../core/data/sweep.ts';
+import { GridError } from '../core/errors.ts';
+import { background } from '../service/background.ts';
+import { treeChunks } from '../service/staging/tree-chunks.ts';
+import type { Book } from './book.ts';
+import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
+
+/**
+ * Takes out of the stores what no tree names any more. A tree lives as long as the ledger has it: for a job, its results,
+ * or a dataset. Uploads go on meanwhile, and a tree is named only when its last chunk is there, so:
+ *
+ * - a chunk goes only after every pass for `graceMs` has found it in no tree;
+ * - a tree that is named during a pass saves its chunks until the very moment at which they are taken out;
+ * - who names a tree later is told which of its chunks have gone meanwhile, and sends them again.
+ *
+ * The broker forgets what it took out when it ends; for `graceMs` after a start it asks for every chunk of a new tree.
+ */
+export interface Sweeper extends AsyncDisposable {
+  /**
+   * A tree is about to be named. Throws CHUNK_MISSING where chunks of it are not in the store. What a gateway has just sent
+   * is `fresh`: it is asked for only what this sweeper has taken out.
+   */
+  readonly admit: Admit;
+  /** One pass over the store of a VO. */
+  sweep(vo: string): Promise<Swept>;
+  /** Reads chunks and takes out those that are not what their name says; gives these. */
+  heal(vo: string, digests: readonly string[]): Promise<readonly string[]>;
+}
+
+/** See `Sweeper`. */
+export type Admit = (vo: string, tree: TreeRef, fresh?: boolean) => Promise<void>;
+
+/** For a broker without a staging service. */
+export const NO_SWEEPER: Sweeper = {
+  admit: () => Promise.resolve(),
+  sweep: () => Promise.reject(noStore()),
+  heal: () => Promise.reject(noStore()),
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+};
+
+const noStore = (): GridError =>
+  new GridError('STAGING_UNAVAILABLE', 'this broker has no staging service');
+
+/** What a pass came to, in chunks. */
+interface Swept {
+  readonly stored: number;
+  /** In no tree, and not long enough. */
+  readonly condemned: number;
+  readonly removed: number;
+}
+
+export interface SweeperOptions {
+  readonly book: Book;
+  readonly accounts: Pick<StagingAccounts, 'openKeeper'>;
+  readonly vos: readonly string[];
+  readonly everyMs: number;
+  readonly graceMs: number;
+}
+
+/** What is known of the store of one VO. */
+interface Store {
+  readonly vo: string;
+  readonly keeper: OpenKeeper;
+  condemned: ReadonlyMap<string, number>;
+  /** When chunks were taken out, as far as an upload may not know it. */
+  readonly removed: Map<string, number>;
+  /** Trees that were named lately, whether the ledger has them yet or not. */
+  readonly named: Map<string, { readonly tree: TreeRef; readonly atMs: number }>;
+  pass: Promise<Swept> | undefined;
+}
+
+/** The ledger has a tree by then, or never will. */
+const COMMITTED_MS = 600_000;
+const REMOVED_AT_ONCE = 256;
+const TREES_AT_ONCE = 1_000;
+
+export function openSweeper(options: SweeperOptions): Sweeper {
+  const { book, accounts, everyMs, graceMs } = options;
+  const startedAtMs = book.clock.nowMs();
+  const stores = new Map<string, Store>();
+  const storeOf = (vo: string): Store => {
+    const known = stores.get(vo);
+    if (known !== undefined) return known;
+    const store: Store = {
+      vo,
+      keeper: accounts.openKeeper(vo),
+      condemned: new Map(),
+      removed: new Map(),
+      named: new Map(),
+      pass: undefined,
+    };
+    stores.set(vo, store);
+    return store;
+  };
+  const sweep = async (vo: string): Promise<Swept> => {
+    const store = storeOf(vo);
+    store.pass ??= sweepStore(book, store, graceMs).finally(() => {
+      store.pass = undefined;
+    });
+    return store.pass;
+  };
+  const sweepAll = async (): Promise<void> => {
+    for (const vo of options.vos) await sweep(vo);
+  };
+  const timer = setInterval(() => background('sweep the stores', sweepAll(), book.log), everyMs);
+  timer.unref();
+  return {
+    sweep,
+    admit: async (vo, tree, fresh = false) => {
+      if (tree.digest === '') return;
+      const store = storeOf(vo);
+      const nowMs = book.clock.nowMs();
+      const isNew = !store.named.has(tree.digest);
+      store.named.set(tree.digest, { tree, atMs: nowMs });
+      const distrusts = !fresh && nowMs - startedAtMs < graceMs;
+      if (isNew || store.removed.size > 0) await checkTree(store, tree, distrusts);
+    },
+    heal: (vo, digests) => heal(storeOf(vo).keeper, digests),
+    [Symbol.asyncDispose]: async () => {
+      clearInterval(timer);
+      await Promise.all([...stores.values()].map(({ keeper }) => keeper[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promise<void> {
+  if (!distrusts && store.removed.size === 0) return;
+  try {
+    const chunks = await treeChunks(store.keeper.store, tree);
+    const doubtful = distrusts ? chunks : chunks.filter((digest) => store.removed.has(digest));
+    const missing = await store.keeper.store.missing(doubtful);
+    if (missing.size === 0) return;
+    throw new GridError(
+      'CHUNK_MISSING',
+      `${missing.size} of ${chunks.length} chunks of the tree are not in the store (any more)`,
+    );
+  } catch (error) {
+    // Whoever wants the files later will learn it; a store that is away keeps nobody from submitting.
+    if (!(error instanceof GridError) || error.code !== 'STAGING_UNAVAILABLE') {
+      store.named.delete(tree.digest);
+      throw error;
+    }
+  }
+}
+
+async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Swept> {
+  const nowMs = book.clock.nowMs();
+  const marked = new Set<TreeRef>();
+  const live = await markLedger(book, store);
+  await markNamed(store, live, marked);
+  const stored = await store.keeper.list();
+  const before = { condemned: store.condemned };
+  const { due, condemned } = sweepPass(stored, live, before, { nowMs, graceMs });
+  store.condemned = condemned;
+  let removed = 0;
+  for (let at = 0; at < due.length; at += REMOVED_AT_ONCE) {
+    await markNamed(store, live, marked);
+    // From here to the request nothing is awaited: a tree that is named later finds them among the removed.
+    const going = due.slice(at, at + REMOVED_AT_ONCE).filter((digest) => !live.has(digest));
+    for (const digest of going) store.removed.set(digest, nowMs);
+    await store.keeper.remove(going);
+    removed += going.length;
+  }
+  forget(store, nowMs, graceMs);
+  const swept = { stored: stored.length, condemned: condemned.size - removed, removed };
+  if (removed > 0) book.log.info({ vo: store.vo, ...swept }, 'the store was swept');
+  return swept;
+}
+
+/** Chunks of all trees that the ledger has; those of other VOs are not in this store and cost a question. */
+async function markLedger(book: Book, { keeper }: Store): Promise<Set<string>> {
+  await book.recorder.settled();
+  const live = new Set<string>();
+  for (let last = ''; ; ) {
+    const rows = await book.db
+      .selectFrom('trees')
+      .selectAll()
+      .where('digest', '>', last)
+      .orderBy('digest')
+      .limit(TREES_AT_ONCE)
+      .execute();
+    for (const { digest, total_bytes, files, manifest } of rows) {
+      const tree = { digest, totalBytes: total_bytes, files };
+      await mark(keeper, manifest === null ? tree : { ...tree, manifest }, live);
+    }
+    if (rows.length < TREES_AT_ONCE) return live;
+    last = rows.at(-1)?.digest ?? '';
+  }
+}
+
+/** Marks what was named since the last look, until there was nothing new. */
+async function markNamed(
+  { keeper, named }: Store,
+  live: Set<string>,
+  marked: Set<TreeRef>,
+): Promise<void> {
+  for (;;) {
+    const fresh = [...named.values()].map(({ tree }) => tree).filter((tree) => !marked.has(tree));
+    if (fresh.length === 0) return;
+    for (const tree of fresh) {
+      await mark(keeper, tree, live);
+      marked.add(tree);
+    }
+  }
+}
+
+/** A tree whose manifest is not there, or is none, keeps nothing alive. */
+async function mark({ store }: OpenKeeper, tree: TreeRef, live: Set<string>): Promise<void> {
+  try {
+    for (const digest of await treeChunks(store, tree)) live.add(digest);
+  } catch (error) {
+    const gone = ['CHUNK_MISSING', 'CHUNK_CORRUPT', 'MANIFEST_INVALID'];
+    if (!(error instanceof GridError) || !gone.includes(error.code)) throw error;
+  }
+}
+
+function forget({ named, removed }: Store, nowMs: number, graceMs: number): void {
+  for (const [digest, { atMs }] of named) if (nowMs - atMs > COMMITTED_MS) named.delete(digest);
+  for (const [digest, atMs] of removed) if (nowMs - atMs > graceMs) removed.delete(digest);
+}
+
+async function heal(keeper: OpenKeeper, digests: readonly string[]): Promise<readonly string[]> {
+  const spoiled: string[] = [];
+  for (const digest of new Set(digests)) {
+    const failure: unknown = await keeper.store.get(digest).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    const code = failure instanceof GridError ? failure.code : undefined;
+    if (code === 'CHUNK_CORRUPT') spoiled.push(digest);
+    else if (failure !== undefined && code !== 'CHUNK_MISSING') throw failure;
+  }
+  await keeper.remove(spoiled);
+  return spoiled;
+}

@@ -1,0 +1,65 @@
+import type { NatsConnection } from '@nats-io/transport-node';
+import { GridError } from '../../core/errors.ts';
+import { chunkSubject, chunkSubjects, STREAM } from './names.ts';
+import type { NatsLink } from './nats-link.ts';
+
+/** What only the broker may do with the chunks of a VO. */
+export interface ChunkKeeper {
+  /** Digests of all chunks that are stored. */
+  list(): Promise<readonly string[]>;
+  /** Takes chunks out; one that is not there is no error. */
+  remove(digests: readonly string[]): Promise<void>;
+}
+
+const AT_ONCE = 64;
+const TIMEOUT_MS = 20_000;
+
+/** Asks the stream itself; the connection needs the rights of `keeperSubjects`. */
+export function natsChunkKeeper(link: NatsLink, vo: string): ChunkKeeper {
+  return {
+    list: async () => {
+      const prefix = chunkSubject(vo, '');
+      const digests: string[] = [];
+      for (let offset = 0; ; ) {
+        const page = await link.use((nc) => subjectsFrom(nc, vo, offset));
+        const names = Object.keys(page.state?.subjects ?? {});
+        digests.push(...names.map((name) => name.slice(prefix.length)));
+        offset += names.length;
+        if (names.length === 0 || offset >= (page.total ?? 0)) return digests;
+      }
+    },
+    remove: async (digests) => {
+      for (let at = 0; at < digests.length; at += AT_ONCE) {
+        const some = digests.slice(at, at + AT_ONCE);
+        await Promise.all(some.map((digest) => link.use((nc) => purge(nc, vo, digest))));
+      }
+    },
+  };
+}
+
+/** What a keeper publishes to, beside what a reader does. */
+export const keeperSubjects = (): readonly string[] =>
+  ['INFO', 'PURGE'].map((verb) => `$JS.API.STREAM.${verb}.${STREAM}`);
+
+interface Answer {
+  readonly error?: { readonly description?: string };
+  readonly total?: number;
+  readonly state?: { readonly subjects?: Readonly<Record<string, number>> };
+}
+
+const subjectsFrom = (nc: NatsConnection, vo: string, offset: number): Promise<Answer> =>
+  ask(nc, 'INFO', { subjects_filter: chunkSubjects(vo), offset });
+
+const purge = (nc: NatsConnection, vo: string, digest: string): Promise<Answer> =>
+  ask(nc, 'PURGE', { filter: chunkSubject(vo, digest) });
+
+async function ask(nc: NatsConnection, verb: string, request: object): Promise<Answer> {
+  const subject = `$JS.API.STREAM.${verb}.${STREAM}`;
+  const message = await nc.request(subject, JSON.stringify(request), { timeout: TIMEOUT_MS });
+  const answer = message.json<Answer>();
+  if (answer.error === undefined) return answer;
+  throw new GridError(
+    'STAGING_UNAVAILABLE',
+    `the store refuses ${verb}: ${answer.error.description ?? 'no reason'}`,
+  );
+}

@@ -1,0 +1,175 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { treeRows } from '../../broker/records.ts';
+import { openSweeper, type Sweeper } from '../../broker/sweeper.ts';
+import type { TreeRef } from '../../core/data/manifest.ts';
+import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
+import { chunkSubject } from '../../service/staging/names.ts';
+import { sendTree } from '../../service/staging/send-tree.ts';
+import { treeChunks } from '../../service/staging/tree-chunks.ts';
+import { natsServers, startTestNats, type TestNats } from '../fakes/nats.ts';
+import { type OpenBook, openBook } from '../fakes/open-book.ts';
+
+const SERVERS = await natsServers();
+
+describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
+  let dir: string;
+  let nats: TestNats;
+  let book: OpenBook;
+  let sweeper: Sweeper;
+  let member: ChunkStore & AsyncDisposable;
+  beforeEach(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'hanse-sweep-'));
+    nats = await startTestNats({ binary: path, vos: ['demo', 'other'] });
+    book = await openBook(join(dir, 'ledger.db'));
+    sweeper = open(0);
+    member = nats.open('demo');
+  });
+  afterEach(async () => {
+    await member[Symbol.asyncDispose]();
+    await sweeper[Symbol.asyncDispose]();
+    await book[Symbol.asyncDispose]();
+    await nats[Symbol.asyncDispose]();
+    rmSync(dir, { recursive: true });
+  });
+
+  const open = (graceMs: number): Sweeper =>
+    openSweeper({
+      book,
+      accounts: nats.accounts,
+      vos: ['demo', 'other'],
+      everyMs: 3_600_000,
+      graceMs,
+    });
+  let count = 0;
+  const send = async (bytes: Uint8Array): Promise<TreeRef> => {
+    count += 1;
+    const root = join(dir, `root-${count}`);
+    await mkdir(root);
+    await writeFile(join(root, 'file'), bytes);
+    return (await sendTree(member, { root, paths: ['.'] })).tree;
+  };
+  const name = (tree: TreeRef): Promise<void> => book.recorder.record({ trees: treeRows(tree) });
+  const missing = async (tree: TreeRef): Promise<number> =>
+    (await member.missing(await treeChunks(member, tree))).size;
+
+  test('takes out what no tree names, on the second look, and leaves the rest', async () => {
+    const kept = await send(randomBytes(2_500_000));
+    const dropped = await send(randomBytes(2_500_000));
+    await name(kept);
+    expect(await sweeper.sweep('demo')).toEqual({ stored: 6, condemned: 3, removed: 0 });
+    expect(await sweeper.sweep('demo')).toEqual({ stored: 6, condemned: 0, removed: 3 });
+    expect([await missing(kept), await missing(dropped)]).toEqual([0, 3]);
+    expect(await sweeper.sweep('demo')).toEqual({ stored: 3, condemned: 0, removed: 0 });
+  });
+
+  test('a tree with a manifest of its own in the store keeps that, too', async () => {
+    const root = join(dir, 'many');
+    await mkdir(root);
+    for (let at = 0; at < 200; at += 1) await writeFile(join(root, `file-${at}`), `${at}`);
+    const { tree } = await sendTree(member, { root, paths: ['.'] });
+    expect(tree.manifest).toBeUndefined();
+    await name(tree);
+    await sweeper.sweep('demo');
+    expect(await sweeper.sweep('demo')).toMatchObject({ condemned: 0, removed: 0 });
+    expect(await missing(tree)).toBe(0);
+  });
+
+  test('what shares chunks with a live tree loses only its own', async () => {
+    const shared = randomBytes(1_048_576);
+    const kept = await send(Buffer.concat([shared, randomBytes(1_048_576)]));
+    const dropped = await send(Buffer.concat([shared, randomBytes(1_048_576)]));
+    await name(kept);
+    await sweeper.sweep('demo');
+    expect(await sweeper.sweep('demo')).toMatchObject({ removed: 1 });
+    expect([await missing(kept), await missing(dropped)]).toEqual([0, 1]);
+  });
+
+  test('a tree that is named between two passes is safe', async () => {
+    const tree = await send(randomBytes(1_000_000));
+    await sweeper.sweep('demo');
+    await sweeper.admit('demo', tree);
+    expect(await sweeper.sweep('demo')).toMatchObject({ removed: 0 });
+    expect(await missing(tree)).toBe(0);
+  });
+
+  test('who names a tree that was swept meanwhile is told so, and may send it again', async () => {
+    const bytes = randomBytes(1_000_000);
+    const tree = await send(bytes);
+    await sweeper.sweep('demo');
+    await sweeper.sweep('demo');
+    await expect(sweeper.admit('demo', tree)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+    const again = await send(bytes);
+    await sweeper.admit('demo', again);
+    await name(again);
+    await sweeper.sweep('demo');
+    await sweeper.sweep('demo');
+    expect(await missing(again)).toBe(0);
+  });
+
+  test('trees are named and swept at the same time, and none that is named loses a chunk', async () => {
+    const named: TreeRef[] = [];
+    let stop = false;
+    const sweeping = (async () => {
+      while (!stop) await sweeper.sweep('demo');
+    })();
+    const contents = Array.from({ length: 6 }, () => randomBytes(30_000));
+    for (let at = 0; at < 60; at += 1) {
+      const bytes = contents[at % contents.length] ?? new Uint8Array();
+      const tree = await send(bytes);
+      const admitted = await sweeper.admit('demo', tree).then(
+        () => true,
+        () => false,
+      );
+      if (admitted) {
+        await name(tree);
+        named.push(tree);
+      }
+    }
+    stop = true;
+    await sweeping;
+    expect(named.length).toBeGreaterThan(10);
+    for (const tree of named) expect(await missing(tree)).toBe(0);
+  });
+
+  test('for a while after a start it asks for every chunk of a new tree', async () => {
+    const bytes = randomBytes(1_000_000);
+    const tree = await send(bytes);
+    await sweeper.sweep('demo');
+    await sweeper.sweep('demo');
+    await sweeper[Symbol.asyncDispose]();
+    sweeper = open(60_000);
+    await expect(sweeper.admit('demo', tree)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+  });
+
+  test('false bytes under a digest are taken out, and the right ones can be sent', async () => {
+    const bytes = randomBytes(100_000);
+    const root = join(dir, 'honest');
+    await mkdir(root);
+    await writeFile(join(root, 'file'), bytes);
+    const digest = sha256(bytes);
+    const rogue = await nats.member('demo');
+    await rogue.request(chunkSubject('demo', digest), 'false', { timeout: 5_000 });
+    await rogue.close();
+    await expect(member.get(digest)).rejects.toMatchObject({ code: 'CHUNK_CORRUPT' });
+    expect(await sweeper.heal('demo', [digest, sha256(Buffer.from('none'))])).toEqual([digest]);
+    await sendTree(member, { root, paths: ['.'] });
+    expect(Buffer.from(await member.get(digest)).equals(bytes)).toBe(true);
+    expect(await sweeper.heal('demo', [digest])).toEqual([]);
+  });
+
+  test('a member may neither list chunks nor take them out', async () => {
+    const tree = await send(randomBytes(1_000));
+    const rogue = await nats.member('demo');
+    for (const verb of ['INFO', 'PURGE'])
+      await expect(
+        rogue.request(`$JS.API.STREAM.${verb}.STAGE`, '{}', { timeout: 2_000 }),
+      ).rejects.toThrow(/permission|timeout/i);
+    await rogue.close();
+    expect(await missing(tree)).toBe(0);
+  });
+});
