@@ -6,3 +6,19 @@ export function quantile(values: readonly number[], share: number): number {
 
 /** Two or three digits that matter, which is what such measurements carry. */
 export const rounded = (value: number): number => Number(value.toPrecision(3));
+
+/** Does `work` so many times, at most `inFlight` at a time. */
+export async function manyTimes(
+  inFlight: number,
+  times: number,
+  work: () => Promise<void>,
+): Promise<void> {
+  let begun = 0;
+  const worker = async (): Promise<void> => {
+    while (begun < times) {
+      begun += 1;
+      await work();
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, worker));
+}

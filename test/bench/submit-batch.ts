@@ -1,7 +1,7 @@
 import { submitJobs, wireSpec } from '../support/jobs.ts';
 import { startLocalGrid } from '../support/local-grid.ts';
 import type { Measurement } from './figures.ts';
-import { rounded } from './statistics.ts';
+import { manyTimes, rounded } from './statistics.ts';
 
 const BATCH = 100;
 const BATCHES = 100;
@@ -16,14 +16,9 @@ export async function submitBatch(): Promise<Measurement> {
   await submitJobs(broker, specs);
   const ids = new Set<string>();
   const startedMs = performance.now();
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (; next < BATCHES; ) {
-      next += 1;
-      for (const id of await submitJobs(broker, specs)) ids.add(id);
-    }
-  };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
+  await manyTimes(IN_FLIGHT, BATCHES, async () => {
+    for (const id of await submitJobs(broker, specs)) ids.add(id);
+  });
   const seconds = (performance.now() - startedMs) / 1_000;
   if (ids.size !== BATCH * BATCHES) throw new Error(`${ids.size} ids for ${BATCH * BATCHES} jobs`);
   // Durable: a broker that crashes now still knows the last of them.

@@ -43,6 +43,8 @@ interface Options {
   readonly offer: Offer;
   /** How often a beacon is sent. */
   readonly beaconMs: number;
+  /** A free one by default. */
+  readonly port?: number;
 }
 
 const NO_TREE: TreeRef = {
@@ -106,10 +108,11 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
     },
     async *watch({ afterSeq }, { signal }) {
       for (let last = afterSeq; !signal.aborted; ) {
-        const fresh = outbox.filter((update) => update.seq > last);
-        last = fresh.at(-1)?.seq ?? last;
+        // Numbered from 1 without a gap.
+        const fresh = outbox.slice(last);
+        last += fresh.length;
         yield* fresh;
-        if (!outbox.some((update) => update.seq > last)) await rung(signal);
+        if (outbox.length <= last) await rung(signal);
       }
     },
     control: ({ cancel }) => {
@@ -141,7 +144,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
       services: [served(SiteGatewayService, handlers)],
       log: pino({ level: 'silent' }),
     });
-  let server: RunningServer | undefined = await start(0);
+  let server: RunningServer | undefined = await start(options.port ?? 0);
   const { port } = server;
 
   const gateway: FakeGateway = {

@@ -35,6 +35,8 @@ export interface LocalGrid extends AsyncDisposable {
     options?: { readonly cwd?: string; readonly input?: string },
   ): Promise<Ran>;
   broker(): Promise<Connection<BrokerService>>;
+  /** The process that a program runs in now. Names as for `crash`. */
+  pid(name: string): number;
   /** Ends a program as a crash would. Names: nats-server, authority, broker, site-NAME. */
   crash(name: string): Promise<void>;
 }
@@ -56,17 +58,22 @@ export async function startLocalGrid(
   const options = { layout, plan, env: process.env, detached: false, signal, binary };
   const { processes } = await bringUp(options, SILENT);
   const env = { ...process.env, ...environmentOf({ layout }), NO_COLOR: '1' };
+  const pidOf = (name: string): number => {
+    const program = processes.all.findLast((candidate) => candidate.name === name);
+    if (program === undefined) throw new Error(`no program ${name}`);
+    return program.pid;
+  };
   return {
     layout,
     plan,
     processes,
     broker: () => openBroker({ layout }),
+    pid: pidOf,
     grid: (args, { cwd = layout.dir, input } = {}) => runGrid(args, { cwd, env, input }),
     crash: async (name) => {
-      const program = processes.all.findLast((candidate) => candidate.name === name);
-      if (program === undefined) throw new Error(`no program ${name}`);
-      process.kill(program.pid, 'SIGKILL');
-      while (isAlive(program.pid)) await pause(10);
+      const pid = pidOf(name);
+      process.kill(pid, 'SIGKILL');
+      while (isAlive(pid)) await pause(10);
     },
     [Symbol.asyncDispose]: async () => {
       await processes.stop();
