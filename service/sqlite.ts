@@ -48,7 +48,11 @@ function adapt(database: DatabaseSync, sql: string): Statement {
   return {
     reader: statement.columns().length > 0,
     all: (parameters) => statement.all(...parameters),
-    run: (parameters) => statement.run(...parameters),
+    // On a full disk SQLite rolls back by itself; a second time is an error, which would hide the first.
+    run: (parameters) =>
+      sql === 'rollback' && !database.isTransaction
+        ? { changes: 0, lastInsertRowid: 0 }
+        : statement.run(...parameters),
     // A statement of its own: the kept one may be asked again before this one has been read to the end.
     iterate: (parameters) => database.prepare(sql).iterate(...parameters),
   };
