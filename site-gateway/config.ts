@@ -1,4 +1,3 @@
-import { availableParallelism, totalmem } from 'node:os';
 import * as z from 'zod';
 import { isSiteId, isVoName } from '../core/ids.ts';
 import { isDnText } from '../core/pki/name.ts';
@@ -30,12 +29,8 @@ export const SITE_CONFIG = z.object({
     .describe('id of the site'),
   'broker-dn': distinguishedName().describe('DN of the broker: nobody else may call'),
   spool: filePath().describe('directory of the journal, the attempts and the cache'),
-  cpus: count(1)
-    .default(availableParallelism())
-    .describe('CPU cores that the grid may fill (default: all)'),
-  memory: byteSize()
-    .prefault(`${Math.floor(totalmem() / 2 ** 20)}M`)
-    .describe('memory that the grid may fill (default: all)'),
+  cpus: count(1).optional().describe('CPU cores that the grid may fill (default: all)'),
+  memory: byteSize().optional().describe('memory that the grid may fill (default: all)'),
   gpus: z.literal(0).default(0).describe('GPUs; the fork LRMS has none to give'),
   'pin-cpus': z.boolean().default(true).describe('bind each task to as many cores as it asked for'),
   features: z
@@ -67,7 +62,23 @@ export const SITE_CONFIG = z.object({
   'cache-low': byteSize()
     .optional()
     .describe('size down to which it is cleared, the longest unused first (default: 80 % of it)'),
-  lrms: z.enum(['fork']).default('fork').describe('batch system behind the site'),
+  lrms: z
+    .enum(['fork', 'slurm'])
+    .default('fork')
+    .describe('batch system behind the site; fork runs tasks on this machine'),
+  slurm: z
+    .object({
+      conf: filePath().optional().describe('slurm.conf (default: that of the commands)'),
+      bin: filePath().optional().describe('directory of sbatch, squeue, scancel and scontrol'),
+      partitions: z
+        .array(z.string().min(1))
+        .default([])
+        .describe('partitions to use, best first; empty for the default one'),
+      account: z.string().default('').describe('account to charge; empty for the default one'),
+      'extra-args': z.array(z.string()).default([]).describe('further arguments of sbatch'),
+    })
+    .prefault({})
+    .describe('for lrms: slurm'),
   path: z.string().default(DEFAULT_PATH).describe('PATH of tasks'),
   'keep-attempts': duration()
     .prefault('10m')

@@ -21,9 +21,8 @@ import { type Disk, openDisk } from './disk.ts';
 import { detectFeatures } from './features.ts';
 import { type Journal, openJournal } from './journal.ts';
 import { type BootClock, type Lease, openLease } from './lease.ts';
-import { openForkLrms } from './lrms/fork.ts';
-import { parseCpuList } from './lrms/slots.ts';
 import { offerOf, type SiteFacts } from './offer.ts';
+import { openLrms, type SiteSize, sizeOf } from './open-lrms.ts';
 import { openPlace } from './place.ts';
 import { gatewayHandlers } from './rpc.ts';
 import type { SiteStaging } from './site-staging.ts';
@@ -86,15 +85,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     spool: config.spool,
     path: config.path,
     journal,
-    openLrms: (listener) =>
-      openForkLrms({
-        ...coresOf(config),
-        ...sizeOf(config),
-        spool: config.spool,
-        clock,
-        log,
-        listener,
-      }),
+    openLrms: (listener) => openLrms(config, { clock, log }, listener),
     staging,
     disk,
     clock,
@@ -127,8 +118,10 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
   const { config, clock } = options;
   const { journal, supervisor, lease, tickets, staging, disk, offerChange } = parts;
   const facts = factsOf(config, options.version, nkey);
+  const closedReason = (): string => disk.closedReason() || supervisor.lrmsState().closedReason;
+  const size = (): SiteSize => sizeOf(config, supervisor.lrmsState());
   const offer = (): Offer =>
-    offerOf(facts, supervisor.committed(), disk.closedReason(), staging.warmTrees());
+    offerOf(facts, size(), supervisor.committed(), closedReason(), staging.warmTrees());
   return gatewayHandlers({
     brokerDn: dn(config['broker-dn']),
     journal,
@@ -138,9 +131,10 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
     offerChange,
     place: openPlace({
       facts,
+      size,
       journal,
       supervisor,
-      closedReason: () => disk.closedReason() || leaseOver(lease),
+      closedReason: () => closedReason() || leaseOver(lease),
       unwelcome: policyOf(config.policy),
       nowMs: () => clock.nowMs(),
     }),
@@ -166,22 +160,6 @@ function keptNkey(file: string): Nkey {
   return { publicKey: fromSeed(seed).getPublicKey(), seed };
 }
 
-const sizeOf = (config: SiteConfig): { readonly cpus: number; readonly memoryBytes: number } => ({
-  cpus: config.cpus,
-  memoryBytes: config.memory,
-});
-
-/** Cores to bind tasks to: those that this process may use, unless the site is said to have more. */
-function coresOf(config: SiteConfig): {
-  readonly cores: readonly number[];
-  readonly firstCore: number;
-} {
-  const status = readFileSync('/proc/self/status', 'utf8');
-  const allowed = parseCpuList(/^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? '');
-  const bind = config['pin-cpus'] && config.cpus <= allowed.length;
-  return { cores: bind ? allowed : [], firstCore: process.pid };
-}
-
 function factsOf(config: SiteConfig, version: string, nkey: string): SiteFacts {
   const machine = { x64: 'x86_64', arm64: 'aarch64' } as Readonly<Record<string, string>>;
   return {
@@ -191,12 +169,9 @@ function factsOf(config: SiteConfig, version: string, nkey: string): SiteFacts {
     arch: machine[arch()] ?? arch(),
     os: process.platform,
     features: [...new Set([...config.features, ...detectFeatures(config.path)])].toSorted(),
-    ...sizeOf(config),
-    gpus: config.gpus,
-    maxWalltimeMs: config['max-walltime'],
     vos: config.vos.map(voName),
     policy: config.policy,
-    backlog: config.backlog ?? 2 * config.cpus,
+    backlog: config.backlog,
     nkey,
     admins: config.admins.map(dn),
   };

@@ -1,8 +1,9 @@
 import { type Dn, siteId, type VoName } from '../core/ids.ts';
 import type { Resources } from '../core/job/spec.ts';
+import { type Need, needOf } from '../core/match/need.ts';
 import type { Offer } from '../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
-import type { Committed } from './supervisor.ts';
+import type { SiteSize } from './open-lrms.ts';
 
 /** What does not change while the gateway runs. */
 export interface SiteFacts {
@@ -12,13 +13,10 @@ export interface SiteFacts {
   readonly arch: string;
   readonly os: string;
   readonly features: readonly string[];
-  readonly cpus: number;
-  readonly memoryBytes: number;
-  readonly gpus: number;
-  readonly maxWalltimeMs: number;
   readonly vos: readonly VoName[];
   readonly policy: string;
-  readonly backlog: number;
+  /** Undefined for twice the CPUs. */
+  readonly backlog: number | undefined;
   readonly nkey: string;
   readonly admins: readonly Dn[];
 }
@@ -26,42 +24,48 @@ export interface SiteFacts {
 /** The offer now: what is free is what no accepted attempt has or waits for. */
 export function offerOf(
   facts: SiteFacts,
-  committed: Committed,
+  size: SiteSize,
+  committed: Need,
   closedReason: string,
   warmTrees: readonly string[],
 ): Offer {
-  const { site, version, cpus, memoryBytes, gpus, ...rest } = facts;
+  const { site, version, backlog, ...rest } = facts;
+  const free = (usable: number, taken: number): number => Math.max(0, usable - taken);
   return {
     ...rest,
     site: siteId(site),
     gatewayVersion: version,
-    totalCpus: cpus,
-    freeCpus: Math.max(0, cpus - committed.cpus),
-    totalMemoryBytes: memoryBytes,
-    freeMemoryBytes: Math.max(0, memoryBytes - committed.memoryBytes),
-    totalGpus: gpus,
-    freeGpus: gpus,
-    maxNodes: 1,
+    backlog: backlog ?? 2 * size.cpus,
+    totalCpus: size.cpus,
+    freeCpus: free(size.usableCpus, committed.cpus),
+    totalMemoryBytes: size.memoryBytes,
+    freeMemoryBytes: free(size.usableMemoryBytes, committed.memoryBytes),
+    totalGpus: size.gpus,
+    freeGpus: free(size.usableGpus, committed.gpus),
+    maxNodes: size.maxNodes,
+    maxWalltimeMs: size.maxWalltimeMs,
     warmTrees,
     closedReason,
     totalDiskBytes: 0,
     freeDiskBytes: 0,
     gpuModels: [],
     licences: [],
-    queues: [],
+    queues: size.queues,
     price: 0,
     expectedWaitMs: 0,
   };
 }
 
 /** Why a task can never run here; undefined when it can. */
-export function tooLarge(facts: SiteFacts, asked: Resources): string | undefined {
-  if (asked.nodes > 1) return `it asks for ${asked.nodes} nodes, the site has one`;
-  if (asked.cpus > facts.cpus) return `it asks for ${asked.cpus} CPUs, the site has ${facts.cpus}`;
-  if (asked.gpus > facts.gpus) return `it asks for ${asked.gpus} GPUs, the site has ${facts.gpus}`;
-  if (asked.memoryBytes > facts.memoryBytes)
-    return `it asks for ${formatBytes(asked.memoryBytes)} of memory, the site has ${formatBytes(facts.memoryBytes)}`;
-  if (facts.maxWalltimeMs > 0 && asked.walltimeMs > facts.maxWalltimeMs)
-    return `it asks for ${formatDuration(asked.walltimeMs)}, the site allows ${formatDuration(facts.maxWalltimeMs)}`;
+export function tooLarge(size: SiteSize, asked: Resources): string | undefined {
+  const { cpus, memoryBytes, gpus } = needOf(asked);
+  if (asked.nodes > size.maxNodes)
+    return `it asks for ${asked.nodes} nodes, the site has ${size.maxNodes}`;
+  if (cpus > size.cpus) return `it asks for ${cpus} CPUs, the site has ${size.cpus}`;
+  if (gpus > size.gpus) return `it asks for ${gpus} GPUs, the site has ${size.gpus}`;
+  if (memoryBytes > size.memoryBytes)
+    return `it asks for ${formatBytes(memoryBytes)} of memory, the site has ${formatBytes(size.memoryBytes)}`;
+  if (size.maxWalltimeMs > 0 && asked.walltimeMs > size.maxWalltimeMs)
+    return `it asks for ${formatDuration(asked.walltimeMs)}, the site allows ${formatDuration(size.maxWalltimeMs)}`;
   return undefined;
 }

@@ -57,7 +57,7 @@ export function verdictOf(end: TaskEnd, command: CommandFacts): Verdict {
     case 'limit':
       return withLeftovers(limitVerdict(end), end.leftBehind);
     case 'vanished':
-      return problem('site', 'TASK_VANISHED', end.detail);
+      return problem('site', end.reason, end.detail);
     case 'not-started':
       return problem(end.fault, end.reason, end.detail);
     default:

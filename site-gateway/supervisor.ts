@@ -23,6 +23,7 @@ import { EMPTY_TREE } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
 import type { AttemptId } from '../core/ids.ts';
 import type { Outcome } from '../core/job/outcome.ts';
+import { add, type Need, NO_NEED, needOf } from '../core/match/need.ts';
 import { background } from '../service/background.ts';
 import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
@@ -32,7 +33,7 @@ import { type Disk, spoolFailure } from './disk.ts';
 import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
 import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from './journal.ts';
 import { openLimit } from './limit.ts';
-import type { Lrms, LrmsListener, TaskEnd } from './lrms/lrms.ts';
+import type { Lrms, LrmsListener, LrmsState, TaskEnd } from './lrms/lrms.ts';
 import { failed, failedBy, NO_USAGE, type Verdict, verdictOf } from './outcome.ts';
 import type { AttemptStaging, StagedAttempt } from './staging.ts';
 import { lrmsTaskOf, specOf, stdinOf } from './task.ts';
@@ -63,14 +64,10 @@ interface Attempt extends StagedAttempt {
   ending: Ending;
   /** Monotonic; 0 until the LRMS has it. */
   submittedAtMs: number;
+  /** Why it waits in the LRMS, as the broker was told last. */
+  toldWaiting: string;
   /** The task has ended and its room is free. */
   vacated: boolean;
-}
-
-/** CPUs and memory that attempts have or wait for. */
-export interface Committed {
-  readonly cpus: number;
-  readonly memoryBytes: number;
 }
 
 /** An attempt that has not ended, for whoever reads its streams. */
@@ -93,6 +90,7 @@ export class Supervisor {
   private readonly stageOut = openLimit(STAGED_OUT_AT_A_TIME);
   private readonly ticker: NodeJS.Timeout;
   private readonly lrms: Promise<Lrms>;
+  private opened: Lrms | undefined;
   private stopping = false;
 
   constructor(options: SupervisorOptions) {
@@ -100,6 +98,7 @@ export class Supervisor {
     this.lrms = options.openLrms({
       started: (id, atMs) => this.started(id, atMs),
       ended: (id, end) => this.taskEnded(id, end),
+      changed: () => options.onChange(),
     });
     this.ticker = setInterval(() => this.tellWaiting(), WAITING_MS).unref();
   }
@@ -107,6 +106,7 @@ export class Supervisor {
   /** Takes up what an earlier run left. */
   async resume(): Promise<void> {
     const lrms = await this.lrms;
+    this.opened = lrms;
     for (const live of this.options.journal.live()) {
       const attempt = this.enter(live, live);
       if (attempt !== undefined) this.begin(attempt, lrms, true);
@@ -153,15 +153,16 @@ export class Supervisor {
       .map(({ id }) => id);
   }
 
-  committed(): Committed {
-    let cpus = 0;
-    let memoryBytes = 0;
-    for (const { spec, vacated } of this.attempts.values()) {
-      if (vacated) continue;
-      cpus += spec.resources.cpus;
-      memoryBytes += spec.resources.memoryBytes;
-    }
-    return { cpus, memoryBytes };
+  /** What attempts have or wait for. */
+  committed(): Need {
+    return [...this.attempts.values()]
+      .filter(({ vacated }) => !vacated)
+      .reduce((sum, { spec }) => add(sum, needOf(spec.resources)), NO_NEED);
+  }
+
+  /** How the batch system is. */
+  lrmsState(): LrmsState {
+    return this.opened?.state() ?? { closedReason: 'the gateway only starts' };
   }
 
   find(id: string): LiveView | undefined {
@@ -195,6 +196,7 @@ export class Supervisor {
       ending: live?.ending ?? '',
       bytesIn: 0,
       submittedAtMs: 0,
+      toldWaiting: '',
       vacated: false,
     };
     this.attempts.set(attempt.id, attempt);
@@ -353,9 +355,12 @@ export class Supervisor {
     const now = this.options.clock.monotonicMs();
     for (const attempt of this.attempts.values()) {
       const { submittedAtMs, state } = attempt;
-      if (state !== 'accepted' && state !== 'staging-in') continue;
+      if (state !== 'accepted' && state !== 'staging-in' && state !== 'submitted') continue;
       if (submittedAtMs === 0 || now - submittedAtMs < WAITING_MS) continue;
-      const told = this.step(attempt, 'submitted', { detail: 'waits for free CPUs at the site' });
+      const detail = this.opened?.waitReason(attempt.id) ?? '';
+      if (state === 'submitted' && (detail === '' || detail === attempt.toldWaiting)) continue;
+      attempt.toldWaiting = detail;
+      const told = this.step(attempt, 'submitted', { detail });
       background('tell of a wait', told, this.options.log);
     }
   }

@@ -65,6 +65,8 @@ export function lrmsTaskOf(
     command: spec.command,
     env: taskEnvironment(accepted, spec, { ...site, directory }),
     stdin: stdinOf(attempt),
+    nodes: spec.resources.nodes,
+    gpus: spec.resources.gpus,
     cpus: spec.resources.cpus,
     memoryBytes: spec.resources.memoryBytes,
     walltimeMs: spec.resources.walltimeMs,

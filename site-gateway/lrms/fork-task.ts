@@ -14,7 +14,7 @@ export interface ForkTask {
   launchedAtMs: number;
   launches: number;
   peakMemoryBytes: number;
-  wallTimer: NodeJS.Timeout | undefined;
+  wallTimer: Disposable | undefined;
   /** Set while its processes are being ended. */
   killing: boolean;
 }
@@ -35,26 +35,11 @@ export async function endWithoutStatus(entry: ForkTask): Promise<TaskEnd> {
   if (limit !== undefined) return { kind: 'limit', ...limit, exitCode: 137, usage, leftBehind: [] };
   const detail =
     'its processes are gone and left no exit status: killed from outside, or the machine went down';
-  return { kind: 'vanished', detail };
+  return { kind: 'vanished', reason: 'TASK_VANISHED', detail };
 }
 
 function usageOf(entry: ForkTask, status: StatusFile): TaskUsage {
   const startedMs = (entry.wrapper?.startTicks ?? 0) * 10;
   const wallMs = startedMs > 0 ? Math.max(status.endedUptimeMs - startedMs, 0) : 0;
   return { cpuMs: status.cpuMs, wallMs, peakMemoryBytes: entry.peakMemoryBytes };
-}
-
-/** Linux: one argument or variable may have 128 KiB; all together a quarter of the stack limit, 2 MiB by default. */
-const MAX_WORD_BYTES = 131_071;
-const MAX_WORDS_BYTES = 1_500_000;
-
-/** What the kernel or the shell would not take. */
-export function faultOf(task: LrmsTask): TaskEnd | undefined {
-  const env = Object.entries(task.env).map(([name, value]) => `${name}=${value}`);
-  const sizes = [...task.command, ...env].map((word) => Buffer.byteLength(word) + 9);
-  const largest = Math.max(...sizes);
-  const sum = sizes.reduce((total, size) => total + size, 0);
-  if (largest <= MAX_WORD_BYTES && sum <= MAX_WORDS_BYTES) return undefined;
-  const detail = `command and environment have ${sum} bytes, the largest word ${largest}: more than Linux takes`;
-  return { kind: 'not-started', fault: 'job', reason: 'COMMAND_TOO_LONG', detail };
 }

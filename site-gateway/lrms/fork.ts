@@ -1,9 +1,11 @@
 import { background, pause } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
-import { endWithoutStatus, endWithStatus, type ForkTask, faultOf } from './fork-task.ts';
+import { faultOf } from './command-size.ts';
+import { endWithoutStatus, endWithStatus, type ForkTask } from './fork-task.ts';
 import { type Launcher, openLauncher } from './launcher.ts';
-import type { Lrms, LrmsListener, LrmsTask, TaskEnd } from './lrms.ts';
+import { openLongTimer } from './long-timer.ts';
+import type { Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from './lrms.ts';
 import {
   isAlive,
   openProcessTable,
@@ -44,7 +46,6 @@ const WALLTIME_GRACE_MS = 5_000;
 const KILL_ROUND_MS = 50;
 /** Rounds of KILL after which the wrapper, which is spared so that it can write the status, is ended too. */
 const SPARED_ROUNDS = 20;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Runs tasks on this machine, each as a tree of processes below a wrapper of its own. Linux only (/proc). */
 export async function openForkLrms(options: ForkOptions): Promise<Lrms> {
@@ -132,11 +133,14 @@ class ForkLrms implements Lrms {
     this.kill(entry, graceMs);
   }
 
+  readonly waitReason = (): string => 'waits for free CPUs at the site';
+  readonly state = (): LrmsState => ({ closedReason: '' });
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.closed = true;
     clearInterval(this.sweeper);
     clearInterval(this.poller);
-    for (const entry of this.tasks.values()) clearTimeout(entry.wallTimer);
+    for (const { wallTimer } of this.tasks.values()) wallTimer?.[Symbol.dispose]();
     this.launcher[Symbol.dispose]();
     await Promise.resolve();
   }
@@ -191,14 +195,10 @@ class ForkLrms implements Lrms {
   private armWalltime(entry: ForkTask, ranMs: number): void {
     const allowed = entry.task.walltimeMs;
     if (allowed <= 0) return;
-    const leftMs = Math.max(allowed - ranMs, 0);
+    const leftMs = allowed - ranMs;
     const limit: LimitFile = { limit: 'walltime', measured: allowed, allowed };
-    // A timer holds 24 days: the rest is waited for when it fires.
-    const fired = (): void =>
-      leftMs > MAX_TIMER_MS
-        ? this.armWalltime(entry, ranMs + MAX_TIMER_MS)
-        : this.exceed(entry, limit, WALLTIME_GRACE_MS);
-    entry.wallTimer = setTimeout(fired, Math.min(leftMs, MAX_TIMER_MS)).unref();
+    const exceed = (): void => this.exceed(entry, limit, WALLTIME_GRACE_MS);
+    entry.wallTimer = openLongTimer(leftMs, exceed);
   }
 
   private exceed(entry: ForkTask, limit: LimitFile, graceMs: number): void {
@@ -322,7 +322,7 @@ class ForkLrms implements Lrms {
   private end(entry: ForkTask, end: TaskEnd): void {
     if (entry.state === 'ending') return;
     entry.state = 'ending';
-    clearTimeout(entry.wallTimer);
+    entry.wallTimer?.[Symbol.dispose]();
     this.adopted.delete(entry);
     if (entry.share !== undefined) this.slots.give(entry.share);
     this.pump();

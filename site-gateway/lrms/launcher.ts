@@ -7,6 +7,7 @@ import { pause } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
 import type { LrmsTask } from './lrms.ts';
 import { MARK_VARIABLE } from './process-tree.ts';
+import { quote } from './shell-word.ts';
 import { keyOfStat, type ProcessKey } from './task-files.ts';
 import { TASK_WRAPPER } from './task-wrapper.ts';
 
@@ -78,9 +79,6 @@ function orderFor(task: LrmsTask, prefix: string): string {
   const words = [task.directory, task.stdin, ...task.command].map(quote);
   return `( ${env.join(' ')} ${prefix} ${words.join(' ')} </dev/null & )\n`;
 }
-
-/** Any text as one word of a POSIX shell. */
-const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 function openShell(
   cpuSet: string,

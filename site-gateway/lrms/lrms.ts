@@ -1,4 +1,5 @@
 import type { AttemptId } from '../../core/ids.ts';
+import type { Offer } from '../../core/match/offer.ts';
 
 /** What a batch system is asked to run: one task of one attempt. */
 export interface LrmsTask {
@@ -8,10 +9,13 @@ export interface LrmsTask {
   readonly directory: string;
   /** Program and arguments, handed on byte for byte. */
   readonly command: readonly string[];
-  /** The whole environment. */
+  /** The whole environment, but for what the batch system adds about itself. */
   readonly env: Readonly<Record<string, string>>;
   /** Absolute path of standard input. */
   readonly stdin: string;
+  /** Nodes of one gang; the program starts on the first. CPUs, memory and GPUs are those of each node. */
+  readonly nodes: number;
+  readonly gpus: number;
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly walltimeMs: number;
@@ -44,8 +48,12 @@ export type TaskEnd =
       readonly usage: TaskUsage;
       readonly leftBehind: readonly string[];
     }
-  /** Its processes are gone and nobody knows how it ended. */
-  | { readonly kind: 'vanished'; readonly detail: string }
+  /** It ran, and nobody knows how it would have ended: its processes are gone, or the site ended it. */
+  | {
+      readonly kind: 'vanished';
+      readonly reason: 'TASK_VANISHED' | 'SITE_CANCELLED';
+      readonly detail: string;
+    }
   /** It never ran. `fault` says whose fault that is. */
   | {
       readonly kind: 'not-started';
@@ -59,6 +67,32 @@ export interface LrmsListener {
   started(id: AttemptId, atMs: number): void;
   /** Once per task and run of the gateway; all its processes are gone by then. */
   ended(id: AttemptId, end: TaskEnd): void;
+  /** What `state` says has changed. */
+  changed(): void;
+}
+
+/** What the batch system has for the grid, nodes that are down or drained taken off. */
+export interface Capacity {
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly gpus: number;
+  /** What the grid may have of it now: all but what others have. */
+  readonly usableCpus: number;
+  readonly usableMemoryBytes: number;
+  readonly usableGpus: number;
+  readonly maxNodes: number;
+  /** 0 for no limit. */
+  readonly maxWalltimeMs: number;
+  /** Empty where it is one queue as a whole. */
+  readonly queues: Offer['queues'];
+}
+
+/** How the batch system is. */
+export interface LrmsState {
+  /** Why it takes nothing new; '' while it does. */
+  readonly closedReason: string;
+  /** Absent while it has not said, and where the site's configuration says it. */
+  readonly capacity?: Capacity;
 }
 
 /** What the gateway needs of a batch system. Answers come through the listener. */
@@ -69,4 +103,7 @@ export interface Lrms extends AsyncDisposable {
   adopt(task: LrmsTask): Promise<boolean>;
   /** Ends a task: TERM, and KILL after `graceMs`. `ended` follows. Nothing happens for a task that is unknown. */
   cancel(id: AttemptId, graceMs: number): void;
+  /** Why a task does not run yet, in the batch system's own words; '' where it does not say. */
+  waitReason(id: AttemptId): string;
+  state(): LrmsState;
 }

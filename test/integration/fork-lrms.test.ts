@@ -21,7 +21,7 @@ const openFork = (spool: string, listener: LrmsListener) =>
     listener,
   });
 
-lrmsContract('ForkLrms', openFork);
+lrmsContract('ForkLrms', openFork, { many: 200, inOrder: true });
 
 test('a directory that cannot be written is the fault of the site', async () => {
   const spool = mkdtempSync(join(tmpdir(), 'hanse-fork-'));
@@ -32,6 +32,7 @@ test('a directory that cannot be written is the fault of the site', async () => 
   const listener = {
     started: () => undefined,
     ended: (_: string, end: TaskEnd) => ended.resolve(end),
+    changed: () => undefined,
   };
   await using lrms = await openFork(spool, listener);
   lrms.submit({
@@ -40,6 +41,8 @@ test('a directory that cannot be written is the fault of the site', async () => 
     command: ['true'],
     env: {},
     stdin: '/dev/null',
+    nodes: 1,
+    gpus: 0,
     cpus: 1,
     memoryBytes: 1,
     walltimeMs: 0,

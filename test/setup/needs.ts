@@ -4,38 +4,39 @@ import { delimiter, join } from 'node:path';
 
 /**
  * Makes sure that a program is there before a test that checks us against it. As root on Debian it installs the
- * package; elsewhere it throws, saying what to install.
+ * packages, the first of which has the program, and starts none of their services; elsewhere it throws, saying what to
+ * install.
  */
-export function needs(program: string, debianPackage: string): void {
+export function needs(program: string, ...debianPackages: readonly string[]): void {
   if (onPath(program)) return;
-  if (process.getuid?.() !== 0 || !onPath('apt-get')) {
-    throw new Error(`this test needs '${program}': install the Debian package ${debianPackage}`);
-  }
-  apt('update');
-  apt('install', '--no-install-recommends', debianPackage);
-  if (!onPath(program)) throw new Error(`package ${debianPackage} has no program '${program}'`);
+  const packages = debianPackages.join(' ');
+  install(program, debianPackages);
+  if (!onPath(program)) throw new Error(`packages ${packages} have no program '${program}'`);
 }
 
-/**
- * The directory of PostgreSQL's programs, which Debian does not put on the PATH. Its package is installed without its
- * own server being started.
- */
+/** The directory of PostgreSQL's programs, which Debian does not put on the PATH. */
 export function needsPostgres(): string {
   const known = postgresPrograms();
   if (known !== undefined) return known;
+  install('initdb', ['postgresql']);
+  const installed = postgresPrograms();
+  if (installed === undefined) throw new Error('package postgresql has no program initdb');
+  return installed;
+}
+
+function install(program: string, packages: readonly string[]): void {
   if (process.getuid?.() !== 0 || !onPath('apt-get'))
-    throw new Error("this test needs 'initdb': install the Debian package postgresql");
+    throw new Error(
+      `this test needs '${program}': install the Debian packages ${packages.join(' ')}`,
+    );
   const unasked = !existsSync(POLICY);
   if (unasked) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
     apt('update');
-    apt('install', '--no-install-recommends', 'postgresql');
+    apt('install', '--no-install-recommends', ...packages);
   } finally {
-    if (unasked) rmSync(POLICY);
+    if (unasked) rmSync(POLICY, { force: true });
   }
-  const installed = postgresPrograms();
-  if (installed === undefined) throw new Error('package postgresql has no program initdb');
-  return installed;
 }
 
 /** Says whether a package may start its service (Debian's invoke-rc.d). */

@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process';
+
+/** What a command of a batch system came to. */
+export interface CommandResult {
+  readonly ok: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The batch system gave no answer, or none that can be understood: nothing is known, and nothing may be concluded. */
+export class BatchSilence extends Error {
+  override readonly name = 'BatchSilence';
+}
+
+export interface CommandRunner {
+  /** Runs a program with a list of arguments, no shell between; throws BatchSilence where it cannot be run or hangs. */
+  (program: string, args: readonly string[], timeoutMs: number): Promise<CommandResult>;
+}
+
+const MAX_OUTPUT_BYTES = 64 * 2 ** 20;
+
+/** Commands with exactly this environment, so that neither a locale nor somebody's defaults change what they say. */
+export function openCommandRunner(env: Readonly<Record<string, string>>): CommandRunner {
+  return (program, args, timeoutMs) =>
+    new Promise((resolve, reject) => {
+      // A group of its own: what the command starts must not keep its output open after it was ended.
+      const child = spawn(program, [...args], {
+        cwd: '/',
+        detached: true,
+        env: { ...env, LC_ALL: 'C' },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const stop = (words: string): void => {
+        clearTimeout(timer);
+        if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+          endGroup(child.pid);
+        reject(new BatchSilence(words));
+      };
+      const seconds = timeoutMs / 1_000;
+      const timer = setTimeout(() => stop(`${program} gave no answer in ${seconds} s`), timeoutMs);
+      const collect = (stream: NodeJS.ReadableStream): (() => string) => {
+        const parts: Buffer[] = [];
+        let bytes = 0;
+        stream.on('data', (part: Buffer) => {
+          bytes += part.byteLength;
+          if (bytes > MAX_OUTPUT_BYTES) stop(`${program} said more than can be read`);
+          else parts.push(part);
+        });
+        return () => Buffer.concat(parts).toString('utf8');
+      };
+      const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
+      child.once('error', (error) => stop(`${program} cannot be run: ${error.message}`));
+      child.once('close', (code) => {
+        clearTimeout(timer);
+        resolve({ ok: code === 0, stdout: stdout(), stderr: stderr().trim() });
+      });
+    });
+}
+
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has just gone.
+  }
+}

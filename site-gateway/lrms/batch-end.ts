@@ -1,0 +1,95 @@
+import type { BatchEnd } from './batch-system.ts';
+import type { TaskEnd, TaskUsage } from './lrms.ts';
+import type { LimitFile, StatusFile } from './task-files.ts';
+
+/** All that is known of a task that the batch system does not list any more, or whose script has come to its end. */
+export interface Evidence {
+  /** Name of the batch system. */
+  readonly system: string;
+  /** The job as the batch system calls it; '' where that is not known. */
+  readonly job: string;
+  readonly memoryBytes: number;
+  readonly walltimeMs: number;
+  /** Whether the program was begun; where not, it never will be. */
+  readonly began: boolean;
+  readonly status: StatusFile | undefined;
+  readonly limit: LimitFile | undefined;
+  /** What the batch system says; undefined where it has forgotten the job. */
+  readonly end: BatchEnd | undefined;
+  /** What the batch system and the script left in the job's log. */
+  readonly log: string;
+  readonly wallMs: number;
+}
+
+export const CANCELLED: TaskEnd = {
+  kind: 'not-started',
+  fault: 'job',
+  reason: 'CANCELLED',
+  detail: 'it was cancelled before it started',
+};
+
+/** 128 + SIGKILL, and + SIGTERM. */
+const KILLED = 137;
+const TERMINATED = 143;
+
+/** How it ended, in the words of the port. */
+export function endOfTask(evidence: Evidence): TaskEnd {
+  const { began, status, limit, end } = evidence;
+  if (!began) return neverBegan(evidence);
+  const exitCode = status?.exitCode ?? KILLED;
+  const common = { exitCode, usage: usageOf(evidence), leftBehind: [] };
+  const exceeded = limit ?? limitOf(evidence, exitCode);
+  if (exceeded !== undefined) return { kind: 'limit', ...exceeded, ...common };
+  if (status !== undefined) return { kind: 'exited', ...common };
+  const reason = end?.kind === 'cancelled' ? 'SITE_CANCELLED' : 'TASK_VANISHED';
+  return { kind: 'vanished', reason, detail: `${nameOf(evidence)} ${wordsOf(evidence)}` };
+}
+
+/** A limit at which the batch system itself struck. */
+function limitOf(evidence: Evidence, exitCode: number): LimitFile | undefined {
+  const { memoryBytes, walltimeMs, end } = evidence;
+  const isKilled = exitCode === KILLED;
+  if (isKilled && isMemory(evidence)) {
+    const measured = Math.max(usageOf(evidence).peakMemoryBytes, memoryBytes);
+    return { limit: 'memory', measured, allowed: memoryBytes };
+  }
+  return end?.kind === 'walltime' && (isKilled || exitCode === TERMINATED)
+    ? { limit: 'walltime', measured: walltimeMs, allowed: walltimeMs }
+    : undefined;
+}
+
+function neverBegan(evidence: Evidence): TaskEnd {
+  const reason = evidence.end?.kind === 'cancelled' ? 'SITE_CANCELLED' : 'START_FAILED';
+  const detail = `${nameOf(evidence)} never began: it ${wordsOf(evidence)}`;
+  return { kind: 'not-started', fault: 'site', reason, detail };
+}
+
+/** Where the limit of the batch system's own watch struck, it says so in the log only. */
+const isMemory = ({ end, log }: Evidence): boolean =>
+  end?.kind === 'memory' || /exceeded (job )?memory limit|oom[-_ ]kill/i.test(log);
+
+const nameOf = ({ system, job }: Evidence): string =>
+  job === '' ? `the job in ${system}` : `${system}'s job ${job}`;
+
+function wordsOf({ end, log, system }: Evidence): string {
+  const said = end === undefined ? `is not known to ${system} any more` : END_WORDS[end.kind];
+  const words = [end?.words ?? '', log].filter((text) => text !== '').join('; ');
+  return words === '' ? said : `${said} (${words})`;
+}
+
+const END_WORDS: Readonly<Record<BatchEnd['kind'], string>> = {
+  ended: 'ended without a word from its script',
+  cancelled: 'was ended at the site',
+  walltime: 'overstayed its time',
+  memory: 'used too much memory',
+  'node-failed': 'was lost with its node',
+};
+
+/** The script's own record, and what it cannot know from the batch system. */
+function usageOf({ status, end, wallMs }: Evidence): TaskUsage {
+  return {
+    cpuMs: status?.cpuMs ?? end?.usage?.cpuMs ?? 0,
+    wallMs: end?.usage?.wallMs || wallMs,
+    peakMemoryBytes: end?.usage?.peakMemoryBytes ?? 0,
+  };
+}

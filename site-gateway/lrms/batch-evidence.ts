@@ -1,0 +1,53 @@
+import type { Evidence } from './batch-end.ts';
+import { type BatchEnd, type BatchPoll, keyOf } from './batch-system.ts';
+import type { BatchTask } from './batch-task.ts';
+import type { Submissions } from './submissions.ts';
+import { keyOfStat, readLimit, type StatusFile } from './task-files.ts';
+
+/** A task that is not listed has had this many looks to show its status, which a shared file system may tell late. */
+const MISSED_LOOKS = 2;
+
+/** Notes what the look says of a task; whether it is time to ask what became of it. */
+export function isMissing(entry: BatchTask, jobs: BatchPoll['jobs'], beganAtMs: number): boolean {
+  if (entry.element === undefined) return false;
+  const job = jobs.get(keyOf(entry.element));
+  if (job !== undefined) {
+    entry.job = job.id;
+    entry.waitReason = job.state === 'waits' ? job.reason : '';
+    entry.missed = 0;
+  } else if (entry.sentAtMs < beganAtMs) entry.missed += 1;
+  return entry.missed >= (entry.unexplained ? 1 : MISSED_LOOKS);
+}
+
+interface About {
+  readonly entry: BatchTask;
+  readonly status: StatusFile | undefined;
+  readonly end: BatchEnd | undefined;
+  /** Name of the batch system. */
+  readonly system: string;
+}
+
+/** Gathers what there is to be known of a task that has come to its end. */
+export async function evidenceOf(
+  { entry, status, end, system }: About,
+  submissions: Submissions,
+): Promise<Evidence> {
+  const { element, task, job, state, unexplained } = entry;
+  const asks = element !== undefined && (status === undefined || unexplained);
+  const stat = element === undefined ? '' : await submissions.startedStat(element);
+  const beganMs = (keyOfStat(stat.split('\n')[0] ?? '')?.startTicks ?? 0) * 10;
+  const wallMs = beganMs > 0 && status !== undefined ? status.endedUptimeMs - beganMs : 0;
+  const { memoryBytes, walltimeMs, directory } = task;
+  return {
+    system,
+    job,
+    memoryBytes,
+    walltimeMs,
+    began: state === 'runs',
+    status,
+    limit: await readLimit(directory),
+    end,
+    log: asks ? await submissions.logOf(element) : '',
+    wallMs: Math.max(0, wallMs),
+  };
+}

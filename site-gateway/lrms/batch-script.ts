@@ -1,0 +1,51 @@
+/**
+ * The script that a batch system is given: always this text, `SCRIPT SUBMISSION [INDEX]`. What a task is stands in files,
+ * so no name, argument or variable of a job is ever read by the batch system or interpreted by a shell. POSIX sh.
+ *
+ * - In the submission's directory the link INDEX leads to the attempt; INDEX.started is made with O_EXCL (noclobber) before
+ *   anything of the task happens. Whoever comes second goes away: a job that the batch system runs twice by itself, one
+ *   that was submitted twice, and one that the gateway has given up (it makes the file itself, then).
+ * - The batch system may start the same job again while its first run still goes on, because it lost sight of that. Then
+ *   the second waits for the first, as far as it can see it, so that the job stays in the queue as long as its task runs.
+ * - A signal to all of the job must not end this shell before it has written `status`; the task gets the default back.
+ *   GRID_NOTIFY is for systems that can only announce a kill by SIGUSR2: the task does not see it and gets TERM in its place.
+ * - `order` sets the words to run. It is read before the fence: a task that cannot be read has not begun.
+ * - `status` counts only with its last line. INDEX.ended tells the gateway that it is there.
+ */
+export const BATCH_SCRIPT = `#!/bin/sh
+_grid_mark=$1/\${2:-\${SLURM_ARRAY_TASK_ID:-$SGE_TASK_ID}}
+_grid_job=\${SLURM_JOB_ID:-$JOB_ID}@$(uname -n)
+_grid_notify=$GRID_NOTIFY
+unset LC_ALL GRID_NOTIFY
+trap : HUP INT TERM PIPE USR1 USR2
+_grid_dir=$(readlink "$_grid_mark") || exit 0
+cd "$_grid_dir/work" || exit 1
+exec 3>>"$_grid_dir/stdout" 4>>"$_grid_dir/stderr" || exit 1
+_grid_in=
+. "$_grid_dir/order" && [ -n "$_grid_in" ] || exit 1
+read -r _grid_stat </proc/self/stat
+set -C
+{ echo "$_grid_stat"; echo "$_grid_job"; } >"$_grid_mark.started" || {
+  { read -r _grid_first; read -r _grid_other; } <"$_grid_mark.started"
+  [ "$_grid_other" = "$_grid_job" ] || exit 0
+  _grid_birth() { set -- \${1##*)}; echo "\${20}"; }
+  while read -r _grid_now 2>/dev/null <"/proc/\${_grid_first%% *}/stat" &&
+    [ "$(_grid_birth "$_grid_now")" = "$(_grid_birth "$_grid_first")" ]; do sleep 1; done
+  exit 0
+}
+set +C
+ulimit -c 0
+if [ "$_grid_notify" = yes ]; then
+  ( trap 'kill -TERM 0' USR2; while :; do sleep 3600 & wait; done ) </dev/null >/dev/null 2>&1 3>&- 4>&- &
+  _grid_watch=$!
+  trap '' USR2
+fi
+( exec "$@" <"$_grid_in" 1>&3 2>&4 3>&- 4>&- )
+_grid_code=$?
+exec 3>&- 4>&-
+read -r _grid_up _grid_idle </proc/uptime
+{ echo "$_grid_code $_grid_up"; times; echo end; } >"$_grid_dir/status"
+: >"$_grid_mark.ended"
+[ -z "$_grid_watch" ] || kill -KILL "$_grid_watch"
+exit "$_grid_code"
+`;

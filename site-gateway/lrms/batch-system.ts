@@ -1,0 +1,77 @@
+import type { Capacity, LrmsTask, TaskUsage } from './lrms.ts';
+
+/**
+ * A batch system that is driven by commands. Calls throw BatchSilence where it does not answer. Tasks are known to it as
+ * elements of submissions: a submission has a token, which is its job's name, and its elements are numbered from 1.
+ */
+export interface BatchSystem {
+  /** As people call it: `Slurm`. */
+  readonly name: string;
+  /** Most tasks of one submission. */
+  maxTasks(): number;
+  submit(order: BatchOrder): Promise<SubmitAnswer>;
+  /** Everything of this account that waits or runs, and what the system has; one batched look. */
+  poll(): Promise<BatchPoll>;
+  /** What became of elements that the poll does not list any more; those that it has forgotten are left out. */
+  autopsy(elements: readonly Element[]): Promise<ReadonlyMap<string, BatchEnd>>;
+  /** Sends a signal to jobs; TERM may be followed by KILL in the system's own time. */
+  signal(jobs: readonly string[], signal: BatchSignal): Promise<void>;
+}
+
+export type BatchSignal = 'TERM' | 'KILL';
+
+/** A task's place: the `index`-th of the submission `token`. */
+export interface Element {
+  readonly token: string;
+  readonly index: number;
+}
+
+export const keyOf = ({ token, index }: Element): string => `${token}.${index}`;
+export const tokenOf = (key: string): string => key.slice(0, key.lastIndexOf('.'));
+
+/** Tasks with equal needs that go in together. */
+export interface BatchOrder {
+  readonly token: string;
+  /** The submission's own directory, where the job starts and its log goes to. */
+  readonly directory: string;
+  /** The batch script; its arguments are `directory` and, where there is no array, the number 1. */
+  readonly script: string;
+  readonly count: number;
+  readonly needs: Needs;
+  /** For people who look at the queue. */
+  readonly comment: string;
+}
+
+/** What decides about a task's place in the batch system. */
+export type Needs = Pick<LrmsTask, 'cpus' | 'memoryBytes' | 'gpus' | 'nodes' | 'walltimeMs'>;
+
+export type SubmitAnswer =
+  /** `jobOf` names one element for `signal`. */
+  | { readonly kind: 'submitted'; readonly jobOf: (index: number) => string }
+  /** It will not have these tasks, now or later; the words are its own. */
+  | { readonly kind: 'refused'; readonly words: string }
+  /** It takes nothing more at the moment. */
+  | { readonly kind: 'full'; readonly words: string };
+
+/** One element as the batch system lists it. */
+export interface BatchJob {
+  readonly id: string;
+  readonly state: 'waits' | 'runs';
+  /** Why it waits, in the system's own words. */
+  readonly reason: string;
+}
+
+export interface BatchPoll {
+  /** By `keyOf`. */
+  readonly jobs: ReadonlyMap<string, BatchJob>;
+  readonly capacity: Capacity;
+  /** Why the system, though it answers, takes nothing; '' while it does. */
+  readonly closedReason: string;
+}
+
+/** How the batch system says that an element ended; `words` are its own. */
+export interface BatchEnd {
+  readonly kind: 'ended' | 'cancelled' | 'walltime' | 'memory' | 'node-failed';
+  readonly words: string;
+  readonly usage?: TaskUsage;
+}

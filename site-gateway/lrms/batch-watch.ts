@@ -1,0 +1,53 @@
+import { pause } from '../../service/background.ts';
+import type { Clock } from '../../service/clock.ts';
+import type { Log } from '../../service/log.ts';
+import { BatchSilence } from './batch-command.ts';
+import type { BatchHealth } from './batch-health.ts';
+import type { BatchPoll, BatchSystem } from './batch-system.ts';
+
+export interface WatchOptions {
+  readonly system: BatchSystem;
+  readonly health: BatchHealth;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly pollMs: number;
+  readonly signal: AbortSignal;
+  /** What a look that began at `beganAtMs`, monotonic, has shown. */
+  readonly onPoll: (poll: BatchPoll, beganAtMs: number) => Promise<void>;
+}
+
+/** A slow system is looked at less often: it is busy with looks for a twentieth of the time at most. */
+const POLL_SHARE = 20;
+const MAX_POLL_MS = 60_000;
+
+/** Looks at the batch system again and again, less often while it is slow or away; gives what ends when the signal fires. */
+export async function watchBatch(options: WatchOptions): Promise<() => Promise<void>> {
+  const { signal, log } = options;
+  const firstMs = await look(options);
+  return async () => {
+    for (let ms = firstMs; !signal.aborted; ) {
+      await pause(ms, signal);
+      if (signal.aborted) return;
+      ms = await look(options).catch((error: unknown) => {
+        log.error({ err: error }, 'a look at the batch system failed');
+        return MAX_POLL_MS;
+      });
+    }
+  };
+}
+
+/** One look at everything; gives the time until the next. */
+async function look({ system, health, clock, pollMs, onPoll }: WatchOptions): Promise<number> {
+  const beganAtMs = clock.monotonicMs();
+  try {
+    const poll = await system.poll();
+    const tookMs = clock.monotonicMs() - beganAtMs;
+    health.answered(poll);
+    await onPoll(poll, beganAtMs);
+    return Math.min(MAX_POLL_MS, Math.max(pollMs, tookMs * POLL_SHARE));
+  } catch (error) {
+    if (!(error instanceof BatchSilence)) throw error;
+    health.silent(error);
+    return Math.min(MAX_POLL_MS, pollMs * 2 ** Math.min(health.failures(), 10));
+  }
+}

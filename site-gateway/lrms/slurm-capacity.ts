@@ -1,0 +1,98 @@
+import { BatchSilence } from './batch-command.ts';
+import type { Needs } from './batch-system.ts';
+import type { Capacity } from './lrms.ts';
+import { isRunning, type NodeLine, type PartitionLine, type QueueLine } from './slurm-output.ts';
+
+/** The partitions that the site uses. A name that Slurm does not have is a fault of the configuration: the site is closed. */
+export function choose(
+  partitions: readonly PartitionLine[],
+  wanted: readonly string[],
+): readonly PartitionLine[] {
+  if (wanted.length === 0) {
+    const found = partitions.filter(({ isDefault }) => isDefault);
+    if (found.length === 0)
+      throw new BatchSilence('no partition is the default one, and the site names none');
+    return found;
+  }
+  return wanted.map((name) => {
+    const found = partitions.find((one) => one.name === name);
+    if (found === undefined) throw new BatchSilence(`there is no partition '${name}'`);
+    return found;
+  });
+}
+
+/** '' where at least one takes jobs. */
+export function closedReason(chosen: readonly PartitionLine[]): string {
+  if (chosen.some(({ state }) => state === 'UP')) return '';
+  return chosen.map(({ name, state }) => `partition ${name} is ${state}`).join(', ');
+}
+
+/** Nodes that are down or drained do not count. What our own jobs have stays usable: the gateway knows of those. */
+export function capacityOf(
+  nodes: readonly NodeLine[],
+  queue: readonly QueueLine[],
+  chosen: readonly PartitionLine[],
+): Capacity {
+  const isIn = (node: NodeLine, names: readonly PartitionLine[]): boolean =>
+    names.some(({ name }) => node.partitions.includes(name));
+  const up = nodes.filter((node) => node.isUp && isIn(node, chosen));
+  const running = queue.filter(isRunning);
+  const total = (count: (node: NodeLine) => number): number => sum(up.map(count));
+  const ours = (count: (line: QueueLine) => number): number => sum(running.map(count));
+  const [cpus, memoryBytes] = [total((node) => node.cpus), total((node) => node.memoryBytes)];
+  const gpus = total((node) => node.gpus);
+  const queues = chosen.map((one) =>
+    queueOf(
+      one,
+      up.filter((node) => isIn(node, [one])),
+    ),
+  );
+  const times = queues.map(({ maxWalltimeMs }) => maxWalltimeMs);
+  return {
+    cpus,
+    memoryBytes,
+    gpus,
+    usableCpus: cpus - total((node) => node.allocatedCpus) + ours((line) => line.cpus),
+    usableMemoryBytes:
+      memoryBytes - total((node) => node.allocatedMemoryBytes) + ours((line) => line.memoryBytes),
+    usableGpus: gpus - total((node) => node.allocatedGpus) + ours((line) => line.gpus),
+    maxNodes: Math.max(1, ...queues.map(({ maxNodes }) => maxNodes)),
+    maxWalltimeMs: times.includes(0) ? 0 : Math.max(...times),
+    queues,
+  };
+}
+
+function queueOf(
+  { name, maxWalltimeMs, maxNodes, isDefault }: PartitionLine,
+  up: readonly NodeLine[],
+): Capacity['queues'][number] {
+  const largest = (count: (node: NodeLine) => number): number => Math.max(0, ...up.map(count));
+  const totalCpus = sum(up.map(({ cpus }) => cpus));
+  return {
+    name,
+    maxWalltimeMs,
+    maxCpus: 0,
+    maxNodes: maxNodes === 0 ? up.length : Math.min(maxNodes, up.length),
+    cpusPerNode: largest(({ cpus }) => cpus),
+    memoryPerNodeBytes: largest(({ memoryBytes }) => memoryBytes),
+    totalCpus,
+    freeCpus: totalCpus - sum(up.map(({ allocatedCpus }) => allocatedCpus)),
+    features: [],
+    isDefault,
+    gpusPerNode: largest(({ gpus }) => gpus),
+    gpuModels: [],
+  };
+}
+
+/** Name of the first queue in which a task can ever run; of the first at all where there is none, which then says why. */
+export function queueFor(needs: Needs, queues: Capacity['queues']): string {
+  const fits = (queue: Capacity['queues'][number]): boolean =>
+    needs.cpus <= queue.cpusPerNode &&
+    needs.memoryBytes <= queue.memoryPerNodeBytes &&
+    needs.gpus <= queue.gpusPerNode &&
+    needs.nodes <= queue.maxNodes &&
+    (queue.maxWalltimeMs === 0 || needs.walltimeMs <= queue.maxWalltimeMs);
+  return (queues.find(fits) ?? queues[0])?.name ?? '';
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);

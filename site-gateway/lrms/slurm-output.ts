@@ -1,0 +1,193 @@
+import { BatchSilence } from './batch-command.ts';
+import type { BatchEnd, BatchJob } from './batch-system.ts';
+
+/** What Slurm's commands print, read strictly: what is not as expected is no answer. */
+
+/** For `squeue -o`. */
+export const QUEUE_FORMAT = '%F|%K|%T|%C|%D|%m|%b|%j|%r';
+const JOB_NAME = /^grid-([0-9a-f]{16})$/;
+export const jobName = (token: string): string => `grid-${token}`;
+
+/** A line of the queue, where it is one of ours. */
+export interface QueueLine {
+  readonly token: string;
+  /** Elements of the submission that the line stands for. */
+  readonly indexes: readonly number[];
+  readonly idOf: (index: number) => string;
+  readonly state: string;
+  readonly reason: string;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly gpus: number;
+}
+
+export const parseQueue = (text: string): readonly QueueLine[] =>
+  linesOf(text, 'squeue')
+    .map(parseQueueLine)
+    .filter((line) => line !== undefined);
+
+function parseQueueLine(line: string): QueueLine | undefined {
+  const fields = line.split('|');
+  if (fields.length < 9 || !/^\d+\|[^|]*\|[A-Z_]+\|\d+\|\d+\|/.test(line))
+    throw unreadable('squeue', line);
+  const at = (index: number): string => fields[index] ?? '';
+  const token = JOB_NAME.exec(at(7))?.[1];
+  if (token === undefined) return undefined;
+  const isArray = at(1) !== 'N/A' && at(1) !== '';
+  const job = at(0);
+  return {
+    token,
+    indexes: isArray ? parseIndexes(at(1)) : [1],
+    idOf: isArray ? (index: number) => `${job}_${index}` : () => job,
+    state: at(2),
+    reason: fields.slice(8).join('|'),
+    cpus: Number(at(3)),
+    memoryBytes: parseMemory(at(5)) * Number(at(4)),
+    gpus: parseGpus(at(6)) * Number(at(4)),
+  };
+}
+
+/** `1-3,7%2` -> [1, 2, 3, 7]. */
+function parseIndexes(text: string): readonly number[] {
+  const parts = text.replace(/%\d+$/, '').split(',');
+  return parts.flatMap((part) => {
+    const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(part) ?? [];
+    if (first === undefined) throw unreadable('squeue', text);
+    const length = Number(last) - Number(first) + 1;
+    return Array.from({ length }, (_, at) => Number(first) + at);
+  });
+}
+
+const WAITING = [
+  'PENDING',
+  'REQUEUED',
+  'REQUEUE_HOLD',
+  'REQUEUE_FED',
+  'SPECIAL_EXIT',
+  'RESV_DEL_HOLD',
+];
+
+export const isRunning = ({ state }: QueueLine): boolean => !WAITING.includes(state);
+
+export const jobOf = (line: QueueLine, index: number): BatchJob => ({
+  id: line.idOf(index),
+  state: isRunning(line) ? 'runs' : 'waits',
+  reason: line.reason,
+});
+
+const ENDS: Readonly<Record<string, BatchEnd['kind']>> = {
+  COMPLETED: 'ended',
+  FAILED: 'ended',
+  CANCELLED: 'cancelled',
+  PREEMPTED: 'cancelled',
+  REVOKED: 'cancelled',
+  TIMEOUT: 'walltime',
+  DEADLINE: 'walltime',
+  OUT_OF_MEMORY: 'memory',
+  NODE_FAIL: 'node-failed',
+  BOOT_FAIL: 'node-failed',
+};
+
+/** Undefined for a state in which it has not ended. */
+export function endOf({
+  state,
+  reason,
+}: Pick<QueueLine, 'state' | 'reason'>): BatchEnd | undefined {
+  const kind = ENDS[state];
+  if (kind === undefined) return undefined;
+  return { kind, words: reason === 'None' || reason === '' ? state : `${state}, ${reason}` };
+}
+
+/** A node, as far as it can run jobs. */
+export interface NodeLine {
+  readonly partitions: readonly string[];
+  readonly isUp: boolean;
+  readonly cpus: number;
+  readonly allocatedCpus: number;
+  readonly memoryBytes: number;
+  readonly allocatedMemoryBytes: number;
+  readonly gpus: number;
+  readonly allocatedGpus: number;
+}
+
+const UNUSABLE =
+  /DOWN|DRAIN|FAIL|MAINT|NOT_RESPONDING|\*|REBOOT|UNKNOWN|FUTURE|INVAL|BLOCKED|POWERING/;
+
+/** Of `scontrol -o show node`. */
+export function parseNodes(text: string): readonly NodeLine[] {
+  return linesOf(text, 'scontrol').map((line) => {
+    const field = fieldsOf(line, 'NodeName');
+    return {
+      partitions: field('Partitions').split(','),
+      isUp: !UNUSABLE.test(field('State')),
+      cpus: Number(field('CPUEfctv') || field('CPUTot')),
+      allocatedCpus: Number(field('CPUAlloc')),
+      memoryBytes: Number(field('RealMemory')) * 2 ** 20,
+      allocatedMemoryBytes: Number(field('AllocMem')) * 2 ** 20,
+      gpus: parseGpus(field('Gres')),
+      allocatedGpus: Number(/gres\/gpu=(\d+)/.exec(field('AllocTRES'))?.[1] ?? 0),
+    };
+  });
+}
+
+export interface PartitionLine {
+  readonly name: string;
+  /** 0 for no limit. */
+  readonly maxWalltimeMs: number;
+  readonly isDefault: boolean;
+  readonly state: string;
+  /** 0 for no limit. */
+  readonly maxNodes: number;
+}
+
+/** Of `scontrol -o show partition`. */
+export function parsePartitions(text: string): readonly PartitionLine[] {
+  return linesOf(text, 'scontrol').map((line) => {
+    const field = fieldsOf(line, 'PartitionName');
+    return {
+      name: field('PartitionName'),
+      isDefault: field('Default') === 'YES',
+      state: field('State'),
+      maxNodes: Number.parseInt(field('MaxNodes'), 10) || 0,
+      maxWalltimeMs: parseTime(field('MaxTime')),
+    };
+  });
+}
+
+/** A value of `scontrol show config`; undefined where it is not there. */
+export const configValue = (text: string, name: string): string | undefined =>
+  new RegExp(`^${name}\\s*= (.*)$`, 'm').exec(text)?.[1]?.trim();
+
+/** `1-00:00:00` or `UNLIMITED` -> ms, 0 for no limit. */
+function parseTime(text: string): number {
+  const [, days = '0', hours, minutes, seconds] = /^(?:(\d+)-)?(\d+):(\d+):(\d+)$/.exec(text) ?? [];
+  if (hours === undefined) return 0;
+  return (
+    (((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1_000
+  );
+}
+
+/** `64M`, `1.5G`, `100` (megabytes) -> bytes. */
+function parseMemory(text: string): number {
+  const [, number = '0', unit = 'M'] = /^([\d.]+)([KMGTP])?/.exec(text) ?? [];
+  return Number(number) * 1_024 ** ('KMGTP'.indexOf(unit) + 1);
+}
+
+/** GPUs in `gpu:a100:4(S:0-1),gpu:2`, `gres:gpu:1`, `gres/gpu:1` or `(null)`. */
+function parseGpus(text: string): number {
+  const counts = [...text.matchAll(/(?:^|[,:/])gpu(?::[A-Za-z][\w.-]*)?(?::(\d+))?/g)];
+  return counts.reduce((sum, [, count]) => sum + Number(count ?? 1), 0);
+}
+
+function linesOf(text: string, command: string): readonly string[] {
+  if (text !== '' && !text.endsWith('\n')) throw unreadable(command, text.slice(-80));
+  return text.split('\n').filter((line) => line.trim() !== '');
+}
+
+function fieldsOf(line: string, first: string): (name: string) => string {
+  if (!line.startsWith(`${first}=`)) throw unreadable('scontrol', line);
+  return (name) => new RegExp(`(?:^| )${name}=(\\S*)`).exec(line)?.[1] ?? '';
+}
+
+const unreadable = (command: string, text: string): BatchSilence =>
+  new BatchSilence(`${command} said what cannot be understood: '${text.slice(0, 80)}'`);

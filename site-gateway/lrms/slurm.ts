@@ -1,0 +1,206 @@
+import {
+  BatchSilence,
+  type CommandResult,
+  type CommandRunner,
+  openCommandRunner,
+} from './batch-command.ts';
+import {
+  type BatchEnd,
+  type BatchJob,
+  type BatchOrder,
+  type BatchSignal,
+  type BatchSystem,
+  type Element,
+  keyOf,
+  type SubmitAnswer,
+} from './batch-system.ts';
+import type { Capacity } from './lrms.ts';
+import { capacityOf, choose, closedReason, queueFor } from './slurm-capacity.ts';
+import {
+  configValue,
+  endOf,
+  jobName,
+  jobOf,
+  type PartitionLine,
+  parseNodes,
+  parsePartitions,
+  parseQueue,
+  QUEUE_FORMAT,
+  type QueueLine,
+} from './slurm-output.ts';
+
+/** Slurm by its commands and their text: JSON and REST change with every release, and 22.05 reports wrong exit codes there. */
+export interface SlurmOptions {
+  /** slurm.conf; the commands' own default where it is ''. */
+  readonly conf: string;
+  /** PATH of the commands. */
+  readonly path: string;
+  /** Partitions to use, best first; empty for the default one. */
+  readonly partitions: readonly string[];
+  readonly account: string;
+  /** Further arguments of sbatch. */
+  readonly extraArgs: readonly string[];
+  /** The account whose jobs these are. */
+  readonly uid: number;
+}
+
+const LOOK_TIMEOUT_MS = 10_000;
+const SUBMIT_TIMEOUT_MS = 30_000;
+/** Slurm's own default, while it has not said. */
+const DEFAULT_MAX_ARRAY = 1_001;
+const JOBS_AT_A_TIME = 500;
+/** Limits of partitions change seldom. */
+const PARTITION_LOOKS = 12;
+
+export function openSlurm(options: SlurmOptions): BatchSystem {
+  const env = { PATH: options.path, ...(options.conf === '' ? {} : { SLURM_CONF: options.conf }) };
+  const run = openCommandRunner(env);
+  // Without it long lists of array elements are cut.
+  const look = openCommandRunner({ ...env, SLURM_BITSTR_LEN: '0' });
+  let maxArray = DEFAULT_MAX_ARRAY;
+  let limits: readonly PartitionLine[] = [];
+  let queues: Capacity['queues'] = [];
+  let looks = 0;
+  const lookAtLimits = async (): Promise<void> => {
+    if (looks++ % PARTITION_LOOKS !== 0) return;
+    try {
+      const config = await told(look, 'scontrol', ['show', 'config']);
+      maxArray = Number(configValue(config, 'MaxArraySize') ?? DEFAULT_MAX_ARRAY);
+      limits = parsePartitions(await told(look, 'scontrol', ['-o', 'show', 'partition']));
+    } catch (error) {
+      looks = 0;
+      throw error;
+    }
+  };
+  return {
+    name: 'Slurm',
+    maxTasks: () => Math.max(1, maxArray - 1),
+    submit: async (order) => {
+      const partition = queueFor(order.needs, queues);
+      const args = submitArgs(order, { ...options, partition });
+      const result = await run('sbatch', args, SUBMIT_TIMEOUT_MS);
+      return submitAnswer(result, order.count);
+    },
+    poll: async () => {
+      await lookAtLimits();
+      const user = `--user=${options.uid}`;
+      const [queue, nodes] = await Promise.all([
+        told(look, 'squeue', ['-h', user, '-o', QUEUE_FORMAT]),
+        told(look, 'scontrol', ['-o', 'show', 'node']),
+      ]);
+      const lines = parseQueue(queue);
+      const chosen = choose(limits, options.partitions);
+      const capacity = capacityOf(parseNodes(nodes), lines, chosen);
+      ({ queues } = capacity);
+      return { jobs: jobsOf(lines), capacity, closedReason: closedReason(chosen) };
+    },
+    autopsy: (elements) => autopsy(look, elements),
+    signal: async (jobs, signal) => {
+      for (let at = 0; at < jobs.length; at += JOBS_AT_A_TIME)
+        await signalJobs(run, jobs.slice(at, at + JOBS_AT_A_TIME), signal);
+    },
+  };
+}
+
+function submitArgs(
+  order: BatchOrder,
+  options: SlurmOptions & { readonly partition: string },
+): readonly string[] {
+  const { needs, count, directory } = order;
+  const isArray = count > 1;
+  return [
+    '--parsable',
+    `--job-name=${jobName(order.token)}`,
+    `--comment=${order.comment}`,
+    '--no-requeue',
+    '--propagate=NONE',
+    `--chdir=${directory}`,
+    // Relative: in a path Slurm would read `%`.
+    `--output=${isArray ? '%a' : '1'}.log`,
+    '--open-mode=append',
+    '--input=/dev/null',
+    `--nodes=${needs.nodes}`,
+    `--ntasks=${needs.nodes}`,
+    `--cpus-per-task=${needs.cpus}`,
+    `--mem=${Math.ceil(needs.memoryBytes / 2 ** 20)}M`,
+    ...(needs.walltimeMs > 0 ? [`--time=${Math.ceil(needs.walltimeMs / 60_000)}`] : []),
+    ...(needs.gpus > 0 ? [`--gres=gpu:${needs.gpus}`] : []),
+    ...(options.partition === '' ? [] : [`--partition=${options.partition}`]),
+    ...(options.account === '' ? [] : [`--account=${options.account}`]),
+    ...options.extraArgs,
+    ...(isArray ? [`--array=1-${count}`] : []),
+    order.script,
+    directory,
+    ...(isArray ? [] : ['1']),
+  ];
+}
+
+const FULL = /submit limit|MaxSubmit|MaxJobCount|limit on number of jobs|temporarily unable/i;
+const AWAY =
+  /contact slurm controller|timed out|connection|transmitted|authentication|socket|slurmctld/i;
+
+/** Only what is said about this very job is a refusal; other trouble is the system's, and the job waits. */
+function submitAnswer({ ok, stdout, stderr }: CommandResult, count: number): SubmitAnswer {
+  const id = /^(\d+)(?:;\S*)?$/.exec(stdout.trim())?.[1];
+  if (ok && id !== undefined)
+    return { kind: 'submitted', jobOf: (index) => (count > 1 ? `${id}_${index}` : id) };
+  const words = wordsOf(stderr);
+  if (FULL.test(stderr)) return { kind: 'full', words };
+  const failure = /Batch job submission failed: (.*)/.exec(stderr)?.[1];
+  if (failure === undefined || AWAY.test(failure)) throw new BatchSilence(words || stdout);
+  return { kind: 'refused', words: failure };
+}
+
+/** What a command says when all goes well. */
+async function told(run: CommandRunner, command: string, args: readonly string[]): Promise<string> {
+  const { ok, stdout, stderr } = await run(command, args, LOOK_TIMEOUT_MS);
+  if (!ok) throw new BatchSilence(wordsOf(stderr) || `${command} failed without a word`);
+  return stdout;
+}
+
+const wordsOf = (stderr: string): string =>
+  stderr
+    .split('\n')
+    .at(-1)
+    ?.replace(/^\w+: (?:error|fatal): /, '') ?? '';
+
+function jobsOf(queue: readonly QueueLine[]): ReadonlyMap<string, BatchJob> {
+  const jobs = new Map<string, BatchJob>();
+  for (const line of queue)
+    for (const index of line.indexes) {
+      const key = keyOf({ token: line.token, index });
+      const job = jobOf(line, index);
+      // Of an element that was submitted twice the one that runs counts.
+      if (jobs.get(key)?.state !== 'runs') jobs.set(key, job);
+    }
+  return jobs;
+}
+
+/** By name and in every state: Slurm knows ended jobs for MinJobAge, 300 s by default. */
+async function autopsy(
+  run: CommandRunner,
+  elements: readonly Element[],
+): Promise<ReadonlyMap<string, BatchEnd>> {
+  const names = [...new Set(elements.map(({ token }) => jobName(token)))].join(',');
+  const text = await told(run, 'squeue', ['-h', '-t', 'all', '-n', names, '-o', QUEUE_FORMAT]);
+  const ends = new Map<string, BatchEnd>();
+  for (const line of parseQueue(text)) {
+    const end = endOf(line);
+    if (end === undefined) continue;
+    for (const index of line.indexes) ends.set(keyOf({ token: line.token, index }), end);
+  }
+  return ends;
+}
+
+async function signalJobs(
+  run: CommandRunner,
+  jobs: readonly string[],
+  signal: BatchSignal,
+): Promise<void> {
+  // TERM is the first half of what scancel does; a job that has ended meanwhile is no error.
+  const calls = signal === 'TERM' ? [[]] : [['--signal=KILL', '--full'], []];
+  for (const args of calls) {
+    const { ok, stderr } = await run('scancel', [...args, ...jobs], LOOK_TIMEOUT_MS);
+    if (!ok && AWAY.test(stderr)) throw new BatchSilence(wordsOf(stderr));
+  }
+}

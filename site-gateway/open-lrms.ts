@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
+import { delimiter } from 'node:path';
+import { GridError } from '../core/errors.ts';
+import type { Clock } from '../service/clock.ts';
+import type { Log } from '../service/log.ts';
+import type { SiteConfig } from './config.ts';
+import { openBatchLrms } from './lrms/batch.ts';
+import { openForkLrms } from './lrms/fork.ts';
+import type { Capacity, Lrms, LrmsListener, LrmsState } from './lrms/lrms.ts';
+import { parseCpuList } from './lrms/slots.ts';
+import { openSlurm } from './lrms/slurm.ts';
+
+const COMMAND_PATH = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';
+
+/** The batch system that the site is configured for. */
+export function openLrms(
+  config: SiteConfig,
+  around: { readonly clock: Clock; readonly log: Log },
+  listener: LrmsListener,
+): Promise<Lrms> {
+  const { spool } = config;
+  switch (config.lrms) {
+    case 'fork':
+      return openForkLrms({ ...coresOf(config), ...ownSize(config), spool, ...around, listener });
+    case 'slurm':
+      return openBatchLrms({ system: openSlurm(slurmOptions(config)), spool, ...around, listener });
+    default:
+      return config.lrms satisfies never;
+  }
+}
+
+function slurmOptions({ slurm }: SiteConfig): Parameters<typeof openSlurm>[0] {
+  const uid = process.getuid?.();
+  if (uid === undefined) throw new GridError('TOOL_MISSING', 'Slurm needs a system with user ids');
+  return {
+    conf: slurm.conf ?? '',
+    path: [slurm.bin, COMMAND_PATH].filter((part) => part !== undefined).join(delimiter),
+    partitions: slurm.partitions,
+    account: slurm.account,
+    extraArgs: slurm['extra-args'],
+    uid,
+  };
+}
+
+/** What the site has, never more than its configuration gives to the grid. */
+export type SiteSize = Capacity;
+
+/** A machine of its own has what the configuration says; a batch system says itself what it has. */
+export function sizeOf(config: SiteConfig, { capacity }: LrmsState): SiteSize {
+  if (capacity === undefined) {
+    const { cpus, memoryBytes } = ownSize(config);
+    const whole = { cpus, memoryBytes, usableCpus: cpus, usableMemoryBytes: memoryBytes };
+    const none = { gpus: 0, usableGpus: 0 };
+    return { ...whole, ...none, maxNodes: 1, maxWalltimeMs: config['max-walltime'], queues: [] };
+  }
+  const { cpus: mostCpus = capacity.cpus, memory: mostBytes = capacity.memoryBytes } = config;
+  const limits = [config['max-walltime'], capacity.maxWalltimeMs].filter((ms) => ms > 0);
+  return {
+    ...capacity,
+    cpus: Math.min(mostCpus, capacity.cpus),
+    memoryBytes: Math.min(mostBytes, capacity.memoryBytes),
+    usableCpus: Math.min(mostCpus, capacity.usableCpus),
+    usableMemoryBytes: Math.min(mostBytes, capacity.usableMemoryBytes),
+    maxWalltimeMs: limits.length === 0 ? 0 : Math.min(...limits),
+  };
+}
+
+const ownSize = (config: SiteConfig): { readonly cpus: number; readonly memoryBytes: number } => ({
+  cpus: config.cpus ?? availableParallelism(),
+  memoryBytes: config.memory ?? totalmem(),
+});
+
+/** Cores to bind tasks to: those that this process may use, unless the site is said to have more. */
+function coresOf(config: SiteConfig): {
+  readonly cores: readonly number[];
+  readonly firstCore: number;
+} {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const allowed = parseCpuList(/^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? '');
+  const bind = config['pin-cpus'] && ownSize(config).cpus <= allowed.length;
+  return { cores: bind ? allowed : [], firstCore: process.pid };
+}

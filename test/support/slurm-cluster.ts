@@ -1,0 +1,174 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from '../../service/nats-config.ts';
+import { needs } from '../setup/needs.ts';
+import { commandOutput, type Daemon, startDaemon, until } from './daemons.ts';
+
+/** A real Slurm with virtual nodes on this machine, in a directory of its own. */
+export interface SlurmCluster extends AsyncDisposable {
+  readonly dir: string;
+  /** slurm.conf. */
+  readonly conf: string;
+  /** Names of its nodes. */
+  readonly nodes: readonly string[];
+  /** Runs one of Slurm's commands. */
+  run(command: string, ...args: readonly string[]): Promise<string>;
+  /** Ends a daemon as a crash does: `slurmctld`, or the slurmd of a node. */
+  kill(daemon: string): Promise<void>;
+  start(daemon: string): void;
+  untilIdle(): Promise<void>;
+}
+
+export interface SlurmSize {
+  readonly nodes: number;
+  readonly cpus: number;
+  readonly memoryMb: number;
+  /** Further lines of slurm.conf. */
+  readonly settings?: readonly string[];
+}
+
+export async function startSlurm(size: SlurmSize): Promise<SlurmCluster> {
+  needs('slurmctld', 'slurmctld', 'slurmd', 'slurm-client', 'slurm-wlm-basic-plugins', 'munge');
+  const dir = mkdtempSync(join(tmpdir(), 'hanse-slurm-'));
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }));
+  const nodes = Array.from({ length: size.nodes }, (_, at) => `n${at + 1}`);
+  const conf = join(dir, 'slurm.conf');
+  await layOut(dir, conf, nodes, size);
+  const daemons = new Map<string, Daemon>();
+  stack.defer(async () => {
+    // The controller last: the nodes say goodbye to it.
+    for (const daemon of [...daemons.values()].toReversed()) await daemon.stop();
+  });
+  const start = (name: string): void => {
+    const args = name === 'slurmctld' ? ['-D'] : ['-D', '-N', name];
+    const program = name === 'slurmctld' ? name : 'slurmd';
+    const log = join(dir, 'log', `${name}.out`);
+    daemons.set(name, startDaemon(program, [...args, '-f', conf], { log, env: SBIN }));
+  };
+  const run: SlurmCluster['run'] = (command, ...args) =>
+    commandOutput(command, args, { SLURM_CONF: conf });
+  const untilIdle = (): Promise<void> =>
+    until('all nodes are idle', async () => {
+      const args = ['-h', '-N', '-p', 'main', '-o', '%t'];
+      const states = (await run('sinfo', ...args)).trim().split('\n');
+      return states.length === nodes.length && states.every((state) => state === 'idle');
+    });
+  daemons.set('munged', startMunge(dir));
+  await until('munged listens', () => Promise.resolve(existsSync(socketOf(dir))));
+  for (const name of ['slurmctld', ...nodes]) start(name);
+  await untilIdle();
+  const owned = stack.move();
+  return {
+    dir,
+    conf,
+    nodes,
+    run,
+    start,
+    untilIdle,
+    kill: async (name) => {
+      await daemons.get(name)?.kill();
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+const SBIN = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
+const socketOf = (dir: string): string => join(dir, 'run', 'munge.sock');
+
+function startMunge(dir: string): Daemon {
+  mkdirSync(join(dir, 'munge'), { mode: 0o700 });
+  const key = join(dir, 'munge', 'key');
+  writeFileSync(key, randomBytes(1_024), { mode: 0o600 });
+  const args = [
+    '--foreground',
+    `--socket=${socketOf(dir)}`,
+    `--key-file=${key}`,
+    `--pid-file=${join(dir, 'run', 'munged.pid')}`,
+    `--log-file=${join(dir, 'log', 'munged.log')}`,
+    `--seed-file=${join(dir, 'munge', 'seed')}`,
+    '--num-threads=2',
+  ];
+  return startDaemon('munged', args, { log: join(dir, 'log', 'munged.out'), env: SBIN });
+}
+
+async function layOut(
+  dir: string,
+  conf: string,
+  nodes: readonly string[],
+  size: SlurmSize,
+): Promise<void> {
+  // munge wants its socket to be reachable by everybody.
+  rmSync(dir, { recursive: true });
+  mkdirSync(dir, { mode: 0o755 });
+  for (const name of ['run', 'log', 'state', 'cgroup']) mkdirSync(join(dir, name));
+  for (const node of nodes)
+    for (const name of ['tmp', 'spool']) mkdirSync(join(dir, name, node), { recursive: true });
+  // This release insists on a plugin for cgroups even where none are used; a plain directory will do.
+  const cgroup = [
+    'CgroupPlugin=cgroup/v1',
+    'CgroupAutomount=no',
+    `CgroupMountpoint=${join(dir, 'cgroup')}`,
+  ];
+  writeFileSync(join(dir, 'cgroup.conf'), `${cgroup.join('\n')}\n`);
+  const host = hostname().split('.')[0] ?? '';
+  const nodeLines: string[] = [];
+  for (const node of nodes) {
+    const port = await freePort('127.0.0.1');
+    nodeLines.push(
+      `NodeName=${node} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${port} CPUs=${size.cpus} RealMemory=${size.memoryMb} State=UNKNOWN`,
+    );
+  }
+  const lines = [
+    'ClusterName=hanse',
+    `SlurmctldHost=${host}(127.0.0.1)`,
+    `SlurmctldPort=${await freePort('127.0.0.1')}`,
+    ...settingsIn(dir),
+    ...nodeLines,
+    `PartitionName=main Nodes=${nodes.join(',')} Default=YES MaxTime=60 State=UP`,
+    `PartitionName=long Nodes=${nodes.join(',')} MaxTime=UNLIMITED State=UP`,
+    ...(size.settings ?? []),
+  ];
+  writeFileSync(conf, `${lines.join('\n')}\n`);
+}
+
+const settingsIn = (dir: string): readonly string[] => [
+  `SlurmUser=${userInfo().username}`,
+  `SlurmdUser=${userInfo().username}`,
+  'AuthType=auth/munge',
+  `AuthInfo=socket=${socketOf(dir)}`,
+  'CredType=cred/munge',
+  `SlurmctldPidFile=${dir}/run/slurmctld.pid`,
+  `SlurmdPidFile=${dir}/run/slurmd.%n.pid`,
+  `SlurmctldLogFile=${dir}/log/slurmctld.log`,
+  `SlurmdLogFile=${dir}/log/slurmd.%n.log`,
+  `StateSaveLocation=${dir}/state`,
+  `SlurmdSpoolDir=${dir}/spool/%n`,
+  `TmpFS=${dir}/tmp/%n`,
+  'ProctrackType=proctrack/linuxproc',
+  'TaskPlugin=task/none',
+  'SwitchType=switch/none',
+  'MpiDefault=none',
+  'JobAcctGatherType=jobacct_gather/linux',
+  'JobAcctGatherFrequency=task=1',
+  'JobAcctGatherParams=OverMemoryKill',
+  'AccountingStorageType=accounting_storage/none',
+  'SchedulerType=sched/backfill',
+  'SchedulerParameters=bf_interval=1,batch_sched_delay=1,bf_continue',
+  'SelectType=select/cons_tres',
+  'SelectTypeParameters=CR_CPU_Memory',
+  'ReturnToService=2',
+  'MinJobAge=300',
+  'KillWait=2',
+  'SlurmdTimeout=10',
+  'SlurmctldTimeout=10',
+  'InactiveLimit=0',
+  'Waittime=0',
+  'DefMemPerCPU=50',
+  'MaxArraySize=10001',
+  'MaxJobCount=20000',
+  'SlurmdParameters=config_overrides',
+  'PlugStackConfig=/dev/null',
+];
