@@ -1,3 +1,4 @@
+import { taskCountsOf } from '../core/job/summary.ts';
 import type { AskQueue, QueueItem } from '../core/match/snapshot.ts';
 import type { AskClass } from './ask-classes.ts';
 import { classOf, type JobRecord, type TaskRecord } from './records.ts';
@@ -94,22 +95,39 @@ function tidy(queue: Queue): boolean {
 /** Tasks that were placed before come first: they have waited longest. */
 function* items(queue: Queue): Generator<QueueItem> {
   for (const task of queue.tasks) {
+    if (!isWaiting(queue, task)) continue;
     const { job, ordinal, avoid, notBeforeMs } = task;
-    const { id, seq, inputs } = job;
-    if (isWaiting(queue, task))
-      yield { job: id, seq, firstOrdinal: ordinal, tasks: 1, avoid, notBeforeMs, inputs };
+    const limit = limitOf(job);
+    if (limit.left !== 0)
+      yield { ...itemOf(job), firstOrdinal: ordinal, tasks: 1, avoid, notBeforeMs, ...limit };
   }
   for (let index = queue.head; index < queue.jobs.length; index += 1) {
     const job = queue.jobs[index];
     if (job === undefined || !isFresh(job) || job.hold !== undefined) continue;
-    yield {
-      job: job.id,
-      seq: job.seq,
-      firstOrdinal: job.nextOrdinal,
-      tasks: job.tasks - job.nextOrdinal,
-      avoid: [],
-      notBeforeMs: 0,
-      inputs: job.inputs,
-    };
+    const limit = limitOf(job);
+    const tasks = job.tasks - job.nextOrdinal;
+    if (limit.left !== 0)
+      yield {
+        ...itemOf(job),
+        firstOrdinal: job.nextOrdinal,
+        tasks,
+        avoid: [],
+        notBeforeMs: 0,
+        ...limit,
+      };
   }
+}
+
+const itemOf = ({ id, seq, inputs }: JobRecord): Pick<QueueItem, 'job' | 'seq' | 'inputs'> => ({
+  job: id,
+  seq,
+  inputs,
+});
+
+const NO_LIMIT: Pick<QueueItem, 'left'> = {};
+
+/** How many tasks of a job may go to sites besides those that are there. */
+function limitOf({ maxRunning, counts }: JobRecord): Pick<QueueItem, 'left'> {
+  if (maxRunning === undefined) return NO_LIMIT;
+  return { left: Math.max(0, maxRunning - taskCountsOf(counts).active) };
 }

@@ -113,17 +113,30 @@ export async function readTasks(
   id: JobId,
   page: { readonly first: number; readonly limit: number },
 ): Promise<readonly TaskStatus[]> {
-  const rows = await book.db
-    .selectFrom('tasks')
-    .leftJoin('attempts', 'attempts.id', 'tasks.attempt_id')
-    .select(['tasks.ordinal', 'tasks.state', 'tasks.reason', 'tasks.detail', 'tasks.attempt_id'])
-    .select(['tasks.attempts', 'attempts.site', 'attempts.placed_ms', 'attempts.started_ms'])
-    .select(['attempts.ended_ms', 'attempts.outcome'])
+  const rows = await taskRows(book)
     .where('tasks.job_id', '=', id)
     .where('tasks.ordinal', '>=', page.first)
     .orderBy('tasks.ordinal')
     .limit(page.limit)
     .execute();
+  return tasksToWire(book, id, rows);
+}
+
+/** Tasks with their last attempts. */
+export const taskRows = (book: Book) =>
+  book.db
+    .selectFrom('tasks')
+    .leftJoin('attempts', 'attempts.id', 'tasks.attempt_id')
+    .select(['tasks.ordinal', 'tasks.state', 'tasks.reason', 'tasks.detail', 'tasks.attempt_id'])
+    .select(['tasks.attempts', 'attempts.site', 'attempts.placed_ms', 'attempts.started_ms'])
+    .select(['attempts.ended_ms', 'attempts.outcome']);
+
+/** Tasks of one job as they travel. */
+export async function tasksToWire(
+  book: Book,
+  id: JobId,
+  rows: Awaited<ReturnType<ReturnType<typeof taskRows>['execute']>>,
+): Promise<readonly TaskStatus[]> {
   const outcomes = rows.map(({ outcome }) => (outcome ? parseOutcome(outcome) : undefined));
   const trees = await readTrees(
     book.db,

@@ -22,6 +22,7 @@ import type { SiteRegistry } from './site-registry.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
 import type { Submit } from './submit.ts';
 import { tailTask } from './tail.ts';
+import { listTaskRanges } from './task-ranges.ts';
 import { peerOf, readable } from './visible.ts';
 import { whyJob } from './why.ts';
 
@@ -73,6 +74,8 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
       const tasks = request.summaryOnly ? [] : await readTasks(book, id, page);
       return { summary, spec: specToWire(spec), inputs: treeToWire(inputs), tasks: [...tasks] };
     },
+    listTaskRanges: async (request, context) =>
+      listTaskRanges(book, await readable(parts, peerOf(context), request.jobId), request),
     async *watchJob(request, context) {
       const id = await readable(parts, peerOf(context), request.jobId);
       yield* watchJob(book, id, request, context.signal);

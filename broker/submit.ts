@@ -256,6 +256,7 @@ function recordOf(
     inputs: inputs.digest,
     after: [...new Set([...spec.after, ...jobInputs(spec).map(({ job }) => job)])],
     retries: spec.retries,
+    ...(spec.maxRunning === undefined ? {} : { maxRunning: spec.maxRunning }),
     ...(spec.retryMemory === undefined ? {} : { retryMemory: spec.retryMemory }),
     onLost: spec.onLost,
     submittedAtMs: set.nowMs,

@@ -1,6 +1,7 @@
 import type { JobId, SiteId } from '../core/ids.ts';
 import { REMEDIES } from '../core/job/reasons.ts';
 import { isActive, isFinal, type JobState } from '../core/job/state.ts';
+import { taskCountsOf } from '../core/job/summary.ts';
 import { adviceFor } from '../core/match/advice.ts';
 import type { Ask, Rules } from '../core/match/ask.ts';
 import { verdicts } from '../core/match/match.ts';
@@ -59,7 +60,7 @@ function answerFor(job: JobRecord, state: JobState, found: Verdicts, ahead: numb
   const tasks = job.tasks === 1 ? 'it' : `${queued} of its ${job.tasks} tasks`;
   if (queued === 0 && isActive(state)) return `it is ${state} at ${places(job)}`;
   if (queued === 0) return job.detail === '' ? `it is ${state}` : `it is ${state}: ${job.detail}`;
-  return `${tasks} ${job.tasks === 1 ? 'waits' : 'wait'}: ${whyQueued(job, found, ahead)}`;
+  return `${tasks} ${job.tasks === 1 ? 'waits' : 'wait'}: ${whyLimited(job) ?? whyQueued(job, found, ahead)}`;
 }
 
 /** What a person can do about tasks that are held, each thing once. */
@@ -74,6 +75,12 @@ function places(job: JobRecord): string {
     attempt !== undefined && isActive(state) ? [attempt.site] : [],
   );
   return [...new Set(sites)].join(', ');
+}
+
+function whyLimited({ maxRunning, counts }: JobRecord): string | undefined {
+  const { active } = taskCountsOf(counts);
+  if (maxRunning === undefined || active < maxRunning) return undefined;
+  return `${active} are at sites, and its max-running is ${maxRunning}`;
 }
 
 function whyQueued(job: JobRecord, found: Verdicts, ahead: number): string {

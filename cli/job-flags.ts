@@ -19,6 +19,7 @@ const PLAIN = [
   'nodes',
   'walltime',
   'array',
+  'max-running',
   'stdin',
   'requirements',
   'rank',

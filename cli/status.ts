@@ -1,14 +1,16 @@
 import type { TreeRef } from '../core/data/manifest.ts';
+import { formatRanges, type TaskRange } from '../core/job/ranges.ts';
 import { REMEDIES } from '../core/job/reasons.ts';
 import type { JobSpec } from '../core/job/spec.ts';
-import type { JobState } from '../core/job/state.ts';
+import { JOB_STATES } from '../core/job/state.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
 import type { BrokerService, GetJobResponse } from '../proto/gen/grid/v1/broker.ts';
 import type { Connection } from '../service/grpc-client.ts';
-import { specFromWire, treeFromWire } from '../service/wire.ts';
+import { specFromWire, stateFromWire, treeFromWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
 import { argument, type Input } from './input.ts';
 import { type JobView, jobView, type TaskView, taskView } from './job-view.ts';
+import type { Palette } from './palette.ts';
 import { agoText, countsText, facts, instantText, shorten, stateText, table } from './render.ts';
 import { writeSpec } from './write-spec.ts';
 
@@ -21,27 +23,55 @@ export interface JobDetail {
   readonly outputs: ReadonlyMap<number, TreeRef>;
 }
 
+/** The same with its ranges, where it is an array. */
+interface StatusDetail extends JobDetail {
+  readonly ranges?: readonly TaskRange[];
+}
+
 const PAGE = 10_000;
-/** Tasks of an array that are shown without `--tasks`. */
-const TELLING = 10;
+/** Tasks of an array that are shown without `--tasks`, and ranges in one state. */
+const MOST = { tasks: 10, ranges: 8 };
 
 /** `grid status`. */
 export async function showStatus(context: Context, input: Input): Promise<number> {
   using broker = await context.openBroker();
-  const detail = await readJob(context, broker, argument(input, 0));
-  const { job, spec, tasks } = detail;
+  const detail = await readStatus(context, broker, argument(input, 0), input.on('tasks'));
+  const { job, spec, tasks, ranges } = detail;
   if (context.json) {
-    context.terminal.out(JSON.stringify({ ...job, spec: writeSpec(spec), taskList: tasks }));
+    const view = { ...job, spec: writeSpec(spec), taskList: tasks };
+    context.terminal.out(JSON.stringify(ranges === undefined ? view : { ...view, ranges }));
     return 0;
   }
   context.terminal.out(factsOf(context, detail));
-  const shown = input.on('tasks') ? tasks : spec.array === undefined ? [] : tellingOf(tasks);
-  if (shown.length > 0) context.terminal.out(`\n${tasksTable(context, shown)}`);
-  if (shown.length < tasks.length && spec.array !== undefined)
-    context.terminal.note(
-      `${shown.length} of ${job.tasks} tasks shown; --tasks shows all that have begun`,
-    );
+  if (ranges !== undefined && tasks.length > 0)
+    context.terminal.out(`\n${tasksTable(context, tasks)}`);
   return 0;
+}
+
+/** A job with its ranges where it is an array, and with the telling ones of its tasks or with all. */
+async function readStatus(
+  context: Context,
+  broker: Connection<BrokerService>,
+  jobId: string,
+  all: boolean,
+): Promise<StatusDetail> {
+  const { signal } = context;
+  const first = { jobId, summaryOnly: false, firstTask: 0, maxTasks: 1 };
+  const page = await broker.call.getJob(first, { signal });
+  const spec = specFromWire(page.spec);
+  const job = jobView(page.summary);
+  if (spec.array === undefined)
+    return { job, spec, tasks: page.tasks.map(taskView), outputs: new Map() };
+  const wish = { jobId, maxTelling: all ? 0 : MOST.tasks };
+  const { ranges, telling } = await broker.call.listTaskRanges(wish, { signal });
+  const tasks = all ? (await readJob(context, broker, jobId)).tasks : telling.map(taskView);
+  return {
+    job,
+    spec,
+    tasks,
+    outputs: new Map(),
+    ranges: ranges.map(({ state, ...range }) => ({ state: stateFromWire(state), ...range })),
+  };
 }
 
 /** A job with all tasks that have come into being. */
@@ -68,7 +98,8 @@ export async function readJob(
   }
 }
 
-function factsOf(context: Context, { job, spec, tasks }: JobDetail): string {
+function factsOf(context: Context, detail: StatusDetail): string {
+  const { job, spec, tasks } = detail;
   const { colours } = context;
   const nowMs = Date.now();
   const { cpus, memoryBytes, gpus, gpuModel, nodes, walltimeMs, diskBytes, licences } =
@@ -88,7 +119,7 @@ function factsOf(context: Context, { job, spec, tasks }: JobDetail): string {
       ['job', `${colours.strong(job.id)} ${job.name}`],
       ['state', stateText(job.state, colours) + (why === '' ? '' : ` (${why})`)],
       ['to do', toDo(job)],
-      ['tasks', spec.array === undefined ? '' : countsText(job.counts, job.tasks)],
+      ['tasks', tasksText(detail, colours)],
       ['command', shorten(spec.command.join(' '), Math.max(40, context.terminal.columns - 12))],
       ['needs', needs],
       ['owner', `${job.owner}${job.vo === '' ? '' : ` (${job.vo})`}`],
@@ -131,17 +162,15 @@ function usedText({ usage }: TaskView): string {
   ].join(', ');
 }
 
-/** What a person wants to see first: what went wrong, then what is stuck, then what runs. */
-const ORDER: readonly JobState[] = ['failed', 'held', 'suspended', 'cancelled', 'running'];
-
-const weight = ({ state }: TaskView): number =>
-  ORDER.includes(state) ? ORDER.indexOf(state) : ORDER.length;
-
-function tellingOf(tasks: readonly TaskView[]): readonly TaskView[] {
-  return tasks
-    .filter(({ state }) => state !== 'done' && state !== 'queued')
-    .toSorted((one, other) => weight(one) - weight(other) || one.ordinal - other.ordinal)
-    .slice(0, TELLING);
+/** The counts, and below them the tasks in each state. */
+function tasksText({ job, spec, ranges = [] }: StatusDetail, colours: Palette): string {
+  if (spec.array === undefined) return '';
+  const lines = JOB_STATES.map(
+    (state) => [state, formatRanges(spec, ranges, state, MOST.ranges)] as const,
+  )
+    .filter(([, text]) => text !== '')
+    .map(([state, text]) => `${stateText(state, colours)} ${text}`);
+  return [countsText(job.counts, job.tasks), ...lines].join('\n');
 }
 
 function tasksTable({ colours }: Context, tasks: readonly TaskView[]): string {

@@ -14,6 +14,7 @@ export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
     sites: spec.sites,
     'exclude-sites': spec.excludeSites,
     after: spec.after,
+    'max-running': spec.maxRunning === undefined ? '' : String(spec.maxRunning),
     'retry-memory': spec.retryMemory === undefined ? '' : `x${spec.retryMemory}`,
     vo: spec.vo,
   };

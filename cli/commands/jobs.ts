@@ -18,6 +18,7 @@ const SPEC_OPTIONS: readonly OptionSpec[] = [
     repeat: true,
   },
   { flags: '-a, --array <values>', about: 'a task for each of 1-1000, 0-99:2, or red,green,blue' },
+  { flags: '--max-running <n>', about: 'at most so many tasks of an array at sites at a time' },
   {
     flags: '-i, --input <path>',
     about:

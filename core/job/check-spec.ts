@@ -213,7 +213,7 @@ function checkArray(array: ArraySpec, demand: Demand): void {
 const MAX_STEP = 10 ** 15;
 
 function checkRefs(spec: JobSpec, demand: Demand): void {
-  const { after, sites, excludeSites, vo, retries, retryMemory } = spec;
+  const { after, sites, excludeSites, vo, retries, retryMemory, maxRunning = 1 } = spec;
   demand(
     after.length <= SPEC_LIMITS.after,
     'after',
@@ -236,6 +236,11 @@ function checkRefs(spec: JobSpec, demand: Demand): void {
   demand(vo === '' || isVoName(vo), 'vo', `'${vo.slice(0, 40)}' is no name of a VO`);
   const most = SPEC_LIMITS.retries;
   demand(whole(retries, 0, most), 'retries', `${retries} is out of range: 0 to ${most}`);
+  demand(
+    whole(maxRunning, 1, MAX_ARRAY_TASKS),
+    'max-running',
+    `${maxRunning} is out of range: 1 to ${MAX_ARRAY_TASKS}`,
+  );
   const factor = retryMemory ?? MIN_RETRY_MEMORY;
   demand(
     factor >= MIN_RETRY_MEMORY && factor <= MAX_MEMORY_FACTOR,

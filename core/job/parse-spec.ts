@@ -38,6 +38,7 @@ export const SPEC_KEYS = [
   'gpu-model',
   'licences',
   'array',
+  'max-running',
   'requirements',
   'rank',
   'sites',
@@ -100,6 +101,7 @@ type Raw = Readonly<Record<string, unknown>>;
 function specOf(raw: Raw, collect: Collect): JobSpec {
   const command = commandOf(raw['command'], collect);
   const array = arrayOf(raw['array'], collect);
+  const maxRunning = wholeOf(raw, 'max-running', 1, 0, collect);
   const retryMemory = factorOf(raw, 'retry-memory', collect);
   const inputs = parseInputs(raw['inputs'], collect);
   const sources = inputs.flatMap(({ from }) =>
@@ -130,6 +132,7 @@ function specOf(raw: Raw, collect: Collect): JobSpec {
     ...(array === undefined ? {} : { array }),
     after: [...new Set([...afterOf(raw, collect), ...sources])],
     retries: wholeOf(raw, 'retries', 0, DEFAULTS.retries, collect),
+    ...(maxRunning === 0 ? {} : { maxRunning }),
     ...(retryMemory === undefined ? {} : { retryMemory }),
     vo: voOf(raw, collect),
     sites,

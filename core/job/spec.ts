@@ -57,6 +57,8 @@ export interface JobSpec {
   readonly after: readonly JobId[];
   /** Further tries of a task after a failure that another try may mend. */
   readonly retries: number;
+  /** The most tasks of an array that are at sites at a time; absent for no limit. */
+  readonly maxRunning?: number;
   /** Factor by which memory grows when a task was ended for lack of it; absent for never. */
   readonly retryMemory?: number;
   /** Empty until the CLI or the broker has filled in the caller's only VO. */

@@ -49,7 +49,7 @@ function keepPromise(pass: Pass, { key, site, fromMs }: Reservation): void {
   const item = lane?.head;
   if (lane === undefined || item === undefined || room === undefined || !suits(lane, room)) return;
   if (room.hold !== undefined || item.avoid.includes(site)) return;
-  if (pass.order.capAgainst(lane.claimant, lane.need.cpus) !== undefined) return;
+  if (isBarred(pass, lane, item)) return;
   const opening = openingAt(room, lane);
   if (opening === undefined) return;
   if (canStart(room, lane) && pass.placements.length < pass.snapshot.limit)
@@ -63,6 +63,10 @@ function keepPromise(pass: Pass, { key, site, fromMs }: Reservation): void {
  */
 function placeNext(pass: Pass, lane: Lane): void {
   for (let item = lane.head; item !== undefined; item = lane.head) {
+    if (isSpent(pass, item)) {
+      advance(lane);
+      continue;
+    }
     const cap = pass.order.capAgainst(lane.claimant, lane.need.cpus);
     const room = cap === undefined ? choose(lane, item, pass.rooms) : undefined;
     if (room !== undefined) {
@@ -82,6 +86,13 @@ function placeNext(pass: Pass, lane: Lane): void {
   }
 }
 
+/** Whether as many tasks of the job are placed as may be. */
+const isSpent = ({ placedOf }: Pass, { job, left }: QueueItem): boolean =>
+  left !== undefined && (placedOf.get(job) ?? 0) >= left;
+
+const isBarred = (pass: Pass, { claimant, need }: Lane, item: QueueItem): boolean =>
+  isSpent(pass, item) || pass.order.capAgainst(claimant, need.cpus) !== undefined;
+
 function search(pass: Pass, lane: Lane, item: QueueItem): void {
   if (pass.searchesLeft === 0) return;
   pass.searchesLeft -= 1;
@@ -93,6 +104,7 @@ function placeAt(pass: Pass, lane: Lane, item: QueueItem, room: Room): void {
   const ordinal = item.firstOrdinal + lane.taken;
   pass.placements.push({ job: item.job, ordinal, site: room.view.id, backlog });
   pass.order.charge(lane.claimant, lane.need);
+  if (item.left !== undefined) pass.placedOf.set(item.job, (pass.placedOf.get(item.job) ?? 0) + 1);
   lane.taken += 1;
   if (lane.taken >= item.tasks) advance(lane);
 }

@@ -1,4 +1,5 @@
 import { type Heap, heapOf } from '../heap.ts';
+import type { JobId } from '../ids.ts';
 import { type FairOrder, fairOrder } from '../share/fair-order.ts';
 import { type Claimant, claimantOf, nodeKey, nodesOf } from '../share/shares.ts';
 import type { Rooms } from './choice.ts';
@@ -18,6 +19,8 @@ export interface Pass {
   readonly lanes: ReadonlyMap<string, Lane>;
   readonly order: FairOrder;
   readonly placements: Placement[];
+  /** Tasks placed of each job that has a limit. */
+  readonly placedOf: Map<JobId, number>;
   searchesLeft: number;
 }
 
@@ -57,6 +60,7 @@ export function openPass(snapshot: Snapshot, memory: RoundMemory): Pass {
     lanes,
     order: fairOrder(claimants.values(), shares),
     placements: [],
+    placedOf: new Map(),
     searchesLeft: MAX_SEARCHES,
   };
 }

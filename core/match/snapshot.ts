@@ -18,6 +18,8 @@ export interface QueueItem {
   readonly notBeforeMs: number;
   /** Digest of the input tree, '' for none. */
   readonly inputs: string;
+  /** How many tasks of the job may be placed now, all of its items together; absent for no limit. */
+  readonly left?: number;
 }
 
 /** Waiting tasks of one ask class, first come first. */

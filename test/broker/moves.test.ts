@@ -129,3 +129,53 @@ test('older jobs go first, also those that waited for others', async () => {
   const items = book.table.queues.list().flatMap((queue) => [...queue.items]);
   expect(items.map(({ job }) => job)).toEqual(['second', 'third']);
 });
+
+const itemsOf = () =>
+  book.table.queues
+    .list()
+    .map(({ key, items }) => [
+      key,
+      [...items].map(({ firstOrdinal, left }) => [firstOrdinal, left]),
+    ]);
+const outcome = (failure: 'limit' | 'owner', reason: string) => ({
+  outcome: {
+    exitCode: 137,
+    signal: 9,
+    failure,
+    reason,
+    detail: 'because',
+    usage: { cpuMs: 0, wallMs: 0, peakMemoryBytes: 0, bytesIn: 0, bytesOut: 0 },
+    outputs: { digest: '', totalBytes: 0, files: 0 },
+  },
+});
+
+test('a task with more memory waits in a class of its own, and in no other', async () => {
+  await book.add({ jabcd0123456: { retryMemory: 2 } });
+  book.table.queues.list();
+  for (const number of [1, 2]) {
+    place(book.table, set, at('aachen', JOB));
+    report('aachen', `${JOB}.0.${number}`, 'failed', outcome('limit', 'MEMORY_EXCEEDED'));
+  }
+  expect(itemsOf()).toEqual([['3', [[0, undefined]]]]);
+  await commit(book, set);
+  const asks = await book.db.selectFrom('asks').select('id').orderBy('id').execute();
+  expect(asks.map(({ id }) => id)).toEqual([1, 2, 3]);
+});
+
+test('what is left of max-running counts what is at sites, and goes up when something ends', async () => {
+  await book.add({ jabcd0123456: { tasks: 9, maxRunning: 2 } });
+  expect(itemsOf()).toEqual([['1', [[0, 2]]]]);
+  place(book.table, set, at('aachen', JOB));
+  place(book.table, set, at('aachen', JOB, 1));
+  expect(itemsOf()).toEqual([['1', []]]);
+  report('aachen', `${JOB}.0.1`, 'failed', outcome('owner', 'OWNER_RETURNED'));
+  expect(itemsOf()).toEqual([
+    [
+      '1',
+      [
+        [0, 1],
+        [2, 1],
+      ],
+    ],
+  ]);
+});

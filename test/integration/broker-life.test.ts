@@ -263,3 +263,40 @@ test('what cannot be held, released or retried is refused, and says why', async 
   expect(await refusal(hold(id))).toBe(`${code} has ended: it cannot be held`);
   expect(await refusal(again(id))).toBe(`${code} has no task that failed or was cancelled`);
 });
+
+test('of an array with max-running no more are at sites than it says', async () => {
+  const site = await grid.site('aachen', { totalCpus: 16, freeCpus: 16, backlog: 8 });
+  const live = new Set<string>();
+  const most: number[] = [];
+  site.onPlaced = (attempt) => {
+    live.add(attempt);
+    most.push(live.size);
+    setTimeout(() => {
+      live.delete(attempt);
+      site.report(attempt, State.STATE_DONE);
+    }, 5);
+  };
+  const id = await grid.submit({ ...array(40), maxRunning: 3 });
+  await ends(id, 'done');
+  expect(most).toHaveLength(40);
+  expect(Math.max(...most)).toBe(3);
+});
+
+test('a million tasks come to a few ranges, the telling ones first', async () => {
+  const site = await smallSite();
+  const id = await grid.submit({ array: MILLION });
+  await placedAt(site, 2);
+  failed(site, `${id}.1.1`);
+  await until(async () => (await countsOf(id))?.failed === 1);
+  const ask = () => grid.as('Alice').listTaskRanges({ jobId: id, maxTelling: 1 });
+  const { ranges, cut, telling } = await ask();
+  expect(ranges).toEqual([
+    { state: State.STATE_MATCHED, first: 0, last: 0 },
+    { state: State.STATE_FAILED, first: 1, last: 1 },
+    { state: State.STATE_QUEUED, first: 2, last: 999_999 },
+  ]);
+  expect(cut).toBe(false);
+  expect(telling.map(({ ordinal, reason }) => [ordinal, reason])).toEqual([[1, 'TEST_FAILED']]);
+  await hold(id);
+  expect((await ask()).ranges.at(-1)).toEqual({ state: State.STATE_HELD, first: 2, last: 999_999 });
+});

@@ -31,6 +31,7 @@ export function wireSpec(command: readonly string[], changes: Partial<JobSpec> =
     after: [],
     retries: 0,
     retryMemory: 0,
+    maxRunning: 0,
     vo: 'demo',
     sites: [],
     excludeSites: [],

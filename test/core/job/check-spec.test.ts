@@ -53,6 +53,8 @@ test.each<[string, Partial<JobSpec>]>([
   ['exclude-sites', { sites: [siteId('aachen')], excludeSites: [siteId('aachen')] }],
   ['vo', { vo: voName('No VO') }],
   ['retries', { retries: 101 }],
+  ['max-running', { maxRunning: 0 }],
+  ['max-running', { maxRunning: -1 }],
   ['retry-memory', { retryMemory: 0.5 }],
   ['retry-memory', { retryMemory: 1e9 }],
   ['retry-memory', { retryMemory: Number.NaN }],

@@ -223,6 +223,7 @@ test('the keys are these', () => {
       'requirements',
       'rank',
       'array',
+      'max-running',
       'after',
       'retries',
       'retry-memory',

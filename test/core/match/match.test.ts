@@ -305,3 +305,23 @@ test.each([
   expect(refusals.get('1')?.().get(siteId('aachen'))?.code).toBe(code);
   expect(refusals.get('1')?.().get(siteId('aachen'))?.detail).not.toBe('');
 });
+
+test('no more tasks of a job are placed than may be, whatever class they are of, and others go on', () => {
+  const left = { left: 2 };
+  const queues = [
+    queue('1', askFor(), item('j', 1, { firstOrdinal: 5, tasks: 9, ...left }), item('k', 2)),
+    queue('2', askFor({}, { memoryBytes: 2 ** 20 }), item('j', 1, left), item('l', 3)),
+  ];
+  const found = placed({ sites: [siteOf('aachen', { freeCpus: 8, totalCpus: 8 })], queues });
+  expect(found.filter((task) => task.startsWith('j'))).toHaveLength(2);
+  expect(found.filter((task) => !task.startsWith('j'))).toEqual(['k.0@aachen', 'l.0@aachen']);
+});
+
+test('a task that no site can take leaves the limit of its job to the others', () => {
+  const left = { left: 1 };
+  const queues = [
+    queue('1', askFor({}, { memoryBytes: 2 ** 50 }), item('j', 1, left)),
+    queue('2', askFor(), item('j', 1, { firstOrdinal: 1, tasks: 9, ...left })),
+  ];
+  expect(placed({ sites: [siteOf('aachen')], queues })).toEqual(['j.1@aachen']);
+});

@@ -437,6 +437,34 @@ export interface RetryJobResponse {
   tasks: number;
 }
 
+/** Which job. */
+export interface ListTaskRangesRequest {
+  /** Job id. */
+  jobId: string;
+  /** At most this many of the tasks that a person wants to see first. */
+  maxTelling: number;
+}
+
+/** Neighbouring tasks in one state. */
+export interface TaskRange {
+  /** Their state. */
+  state: State;
+  /** Ordinal of the first. */
+  first: number;
+  /** Ordinal of the last. */
+  last: number;
+}
+
+/** All tasks, also those that have not come into being. */
+export interface ListTaskRangesResponse {
+  /** By ordinal; at most 10000. */
+  ranges: TaskRange[];
+  /** Whether there are more. */
+  cut: boolean;
+  /** Tasks that failed, then those that are held, suspended, cancelled or running. */
+  telling: TaskStatus[];
+}
+
 function createBaseWhoAmIRequest(): WhoAmIRequest {
   return {};
 }
@@ -3363,6 +3391,231 @@ export const RetryJobResponse: MessageFns<RetryJobResponse> = {
   },
 };
 
+function createBaseListTaskRangesRequest(): ListTaskRangesRequest {
+  return { jobId: "", maxTelling: 0 };
+}
+
+export const ListTaskRangesRequest: MessageFns<ListTaskRangesRequest> = {
+  encode(message: ListTaskRangesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    if (message.maxTelling !== 0) {
+      writer.uint32(16).uint32(message.maxTelling);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTaskRangesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTaskRangesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxTelling = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListTaskRangesRequest>, I>>(base?: I): ListTaskRangesRequest {
+    return ListTaskRangesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListTaskRangesRequest>, I>>(object: I): ListTaskRangesRequest {
+    const message = createBaseListTaskRangesRequest();
+    message.jobId = object.jobId ?? "";
+    message.maxTelling = object.maxTelling ?? 0;
+    return message;
+  },
+};
+
+function createBaseTaskRange(): TaskRange {
+  return { state: 0, first: 0, last: 0 };
+}
+
+export const TaskRange: MessageFns<TaskRange> = {
+  encode(message: TaskRange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== 0) {
+      writer.uint32(8).int32(message.state);
+    }
+    if (message.first !== 0) {
+      writer.uint32(16).uint64(message.first);
+    }
+    if (message.last !== 0) {
+      writer.uint32(24).uint64(message.last);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskRange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskRange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.first = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.last = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<TaskRange>, I>>(base?: I): TaskRange {
+    return TaskRange.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TaskRange>, I>>(object: I): TaskRange {
+    const message = createBaseTaskRange();
+    message.state = object.state ?? 0;
+    message.first = object.first ?? 0;
+    message.last = object.last ?? 0;
+    return message;
+  },
+};
+
+function createBaseListTaskRangesResponse(): ListTaskRangesResponse {
+  return { ranges: [], cut: false, telling: [] };
+}
+
+export const ListTaskRangesResponse: MessageFns<ListTaskRangesResponse> = {
+  encode(message: ListTaskRangesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.ranges) {
+      TaskRange.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.cut !== false) {
+      writer.uint32(16).bool(message.cut);
+    }
+    for (const v of message.telling) {
+      TaskStatus.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTaskRangesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTaskRangesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ranges.push(TaskRange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.cut = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.telling.push(TaskStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListTaskRangesResponse>, I>>(base?: I): ListTaskRangesResponse {
+    return ListTaskRangesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListTaskRangesResponse>, I>>(object: I): ListTaskRangesResponse {
+    const message = createBaseListTaskRangesResponse();
+    message.ranges = object.ranges?.map((e) => TaskRange.fromPartial(e)) || [];
+    message.cut = object.cut ?? false;
+    message.telling = object.telling?.map((e) => TaskStatus.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /**
  * What users and administrators ask of the grid. Every call is made over mutual TLS with a certificate or an
  * RFC 3820 proxy; what a caller may see and do follows from its DN and FQANs.
@@ -3521,6 +3774,18 @@ export const BrokerService = {
     responseSerialize: (value: RetryJobResponse): Buffer => Buffer.from(RetryJobResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RetryJobResponse => RetryJobResponse.decode(value),
   },
+  /** Where the tasks of an array stand, in ranges, with those that a person wants to see first. */
+  listTaskRanges: {
+    path: "/grid.v1.Broker/ListTaskRanges" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListTaskRangesRequest): Buffer =>
+      Buffer.from(ListTaskRangesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListTaskRangesRequest => ListTaskRangesRequest.decode(value),
+    responseSerialize: (value: ListTaskRangesResponse): Buffer =>
+      Buffer.from(ListTaskRangesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListTaskRangesResponse => ListTaskRangesResponse.decode(value),
+  },
 } as const;
 
 export interface BrokerServer extends UntypedServiceImplementation {
@@ -3554,6 +3819,8 @@ export interface BrokerServer extends UntypedServiceImplementation {
   releaseJobs: handleUnaryCall<ReleaseJobsRequest, ReleaseJobsResponse>;
   /** Tries tasks again that have failed or were cancelled; a job that has ended opens again. */
   retryJob: handleUnaryCall<RetryJobRequest, RetryJobResponse>;
+  /** Where the tasks of an array stand, in ranges, with those that a person wants to see first. */
+  listTaskRanges: handleUnaryCall<ListTaskRangesRequest, ListTaskRangesResponse>;
 }
 
 export interface BrokerClient extends Client {
@@ -3778,6 +4045,22 @@ export interface BrokerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RetryJobResponse) => void,
+  ): ClientUnaryCall;
+  /** Where the tasks of an array stand, in ranges, with those that a person wants to see first. */
+  listTaskRanges(
+    request: ListTaskRangesRequest,
+    callback: (error: ServiceError | null, response: ListTaskRangesResponse) => void,
+  ): ClientUnaryCall;
+  listTaskRanges(
+    request: ListTaskRangesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListTaskRangesResponse) => void,
+  ): ClientUnaryCall;
+  listTaskRanges(
+    request: ListTaskRangesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListTaskRangesResponse) => void,
   ): ClientUnaryCall;
 }
 

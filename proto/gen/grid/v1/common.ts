@@ -228,6 +228,8 @@ export interface JobSpec {
   stdin: string;
   /** What happens to a running task when its site loses the broker. */
   onLost: OnLost;
+  /** The most tasks of an array that are at sites at a time; 0 for no limit. */
+  maxRunning: number;
   /** Factor by which a task's memory grows when it was ended for lack of it; 0 for never. */
   retryMemory: number;
 }
@@ -1076,6 +1078,7 @@ function createBaseJobSpec(): JobSpec {
     excludeSites: [],
     stdin: "",
     onLost: 0,
+    maxRunning: 0,
     retryMemory: 0,
   };
 }
@@ -1129,6 +1132,9 @@ export const JobSpec: MessageFns<JobSpec> = {
     }
     if (message.onLost !== 0) {
       writer.uint32(128).int32(message.onLost);
+    }
+    if (message.maxRunning !== 0) {
+      writer.uint32(136).uint32(message.maxRunning);
     }
     if (message.retryMemory !== 0) {
       writer.uint32(145).double(message.retryMemory);
@@ -1280,6 +1286,14 @@ export const JobSpec: MessageFns<JobSpec> = {
             message.onLost = reader.int32() as any;
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.maxRunning = reader.uint32();
+            continue;
+          }
           case 18: {
             if (tag !== 145) {
               break;
@@ -1333,6 +1347,7 @@ export const JobSpec: MessageFns<JobSpec> = {
     message.excludeSites = object.excludeSites?.map((e) => e) || [];
     message.stdin = object.stdin ?? "";
     message.onLost = object.onLost ?? 0;
+    message.maxRunning = object.maxRunning ?? 0;
     message.retryMemory = object.retryMemory ?? 0;
     return message;
   },
