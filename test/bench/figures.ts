@@ -4,6 +4,7 @@ import { brokerRestart } from './broker-restart.ts';
 import { cliStartup } from './cli-startup.ts';
 import { noopThroughput } from './noop-throughput.ts';
 import { placements } from './placements.ts';
+import { STAGING_FIGURES } from './staging/figures.ts';
 import { submitArray } from './submit-array.ts';
 import { submitBatch } from './submit-batch.ts';
 import { submitSingle } from './submit-single.ts';
@@ -86,4 +87,5 @@ export const FIGURES: readonly Figure[] = [
     aim: 'under 1.5 GB',
     measure: brokerMemory,
   },
+  ...STAGING_FIGURES,
 ];
