@@ -176,7 +176,8 @@ function columnOf(columns: Map<string, Column>, key: string, ask: Ask, rules: Ru
   if (known !== undefined) return known;
   const column: Column = {
     ask,
-    restless: reads(ask, rules, 'momentary'),
+    // Which queue a rank looks at goes by what is free in them.
+    restless: reads(ask, rules, 'momentary') || rules.reads('rank', ask.rank).queue,
     seen: 0,
     suits: new Uint8Array(0),
     ranks: new Float64Array(0),
