@@ -1,6 +1,6 @@
 import type { Kysely, Migration } from 'kysely';
 import { dn, voName } from '../core/ids.ts';
-import { parseNode } from '../core/share/node.ts';
+import { formatNode, parseNode } from '../core/share/node.ts';
 import type { ShareRecord, ShareTree } from '../core/share/share-tree.ts';
 import type { LedgerDb } from './ledger.ts';
 
@@ -71,3 +71,9 @@ export async function loadShares(db: LedgerDb, tree: ShareTree, nowMs: number): 
     tree.addEnded(leaf, row.amount, row.at_ms, nowMs);
   }
 }
+export const shareRow = ({ node, weight, quota }: ShareRecord): ShareRow => ({
+  node: formatNode(node),
+  weight,
+  running_cpus: quota.runningCpus ?? null,
+  queued_tasks: quota.queuedTasks ?? null,
+});

@@ -16,6 +16,7 @@ import type { Book } from './book.ts';
 import { controlHandlers } from './job-control.ts';
 import { watchJob } from './job-events.ts';
 import { listJobs, readStored, readSummary, readTasks } from './listing.ts';
+import { shareHandlers } from './share-admin.ts';
 import { enrolSite, setSiteState, siteToWire } from './site-admin.ts';
 import type { SiteLinks } from './site-links.ts';
 import type { SiteRegistry } from './site-registry.ts';
@@ -83,6 +84,7 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
     whyJob: async (request, context) =>
       whyJob(parts, await readable(parts, peerOf(context), request.jobId)),
     ...controlHandlers(parts),
+    ...shareHandlers(parts),
     async *tailTask(request, context) {
       await readable(parts, peerOf(context), request.jobId);
       yield* tailTask(book, parts.links, request, context.signal);
@@ -95,10 +97,9 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
     enrolSite: async (request, context) => ({
       site: siteToWire(await enrolSite(parts, peerOf(context), request), book),
     }),
-    setSiteState: async (request, context) => {
-      const site = await setSiteState(parts, peerOf(context), request.id, request.state);
-      return { site: siteToWire(site, book) };
-    },
+    setSiteState: async ({ id, state }, context) => ({
+      site: siteToWire(await setSiteState(parts, peerOf(context), id, state), book),
+    }),
     issueStagingTicket: (request, context) => issueTicket(parts, peerOf(context), request),
   };
 }

@@ -20,6 +20,7 @@ import type { JobStore } from './job-store.ts';
 import type { JobRow } from './ledger.ts';
 import { cancelJob, dependencyFailed } from './moves.ts';
 import { type JobRecord, NOTHING, treeRows, waitFor } from './records.ts';
+import { checkGroup, checkQueueQuotas } from './submit-shares.ts';
 import type { Sweeper } from './sweeper.ts';
 
 /** A job as it was asked for. */
@@ -62,6 +63,7 @@ export function openSubmit(options: SubmitOptions): Submit {
     checkRequest(submitKey, wanted);
     const jobs = wanted.map((job) => withVo(job, peer, options.access));
     checkJobs(jobs);
+    for (const { spec } of jobs) checkGroup(peer, spec);
     const hash = hashOf(jobs);
     const key = `${peer.dn}\0${submitKey}`;
     while (underway.has(key)) await underway.get(key)?.catch(() => undefined);
@@ -208,6 +210,10 @@ async function accept(
 ): Promise<readonly JobId[]> {
   const { book, store } = options;
   const { peer, submitKey, hash, jobs, dependencies } = accepted;
+  checkQueueQuotas(
+    book.table.shares,
+    jobs.map(({ spec }) => ({ ask: askOf(spec, peer), tasks: taskCount(spec) })),
+  );
   const set = begin(book);
   const rows: JobRow[] = [];
   for (const job of jobs) {

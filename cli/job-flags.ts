@@ -26,6 +26,7 @@ const PLAIN = [
   'retries',
   'retry-memory',
   'vo',
+  'group',
   'on-lost',
 ] as const;
 /** Keys whose flags may come several times; they add to the file's. */

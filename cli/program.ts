@@ -6,6 +6,7 @@ import { DATA_COMMANDS } from './commands/data.ts';
 import { JOB_COMMANDS } from './commands/jobs.ts';
 import { LOCAL_COMMANDS } from './commands/local.ts';
 import { NATS_COMMANDS } from './commands/nats.ts';
+import { SHARE_COMMANDS } from './commands/shares.ts';
 import { SHELL_COMMANDS } from './commands/shell.ts';
 import { SITE_COMMANDS } from './commands/sites.ts';
 import { type Input, readInput } from './input.ts';
@@ -15,6 +16,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...JOB_COMMANDS,
   ...DATA_COMMANDS,
   ...SITE_COMMANDS,
+  ...SHARE_COMMANDS,
   ...AUTHORITY_COMMANDS,
   ...NATS_COMMANDS,
   ...LOCAL_COMMANDS,
@@ -27,6 +29,7 @@ export const NOUNS: readonly NounSpec[] = [
   { name: 'data', summary: 'named trees of files, and where they are' },
   { name: 'site', summary: 'the places that run jobs' },
   { name: 'site cache', summary: 'the input files that a gateway keeps' },
+  { name: 'share', summary: 'who gets how much of the grid' },
   { name: 'vo', summary: 'virtual organisations and their members' },
   { name: 'cert', summary: 'your own certificate' },
   { name: 'ca', summary: 'keep a certificate authority' },

@@ -17,6 +17,7 @@ export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
     'max-running': spec.maxRunning === undefined ? '' : String(spec.maxRunning),
     'retry-memory': spec.retryMemory === undefined ? '' : `x${spec.retryMemory}`,
     vo: spec.vo,
+    group: spec.group ?? '',
   };
   const given = Object.entries(optional).filter(([, value]) => Object.keys(value).length > 0);
   return {

@@ -72,6 +72,12 @@ export const ERRORS = {
     exit: 3,
     remedy: 'ask the administrator of the authority for a new enrolment token',
   },
+  QUOTA_EXCEEDED: {
+    status: 'RESOURCE_EXHAUSTED',
+    exit: 4,
+    remedy:
+      'wait until some of the queued tasks have been placed, or ask a manager of the VO for more; `grid share ls` shows the quotas',
+  },
   // What is asked about.
   JOB_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid ls` for your jobs' },
   SITE_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid sites` for the known sites' },

@@ -48,6 +48,7 @@ const SPEC_OPTIONS: readonly OptionSpec[] = [
     about: 'more memory for a task that had too little, for instance x1.5',
   },
   { flags: '--vo <name>', about: 'VO to act under' },
+  { flags: '--group <path>', about: 'group of the VO to charge, for instance /biomed/imaging' },
   { flags: '-s, --site <id>', about: 'only this site', repeat: true },
   { flags: '--exclude-site <id>', about: 'never this site', repeat: true },
   {

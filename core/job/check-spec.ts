@@ -3,6 +3,7 @@ import type { Problem } from '../errors.ts';
 import { isSiteId, isVoName } from '../ids.ts';
 import { MAX_MEMORY_FACTOR, MIN_RETRY_MEMORY } from '../retry/retry.ts';
 import { formatBytes, formatDuration } from '../units.ts';
+import { groupOf, parseFqan } from '../vo/fqan.ts';
 import { parseArrayValues } from './array-text.ts';
 import { isJobId } from './job-id.ts';
 import {
@@ -60,6 +61,7 @@ export function checkSpec(spec: JobSpec): readonly Problem[] {
   checkExpressions(spec, demand);
   if (spec.array !== undefined) checkArray(spec.array, demand);
   checkRefs(spec, demand);
+  if (spec.group !== undefined) checkGroup(spec.group, spec.vo, demand);
   return problems;
 }
 
@@ -247,4 +249,13 @@ function checkRefs(spec: JobSpec, demand: Demand): void {
     'retry-memory',
     `x${factor} is out of range: x${MIN_RETRY_MEMORY} to x${MAX_MEMORY_FACTOR}`,
   );
+}
+
+function checkGroup(text: string, vo: string, demand: Demand): void {
+  const group = parseFqan(text);
+  const shown = `'${text.slice(0, 80)}'`;
+  const isGroup = group !== undefined && group.role === undefined && groupOf(group) === text;
+  demand(isGroup, 'group', `${shown} is no group of a VO: write for instance /biomed/imaging`);
+  const other = isGroup && vo !== '' && group.vo !== vo;
+  demand(!other, 'group', `${shown} is a group of VO ${group?.vo}, and the job runs under ${vo}`);
 }

@@ -47,6 +47,7 @@ export const SPEC_KEYS = [
   'retries',
   'retry-memory',
   'vo',
+  'group',
   'on-lost',
 ] as const;
 
@@ -103,6 +104,7 @@ function specOf(raw: Raw, collect: Collect): JobSpec {
   const array = arrayOf(raw['array'], collect);
   const maxRunning = wholeOf(raw, 'max-running', 1, 0, collect);
   const retryMemory = factorOf(raw, 'retry-memory', collect);
+  const group = textOf(raw, 'group', collect);
   const inputs = parseInputs(raw['inputs'], collect);
   const sources = inputs.flatMap(({ from }) =>
     from.startsWith('job:') ? [jobId(from.slice('job:'.length))] : [],
@@ -134,6 +136,7 @@ function specOf(raw: Raw, collect: Collect): JobSpec {
     retries: wholeOf(raw, 'retries', 0, DEFAULTS.retries, collect),
     ...(maxRunning === 0 ? {} : { maxRunning }),
     ...(retryMemory === undefined ? {} : { retryMemory }),
+    ...(group === undefined ? {} : { group }),
     vo: voOf(raw, collect),
     sites,
     excludeSites,

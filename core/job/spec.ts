@@ -61,6 +61,8 @@ export interface JobSpec {
   readonly maxRunning?: number;
   /** Factor by which memory grows when a task was ended for lack of it; absent for never. */
   readonly retryMemory?: number;
+  /** Group of the VO that is charged; where none is named, that of the owner's first FQAN in it. */
+  readonly group?: string;
   /** Empty until the CLI or the broker has filled in the caller's only VO. */
   readonly vo: VoName;
   readonly sites: readonly SiteId[];

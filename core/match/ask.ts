@@ -61,6 +61,7 @@ export function askOf(spec: JobSpec, caller: Caller): Ask {
     owner: caller.dn,
     vo: spec.vo,
     fqans: caller.fqans.map(formatFqan),
+    ...(spec.group === undefined ? {} : { group: spec.group }),
     resources: {
       cpus: spec.resources.cpus,
       memoryBytes: spec.resources.memoryBytes,

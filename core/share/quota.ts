@@ -7,19 +7,18 @@ export interface Quota {
 }
 
 /** A node with its quota and what it holds now. */
-export interface Quoted {
+interface Quoted {
   /** As people write it. */
   readonly name: string;
   readonly quota: Quota;
   readonly queuedTasks: number;
 }
 
-/** Why `tasks` more may not be queued, naming the first of `nodes` that has no room for them; undefined if they may. */
-export function queueRefusal(nodes: readonly Quoted[], tasks: number): string | undefined {
-  for (const { name, quota, queuedTasks } of nodes) {
-    const most = quota.queuedTasks;
-    if (most !== undefined && queuedTasks + tasks > most)
-      return `${name} may have ${most} tasks queued: it has ${queuedTasks}, and ${tasks} more are wanted`;
-  }
-  return undefined;
+/** Why `tasks` more may not be queued there; undefined if they may. */
+export function queueRefusal(node: Quoted, tasks: number): string | undefined {
+  const { name, quota, queuedTasks } = node;
+  const most = quota.queuedTasks;
+  return most !== undefined && queuedTasks + tasks > most
+    ? `${name} may have ${most} tasks queued: it has ${queuedTasks}, and ${tasks} more are wanted`
+    : undefined;
 }

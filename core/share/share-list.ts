@@ -1,4 +1,3 @@
-import type { VoName } from '../ids.ts';
 import { formatNode } from './node.ts';
 import { type ShareRecord, type ShareTree, upwards } from './share-tree.ts';
 
@@ -14,20 +13,18 @@ export interface ShareLine {
 }
 
 /**
- * The nodes that anybody has set up, used or waits in, each above those that are in it, by name; of `vos` also where
+ * The nodes that anybody has set up, used or waits in, each above those that are in it, by name; of `also` even where
  * nothing has happened yet. Where only some may be seen, the parts are of all nevertheless.
  */
 export function listShares(
   tree: ShareTree,
   nowMs: number,
-  vos: readonly VoName[],
+  also: readonly ShareRecord[],
 ): readonly ShareLine[] {
-  for (const vo of vos) tree.record([vo]);
-  const shown = new Set<ShareRecord>(vos.map((vo) => tree.record([vo])));
-  for (const record of tree.records) {
-    if (isTelling(record, tree.usageOf(record, nowMs)))
-      for (const node of upwards(record)) shown.add(node);
-  }
+  const telling = [...tree.records].filter((record) =>
+    isTelling(record, tree.usageOf(record, nowMs)),
+  );
+  const shown = new Set([...also, ...telling].flatMap((record) => [...upwards(record)]));
   const lines = Map.groupBy(
     [...shown].map((record) => ({ record, usage: tree.usageOf(record, nowMs) })),
     ({ record }) => record.parent,

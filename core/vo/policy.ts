@@ -1,5 +1,7 @@
 import type { Dn, VoName } from '../ids.ts';
 import { type Caller, type Peer, vosOf } from './caller.ts';
+import { formatFqan } from './fqan.ts';
+import { managerFqan } from './membership.ts';
 
 /** What access to a job depends on. */
 export interface Owned {
@@ -28,7 +30,7 @@ export const isAdmin = (caller: Caller, access: Access): boolean =>
   access.admins.includes(caller.dn);
 
 /** Whether the broker serves a VO. */
-const isServed = (vo: VoName, access: Access): boolean =>
+export const isServed = (vo: VoName, access: Access): boolean =>
   access.vos.length === 0 || access.vos.includes(vo);
 
 const denied = (why: string): Decision => ({ allowed: false, code: 'VO_DENIED', why });
@@ -68,6 +70,22 @@ export function maySubmit(peer: Peer, wanted: string, access: Access): Decision 
   }
   return chooseVo(peer, wanted, access);
 }
+
+/** Who may set what a VO gets: the grid's administrators. Within a VO (`inside`) its managers may, too. */
+export function maySetShares(peer: Peer, vo: VoName, inside: boolean, access: Access): Decision {
+  const deny = (why: string): Decision => ({ allowed: false, code: 'PERMISSION_DENIED', why });
+  if (peer.limited) return deny('a limited proxy may not set shares');
+  if (isAdmin(peer, access)) return { allowed: true, vo };
+  if (!inside) return deny(`${peer.dn} does not administer this grid, which divides it among VOs`);
+  const manager = managerFqan(vo);
+  return peer.fqans.map(formatFqan).includes(manager)
+    ? { allowed: true, vo }
+    : deny(`${peer.dn} does not act as ${manager}: \`grid login --fqan ${manager}\``);
+}
+
+/** Who may see into a VO: its members and the grid's administrators. */
+export const maySeeVo = (caller: Caller, vo: VoName, access: Access): boolean =>
+  isAdmin(caller, access) || vosOf(caller).includes(vo);
 
 /** Who may see all of a job: its owner and the grid's administrators. */
 export const mayRead = (caller: Caller, job: Owned, access: Access): boolean =>

@@ -38,7 +38,7 @@ type BrokerCalls = RpcClient<BrokerService>;
 
 /** A real broker behind a real server, and gateways that do what a test tells them. */
 export interface BrokerGrid extends AsyncDisposable {
-  /** A client of a member of VO demo; Root administers the grid, Eve is in no VO. */
+  /** A client of a member of VO demo; Root administers the grid, Mary the VO, Eve is in no VO, Otto in another one. */
   as(name: string): BrokerCalls;
   /** A gateway, enrolled and up. */
   site(id: string, offer?: Partial<Offer>): Promise<FakeGateway>;
@@ -189,6 +189,14 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
   }
 }
 
+/** Of those who are more or less than a plain member of VO demo. */
+const ATTRIBUTES: Readonly<Record<string, readonly string[]>> = {
+  Eve: [],
+  Mary: ['/demo', '/demo/Role=manager'],
+  Grace: ['/demo/imaging', '/demo', '/demo/genomics'],
+  Otto: ['/other', '/other/Role=manager'],
+};
+
 interface Pki {
   readonly trust: TrustStore;
   readonly authenticator: Authenticator;
@@ -223,12 +231,13 @@ async function openPki(dir: string): Promise<Pki> {
   };
   return {
     trust,
-    // Paths are validated for real; membership is given to everybody but Eve.
+    // Paths are validated for real; attributes are given.
     authenticator: {
       authenticate: (chain) => {
         const peer = real.authenticate(chain);
-        const fqans = peer.dn.endsWith('CN=Eve') ? [] : [parseFqan('/demo')];
-        return { ...peer, fqans: fqans.filter((fqan) => fqan !== undefined) };
+        const name = peer.dn.slice(peer.dn.lastIndexOf('=') + 1);
+        const fqans = ATTRIBUTES[name] ?? ['/demo'];
+        return { ...peer, fqans: fqans.flatMap((text) => parseFqan(text) ?? []) };
       },
       onChange: (listener) => real.onChange(listener),
     },

@@ -32,6 +32,7 @@ export function wireSpec(command: readonly string[], changes: Partial<JobSpec> =
     retries: 0,
     retryMemory: 0,
     maxRunning: 0,
+    group: '',
     vo: 'demo',
     sites: [],
     excludeSites: [],

@@ -227,6 +227,7 @@ test('the keys are these', () => {
       'after',
       'retries',
       'retry-memory',
+      'group',
       'vo',
       'sites',
       'exclude-sites',

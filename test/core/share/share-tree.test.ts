@@ -122,7 +122,7 @@ test('a list has every node that tells something, with the parts among its sibli
   addQueued(tree.leafOf(askFor({ owner: BOB })), 7);
   tree.addEnded(tree.leafOf(askFor({ vo: voName('bio'), fqans: ['/bio'] })), 100, 0, 0);
   tree.leafOf(askFor({ owner: dn('/CN=Idle') }));
-  const lines = listShares(tree, 0, [voName('atlas')]);
+  const lines = listShares(tree, 0, [tree.record([voName('atlas')])]);
   const rows = lines.map(({ name, targetPart, usedPart }) => [name, targetPart, usedPart]);
   expect(rows).toEqual([
     ['/atlas', 0.2, 0],

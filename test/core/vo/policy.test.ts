@@ -2,7 +2,14 @@ import { expect, test } from 'vitest';
 import { dn, voName } from '../../../core/ids.ts';
 import type { Peer } from '../../../core/vo/caller.ts';
 import { parseFqan } from '../../../core/vo/fqan.ts';
-import { chooseVo, mayControl, mayList, mayRead, maySubmit } from '../../../core/vo/policy.ts';
+import {
+  chooseVo,
+  mayControl,
+  mayList,
+  mayRead,
+  maySetShares,
+  maySubmit,
+} from '../../../core/vo/policy.ts';
 
 const peer = (name: string, fqans: readonly string[], details: Partial<Peer> = {}): Peer => ({
   dn: dn(`/CN=${name}`),
@@ -58,4 +65,16 @@ test.each([
     mayControl(who, JOB, ACCESS),
   ];
   expect(found).toEqual(rights);
+});
+
+test.each([
+  ['Root', [], {}, [true, true]],
+  ['Mary', ['/demo', '/demo/Role=manager'], {}, [false, true]],
+  ['Gus', ['/demo/x', '/demo/x/Role=manager'], {}, [false, false]],
+  ['Ben', ['/bio', '/bio/Role=manager'], {}, [false, false]],
+  ['Root', [], { limited: true }, [false, false]],
+])('%s with %o %o may set shares of VO demo, and in it: %o', (name, fqans, details, rights) => {
+  const who = peer(name, fqans, details);
+  const found = [false, true].map((inside) => maySetShares(who, voName('demo'), inside, ACCESS));
+  expect(found.map(({ allowed }) => allowed)).toEqual(rights);
 });

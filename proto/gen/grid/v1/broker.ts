@@ -465,6 +465,90 @@ export interface ListTaskRangesResponse {
   telling: TaskStatus[];
 }
 
+/** Which part of the tree of shares. */
+export interface ListSharesRequest {
+  /** Only this VO; empty means all. */
+  vo: string;
+}
+
+/** The tree as of now. */
+export interface ListSharesResponse {
+  /** Each node above those that are in it, siblings by name. */
+  shares: Share[];
+  /** After how long usage counts half. */
+  halfLifeMs: number;
+}
+
+/** A node of the tree of shares. Its numbers hold those of the nodes in it. */
+export interface Share {
+  /** As people write it: `/biomed`, `/biomed/imaging`, `/biomed/` (charged to no group), `/biomed/imaging:DN`. */
+  node: string;
+  /** The VO. */
+  vo: string;
+  /** Path of the group; empty for a VO. */
+  group: string;
+  /** DN; empty for a VO or a group. */
+  owner: string;
+  /** Weight among its siblings. */
+  weight: number;
+  /** The part of what it and its siblings use that its weight gives it, from 0 to 1. */
+  targetPart: number;
+  /** The part that it has used, from 0 to 1. */
+  usedPart: number;
+  /** Usage as of now, in weighed cpu-seconds. */
+  usage: number;
+  /** Cpus of tasks that sites have. */
+  runningCpus: number;
+  /** Tasks that wait. */
+  queuedTasks: number;
+  /** The most cpus at a time; absent for no cap. */
+  maxRunningCpus?:
+    | number
+    | undefined;
+  /** The most tasks that may wait; absent for no cap. */
+  maxQueuedTasks?: number | undefined;
+}
+
+/** A weight to set. */
+export interface SetShareRequest {
+  /** As in `Share`. */
+  node: string;
+  /** From 0.001 to 1000000. */
+  weight: number;
+}
+
+/** The node as it is now. */
+export interface SetShareResponse {
+  /** With its new weight. */
+  share: Share | undefined;
+}
+
+/** What becomes of a cap. */
+export interface CapChange {
+  /** Take it away; `most` is not looked at. */
+  none: boolean;
+  /** The new cap, from 0. */
+  most: number;
+}
+
+/** Caps to set. */
+export interface SetQuotaRequest {
+  /** As in `Share`. */
+  node: string;
+  /** Of running cpus; absent leaves it as it is. */
+  runningCpus:
+    | CapChange
+    | undefined;
+  /** Of queued tasks; absent leaves it as it is. */
+  queuedTasks: CapChange | undefined;
+}
+
+/** The node as it is now. */
+export interface SetQuotaResponse {
+  /** With its new caps. */
+  share: Share | undefined;
+}
+
 function createBaseWhoAmIRequest(): WhoAmIRequest {
   return {};
 }
@@ -3616,6 +3700,655 @@ export const ListTaskRangesResponse: MessageFns<ListTaskRangesResponse> = {
   },
 };
 
+function createBaseListSharesRequest(): ListSharesRequest {
+  return { vo: "" };
+}
+
+export const ListSharesRequest: MessageFns<ListSharesRequest> = {
+  encode(message: ListSharesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vo !== "") {
+      writer.uint32(10).string(message.vo);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSharesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSharesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSharesRequest>, I>>(base?: I): ListSharesRequest {
+    return ListSharesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSharesRequest>, I>>(object: I): ListSharesRequest {
+    const message = createBaseListSharesRequest();
+    message.vo = object.vo ?? "";
+    return message;
+  },
+};
+
+function createBaseListSharesResponse(): ListSharesResponse {
+  return { shares: [], halfLifeMs: 0 };
+}
+
+export const ListSharesResponse: MessageFns<ListSharesResponse> = {
+  encode(message: ListSharesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.shares) {
+      Share.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.halfLifeMs !== 0) {
+      writer.uint32(16).int64(message.halfLifeMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSharesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSharesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.shares.push(Share.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.halfLifeMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSharesResponse>, I>>(base?: I): ListSharesResponse {
+    return ListSharesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSharesResponse>, I>>(object: I): ListSharesResponse {
+    const message = createBaseListSharesResponse();
+    message.shares = object.shares?.map((e) => Share.fromPartial(e)) || [];
+    message.halfLifeMs = object.halfLifeMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseShare(): Share {
+  return {
+    node: "",
+    vo: "",
+    group: "",
+    owner: "",
+    weight: 0,
+    targetPart: 0,
+    usedPart: 0,
+    usage: 0,
+    runningCpus: 0,
+    queuedTasks: 0,
+    maxRunningCpus: undefined,
+    maxQueuedTasks: undefined,
+  };
+}
+
+export const Share: MessageFns<Share> = {
+  encode(message: Share, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.vo !== "") {
+      writer.uint32(18).string(message.vo);
+    }
+    if (message.group !== "") {
+      writer.uint32(26).string(message.group);
+    }
+    if (message.owner !== "") {
+      writer.uint32(34).string(message.owner);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(41).double(message.weight);
+    }
+    if (message.targetPart !== 0) {
+      writer.uint32(49).double(message.targetPart);
+    }
+    if (message.usedPart !== 0) {
+      writer.uint32(57).double(message.usedPart);
+    }
+    if (message.usage !== 0) {
+      writer.uint32(65).double(message.usage);
+    }
+    if (message.runningCpus !== 0) {
+      writer.uint32(72).int64(message.runningCpus);
+    }
+    if (message.queuedTasks !== 0) {
+      writer.uint32(80).int64(message.queuedTasks);
+    }
+    if (message.maxRunningCpus !== undefined) {
+      writer.uint32(88).int64(message.maxRunningCpus);
+    }
+    if (message.maxQueuedTasks !== undefined) {
+      writer.uint32(96).int64(message.maxQueuedTasks);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Share {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShare();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.weight = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.targetPart = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.usedPart = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.usage = reader.double();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.runningCpus = longToNumber(reader.int64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.queuedTasks = longToNumber(reader.int64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.maxRunningCpus = longToNumber(reader.int64());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.maxQueuedTasks = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Share>, I>>(base?: I): Share {
+    return Share.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Share>, I>>(object: I): Share {
+    const message = createBaseShare();
+    message.node = object.node ?? "";
+    message.vo = object.vo ?? "";
+    message.group = object.group ?? "";
+    message.owner = object.owner ?? "";
+    message.weight = object.weight ?? 0;
+    message.targetPart = object.targetPart ?? 0;
+    message.usedPart = object.usedPart ?? 0;
+    message.usage = object.usage ?? 0;
+    message.runningCpus = object.runningCpus ?? 0;
+    message.queuedTasks = object.queuedTasks ?? 0;
+    message.maxRunningCpus = object.maxRunningCpus ?? undefined;
+    message.maxQueuedTasks = object.maxQueuedTasks ?? undefined;
+    return message;
+  },
+};
+
+function createBaseSetShareRequest(): SetShareRequest {
+  return { node: "", weight: 0 };
+}
+
+export const SetShareRequest: MessageFns<SetShareRequest> = {
+  encode(message: SetShareRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(17).double(message.weight);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetShareRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetShareRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.weight = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetShareRequest>, I>>(base?: I): SetShareRequest {
+    return SetShareRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetShareRequest>, I>>(object: I): SetShareRequest {
+    const message = createBaseSetShareRequest();
+    message.node = object.node ?? "";
+    message.weight = object.weight ?? 0;
+    return message;
+  },
+};
+
+function createBaseSetShareResponse(): SetShareResponse {
+  return { share: undefined };
+}
+
+export const SetShareResponse: MessageFns<SetShareResponse> = {
+  encode(message: SetShareResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.share !== undefined) {
+      Share.encode(message.share, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetShareResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetShareResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.share = Share.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetShareResponse>, I>>(base?: I): SetShareResponse {
+    return SetShareResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetShareResponse>, I>>(object: I): SetShareResponse {
+    const message = createBaseSetShareResponse();
+    message.share = (object.share !== undefined && object.share !== null) ? Share.fromPartial(object.share) : undefined;
+    return message;
+  },
+};
+
+function createBaseCapChange(): CapChange {
+  return { none: false, most: 0 };
+}
+
+export const CapChange: MessageFns<CapChange> = {
+  encode(message: CapChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.none !== false) {
+      writer.uint32(8).bool(message.none);
+    }
+    if (message.most !== 0) {
+      writer.uint32(16).int64(message.most);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CapChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCapChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.none = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.most = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CapChange>, I>>(base?: I): CapChange {
+    return CapChange.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CapChange>, I>>(object: I): CapChange {
+    const message = createBaseCapChange();
+    message.none = object.none ?? false;
+    message.most = object.most ?? 0;
+    return message;
+  },
+};
+
+function createBaseSetQuotaRequest(): SetQuotaRequest {
+  return { node: "", runningCpus: undefined, queuedTasks: undefined };
+}
+
+export const SetQuotaRequest: MessageFns<SetQuotaRequest> = {
+  encode(message: SetQuotaRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.runningCpus !== undefined) {
+      CapChange.encode(message.runningCpus, writer.uint32(18).fork()).join();
+    }
+    if (message.queuedTasks !== undefined) {
+      CapChange.encode(message.queuedTasks, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetQuotaRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetQuotaRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.runningCpus = CapChange.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.queuedTasks = CapChange.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetQuotaRequest>, I>>(base?: I): SetQuotaRequest {
+    return SetQuotaRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetQuotaRequest>, I>>(object: I): SetQuotaRequest {
+    const message = createBaseSetQuotaRequest();
+    message.node = object.node ?? "";
+    message.runningCpus = (object.runningCpus !== undefined && object.runningCpus !== null)
+      ? CapChange.fromPartial(object.runningCpus)
+      : undefined;
+    message.queuedTasks = (object.queuedTasks !== undefined && object.queuedTasks !== null)
+      ? CapChange.fromPartial(object.queuedTasks)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSetQuotaResponse(): SetQuotaResponse {
+  return { share: undefined };
+}
+
+export const SetQuotaResponse: MessageFns<SetQuotaResponse> = {
+  encode(message: SetQuotaResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.share !== undefined) {
+      Share.encode(message.share, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetQuotaResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetQuotaResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.share = Share.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetQuotaResponse>, I>>(base?: I): SetQuotaResponse {
+    return SetQuotaResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetQuotaResponse>, I>>(object: I): SetQuotaResponse {
+    const message = createBaseSetQuotaResponse();
+    message.share = (object.share !== undefined && object.share !== null) ? Share.fromPartial(object.share) : undefined;
+    return message;
+  },
+};
+
 /**
  * What users and administrators ask of the grid. Every call is made over mutual TLS with a certificate or an
  * RFC 3820 proxy; what a caller may see and do follows from its DN and FQANs.
@@ -3786,6 +4519,36 @@ export const BrokerService = {
       Buffer.from(ListTaskRangesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListTaskRangesResponse => ListTaskRangesResponse.decode(value),
   },
+  /** The tree of shares, as far as the caller may see it: all VOs, and what is in the caller's own. */
+  listShares: {
+    path: "/grid.v1.Broker/ListShares" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListSharesRequest): Buffer => Buffer.from(ListSharesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListSharesRequest => ListSharesRequest.decode(value),
+    responseSerialize: (value: ListSharesResponse): Buffer => Buffer.from(ListSharesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListSharesResponse => ListSharesResponse.decode(value),
+  },
+  /** Sets the weight of a node among its siblings; for grid administrators and, within a VO, its managers. */
+  setShare: {
+    path: "/grid.v1.Broker/SetShare" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetShareRequest): Buffer => Buffer.from(SetShareRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetShareRequest => SetShareRequest.decode(value),
+    responseSerialize: (value: SetShareResponse): Buffer => Buffer.from(SetShareResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetShareResponse => SetShareResponse.decode(value),
+  },
+  /** Sets the hard caps of a node; for the same people. */
+  setQuota: {
+    path: "/grid.v1.Broker/SetQuota" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetQuotaRequest): Buffer => Buffer.from(SetQuotaRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetQuotaRequest => SetQuotaRequest.decode(value),
+    responseSerialize: (value: SetQuotaResponse): Buffer => Buffer.from(SetQuotaResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetQuotaResponse => SetQuotaResponse.decode(value),
+  },
 } as const;
 
 export interface BrokerServer extends UntypedServiceImplementation {
@@ -3821,6 +4584,12 @@ export interface BrokerServer extends UntypedServiceImplementation {
   retryJob: handleUnaryCall<RetryJobRequest, RetryJobResponse>;
   /** Where the tasks of an array stand, in ranges, with those that a person wants to see first. */
   listTaskRanges: handleUnaryCall<ListTaskRangesRequest, ListTaskRangesResponse>;
+  /** The tree of shares, as far as the caller may see it: all VOs, and what is in the caller's own. */
+  listShares: handleUnaryCall<ListSharesRequest, ListSharesResponse>;
+  /** Sets the weight of a node among its siblings; for grid administrators and, within a VO, its managers. */
+  setShare: handleUnaryCall<SetShareRequest, SetShareResponse>;
+  /** Sets the hard caps of a node; for the same people. */
+  setQuota: handleUnaryCall<SetQuotaRequest, SetQuotaResponse>;
 }
 
 export interface BrokerClient extends Client {
@@ -4061,6 +4830,54 @@ export interface BrokerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListTaskRangesResponse) => void,
+  ): ClientUnaryCall;
+  /** The tree of shares, as far as the caller may see it: all VOs, and what is in the caller's own. */
+  listShares(
+    request: ListSharesRequest,
+    callback: (error: ServiceError | null, response: ListSharesResponse) => void,
+  ): ClientUnaryCall;
+  listShares(
+    request: ListSharesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListSharesResponse) => void,
+  ): ClientUnaryCall;
+  listShares(
+    request: ListSharesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListSharesResponse) => void,
+  ): ClientUnaryCall;
+  /** Sets the weight of a node among its siblings; for grid administrators and, within a VO, its managers. */
+  setShare(
+    request: SetShareRequest,
+    callback: (error: ServiceError | null, response: SetShareResponse) => void,
+  ): ClientUnaryCall;
+  setShare(
+    request: SetShareRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetShareResponse) => void,
+  ): ClientUnaryCall;
+  setShare(
+    request: SetShareRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetShareResponse) => void,
+  ): ClientUnaryCall;
+  /** Sets the hard caps of a node; for the same people. */
+  setQuota(
+    request: SetQuotaRequest,
+    callback: (error: ServiceError | null, response: SetQuotaResponse) => void,
+  ): ClientUnaryCall;
+  setQuota(
+    request: SetQuotaRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetQuotaResponse) => void,
+  ): ClientUnaryCall;
+  setQuota(
+    request: SetQuotaRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetQuotaResponse) => void,
   ): ClientUnaryCall;
 }
 

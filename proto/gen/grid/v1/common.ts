@@ -232,6 +232,8 @@ export interface JobSpec {
   maxRunning: number;
   /** Factor by which a task's memory grows when it was ended for lack of it; 0 for never. */
   retryMemory: number;
+  /** Group of the VO that is charged (`/biomed/imaging`); empty for that of the caller's first FQAN in it. */
+  group: string;
 }
 
 export interface JobSpec_EnvEntry {
@@ -1080,6 +1082,7 @@ function createBaseJobSpec(): JobSpec {
     onLost: 0,
     maxRunning: 0,
     retryMemory: 0,
+    group: "",
   };
 }
 
@@ -1138,6 +1141,9 @@ export const JobSpec: MessageFns<JobSpec> = {
     }
     if (message.retryMemory !== 0) {
       writer.uint32(145).double(message.retryMemory);
+    }
+    if (message.group !== "") {
+      writer.uint32(154).string(message.group);
     }
     return writer;
   },
@@ -1302,6 +1308,14 @@ export const JobSpec: MessageFns<JobSpec> = {
             message.retryMemory = reader.double();
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1349,6 +1363,7 @@ export const JobSpec: MessageFns<JobSpec> = {
     message.onLost = object.onLost ?? 0;
     message.maxRunning = object.maxRunning ?? 0;
     message.retryMemory = object.retryMemory ?? 0;
+    message.group = object.group ?? "";
     return message;
   },
 };
