@@ -2,7 +2,13 @@ import { formatBytes } from '../core/units.ts';
 import type { TransferProgress } from '../service/staging/send-tree.ts';
 import type { Context } from './context.ts';
 
-/** A transfer's progress on stderr: nothing unless it is a terminal, and nothing for what is over in half a second. */
+/** Progress on stderr: nothing unless it is a terminal, and nothing for what is over in half a second. */
+interface Bar {
+  readonly update: (done: number, total: number) => void;
+  readonly stop: () => void;
+}
+
+/** A transfer's progress. */
 export interface ProgressLine {
   readonly update: (progress: TransferProgress) => void;
   readonly stop: () => void;
@@ -12,6 +18,16 @@ const QUIET_MS = 500;
 
 /** Opens a line for `what` (`sending`, `fetching`). Stop it before anything else is written. */
 export async function openProgress(context: Context, what: string): Promise<ProgressLine> {
+  const { update, stop } = await openBar(context, what, formatBytes);
+  return { update: ({ doneBytes, totalBytes }) => update(doneBytes, totalBytes), stop };
+}
+
+/** The same for anything that is counted; `format` shows an amount. */
+export async function openBar(
+  context: Context,
+  what: string,
+  format: (amount: number) => string,
+): Promise<Bar> {
   if (!context.terminal.showsProgress) return { update: () => undefined, stop: () => undefined };
   const { SingleBar } = await import('cli-progress');
   const bar = new SingleBar({
@@ -25,12 +41,12 @@ export async function openProgress(context: Context, what: string): Promise<Prog
   });
   const startedAtMs = performance.now();
   let shown = false;
-  const update = ({ doneBytes, totalBytes }: TransferProgress): void => {
-    const payload = { done: formatBytes(doneBytes), all: formatBytes(totalBytes) };
+  const update = (done: number, total: number): void => {
+    const payload = { done: format(done), all: format(total) };
     if (shown) {
-      bar.update(doneBytes, payload);
+      bar.update(done, payload);
     } else if (performance.now() - startedAtMs > QUIET_MS) {
-      bar.start(totalBytes, doneBytes, payload);
+      bar.start(total, done, payload);
       shown = true;
     }
   };

@@ -34,6 +34,16 @@ export const ERRORS = {
     exit: 2,
     remedy: 'choose a new submit key: this one belongs to other jobs',
   },
+  SCENARIO_INVALID: {
+    status: 'INVALID_ARGUMENT',
+    exit: 2,
+    remedy: 'mend the listed lines of the scenario; docs/simulate.md describes every key',
+  },
+  TRACE_INVALID: {
+    status: 'INVALID_ARGUMENT',
+    exit: 2,
+    remedy: 'give a trace in the Standard Workload Format, as a text or gzipped',
+  },
   // Who asks.
   UNAUTHENTICATED: {
     status: 'UNAUTHENTICATED',

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from 'yaml';
+import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml';
 import * as z from 'zod';
-import { GridError, type Problem } from '../core/errors.ts';
+import { type ErrorCode, GridError, type Problem } from '../core/errors.ts';
 import { parseBytes, parseDuration } from '../core/units.ts';
 
 /** A file or directory; relative to the directory of the configuration file. */
@@ -49,15 +49,16 @@ export interface Setting {
 }
 
 /**
- * Reads a service's YAML file; throws CONFIG_INVALID with every fault at its line. Unknown keys are faults.
+ * Reads a service's YAML file; throws CONFIG_INVALID (or `code`) with every fault at its line. Unknown keys are faults.
  * The schema is a strict object; nested objects are sections; `.describe()` is what `--print-config` explains.
  */
 export function loadConfig<S extends z.ZodObject>(
   schema: S,
   file: string,
+  code: ErrorCode = 'CONFIG_INVALID',
 ): { readonly config: z.output<S>; readonly settings: readonly Setting[] } {
   const counter = new LineCounter();
-  const document = parseDocument(readConfigFile(file), {
+  const document = parseDocument(readConfigFile(file, code), {
     lineCounter: counter,
     prettyErrors: false,
   });
@@ -66,7 +67,7 @@ export function loadConfig<S extends z.ZodObject>(
     where: at(error.pos[0]),
     message: error.message,
   }));
-  if (syntax.length > 0) throw invalid(file, syntax);
+  if (syntax.length > 0) throw invalid(file, syntax, code);
   const root = isMap(document.contents) ? document.contents : undefined;
   const lineOf = (path: readonly PropertyKey[]): string => at(offsetOf(root, path));
   const input = resolvePaths(schema, (document.toJS() ?? {}) as Json, dirname(resolve(file)));
@@ -78,6 +79,7 @@ export function loadConfig<S extends z.ZodObject>(
         where: lineOf(issue.path),
         message: `${issue.path.join('.') || 'file'}: ${issue.message}`,
       })),
+      code,
     );
   }
   return {
@@ -98,28 +100,31 @@ export function formatSettings(settings: readonly Setting[]): string {
 
 type Json = { [key: string]: unknown };
 
-function readConfigFile(file: string): string {
+function readConfigFile(file: string, code: ErrorCode): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new GridError('CONFIG_INVALID', `cannot read ${file}`, { cause: error });
+    throw new GridError(code, `cannot read ${file}`, { cause: error });
   }
 }
 
-function invalid(file: string, problems: readonly Problem[]): GridError {
+function invalid(file: string, problems: readonly Problem[], code: ErrorCode): GridError {
   const count = problems.length === 1 ? '1 fault' : `${problems.length} faults`;
-  return new GridError('CONFIG_INVALID', `${file} has ${count}`, { problems });
+  return new GridError(code, `${file} has ${count}`, { problems });
 }
 
 /** Offset of the deepest node on `path` that the file has, so that an unset key points at its section. */
 function offsetOf(root: YAMLMap | undefined, path: readonly PropertyKey[]): number | undefined {
   let offset = root?.range?.[0];
-  let map = root;
+  let node: unknown = root;
   for (const key of path) {
-    const pair = map?.items.find((item) => isScalar(item.key) && item.key.value === key);
-    if (pair === undefined) return offset;
-    offset = isScalar(pair.key) ? pair.key.range?.[0] : offset;
-    map = isMap(pair.value) ? pair.value : undefined;
+    const pair = isMap(node)
+      ? node.items.find((item) => isScalar(item.key) && item.key.value === key)
+      : undefined;
+    node = isSeq(node) ? node.items[Number(key)] : pair?.value;
+    const place = pair === undefined ? node : pair.key;
+    if (!isNode(place)) return offset;
+    offset = place.range?.[0] ?? offset;
   }
   return offset;
 }

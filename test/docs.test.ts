@@ -4,9 +4,14 @@ import { expect, test } from 'vitest';
 import { ERRORS } from '../core/errors.ts';
 import { REASONS } from '../core/job/reasons.ts';
 import { MADE_PAGES } from './setup/made-pages.ts';
+import { madeTrace } from './setup/made-trace.ts';
 
 test.each([...MADE_PAGES.keys()])('docs/%s is what `npm run docs` writes', (name) => {
   expect(readFileSync(join('docs', name), 'utf8')).toBe(MADE_PAGES.get(name)?.());
+});
+
+test('the synthetic trace is what `npm run docs` writes', () => {
+  expect(readFileSync('examples/simulate/synthetic.swf', 'utf8')).toBe(madeTrace());
 });
 
 test('every reason that the code gives is in the catalogue', () => {

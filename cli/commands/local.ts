@@ -1,6 +1,6 @@
 import type { CommandSpec } from '../command.ts';
 
-/** up, down, demo: a whole grid on this machine. */
+/** up, down, demo, simulate: a whole grid on this machine. */
 export const LOCAL_COMMANDS: readonly CommandSpec[] = [
   {
     path: 'demo',
@@ -47,5 +47,33 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
     ],
     examples: [['down', 'end it; jobs and results stay']],
     run: async (context, input) => (await import('../down.ts')).down(context, input),
+  },
+  {
+    path: 'simulate',
+    summary: 'try scheduling policies on a workload, without any grid',
+    details:
+      'Runs the broker’s own scheduling round under a virtual clock, over the sites and the workload of a YAML file (or a\n' +
+      'trace in the Standard Workload Format), once for each policy of the file, and compares waits, utilisation, shares\n' +
+      'and slowdowns. The same file and seed always give the same figures.',
+    args: [['<file>', 'scenario: sites, workload, shares, policies']],
+    options: [
+      { flags: '--seed <n>', about: 'seed of all chance, instead of the file’s' },
+      { flags: '--policy <name>', about: 'only this policy of the file', repeat: true },
+      { flags: '--until <duration>', about: 'stop after so much virtual time' },
+      {
+        flags: '--swf <trace>',
+        about: 'jobs of a trace besides, as text or gzipped',
+        repeat: true,
+      },
+      { flags: '--report <dir>', about: 'write report.md, report.json and plots as SVG' },
+    ],
+    examples: [
+      ['simulate examples/simulate/campus.yaml', 'compare the policies of the example'],
+      [
+        'simulate sites.yaml --swf trace.swf.gz --report out',
+        'a trace of the Parallel Workloads Archive on your own sites, with plots',
+      ],
+    ],
+    run: async (context, input) => (await import('../simulate.ts')).simulateGrid(context, input),
   },
 ];

@@ -1,5 +1,5 @@
 import { type Heap, heapOf } from '../heap.ts';
-import type { JobId } from '../ids.ts';
+import { dn, type JobId, voName } from '../ids.ts';
 import { type FairOrder, fairOrder } from '../share/fair-order.ts';
 import { type Claimant, claimantOf, nodeKey, nodesOf } from '../share/shares.ts';
 import type { Rooms } from './choice.ts';
@@ -24,6 +24,9 @@ export interface Pass {
   searchesLeft: number;
 }
 
+/** One claimant has one turn after the other, and gives it to the oldest. */
+const EVERYBODY: Claimant = { vo: voName(''), group: '', owner: dn('') };
+
 export const byId = (a: SiteView, b: SiteView): number => (a.id < b.id ? -1 : 1);
 
 /** Looks at all that a round needs to begin. */
@@ -36,7 +39,7 @@ export function openPass(snapshot: Snapshot, memory: RoundMemory): Pass {
   const claimants = new Map<string, Claimant>();
   const lanes = new Map<string, Lane>();
   for (const queue of queues) {
-    const wanted = claimantOf(queue.ask);
+    const wanted = snapshot.order === 'arrival' ? EVERYBODY : claimantOf(queue.ask);
     const name = nodesOf(wanted).map(nodeKey).at(-1) ?? '';
     const claimant = claimants.get(name) ?? wanted;
     claimants.set(name, claimant);

@@ -60,6 +60,14 @@ export function openingAt(room: Room, { need, nowMs }: Lane): Opening | undefine
   return fits(need, free) ? { room, atMs, spare: subtract(free, need), isPlain } : undefined;
 }
 
+const bySoonestEnd = (a: Run, b: Run): number => a.endsByMs - b.endsByMs;
+
+// A site is looked at for every class that finds no room, and by a simulation in many rounds while nothing changes there.
+const sortedRuns = new WeakMap<Iterable<Run>, readonly Run[]>();
+
 function runsAt({ view, placed }: Room): readonly Run[] {
-  return [...(view.runs ?? []), ...placed].toSorted((a, b) => a.endsByMs - b.endsByMs);
+  const { runs = [] } = view;
+  const sorted = sortedRuns.get(runs) ?? [...runs].toSorted(bySoonestEnd);
+  sortedRuns.set(runs, sorted);
+  return placed.length === 0 ? sorted : [...sorted, ...placed].toSorted(bySoonestEnd);
 }

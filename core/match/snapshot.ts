@@ -41,6 +41,8 @@ export interface Snapshot {
   readonly limit: number;
   /** Those of the round before; a round without them promises anew. */
   readonly reservations?: readonly Reservation[];
+  /** Whether turns go by shares (which is the default) or by age alone, in which case nobody is capped. */
+  readonly order?: 'shares' | 'arrival';
   /** How long tasks of a class have waited at a site before they started, where that has been seen. */
   readonly waitMs?: (key: string, site: SiteId) => number | undefined;
 }

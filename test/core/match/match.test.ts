@@ -1,43 +1,14 @@
 import { expect, test } from 'vitest';
-import { dn, jobId, siteId, voName } from '../../../core/ids.ts';
+import { dn, siteId, voName } from '../../../core/ids.ts';
 import type { Ask } from '../../../core/match/ask.ts';
 import { round, verdicts } from '../../../core/match/match.ts';
 import { NO_NEED } from '../../../core/match/need.ts';
 import type { Offer } from '../../../core/match/offer.ts';
-import type { AskQueue, QueueItem, Snapshot } from '../../../core/match/snapshot.ts';
 import { claimantOf, type ShareNode, sharesFromUse } from '../../../core/share/shares.ts';
 import { askFor, NO_RULES, siteOf } from '../../fakes/offers.ts';
+import { item, placed, queue, snapshot } from '../../fakes/round.ts';
 
 const BOB = dn('/DC=org/DC=test/CN=Bob');
-
-const item = (job: string, seq: number, details: Partial<QueueItem> = {}): QueueItem => ({
-  job: jobId(job),
-  seq,
-  firstOrdinal: 0,
-  tasks: 1,
-  avoid: [],
-  notBeforeMs: 0,
-  inputs: '',
-  ...details,
-});
-const queue = (key: string, ask: Ask, ...items: readonly QueueItem[]): AskQueue => ({
-  key,
-  ask,
-  items,
-});
-const snapshot = (details: Partial<Snapshot>): Snapshot => ({
-  nowMs: 1_000,
-  sites: [],
-  queues: [],
-  shares: sharesFromUse([]),
-  rules: NO_RULES,
-  limit: 1_000,
-  ...details,
-});
-const placed = (details: Partial<Snapshot>): readonly string[] =>
-  round(snapshot(details)).placements.map(
-    ({ job, ordinal, site, backlog }) => `${job}.${ordinal}@${site}${backlog ? '+' : ''}`,
-  );
 
 test('tasks of an array spread over the sites with the most free', () => {
   const sites = [siteOf('bremen'), siteOf('aachen')];
@@ -70,6 +41,24 @@ test('the owner with less in use goes first, and owners take turns', () => {
     'a.0@aachen',
     'b.1@aachen',
     'a.1@aachen',
+  ]);
+});
+
+test('by age alone the oldest goes first, whoever asks, and nobody is capped', () => {
+  const sites = [siteOf('aachen')];
+  const queues = [
+    queue('1', askFor(), item('a', 1, { tasks: 2 }), item('c', 3)),
+    queue('2', askFor({ owner: BOB }), item('b', 2)),
+  ];
+  const shares = {
+    ...sharesFromUse([{ claimant: claimantOf(askFor()), cpus: 99 }]),
+    maxRunningCpus: ([vo]: ShareNode) => (vo === 'demo' ? 1 : undefined),
+  };
+  expect(placed({ sites, queues, shares, order: 'arrival' })).toEqual([
+    'a.0@aachen',
+    'a.1@aachen',
+    'b.0@aachen',
+    'c.0@aachen',
   ]);
 });
 
