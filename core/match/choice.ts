@@ -11,6 +11,8 @@ export interface Rooms {
   readonly live: readonly Room[];
   /** Those of them where a tree is warm. */
   warmAt(tree: string): readonly Room[];
+  /** All that can start anything, in the order of asks that have none of their own. */
+  readonly common: Pool;
   readonly waitMs: Snapshot['waitMs'];
 }
 
@@ -37,12 +39,34 @@ export function choose(lane: Lane, item: QueueItem, rooms: Rooms): Room | undefi
 }
 
 function bestFor(way: Way, lane: Lane, item: QueueItem, rooms: Rooms): Room | undefined {
-  const any = poolOf(way, lane, { ...item, inputs: '' }, rooms).best();
+  const any = bestOfAny(way, lane, item, rooms);
   if (any === undefined || item.inputs === '') return any;
   const warm = poolOf(way, lane, item, rooms).best();
   const { standing } = lane;
   return warm === undefined || standing.rank(any.slot) > standing.rank(warm.slot) ? any : warm;
 }
+
+/** How many sites of the common order a task passes over before its class gets an order of its own. */
+const PATIENCE = 32;
+
+/** Classes without an order of their own share one, as long as not too many of the best sites are no use to them. */
+function bestOfAny(way: Way, lane: Lane, { avoid }: QueueItem, rooms: Rooms): Room | undefined {
+  const isCommon = way === 'start' && avoid.length === 0 && !lane.isParticular;
+  const found = isCommon
+    ? rooms.common.bestOf((room) => suits(lane, room) && canStart(room, lane), PATIENCE)
+    : 'unclear';
+  if (found !== 'unclear') return found;
+  if (isCommon) lane.isParticular = true;
+  return poolOf(way, lane, { inputs: '', avoid }, rooms).best();
+}
+
+/** See `Rooms.common`. */
+export const openCommonPool = (live: readonly Room[]): Pool =>
+  openPool(live, {
+    isUsable: ({ free, tasksLeft }) => free.cpus > 0 && tasksLeft > 0,
+    merits: (room) => meritsOf(room, 0, room.view.offer?.expectedWaitMs ?? 0),
+    spare: spareAt.start,
+  });
 
 function poolOf(
   way: Way,
@@ -57,32 +81,26 @@ function poolOf(
   const shuns =
     avoid.length > 0 && rooms.open.some((room) => !isShunned(room) && suits(lane, room));
   const from = inputs === '' ? rooms.live : rooms.warmAt(inputs);
+  const waitAt = ({ view }: Room): number =>
+    rooms.waitMs?.(lane.key, view.id) ?? view.offer?.expectedWaitMs ?? 0;
   const pool = openPool(
     from.filter((room) => suits(lane, room) && !(shuns && isShunned(room))),
     {
       isUsable: (room) => canTake[way](room, lane),
       spare: spareAt[way],
-      compare: tasteOf(lane, rooms.waitMs),
+      merits: (room) => meritsOf(room, lane.standing.rank(room.slot), waitAt(room)),
     },
   );
   lane.pools.set(name, pool);
   return pool;
 }
 
-/** What decides between two sites before what they have to spare. */
-function tasteOf(
-  { standing, key }: Lane,
-  waitMs: Snapshot['waitMs'],
-): (a: Room, b: Room) => number {
-  const waitAt = ({ view }: Room): number =>
-    waitStep(waitMs?.(key, view.id) ?? view.offer?.expectedWaitMs ?? 0);
-  const priceAt = ({ view }: Room): number => view.offer?.price ?? 0;
-  return (a, b) => {
-    const [mine, other] = [standing.rank(a.slot), standing.rank(b.slot)];
-    if (mine !== other) return mine > other ? -1 : 1;
-    return waitAt(a) - waitAt(b) || priceAt(a) - priceAt(b);
-  };
-}
+/** What decides before what a site has to spare: the job's own rank, the wait, the price. */
+const meritsOf = (room: Room, rank: number, waitMs: number): readonly [number, number, number] => [
+  rank,
+  -waitStep(waitMs),
+  -(room.view.offer?.price ?? 0),
+];
 
 /** Waits are guesses: those that differ by less than a factor of two, or are below a second, count as equal. */
 const waitStep = (ms: number): number => (ms < 1_000 ? 0 : 1 + Math.floor(Math.log2(ms / 1_000)));

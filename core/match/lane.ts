@@ -6,7 +6,7 @@ import type { Standing } from './memory.ts';
 import { needOf } from './need.ts';
 import type { Pool } from './pool.ts';
 import type { Demand } from './room.ts';
-import type { AskQueue, QueueItem } from './snapshot.ts';
+import type { AskQueue, QueueItem, Snapshot } from './snapshot.ts';
 
 /** The queue of an ask class while a round empties it. */
 export interface Lane extends Demand {
@@ -20,6 +20,8 @@ export interface Lane extends Demand {
   taken: number;
   /** Sites to choose from, by what a task of the class looks for. */
   readonly pools: Map<string, Pool>;
+  /** Whether the class orders sites in a way of its own. */
+  isParticular: boolean;
   /** The first task that found no room. */
   starved?: { readonly job: JobId; readonly ordinal: number };
   /** The cap that has closed the lane. */
@@ -30,9 +32,10 @@ export function openLane(
   queue: AskQueue,
   claimant: Claimant,
   standing: Standing,
-  nowMs: number,
+  { nowMs, waitMs }: Snapshot,
 ): Lane {
   const { key, ask } = queue;
+  const isParticular = ask.rank !== '' || waitMs !== undefined;
   const lane: Lane = {
     key,
     need: needOf(ask.resources),
@@ -45,6 +48,7 @@ export function openLane(
     head: undefined,
     taken: 0,
     pools: new Map(),
+    isParticular,
   };
   advance(lane);
   return lane;

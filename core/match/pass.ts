@@ -2,7 +2,7 @@ import { type Heap, heapOf } from '../heap.ts';
 import { dn, type JobId, voName } from '../ids.ts';
 import { type FairOrder, fairOrder } from '../share/fair-order.ts';
 import { type Claimant, claimantOf, nodeKey, nodesOf } from '../share/shares.ts';
-import type { Rooms } from './choice.ts';
+import { openCommonPool, type Rooms } from './choice.ts';
 import { isOlder, type Lane, openLane } from './lane.ts';
 import { type RoundMemory, recall, see } from './memory.ts';
 import type { SiteView } from './refusal.ts';
@@ -31,10 +31,13 @@ export const byId = (a: SiteView, b: SiteView): number => (a.id < b.id ? -1 : 1)
 
 /** Looks at all that a round needs to begin. */
 export function openPass(snapshot: Snapshot, memory: RoundMemory): Pass {
-  const { nowMs, rules, shares, queues } = snapshot;
+  const { rules, shares, queues } = snapshot;
   const views = snapshot.sites.toSorted(byId);
   const slots = see(memory, views, rules);
   const sites = views.map((view, index) => openRoom(view, index, slots[index] ?? 0));
+  const live = sites.filter(
+    ({ isOpen, free, backlogLeft }) => isOpen && (free.cpus > 0 || backlogLeft > 0),
+  );
   const bySlot = new Map(sites.map((room) => [room.slot, room]));
   const claimants = new Map<string, Claimant>();
   const lanes = new Map<string, Lane>();
@@ -43,7 +46,7 @@ export function openPass(snapshot: Snapshot, memory: RoundMemory): Pass {
     const name = nodesOf(wanted).map(nodeKey).at(-1) ?? '';
     const claimant = claimants.get(name) ?? wanted;
     claimants.set(name, claimant);
-    const lane = openLane(queue, claimant, recall(memory, queue.ask, rules), nowMs);
+    const lane = openLane(queue, claimant, recall(memory, queue.ask, rules), snapshot);
     if (lane.head !== undefined) lanes.set(queue.key, lane);
   }
   return {
@@ -51,9 +54,8 @@ export function openPass(snapshot: Snapshot, memory: RoundMemory): Pass {
     sites,
     rooms: {
       open: sites.filter(({ isOpen }) => isOpen),
-      live: sites.filter(
-        ({ isOpen, free, backlogLeft }) => isOpen && (free.cpus > 0 || backlogLeft > 0),
-      ),
+      live,
+      common: openCommonPool(live),
       warmAt: (tree) =>
         [...(memory.warm.get(tree) ?? [])]
           .flatMap((slot) => bySlot.get(slot) ?? [])

@@ -4,6 +4,7 @@ import { brokerRestart } from './broker-restart.ts';
 import { cliStartup } from './cli-startup.ts';
 import { noopThroughput } from './noop-throughput.ts';
 import { placements } from './placements.ts';
+import { roundCold, roundGrowth, roundLarge, roundWarm } from './rounds.ts';
 import { STAGING_FIGURES } from './staging/figures.ts';
 import { submitArray } from './submit-array.ts';
 import { submitBatch } from './submit-batch.ts';
@@ -86,6 +87,30 @@ export const FIGURES: readonly Figure[] = [
     what: 'resident memory of a broker with 1,000,000 queued jobs',
     aim: 'under 1.5 GB',
     measure: brokerMemory,
+  },
+  {
+    name: 'round-warm',
+    what: 'a round over 10^6 queued jobs in 10^3 classes, 10^3 sites, 10^4 free slots',
+    aim: 'under 200 ms',
+    measure: roundWarm,
+  },
+  {
+    name: 'round-cold',
+    what: 'the same with nothing remembered',
+    aim: 'under 2 s',
+    measure: roundCold,
+  },
+  {
+    name: 'round-large',
+    what: 'the same, warm, with 10^7 tasks in arrays and 10^4 sites',
+    aim: 'under 2 s',
+    measure: roundLarge,
+  },
+  {
+    name: 'round-growth',
+    what: 'a round over 10^7 tasks over one over 10^4, classes and free slots alike',
+    aim: 'under 2x',
+    measure: roundGrowth,
   },
   ...STAGING_FIGURES,
 ];
