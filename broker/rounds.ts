@@ -82,7 +82,9 @@ async function runRound(
   if (placements.length === 0) return;
   const attempts = placements.map((placement) => {
     const attempt = place(table, set, placement);
-    sites.get(attempt.site)?.unreflected.add(attempt);
+    const site = sites.get(attempt.site);
+    site?.unreflected.add(attempt);
+    if (site?.conduct.quarantine !== undefined) site.probe = attempt;
     return attempt;
   });
   if (placements.length >= MAX_PLACEMENTS) again();

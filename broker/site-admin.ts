@@ -6,6 +6,7 @@ import { type EnrolSiteRequest, SiteState, type SiteSummary } from '../proto/gen
 import { offerToWire } from '../service/wire.ts';
 import type { Book } from './book.ts';
 import type { SiteRow } from './ledger.ts';
+import { quarantineOf, trust } from './site-conduct.ts';
 import type { SiteLinks } from './site-links.ts';
 import { type SiteRecord, type SiteRegistry, siteRecord, siteRow } from './site-registry.ts';
 
@@ -59,7 +60,7 @@ export async function enrolSite(
   return site;
 }
 
-/** Drains or resumes a site. */
+/** Drains a site; or resumes it, and trusts it again if it is quarantined. */
 export async function setSiteState(
   { book, sites, access, onChange }: Parts,
   caller: Peer,
@@ -74,6 +75,7 @@ export async function setSiteState(
   if (state !== SiteState.SITE_STATE_UP && state !== SiteState.SITE_STATE_DRAINING)
     throw new GridError('REQUEST_INVALID', 'a site can be set to up or draining only');
   site.wanted = state === SiteState.SITE_STATE_UP ? 'up' : 'draining';
+  if (site.wanted === 'up') trust(site);
   await book.recorder.record({ sites: [siteRow(site)] });
   book.log.info({ site: id, wanted: site.wanted, by: caller.dn }, 'site state was set');
   onChange();
@@ -101,5 +103,7 @@ export function siteToWire(site: SiteRecord, book: Book): SiteSummary {
     lastHeardAtMs: site.lastHeardAtMs,
     offer: site.offer === undefined ? undefined : offerToWire(site.offer),
     attempts: book.table.liveAt(site.id).size,
+    quarantined: quarantineOf(site, book.table, book.clock.nowMs()).quarantined ?? '',
+    quarantinedUntilMs: site.conduct.quarantine?.untilMs ?? 0,
   };
 }

@@ -1,10 +1,12 @@
 import { type Dn, dn, type SiteId, siteId } from '../core/ids.ts';
 import { add, NO_NEED, needOf } from '../core/match/need.ts';
 import type { Offer } from '../core/match/offer.ts';
+import { type Conduct, GOOD_CONDUCT } from '../core/match/quarantine.ts';
 import type { Run, SiteStatus, SiteView } from '../core/match/refusal.ts';
 import type { JobTable } from './job-table.ts';
 import type { LedgerDb, SiteRow } from './ledger.ts';
 import { type AttemptRecord, classOf } from './records.ts';
+import { quarantineOf } from './site-conduct.ts';
 
 /** A site as the broker knows it. */
 export interface SiteRecord {
@@ -23,6 +25,10 @@ export interface SiteRecord {
   offer?: Offer;
   /** Counts the offers, to tell whether one came in while a call was under way. */
   offers: number;
+  /** Kept in memory only: after a restart a site is trusted, and has to fail again to be quarantined. */
+  conduct: Conduct;
+  /** The task that was let in to try it while it is quarantined. */
+  probe?: AttemptRecord;
   /** Attempts that were placed there and that `offer` does not show yet. */
   readonly unreflected: Set<AttemptRecord>;
 }
@@ -46,6 +52,7 @@ export const siteRecord = (row: SiteRow): SiteRecord => ({
   trouble: '',
   lastHeardAtMs: 0,
   offers: 0,
+  conduct: GOOD_CONDUCT,
   unreflected: new Set(),
 });
 
@@ -114,7 +121,9 @@ export function viewOf(site: SiteRecord, table: JobTable, nowMs: number): SiteVi
     reserved,
     waiting,
     runs: { [Symbol.iterator]: () => runsOf(live, nowMs) },
-    ...(offer === undefined ? {} : { offer }),
+    ...quarantineOf(site, table, nowMs),
+    // Nothing is placed before the lists of both sides have been compared.
+    ...(offer === undefined || site.link === 'unknown' ? {} : { offer }),
   };
 }
 

@@ -16,6 +16,7 @@ import type { StoredJob } from './job-store.ts';
 import { release } from './moves.ts';
 import { type AttemptRecord, classOf } from './records.ts';
 import { type PlacedTree, resultTrees } from './result-trees.ts';
+import { noteRefusal } from './site-conduct.ts';
 import { CALL_MS, type Link, releaseAll, type Session } from './site-context.ts';
 import { noteAccepted } from './site-registry.ts';
 
@@ -191,6 +192,7 @@ async function settle(
       const reason = answer?.reason || 'SITE_REFUSED';
       const detail = answer?.detail || `${site.id} does not want it`;
       release(book.table, set, attempt, { reason, detail });
+      noteRefusal(site, attempt, { reason, detail }, set.nowMs, link.log);
     }
   }
   noteAccepted(site, book.table, accepted, offersBefore);

@@ -5,8 +5,10 @@ import type { AttemptUpdate } from '../proto/gen/grid/v1/site.ts';
 import type { Log } from '../service/log.ts';
 import { outcomeFromWire, stateFromWire } from '../service/wire.ts';
 import { begin, commit } from './book.ts';
+import type { ChangeSet } from './change-set.ts';
+import { noteEnd } from './site-conduct.ts';
 import type { Link, Session } from './site-context.ts';
-import { applyReport, type Report } from './updates.ts';
+import { applyReport, type Report, type Superfluous } from './updates.ts';
 
 /** The stream is read ahead of the ledger by at most this many updates. */
 const MAX_PENDING = 5_000;
@@ -33,9 +35,7 @@ export async function watchSite(link: Link, session: Session, journal: string): 
       const read = batch.flatMap((update) => reportOf(update, link.log) ?? []);
       const reports = await Promise.all(read.map((report) => withOutputs(link, report)));
       const set = begin(book);
-      const superfluous = reports.flatMap((report) =>
-        applyReport(book.table, set, site.id, report, link.log),
-      );
+      const superfluous = reports.flatMap((report) => applyOne(link, set, report));
       link.onChange();
       await commit(book, set, { cursors: [{ site: site.id, journal, seq }] });
       link.onSuperfluous(superfluous);
@@ -57,6 +57,19 @@ export async function watchSite(link: Link, session: Session, journal: string): 
     }
   };
   await Promise.race([read(), failed.promise]);
+}
+
+/** Applies a report, and notes what it says of the site when an attempt has ended. */
+function applyOne(
+  { book, site, log }: Link,
+  set: ChangeSet,
+  report: Report,
+): readonly Superfluous[] {
+  const attempt = book.table.attempts.get(report.attemptId);
+  const superfluous = applyReport(book.table, set, site.id, report, log);
+  if (attempt?.site === site.id && attempt.endedAtMs !== undefined)
+    noteEnd(site, attempt, set.nowMs, log);
+  return superfluous;
 }
 
 /** How far this journal has been applied; a new journal counts from the beginning. */

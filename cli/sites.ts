@@ -21,7 +21,9 @@ interface SiteView extends Omit<SiteSummary, 'state' | 'offer'> {
 
 function siteView(site: SiteSummary): SiteView {
   const { offer, state, ...rest } = site;
-  const view = { ...rest, state: STATES.get(state) ?? 'unknown' };
+  const word = STATES.get(state) ?? 'unknown';
+  const quarantined = word === 'up' && site.quarantined !== '';
+  const view = { ...rest, state: quarantined ? 'quarantined' : word };
   return offer === undefined ? view : { ...view, offer: offerFromWire(offer) };
 }
 
@@ -71,7 +73,7 @@ function rowOf({ colours }: Context, site: SiteView): readonly string[] {
     totalGpus === 0 ? '' : `${freeGpus}/${totalGpus}`,
     `${offer.lrms} ${offer.arch}`,
     ...end,
-    offer.closedReason === '' ? site.detail : offer.closedReason,
+    offer.closedReason || site.quarantined || site.detail,
   ];
 }
 

@@ -45,7 +45,7 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: 'site resume',
-    summary: 'let a drained site take work again',
+    summary: 'let a drained or quarantined site take work again',
     args: [['<id>', 'site id']],
     examples: [['site resume campus', 'after a maintenance']],
     run: async (context, input) => (await import('../sites.ts')).resumeSite(context, input),

@@ -355,6 +355,10 @@ export interface SiteSummary {
     | undefined;
   /** Attempts there now. */
   attempts: number;
+  /** Why the broker keeps tasks away from it; empty where it does not. */
+  quarantined: string;
+  /** When it is tried again, with one task; 0 where it is not quarantined. */
+  quarantinedUntilMs: number;
 }
 
 /** A site to add. */
@@ -2630,7 +2634,18 @@ export const ListSitesResponse: MessageFns<ListSitesResponse> = {
 };
 
 function createBaseSiteSummary(): SiteSummary {
-  return { id: "", address: "", dn: "", state: 0, detail: "", lastHeardAtMs: 0, offer: undefined, attempts: 0 };
+  return {
+    id: "",
+    address: "",
+    dn: "",
+    state: 0,
+    detail: "",
+    lastHeardAtMs: 0,
+    offer: undefined,
+    attempts: 0,
+    quarantined: "",
+    quarantinedUntilMs: 0,
+  };
 }
 
 export const SiteSummary: MessageFns<SiteSummary> = {
@@ -2658,6 +2673,12 @@ export const SiteSummary: MessageFns<SiteSummary> = {
     }
     if (message.attempts !== 0) {
       writer.uint32(64).uint32(message.attempts);
+    }
+    if (message.quarantined !== "") {
+      writer.uint32(74).string(message.quarantined);
+    }
+    if (message.quarantinedUntilMs !== 0) {
+      writer.uint32(80).int64(message.quarantinedUntilMs);
     }
     return writer;
   },
@@ -2739,6 +2760,22 @@ export const SiteSummary: MessageFns<SiteSummary> = {
             message.attempts = reader.uint32();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.quarantined = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.quarantinedUntilMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2764,6 +2801,8 @@ export const SiteSummary: MessageFns<SiteSummary> = {
     message.lastHeardAtMs = object.lastHeardAtMs ?? 0;
     message.offer = (object.offer !== undefined && object.offer !== null) ? Offer.fromPartial(object.offer) : undefined;
     message.attempts = object.attempts ?? 0;
+    message.quarantined = object.quarantined ?? "";
+    message.quarantinedUntilMs = object.quarantinedUntilMs ?? 0;
     return message;
   },
 };
