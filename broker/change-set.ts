@@ -121,6 +121,7 @@ function jobStateRow(job: JobRecord): JobStateRow {
     hold: job.hold === undefined ? null : JSON.stringify(job.hold),
     cancel_reason: job.cancelReason ?? null,
     ended_ms: job.endedAtMs ?? null,
+    waits_for: JSON.stringify([...job.waitsFor]),
   };
 }
 

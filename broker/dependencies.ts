@@ -1,5 +1,7 @@
 import { GridError, type Problem } from '../core/errors.ts';
 import type { JobId } from '../core/ids.ts';
+import { dependenciesOf } from '../core/job/dependency.ts';
+import { isJobId } from '../core/job/job-id.ts';
 import { type JobSpec, jobInputs } from '../core/job/spec.ts';
 import { isFinal, type JobState } from '../core/job/state.ts';
 import type { Caller } from '../core/vo/caller.ts';
@@ -8,27 +10,29 @@ import type { Book } from './book.ts';
 import { inChunks } from './in-chunks.ts';
 
 /** A job that others wait for. */
-export interface Dependency extends Owned {
+export interface AwaitedJob extends Owned {
   readonly tasks: number;
   /** How it ended; undefined while it is open. */
   readonly ended?: JobState;
 }
 
 /** More results than this do not fit into one message to a gateway. */
-const MAX_RESULTS = 10_000;
+export const MAX_RESULTS = 10_000;
 
 /**
  * The jobs that new jobs wait for. Throws SPEC_INVALID for those that do not exist as far as the caller may know, and
- * for results of another VO, whose chunks this job's site cannot read. What it calls open is in memory when it returns.
+ * for results of another VO, whose chunks this job's site cannot read. Names of nodes of a new flow are passed over. What it calls open is in memory when it returns.
  */
 export async function readDependencies(
   book: Book,
   jobs: readonly { readonly spec: JobSpec }[],
   caller: Caller,
   access: Access,
-): Promise<ReadonlyMap<JobId, Dependency>> {
+): Promise<ReadonlyMap<JobId, AwaitedJob>> {
   const ids = new Set(
-    jobs.flatMap(({ spec }) => [...spec.after, ...jobInputs(spec).map(({ job }) => job)]),
+    jobs.flatMap(({ spec }) =>
+      dependenciesOf(spec).flatMap(({ job }) => (isJobId(job) ? [job] : [])),
+    ),
   );
   if (ids.size === 0) return new Map();
   const found = await find(book, [...ids]);
@@ -43,9 +47,9 @@ export async function readDependencies(
   return found;
 }
 
-async function find(book: Book, ids: readonly JobId[]): Promise<Map<JobId, Dependency>> {
+async function find(book: Book, ids: readonly JobId[]): Promise<Map<JobId, AwaitedJob>> {
   for (;;) {
-    const found = new Map<JobId, Dependency>();
+    const found = new Map<JobId, AwaitedJob>();
     const others = ids.filter((id) => !book.table.jobs.has(id));
     if (others.length > 0) {
       // A job leaves the memory before its end is in the ledger.
@@ -60,7 +64,7 @@ async function find(book: Book, ids: readonly JobId[]): Promise<Map<JobId, Depen
       );
       for (const { id, owner, vo, state, tasks } of rows) {
         const ended = isFinal(state) ? { ended: state } : {};
-        found.set(id as JobId, { owner, vo, tasks, ...ended } as Dependency);
+        found.set(id as JobId, { owner, vo, tasks, ...ended } as AwaitedJob);
       }
     }
     for (const id of ids) {
@@ -75,20 +79,21 @@ async function find(book: Book, ids: readonly JobId[]): Promise<Map<JobId, Depen
 
 function problemsOf(
   spec: JobSpec,
-  found: ReadonlyMap<JobId, Dependency>,
+  found: ReadonlyMap<JobId, AwaitedJob>,
   caller: Caller,
   access: Access,
 ): readonly Problem[] {
   const problems: Problem[] = [];
-  const visible = (id: JobId, where: string): Dependency | undefined => {
+  const visible = (id: JobId, where: string): AwaitedJob | undefined => {
     const job = found.get(id);
     if (job !== undefined && mayRead(caller, job, access)) return job;
     problems.push({ where, message: `there is no job ${id} that you may see` });
     return undefined;
   };
-  for (const [index, id] of spec.after.entries()) visible(id, `after[${index}]`);
+  for (const [index, { job }] of spec.after.entries())
+    if (isJobId(job)) visible(job, `after[${index}]`);
   for (const { job: id } of jobInputs(spec)) {
-    const job = visible(id, 'inputs');
+    const job = isJobId(id) ? visible(id, 'inputs') : undefined;
     if (job === undefined) continue;
     if (job.vo !== spec.vo) {
       const message = `job ${id} ran under VO ${job.vo}: its results cannot be read under ${spec.vo}`;

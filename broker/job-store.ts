@@ -5,6 +5,7 @@ import type { Caller } from '../core/vo/caller.ts';
 import { parseFqan } from '../core/vo/fqan.ts';
 import { inChunks } from './in-chunks.ts';
 import type { JobRow, LedgerDb } from './ledger.ts';
+import { parseStoredSpec } from './records.ts';
 
 /** What of a job is not kept in memory: what was asked, with its inputs and its owner. */
 export interface StoredJob {
@@ -83,7 +84,7 @@ const parseFqans = (texts: readonly string[]): Caller['fqans'] =>
   texts.flatMap((text) => parseFqan(text) ?? []);
 
 export const storedJob = (row: JobRow, inputs: TreeRef): StoredJob => ({
-  spec: JSON.parse(row.spec) as JobSpec,
+  spec: parseStoredSpec(row.spec),
   inputs,
   owner: { dn: dn(row.owner), fqans: parseFqans(JSON.parse(row.fqans) as string[]) },
 });

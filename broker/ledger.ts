@@ -1,12 +1,13 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 import type { JobState } from '../core/job/state.ts';
 import { DATASETS, type DatasetRow } from './ledger-data.ts';
+import { FLOWS } from './ledger-flows.ts';
 import { LIFE } from './ledger-life.ts';
 import { SHARES, type ShareRow, type UsageRow } from './ledger-shares.ts';
 
 /**
- * The ledger: all that the broker must not lose. Columns that end in `_ms` are wall-clock times, null for `not yet`;
- * texts named `fqans`, `counts`, `sites`, `avoid`, `after`, `job_ids`, `outcome`, `spec`, `hold` and `ask` hold JSON. What of
+ * The ledger: all that the broker must not lose. Columns that end in `_ms` are wall-clock times, null for `not yet`; texts
+ * named `fqans`, `counts`, `sites`, `avoid`, `after`, `waits_for`, `job_ids`, `outcome`, `spec`, `hold` and `ask` hold JSON. What of
  * a job never changes is in `jobs`, what does is in `job_state`; an array is one row in each, and a task gets its row
  * when it is first placed. It lies in SQLite or in PostgreSQL: types of columns are names that both know, in the sense of
  * PostgreSQL (SQLite keeps whatever it is given).
@@ -17,6 +18,7 @@ export interface LedgerSchema {
   asks: { id: number; ask: string };
   /** Trees of files that jobs brought and made; `manifest` only where it is small. */
   trees: { digest: string; total_bytes: number; files: number; manifest: Uint8Array | null };
+  flows: FlowRow;
   submits: { owner: string; submit_key: string; hash: string; job_ids: string; at_ms: number };
   jobs: JobRow;
   job_state: JobStateRow;
@@ -52,6 +54,21 @@ export interface JobRow {
   retry_memory: number | null;
   /** The most tasks at sites at a time; null for no limit. */
   max_running: number | null;
+  /** '' for a job that is in no flow. */
+  flow_id: string;
+  /** Its name in the flow. */
+  flow_node: string;
+  submitted_ms: number;
+}
+
+/** What its jobs do not say of a flow; its nodes are the last jobs of their names. */
+export interface FlowRow {
+  id: string;
+  /** That of its first job. */
+  seq: number;
+  owner: string;
+  vo: string;
+  name: string;
   submitted_ms: number;
 }
 
@@ -69,6 +86,8 @@ export interface JobStateRow {
   /** Why the job is being cancelled; null while nobody asked for it. */
   cancel_reason: string | null;
   ended_ms: number | null;
+  /** Jobs of `after` that have not been settled; null in rows from before there was this column. */
+  waits_for: string | null;
 }
 
 export interface TaskRow {
@@ -286,6 +305,7 @@ async function makeTasks(db: Kysely<unknown>): Promise<void> {
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '001-first': FIRST,
   '002-data': DATASETS,
+  '002-flow': FLOWS,
   '002-life': LIFE,
   '002-shares': SHARES,
 };

@@ -22,8 +22,19 @@ export interface ListWish {
   readonly before: string;
 }
 
-const SUMMARY = [
-  ...(['id', 'seq', 'name', 'owner', 'vo', 'fqans', 'tasks', 'submitted_ms'] as const),
+export const SUMMARY = [
+  ...([
+    'id',
+    'seq',
+    'name',
+    'owner',
+    'vo',
+    'fqans',
+    'tasks',
+    'submitted_ms',
+    'flow_id',
+    'flow_node',
+  ] as const),
   ...(['state', 'reason', 'detail', 'counts', 'sites', 'ended_ms'] as const),
 ];
 type SummaryRow = Pick<JobRow & JobStateRow, (typeof SUMMARY)[number]>;
@@ -163,7 +174,7 @@ export async function tasksToWire(
   });
 }
 
-function summaryToWire(row: SummaryRow): JobSummary {
+export function summaryToWire(row: SummaryRow): JobSummary {
   return {
     id: row.id,
     name: row.name,
@@ -176,5 +187,7 @@ function summaryToWire(row: SummaryRow): JobSummary {
     tasks: row.tasks,
     counts: taskCountsOf(JSON.parse(row.counts) as Partial<Record<JobState, number>>),
     sites: JSON.parse(row.sites) as string[],
+    flowId: row.flow_id,
+    flowNode: row.flow_node,
   };
 }

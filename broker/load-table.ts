@@ -1,4 +1,4 @@
-import { attemptId, jobId, type SiteId, siteId } from '../core/ids.ts';
+import { attemptId, type JobId, jobId, type SiteId, siteId } from '../core/ids.ts';
 import type { JobState } from '../core/job/state.ts';
 import { needOf } from '../core/match/need.ts';
 import { openShareTree, type ShareSettings } from '../core/share/share-tree.ts';
@@ -12,6 +12,7 @@ import {
   classOf,
   type JobRecord,
   NOTHING,
+  parseAfter,
   parseOutcome,
   type TaskRecord,
   type Why,
@@ -67,33 +68,32 @@ async function loadJobs(db: LedgerDb, table: JobTable): Promise<void> {
       .innerJoin('jobs', 'jobs.id', 'job_state.job_id')
       .select(['job_id', 'reason', 'detail', 'next_ordinal', 'counts', 'sites', 'cancel_reason'])
       .select(['hold', 'seq', 'inputs', 'ask_id', 'tasks', 'after', 'retries', 'retry_memory'])
-      .select(['max_running', 'keep', 'submitted_ms'])
+      .select(['max_running', 'keep', 'submitted_ms', 'waits_for'])
       .where('ended_ms', 'is', null)
       .where('job_id', '>', afterId)
       .orderBy('job_id')
       .limit(PAGE)
       .execute();
-  const dependent: JobRecord[] = [];
+  const dependent: { readonly job: JobRecord; readonly waits: string | null }[] = [];
   for (let rows = await read(''); rows.length > 0; rows = await read(rows.at(-1)?.job_id ?? '')) {
     for (const row of rows) {
       const job = jobRecord(table, row);
-      if (job.after.length > 0) dependent.push(job);
+      if (job.after.length > 0) dependent.push({ job, waits: row.waits_for });
       else table.addJob(job);
     }
   }
-  // What a job waits for is settled in the transaction that ends it, so whatever has ended has ended well.
-  const open = new Set(dependent.map(({ id }) => id));
-  for (const job of dependent) {
-    waitFor(
-      job,
-      job.after.filter((id) => open.has(id) || table.jobs.has(id)),
-    );
+  // What has ended was settled in the transaction that ended it, and stays settled though it be opened again.
+  const open = new Set(dependent.map(({ job }) => job.id));
+  for (const { job, waits } of dependent) {
+    const others = job.after.map((dependency) => dependency.job);
+    const isOpen = (id: JobId): boolean => open.has(id) || table.jobs.has(id);
+    waitFor(job, waits === null ? others.filter(isOpen) : (JSON.parse(waits) as JobId[]));
     table.addJob(job);
   }
 }
 
-type StoredState = Omit<JobStateRow, 'state' | 'ended_ms'> &
-  Omit<JobRow, 'id' | 'owner' | 'vo' | 'fqans' | 'name' | 'spec'>;
+type StoredState = Omit<JobStateRow, 'state' | 'ended_ms' | 'waits_for'> &
+  Omit<JobRow, 'id' | 'owner' | 'vo' | 'fqans' | 'name' | 'spec' | 'flow_id' | 'flow_node'>;
 
 /** A text that a million rows have is parsed once, and what it says is shared. */
 function shared<T>(parse: (text: string) => T): (text: string) => T {
@@ -103,7 +103,7 @@ function shared<T>(parse: (text: string) => T): (text: string) => T {
     return last.value;
   };
 }
-const sharedAfter = shared((text) => (JSON.parse(text) as string[]).map(jobId));
+const sharedAfter = shared((text) => parseAfter(JSON.parse(text) as string[]));
 const sharedCounts = shared((text) => JSON.parse(text) as Partial<Record<JobState, number>>);
 const sharedSites = shared((text) => new Set((JSON.parse(text) as string[]).map(siteId)));
 

@@ -1,3 +1,4 @@
+import { settle, whyNever } from '../core/job/dependency.ts';
 import { attemptIdOf } from '../core/job/job-id.ts';
 import type { Outcome } from '../core/job/outcome.ts';
 import { type JobMove, type JobState, next } from '../core/job/state.ts';
@@ -287,19 +288,15 @@ function settleDependency(
   ended: JobRecord,
   state: JobState,
 ): void {
-  if (state !== 'done') {
-    cancelJob(table, set, dependent, dependencyFailed(ended.id, state));
+  const dependency = dependent.after.find(({ job }) => job === ended.id);
+  if (dependency !== undefined && settle(dependency.when, state) === 'never') {
+    cancelJob(table, set, dependent, whyNever(dependency, state));
     return;
   }
   waitFor(
     dependent,
     [...dependent.waitsFor].filter((id) => id !== ended.id),
   );
+  set.touchJob(dependent);
   if (dependent.waitsFor.size === 0) table.queues.addJob(dependent);
 }
-
-/** The reason of a job that waited for another in vain. */
-export const dependencyFailed = (job: string, state: JobState): Why => ({
-  reason: 'DEPENDENCY_FAILED',
-  detail: `it waited for ${job}, which has ended ${state}`,
-});

@@ -32,11 +32,14 @@ const columns = (names: string): readonly string[] => names.split(' ');
 const RULES: Readonly<Record<Table, Rule>> = {
   asks: { key: ['id'], again: 'refuse' },
   trees: { key: ['digest'], again: 'keep' },
+  flows: { key: ['id'], again: 'refuse' },
   submits: { key: ['owner', 'submit_key'], again: 'refuse' },
   jobs: { key: ['id'], again: 'refuse' },
   job_state: {
     key: ['job_id'],
-    again: columns('state reason detail next_ordinal counts sites hold cancel_reason ended_ms'),
+    again: columns(
+      'state reason detail next_ordinal counts sites hold cancel_reason ended_ms waits_for',
+    ),
   },
   tasks: {
     key: ['job_id', 'ordinal'],

@@ -1,6 +1,8 @@
 import type { TreeRef } from '../core/data/manifest.ts';
 import type { AttemptId, Dn, JobId, SiteId, VoName } from '../core/ids.ts';
+import { formatDependency, parseDependency } from '../core/job/dependency.ts';
 import type { Outcome } from '../core/job/outcome.ts';
+import type { Dependency, JobSpec } from '../core/job/spec.ts';
 import type { JobState } from '../core/job/state.ts';
 import type { FailureCounts } from '../core/retry/retry.ts';
 import type { AskClass } from './ask-classes.ts';
@@ -23,7 +25,7 @@ export interface JobRecord extends AskClass {
   readonly tasks: number;
   /** Digest of the input tree, '' for none. */
   readonly inputs: string;
-  readonly after: readonly JobId[];
+  readonly after: readonly Dependency[];
   readonly retries: number;
   /** Factor by which a task's memory grows when it had too little. */
   readonly retryMemory?: number;
@@ -42,7 +44,7 @@ export interface JobRecord extends AskClass {
   cancelReason?: string;
   reason: string;
   detail: string;
-  /** Jobs of `after` that have not ended; the job is in no queue before they have. */
+  /** Jobs of `after` that have not been settled; the job is in no queue before they are. */
   waitsFor: ReadonlySet<JobId>;
   /** Tasks that have come into being and have not ended. */
   open: ReadonlyMap<number, TaskRecord>;
@@ -117,6 +119,18 @@ export interface AttemptRecord {
 
 /** What a task asks for. */
 export const classOf = (task: TaskRecord): AskClass => task.own ?? task.job;
+/** Dependencies as the ledger keeps them: `ID`, or `ID:any`. */
+export const formatAfter = (after: readonly Dependency[]): readonly string[] =>
+  after.map(formatDependency);
+export const parseAfter = (texts: readonly string[]): readonly Dependency[] =>
+  texts.flatMap((text) => parseDependency(text) ?? []);
+
+export const formatSpec = (spec: JobSpec): string =>
+  JSON.stringify({ ...spec, after: formatAfter(spec.after) });
+export function parseStoredSpec(text: string): JobSpec {
+  const stored = JSON.parse(text) as Omit<JobSpec, 'after'> & { readonly after: readonly string[] };
+  return { ...stored, after: parseAfter(stored.after) };
+}
 
 /** An outcome as the ledger keeps it: trees by digest, their manifests in a table of their own. */
 export function formatOutcome(outcome: Outcome): string {

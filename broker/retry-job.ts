@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { GridError } from '../core/errors.ts';
 import type { JobId } from '../core/ids.ts';
-import { isFinal, type JobState } from '../core/job/state.ts';
+import { formatDependency, settle } from '../core/job/dependency.ts';
+import type { JobState } from '../core/job/state.ts';
 import { type Book, begin, commit } from './book.ts';
 import { retryTasks } from './job-moves.ts';
 import type { LedgerDb } from './ledger.ts';
@@ -52,7 +53,7 @@ async function retry(book: Book, wish: RetryWish, onQueued: () => void): Promise
     if (ended !== undefined && job.nextOrdinal === 0)
       waitFor(
         job,
-        job.after.filter((other) => book.table.jobs.has(other)),
+        job.after.flatMap(({ job: id }) => (book.table.jobs.has(id) ? [id] : [])),
       );
     const set = begin(book);
     retryTasks(book.table, set, job, tasks, `retried by ${wish.by}`);
@@ -102,13 +103,20 @@ async function checkDependencies(db: LedgerDb, job: JobRecord): Promise<void> {
   const rows = await db
     .selectFrom('job_state')
     .select(['job_id', 'state'])
-    .where('job_id', 'in', [...job.after])
+    .where(
+      'job_id',
+      'in',
+      job.after.map((dependency) => dependency.job),
+    )
     .execute();
-  const bad = rows.find(({ state }) => isFinal(state) && state !== 'done');
-  if (bad !== undefined)
-    throw refuse(
-      `job ${job.id} waits for ${bad.job_id}, which has ended ${bad.state}: retry that one first`,
-    );
+  const states = new Map(rows.map(({ job_id, state }) => [job_id, state]));
+  for (const dependency of job.after) {
+    const state = states.get(dependency.job);
+    if (state !== undefined && settle(dependency.when, state) === 'never')
+      throw refuse(
+        `job ${job.id} waits for ${formatDependency(dependency)}, which has ended ${state}: retry that one first`,
+      );
+  }
 }
 
 /** Tasks of a job that have ended other than well, read by an index of just these. */

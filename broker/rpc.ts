@@ -4,18 +4,12 @@ import { type Peer, vosOf } from '../core/vo/caller.ts';
 import { type Access, chooseVo, isAdmin } from '../core/vo/policy.ts';
 import type { BrokerService, IssueStagingTicketRequest } from '../proto/gen/grid/v1/broker.ts';
 import type { Handlers } from '../service/rpc.ts';
-import {
-  callerToWire,
-  specFromWire,
-  specToWire,
-  stateFromWire,
-  treeFromWire,
-  treeToWire,
-} from '../service/wire.ts';
+import { callerToWire, specToWire, stateFromWire, treeToWire } from '../service/wire.ts';
 import type { Book } from './book.ts';
 import { controlHandlers } from './job-control.ts';
 import { watchJob } from './job-events.ts';
 import { listJobs, readStored, readSummary, readTasks } from './listing.ts';
+import { flowHandlers, submitJobs } from './rpc-flows.ts';
 import { shareHandlers } from './share-admin.ts';
 import { enrolSite, setSiteState, siteToWire } from './site-admin.ts';
 import type { SiteLinks } from './site-links.ts';
@@ -47,13 +41,7 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
   const { book, sites } = parts;
   return {
     whoAmI: (_request, context) => Promise.resolve(whoAmI(parts, peerOf(context))),
-    submit: async (request, context) => {
-      const jobs = request.jobs.map(({ spec, inputs }) => ({
-        spec: specFromWire(spec),
-        inputs: treeFromWire(inputs),
-      }));
-      return { jobIds: [...(await parts.submit(peerOf(context), request.submitKey, jobs))] };
-    },
+    submit: (request, context) => submitJobs(parts.submit, peerOf(context), request),
     listJobs: async (request, context) => {
       const peer = peerOf(context);
       const everybody = request.everyone && isAdmin(peer, parts.access);
@@ -85,6 +73,7 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
       whyJob(parts, await readable(parts, peerOf(context), request.jobId)),
     ...controlHandlers(parts),
     ...shareHandlers(parts),
+    ...flowHandlers(parts),
     async *tailTask(request, context) {
       await readable(parts, peerOf(context), request.jobId);
       yield* tailTask(book, parts.links, request, context.signal);

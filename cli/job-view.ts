@@ -19,9 +19,21 @@ export interface JobView {
   readonly tasks: number;
   readonly counts: TaskCounts;
   readonly sites: readonly string[];
+  /** '' for a job that is in no flow. */
+  readonly flowId: string;
+  /** Its name in the flow. */
+  readonly flowNode: string;
 }
 
-const NO_COUNTS: TaskCounts = { queued: 0, active: 0, done: 0, failed: 0, cancelled: 0, held: 0 };
+/** What nothing is counted in. */
+export const NO_COUNTS: TaskCounts = {
+  queued: 0,
+  active: 0,
+  done: 0,
+  failed: 0,
+  cancelled: 0,
+  held: 0,
+};
 
 /** The broker always sends a summary; a broker that does not is answered with an empty one. */
 export function jobView(summary: JobSummary | undefined): JobView {

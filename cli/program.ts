@@ -3,6 +3,7 @@ import type { CommandSpec, NounSpec, OptionSpec } from './command.ts';
 import { GLOBAL_OPTIONS } from './command.ts';
 import { AUTHORITY_COMMANDS } from './commands/authority.ts';
 import { DATA_COMMANDS } from './commands/data.ts';
+import { FLOW_COMMANDS } from './commands/flows.ts';
 import { JOB_COMMANDS } from './commands/jobs.ts';
 import { LOCAL_COMMANDS } from './commands/local.ts';
 import { NATS_COMMANDS } from './commands/nats.ts';
@@ -15,6 +16,7 @@ import { type Input, readInput } from './input.ts';
 export const COMMANDS: readonly CommandSpec[] = [
   ...JOB_COMMANDS,
   ...DATA_COMMANDS,
+  ...FLOW_COMMANDS,
   ...SITE_COMMANDS,
   ...SHARE_COMMANDS,
   ...AUTHORITY_COMMANDS,
@@ -27,6 +29,7 @@ export const COMMANDS: readonly CommandSpec[] = [
 export const NOUNS: readonly NounSpec[] = [
   { name: 'job', summary: 'submit jobs, follow them, fetch their results' },
   { name: 'data', summary: 'named trees of files, and where they are' },
+  { name: 'flow', summary: 'workflows: jobs that come after one another' },
   { name: 'site', summary: 'the places that run jobs' },
   { name: 'site cache', summary: 'the input files that a gateway keeps' },
   { name: 'share', summary: 'who gets how much of the grid' },

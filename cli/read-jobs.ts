@@ -58,7 +58,8 @@ async function readFrom(context: Context, file: string, rest: readonly string[])
   return { written: [script], isScript: true };
 }
 
-async function readJobFile(path: string, shown: string): Promise<string> {
+/** The text of a job file; `shown` is how the person named it. */
+export async function readJobFile(path: string, shown: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {

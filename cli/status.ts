@@ -1,4 +1,5 @@
 import type { TreeRef } from '../core/data/manifest.ts';
+import { formatDependency } from '../core/job/dependency.ts';
 import { formatRanges, type TaskRange } from '../core/job/ranges.ts';
 import { REMEDIES } from '../core/job/reasons.ts';
 import type { JobSpec } from '../core/job/spec.ts';
@@ -127,7 +128,8 @@ function factsOf(context: Context, detail: StatusDetail): string {
       ['ended', instantText(job.endedAtMs)],
       ['sites', job.sites.join(', ')],
       ...(spec.array === undefined && tasks[0] !== undefined ? taskFacts(tasks[0], nowMs) : []),
-      ['after', spec.after.join(', ')],
+      ['flow', job.flowId === '' ? '' : `${job.flowId} (${job.flowNode})`],
+      ['after', spec.after.map(formatDependency).join(', ')],
     ],
     colours,
   );

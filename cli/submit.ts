@@ -79,7 +79,9 @@ export async function submitJobs(
     jobs: specs.map((spec, index) => ({
       spec: specToWire(spec),
       inputs: treeToWire(trees[index] ?? EMPTY_TREE),
+      node: '',
     })),
+    flow: undefined,
   };
   const { jobIds } = await persistently(context, () =>
     broker.submit(request, { signal: context.signal }),
@@ -93,7 +95,7 @@ export async function submitJobs(
 }
 
 /** Inputs that are files here; the others are on the grid already. */
-const pathsOf = (spec: JobSpec): readonly string[] => [
+export const pathsOf = (spec: JobSpec): readonly string[] => [
   ...new Set(fileInputs(spec).map(({ from }) => from)),
 ];
 
@@ -123,7 +125,8 @@ async function sendInputs(
   return trees;
 }
 
-async function sendOne(
+/** Sends files and directories below `root` as one tree. */
+export async function sendOne(
   context: Context,
   store: Awaited<ReturnType<typeof openUserStaging>>,
   root: string,
@@ -148,7 +151,7 @@ async function sendOne(
 const RETRIES_MS = [200, 500, 1_000, 2_000];
 
 /** Tries again while the service is away; only for calls that may come twice. */
-async function persistently<T>(context: Context, call: () => Promise<T>): Promise<T> {
+export async function persistently<T>(context: Context, call: () => Promise<T>): Promise<T> {
   for (const waitMs of RETRIES_MS) {
     try {
       return await call();

@@ -5,7 +5,7 @@ import type { JobView } from './job-view.ts';
 import { countsText, stateText } from './render.ts';
 
 /** Exit code of coreutils' `timeout`. */
-const TIMED_OUT = 124;
+export const TIMED_OUT = 124;
 
 /** `grid wait`. One job after the other: the last to end decides in any order, and a job that has ended answers at once. */
 export async function waitForJobs(context: Context, input: Input): Promise<number> {

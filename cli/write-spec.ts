@@ -1,3 +1,4 @@
+import { formatDependency } from '../core/job/dependency.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 
 /** A spec as a person would write it, all defaults included: what `--dry-run` shows. Sizes are bytes with unit `B`. */
@@ -13,7 +14,7 @@ export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
     rank: spec.rank,
     sites: spec.sites,
     'exclude-sites': spec.excludeSites,
-    after: spec.after,
+    after: spec.after.map(formatDependency),
     'max-running': spec.maxRunning === undefined ? '' : String(spec.maxRunning),
     'retry-memory': spec.retryMemory === undefined ? '' : `x${spec.retryMemory}`,
     vo: spec.vo,

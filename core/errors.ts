@@ -90,6 +90,7 @@ export const ERRORS = {
   },
   // What is asked about.
   JOB_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid ls` for your jobs' },
+  FLOW_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid flow ls` for your flows' },
   SITE_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid sites` for the known sites' },
   DATASET_NOT_FOUND: {
     status: 'NOT_FOUND',

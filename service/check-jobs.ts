@@ -1,5 +1,6 @@
 import type { Problem } from '../core/errors.ts';
 import { checkSpec } from '../core/job/check-spec.ts';
+import { type CheckRef, isKnownJob } from '../core/job/parse-after.ts';
 import { parseSpec, type SpecProblem } from '../core/job/parse-spec.ts';
 import { isRecord } from '../core/job/parse-value.ts';
 import type { JobSpec } from '../core/job/spec.ts';
@@ -14,20 +15,29 @@ export interface CheckedJob {
   readonly base: string;
 }
 
-/** Checks everything that can be checked before sending; throws SPEC_INVALID with all problems of all jobs. */
-export async function checkJobs(jobs: readonly WrittenJob[]): Promise<readonly CheckedJob[]> {
-  const problems: Problem[] = [];
+/**
+ * Checks everything that can be checked before sending; throws SPEC_INVALID with all problems of all jobs. `check`
+ * judges the names of other jobs, `found` is what was wrong before.
+ */
+export async function checkJobs(
+  jobs: readonly WrittenJob[],
+  check: CheckRef = isKnownJob,
+  found: readonly Problem[] = [],
+): Promise<readonly CheckedJob[]> {
+  const problems = [...found];
   const checked: CheckedJob[] = [];
   for (const job of jobs) {
-    const parsed = parseSpec(job.raw);
-    const expanded = await expandInputs(job.raw, job.base);
-    const found: readonly SpecProblem[] = [
-      ...(parsed.ok ? boundProblems({ ...parsed.spec, inputs: expanded.inputs }) : parsed.problems),
+    const parsed = parseSpec(job.raw, check);
+    const expanded = await expandInputs(job.raw, job.base, check);
+    const mine: readonly SpecProblem[] = [
+      ...(parsed.ok
+        ? boundProblems({ ...parsed.spec, inputs: expanded.inputs }, check)
+        : parsed.problems),
       ...expanded.problems,
     ];
     problems.push(
       ...(job.problems ?? []),
-      ...found.map(({ path, message, aboutKey }) => ({
+      ...mine.map(({ path, message, aboutKey }) => ({
         where: job.where(path, aboutKey === true ? 'key' : undefined),
         message,
       })),
@@ -36,13 +46,18 @@ export async function checkJobs(jobs: readonly WrittenJob[]): Promise<readonly C
     if (parsed.ok)
       checked.push({ spec: { ...parsed.spec, inputs: expanded.inputs }, base: job.base });
   }
-  if (problems.length > 0) throw invalidJobs(problems.toSorted(byPlace));
+  if (problems.length > 0) throw invalidJobs(onlyOnce(problems).toSorted(byPlace));
   return checked;
 }
 
+/** Jobs that share what is wrong share the problem. */
+const onlyOnce = (problems: readonly Problem[]): readonly Problem[] => [
+  ...new Map(problems.map((problem) => [`${problem.where} ${problem.message}`, problem])).values(),
+];
+
 /** What checkSpec says, which names fields as `inputs[1].from`. */
-const boundProblems = (spec: JobSpec): readonly SpecProblem[] =>
-  checkSpec(spec)
+const boundProblems = (spec: JobSpec, check: CheckRef): readonly SpecProblem[] =>
+  checkSpec(spec, check)
     // A glob may have become many inputs: a problem of one of them belongs to the list.
     .map(({ where, message }) => ({
       path: where.startsWith('inputs') ? ['inputs'] : pathOf(where),

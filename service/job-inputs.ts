@@ -1,6 +1,7 @@
 import { access, constants, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { glob } from 'tinyglobby';
+import type { CheckRef } from '../core/job/parse-after.ts';
 import { parseInputs, type WrittenInput } from '../core/job/parse-inputs.ts';
 import type { SpecProblem } from '../core/job/parse-spec.ts';
 import { isRecord } from '../core/job/parse-value.ts';
@@ -15,10 +16,14 @@ export interface ExpandedInputs {
 }
 
 /** Looks at the files: expands globs, and finds what is missing, unreadable or twice in one place. */
-export async function expandInputs(raw: unknown, base: string): Promise<ExpandedInputs> {
+export async function expandInputs(
+  raw: unknown,
+  base: string,
+  check: CheckRef,
+): Promise<ExpandedInputs> {
   const fields = isRecord(raw) ? raw : {};
   // What is wrong with the writing itself is parseSpec's to say.
-  const written = parseInputs(fields['inputs'], () => undefined);
+  const written = parseInputs(fields['inputs'], () => undefined, check);
   const problems: SpecProblem[] = [];
   const inputs: InputFile[] = [];
   const places = new Map<string, string>();

@@ -7,7 +7,7 @@ import type { TreeRef } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
 import { dn, jobId, siteId, voName } from '../core/ids.ts';
 import type { Outcome } from '../core/job/outcome.ts';
-import type { ArraySpec, JobSpec } from '../core/job/spec.ts';
+import type { ArraySpec, Condition, Dependency, JobSpec } from '../core/job/spec.ts';
 import type { JobState } from '../core/job/state.ts';
 import type { Offer } from '../core/match/offer.ts';
 import type { Caller } from '../core/vo/caller.ts';
@@ -51,6 +51,27 @@ function known<K, V>(map: ReadonlyMap<K, V>, key: K, what: string): V {
 /** Throws REQUEST_INVALID for a state that is unset or unknown. */
 export const stateFromWire = (state: pb.State): JobState => known(STATE_OF_WIRE, state, 'state');
 export const stateToWire = (state: JobState): pb.State => known(WIRE_OF_STATE, state, 'state');
+
+const CONDITION_OF_WIRE: ReadonlyMap<pb.Condition, Condition> = new Map([
+  [pb.Condition.CONDITION_OK, 'ok'],
+  [pb.Condition.CONDITION_ANY, 'any'],
+  [pb.Condition.CONDITION_NOT_OK, 'not-ok'],
+]);
+const WIRE_OF_CONDITION = new Map([...CONDITION_OF_WIRE].map(([wire, when]) => [when, wire]));
+
+/** Clients from before there were conditions leave it unset and mean `ok`. */
+export const dependencyFromWire = ({ jobId: id, condition }: pb.Dependency): Dependency => ({
+  job: jobId(id),
+  when:
+    condition === pb.Condition.CONDITION_UNSPECIFIED
+      ? 'ok'
+      : known(CONDITION_OF_WIRE, condition, 'condition'),
+});
+
+export const dependencyToWire = ({ job, when }: Dependency): pb.Dependency => ({
+  jobId: job,
+  condition: known(WIRE_OF_CONDITION, when, 'condition'),
+});
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
@@ -97,7 +118,7 @@ export function specFromWire(spec: pb.JobSpec | undefined): JobSpec {
     requirements: spec.requirements,
     rank: spec.rank,
     ...(spec.array === undefined ? {} : { array: arrayFromWire(spec.array) }),
-    after: spec.after.map((dependency) => jobId(dependency.jobId)),
+    after: spec.after.map(dependencyFromWire),
     retries: spec.retries,
     ...(spec.maxRunning === 0 ? {} : { maxRunning: spec.maxRunning }),
     ...(spec.retryMemory === 0 ? {} : { retryMemory: spec.retryMemory }),
@@ -121,7 +142,7 @@ export function specToWire(spec: JobSpec): pb.JobSpec {
     requirements: spec.requirements,
     rank: spec.rank,
     array: spec.array === undefined ? undefined : arrayToWire(spec.array),
-    after: spec.after.map((id) => ({ jobId: id })),
+    after: spec.after.map(dependencyToWire),
     retries: spec.retries,
     maxRunning: spec.maxRunning ?? 0,
     retryMemory: spec.retryMemory ?? 0,

@@ -41,7 +41,11 @@ const SPEC_OPTIONS: readonly OptionSpec[] = [
     about: 'what must be true of a site, for instance \'"cuda" in site.features\'',
   },
   { flags: '--rank <cel>', about: 'which site is best: the highest number wins' },
-  { flags: '--after <id>', about: 'start when that job is done', repeat: true },
+  {
+    flags: '--after <id>',
+    about: 'start when that job is done; ID:any when it has ended, ID:not-ok when not well',
+    repeat: true,
+  },
   { flags: '--retries <n>', about: 'further tries when the program ends with an error (0)' },
   {
     flags: '--retry-memory <factor>',

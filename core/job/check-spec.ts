@@ -5,11 +5,12 @@ import { MAX_MEMORY_FACTOR, MIN_RETRY_MEMORY } from '../retry/retry.ts';
 import { formatBytes, formatDuration } from '../units.ts';
 import { groupOf, parseFqan } from '../vo/fqan.ts';
 import { parseArrayValues } from './array-text.ts';
-import { isJobId } from './job-id.ts';
+import { type CheckRef, isKnownJob } from './parse-after.ts';
 import {
   type ArraySpec,
   isLicenceName,
   type JobSpec,
+  jobInputs,
   type Licences,
   MAX_ARRAY_TASKS,
   type Resources,
@@ -46,9 +47,9 @@ type Demand = (holds: boolean, where: string, message: string) => void;
 
 /**
  * Everything that is wrong with a spec, whoever wrote it: bounds and forms that need neither files nor other jobs.
- * Expressions are only measured here; service/expression-check.ts reads them.
+ * Expressions are only measured here; service/expression-check.ts reads them. `check` judges the names of other jobs.
  */
-export function checkSpec(spec: JobSpec): readonly Problem[] {
+export function checkSpec(spec: JobSpec, check: CheckRef = isKnownJob): readonly Problem[] {
   const problems: Problem[] = [];
   const demand: Demand = (holds, where, message) => {
     if (!holds) problems.push({ where, message });
@@ -60,7 +61,8 @@ export function checkSpec(spec: JobSpec): readonly Problem[] {
   checkResources(spec.resources, demand);
   checkExpressions(spec, demand);
   if (spec.array !== undefined) checkArray(spec.array, demand);
-  checkRefs(spec, demand);
+  checkAfter(spec, demand, check);
+  checkPlaces(spec, demand);
   if (spec.group !== undefined) checkGroup(spec.group, spec.vo, demand);
   return problems;
 }
@@ -214,15 +216,28 @@ function checkArray(array: ArraySpec, demand: Demand): void {
 
 const MAX_STEP = 10 ** 15;
 
-function checkRefs(spec: JobSpec, demand: Demand): void {
-  const { after, sites, excludeSites, vo, retries, retryMemory, maxRunning = 1 } = spec;
+function checkAfter(spec: JobSpec, demand: Demand, check: CheckRef): void {
+  const { after } = spec;
   demand(
     after.length <= SPEC_LIMITS.after,
     'after',
     `${after.length} jobs, at most ${SPEC_LIMITS.after}`,
   );
-  for (const [index, id] of after.entries())
-    demand(isJobId(id), `after[${index}]`, `'${id.slice(0, 40)}' is no job id`);
+  const seen = new Set<string>();
+  for (const [index, { job }] of after.entries()) {
+    const problem = check(job.slice(0, 80));
+    demand(problem === undefined, `after[${index}]`, problem ?? '');
+    demand(!seen.has(job), `after[${index}]`, `'${job}' is there twice`);
+    seen.add(job);
+  }
+  for (const { job } of jobInputs(spec)) {
+    const problem = check(job.slice(0, 80));
+    demand(problem === undefined, 'inputs', problem ?? '');
+  }
+}
+
+function checkPlaces(spec: JobSpec, demand: Demand): void {
+  const { sites, excludeSites, vo, retries, retryMemory, maxRunning = 1 } = spec;
   const named = { sites, 'exclude-sites': excludeSites };
   for (const [key, ids] of Object.entries(named)) {
     demand(

@@ -1,6 +1,6 @@
 import { isDatasetInput, parseDataset } from '../data/dataset.ts';
 import { suggestion } from '../nearest.ts';
-import { isJobId } from './job-id.ts';
+import type { CheckRef } from './parse-after.ts';
 import { type Collect, isRecord, type Path, scalarText } from './parse-value.ts';
 import type { InputFile } from './spec.ts';
 import { isGlob, parsePath, parseTarget } from './spec-path.ts';
@@ -11,15 +11,19 @@ export interface WrittenInput extends InputFile {
 }
 
 /**
- * `path`, `{from, to}`, or a list of them. `to` is `from` where it is not given; for a glob with a `to` of its own it
+ * `path`, `{from, to}`, `job:ID=TO`, or a list of them. `to` is `from` where it is not given; for a glob with a `to` of its own it
  * is the directory that the matches come into. Two inputs for one place are a problem.
  */
-export function parseInputs(value: unknown, collect: Collect): readonly WrittenInput[] {
+export function parseInputs(
+  value: unknown,
+  collect: Collect,
+  check: CheckRef,
+): readonly WrittenInput[] {
   if (value === undefined || value === null || value === '') return [];
   const items = Array.isArray(value) ? value : [value];
   const inputs = items.flatMap((item: unknown, index) => {
     const path = Array.isArray(value) ? ['inputs', index] : ['inputs'];
-    const input = inputOf(item, path, collect);
+    const input = inputOf(item, path, collect, check);
     return input === undefined ? [] : [input];
   });
   const places = new Map<string, WrittenInput>();
@@ -32,9 +36,17 @@ export function parseInputs(value: unknown, collect: Collect): readonly WrittenI
   return inputs;
 }
 
-function inputOf(item: unknown, path: Path, collect: Collect): WrittenInput | undefined {
+function inputOf(
+  item: unknown,
+  path: Path,
+  collect: Collect,
+  check: CheckRef,
+): WrittenInput | undefined {
   const text = scalarText(item);
-  if (text !== undefined) return checked(text, undefined, path, collect);
+  if (text !== undefined) {
+    const [from = '', to] = text.startsWith('job:') ? text.split(/=(.*)/s) : [text];
+    return checked(sourceOf(from, check), to, path, collect);
+  }
   if (!isRecord(item)) {
     collect(path, "an input is a path, or a set of 'from' and 'to'");
     return undefined;
@@ -56,16 +68,15 @@ function inputOf(item: unknown, path: Path, collect: Collect): WrittenInput | un
     collect([...path, 'to'], "'to' must be a path");
     return undefined;
   }
-  return checked(from, toText, path, collect);
+  return checked(sourceOf(from, check), toText, path, collect);
 }
 
 function checked(
-  from: string,
+  source: Source,
   to: string | undefined,
   path: Path,
   collect: Collect,
 ): WrittenInput | undefined {
-  const source = sourceOf(from);
   if (!source.ok) {
     collect(to === undefined ? path : [...path, 'from'], source.message);
     return undefined;
@@ -84,12 +95,11 @@ type Source =
   | { readonly ok: true; readonly from: string; readonly name: string }
   | { readonly ok: false; readonly message: string };
 
-function sourceOf(from: string): Source {
+function sourceOf(from: string, check: CheckRef): Source {
   if (from.startsWith('job:')) {
     const id = from.slice('job:'.length);
-    return isJobId(id)
-      ? { ok: true, from, name: id }
-      : { ok: false, message: `'${id}' is no job id: \`grid ls\` shows them` };
+    const problem = check(id);
+    return problem === undefined ? { ok: true, from, name: id } : { ok: false, message: problem };
   }
   if (isDatasetInput(from)) {
     const dataset = parseDataset(from);

@@ -1,6 +1,7 @@
-import { isSiteId, isVoName, type JobId, jobId, type SiteId, siteId, voName } from '../ids.ts';
+import { isSiteId, isVoName, type SiteId, siteId, voName } from '../ids.ts';
 import { suggestion } from '../nearest.ts';
-import { isJobId } from './job-id.ts';
+import { dependenciesOf } from './dependency.ts';
+import { type CheckRef, isKnownJob, parseAfter } from './parse-after.ts';
 import { parseInputs } from './parse-inputs.ts';
 import {
   arrayOf,
@@ -77,9 +78,9 @@ export type ParsedSpec =
 
 /**
  * A job as people write it (YAML, JSON, flags: numbers may be texts) -> the spec. Globs among the inputs stay as they
- * are, and whether files exist and expressions hold is for the edge to say.
+ * are, and whether files exist and expressions hold is for the edge to say. `check` judges the names of other jobs.
  */
-export function parseSpec(raw: unknown): ParsedSpec {
+export function parseSpec(raw: unknown, check: CheckRef = isKnownJob): ParsedSpec {
   const problems: SpecProblem[] = [];
   const collect: Collect = (path, message, about) => {
     problems.push({ path, message, ...(about === 'key' ? { aboutKey: true } : {}) });
@@ -93,22 +94,20 @@ export function parseSpec(raw: unknown): ParsedSpec {
     if (!SPEC_KEYS.some((known) => known === key))
       collect([key], `there is no key '${key}'${suggestion(key, SPEC_KEYS)}`, 'key');
   }
-  const spec = specOf(raw, collect);
+  const spec = specOf(raw, collect, check);
   return problems.length > 0 ? { ok: false, problems } : { ok: true, spec };
 }
 
 type Raw = Readonly<Record<string, unknown>>;
 
-function specOf(raw: Raw, collect: Collect): JobSpec {
+function specOf(raw: Raw, collect: Collect, check: CheckRef): JobSpec {
   const command = commandOf(raw['command'], collect);
   const array = arrayOf(raw['array'], collect);
   const maxRunning = wholeOf(raw, 'max-running', 1, 0, collect);
   const retryMemory = factorOf(raw, 'retry-memory', collect);
   const group = textOf(raw, 'group', collect);
-  const inputs = parseInputs(raw['inputs'], collect);
-  const sources = inputs.flatMap(({ from }) =>
-    from.startsWith('job:') ? [jobId(from.slice('job:'.length))] : [],
-  );
+  const written = parseInputs(raw['inputs'], collect, check);
+  const inputs = written.map(({ from, to }) => ({ from, to }));
   const sites = sitesOf(raw, 'sites', collect);
   const excludeSites = sitesOf(raw, 'exclude-sites', collect);
   for (const site of sites.filter((wanted) => excludeSites.includes(wanted)))
@@ -117,7 +116,7 @@ function specOf(raw: Raw, collect: Collect): JobSpec {
     name: nameOf(raw['name'], command, collect),
     command,
     env: envOf(raw['env'], collect),
-    inputs: inputs.map(({ from, to }) => ({ from, to })),
+    inputs,
     outputs: outputsOf(raw, collect),
     resources: {
       cpus: wholeOf(raw, 'cpus', 1, DEFAULTS.cpus, collect),
@@ -132,7 +131,7 @@ function specOf(raw: Raw, collect: Collect): JobSpec {
     requirements: textOf(raw, 'requirements', collect) ?? '',
     rank: textOf(raw, 'rank', collect) ?? '',
     ...(array === undefined ? {} : { array }),
-    after: [...new Set([...afterOf(raw, collect), ...sources])],
+    after: dependenciesOf({ after: parseAfter(raw['after'], collect, check), inputs }),
     retries: wholeOf(raw, 'retries', 0, DEFAULTS.retries, collect),
     ...(maxRunning === 0 ? {} : { maxRunning }),
     ...(retryMemory === undefined ? {} : { retryMemory }),
@@ -161,13 +160,6 @@ function sitesOf(raw: Raw, key: 'sites' | 'exclude-sites', collect: Collect): re
     if (!isSiteId(text))
       collect(path, `'${text}' is no site id: lower-case letters, digits and inner hyphens`);
     return siteId(text);
-  });
-}
-
-function afterOf(raw: Raw, collect: Collect): readonly JobId[] {
-  return listOf(raw, 'after', collect).map(({ text, path }) => {
-    if (!isJobId(text)) collect(path, `'${text}' is no job id: \`grid ls\` shows them`);
-    return jobId(text);
   });
 }
 

@@ -46,6 +46,7 @@ export const REASONS = {
   DATA_UNAVAILABLE: 'its data could not be moved, again and again',
   CREDENTIAL_EXPIRED: 'the credential that the job was delegated has ended',
   RELEASED_TOO_OFTEN: 'sites gave it back again and again without running it',
+  NOT_NEEDED: 'it was there in case another job did not end well, and that one is done',
   LATE_RESULT: 'a result came from an attempt that had been given up; it was not used',
 } as const satisfies Record<string, string>;
 

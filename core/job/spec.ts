@@ -38,6 +38,16 @@ export interface InputFile {
   readonly to: string;
 }
 
+/** How a job must have ended for another to come after it: done, however, or anything but done. */
+export const CONDITIONS = ['ok', 'any', 'not-ok'] as const;
+export type Condition = (typeof CONDITIONS)[number];
+
+/** A job that another one comes after. Inside a flow that has not been submitted yet, `job` is the name of a node. */
+export interface Dependency {
+  readonly job: JobId;
+  readonly when: Condition;
+}
+
 /** What the user asked for. It never changes. */
 export interface JobSpec {
   readonly name: string;
@@ -53,8 +63,8 @@ export interface JobSpec {
   /** CEL over `site` and `job`, a number, highest first; empty means the grid's own order. */
   readonly rank: string;
   readonly array?: ArraySpec;
-  /** Jobs that must be done before this one starts. */
-  readonly after: readonly JobId[];
+  /** Jobs that must have ended before this one starts; each once. */
+  readonly after: readonly Dependency[];
   /** Further tries of a task after a failure that another try may mend. */
   readonly retries: number;
   /** The most tasks of an array that are at sites at a time; absent for no limit. */

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { begin, commit } from '../../broker/book.ts';
 import type { ChangeSet } from '../../broker/change-set.ts';
+import { loadTable } from '../../broker/load-table.ts';
 import { cancelJob, place, release } from '../../broker/moves.ts';
 import { applyReport, type Report } from '../../broker/updates.ts';
-import { attemptId, siteId } from '../../core/ids.ts';
+import { attemptId, jobId, siteId } from '../../core/ids.ts';
 import { round } from '../../core/match/match.ts';
 import { sharesFromUse } from '../../core/share/shares.ts';
 import { NO_RULES, siteOf } from '../fakes/offers.ts';
@@ -178,4 +179,40 @@ test('what is left of max-running counts what is at sites, and goes up when some
       ],
     ],
   ]);
+});
+test('each condition of `after` is settled when the other job ends', async () => {
+  await book.add({
+    first: {},
+    ok: { after: ['first'] },
+    any: { after: ['first:any'] },
+    failing: { after: ['first:not-ok'] },
+    later: { after: ['failing:any', 'any'] },
+  });
+  place(book.table, set, at('aachen', 'first'));
+  report('aachen', 'first.0.1', 'done');
+  expect(await states()).toEqual([
+    ['any', 'queued'],
+    ['failing', 'cancelled'],
+    ['first', 'done'],
+    ['later', 'queued'],
+    ['ok', 'queued'],
+  ]);
+  const rows = await book.db.selectFrom('job_state').selectAll().orderBy('job_id').execute();
+  expect(rows.map(({ reason, waits_for }) => [reason, waits_for])).toEqual([
+    ['', '[]'],
+    ['NOT_NEEDED', '["first"]'],
+    ['', '[]'],
+    ['', '["any"]'],
+    ['', '[]'],
+  ]);
+});
+
+test('what is settled stays settled over a restart, also when the other job is opened again', async () => {
+  await book.add({ first: {}, second: { after: ['first:any'] } });
+  cancelJob(book.table, set, book.get('first'), { reason: 'CANCELLED', detail: 'enough' });
+  await commit(book, set);
+  await book.db.updateTable('job_state').set({ ended_ms: null, state: 'queued' }).execute();
+  const { table } = await loadTable(book.db, set.nowMs);
+  expect(table.jobs.has(jobId('first'))).toBe(true);
+  expect(table.jobs.get(jobId('second'))?.waitsFor).toEqual(new Set());
 });

@@ -67,14 +67,20 @@ export function brokerContract(name: string, open: () => Promise<BrokerGrid>): v
     });
 
     test('submitting twice with one key is submitting once, also at the same time and after a restart', async () => {
-      const request = { submitKey: 'k', jobs: [newJob({ name: 'one' }), newJob({ name: 'two' })] };
+      const request = {
+        submitKey: 'k',
+        jobs: [newJob({ name: 'one' }), newJob({ name: 'two' })],
+        flow: undefined,
+      };
       const submit = (wanted: typeof request) => grid.as('Alice').submit(wanted);
       const [first, second] = await Promise.all([submit(request), submit(request)]);
       expect(first.jobIds).toHaveLength(2);
       expect(second).toEqual(first);
       await grid.restart();
       expect(await submit(request)).toEqual(first);
-      expect(await codeOf(submit({ submitKey: 'k', jobs: [newJob()] }))).toBe('SUBMIT_KEY_REUSED');
+      expect(await codeOf(submit({ submitKey: 'k', jobs: [newJob()], flow: undefined }))).toBe(
+        'SUBMIT_KEY_REUSED',
+      );
       expect((await grid.as('Bob').submit(request)).jobIds).not.toEqual(first.jobIds);
       const wish = { states: [], everyone: false, limit: 0, pageToken: '', name: '' };
       const { jobs } = await grid.as('Alice').listJobs(wish);
@@ -85,8 +91,8 @@ export function brokerContract(name: string, open: () => Promise<BrokerGrid>): v
       const site = await grid.site('aachen');
       const first = await grid.submit();
       await placedAt(site);
-      const second = await grid.submit({ after: [jobId(first)] });
-      const third = await grid.submit({ after: [jobId(second)] });
+      const second = await grid.submit({ after: [{ job: jobId(first), when: 'ok' }] });
+      const third = await grid.submit({ after: [{ job: jobId(second), when: 'ok' }] });
       const why = await grid.as('Alice').whyJob({ jobId: second });
       expect(why).toMatchObject({ waitsFor: [first], answer: `it waits for ${first} to end` });
       await grid.restart();
@@ -99,10 +105,10 @@ export function brokerContract(name: string, open: () => Promise<BrokerGrid>): v
         reason: 'DEPENDENCY_FAILED',
         detail: `it waited for ${second}, which has ended failed`,
       });
-      const late = await grid.submit({ after: [jobId(second)] });
+      const late = await grid.submit({ after: [{ job: jobId(second), when: 'ok' }] });
       expect(await grid.stateOf(late)).toBe('cancelled');
-      const unknown = newJob({ after: [jobId('j00000000000')] });
-      const answer = grid.as('Alice').submit({ submitKey: 'x', jobs: [unknown] });
+      const unknown = newJob({ after: [{ job: jobId('j00000000000'), when: 'ok' }] });
+      const answer = grid.as('Alice').submit({ submitKey: 'x', jobs: [unknown], flow: undefined });
       expect(await codeOf(answer)).toBe('SPEC_INVALID');
     });
   });

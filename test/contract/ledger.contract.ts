@@ -228,6 +228,7 @@ const ALICE: Peer = {
 
 const wanted = (name: string) => ({
   spec: specOf({ name }),
+  node: '',
   inputs: { digest: '', totalBytes: 0, files: 0 },
 });
 

@@ -153,6 +153,7 @@ export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
       const { jobIds } = await as('Alice').submit({
         submitKey: randomUUID(),
         jobs: [newJob(details)],
+        flow: undefined,
       });
       return jobIds[0] ?? '';
     },
@@ -178,11 +179,15 @@ export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
 export const newJob = (details: Partial<JobSpec> = {}) => ({
   spec: specToWire(specOf(details)),
   inputs: treeToWire({ digest: '', totalBytes: 0, files: 0 }),
+  node: '',
 });
 
 /** Waits until a condition holds, for at most ten seconds. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error('that never came true');
     await new Promise((resolve) => setTimeout(resolve, 10));

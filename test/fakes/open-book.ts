@@ -6,7 +6,7 @@ import { openFeed } from '../../broker/feed.ts';
 import { loadTable } from '../../broker/load-table.ts';
 import { type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
 import { openRecorder } from '../../broker/recorder.ts';
-import { type JobRecord, NOTHING, waitFor } from '../../broker/records.ts';
+import { type JobRecord, NOTHING, parseAfter, waitFor } from '../../broker/records.ts';
 import { jobId, siteId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { askFor, specOf } from './offers.ts';
@@ -20,7 +20,7 @@ interface NewRecord {
 
 /** A broker's memory and ledger without sites, clients or rounds. */
 export interface OpenBook extends Book, AsyncDisposable {
-  /** Puts jobs in, named as they are submitted; `after` names others. */
+  /** Puts jobs in, named as they are submitted; `after` names others, as `ID` or `ID:any`. */
   add(jobs: Readonly<Record<string, NewRecord>>): Promise<void>;
   readonly get: (id: string) => JobRecord;
   readonly failures: unknown[];
@@ -50,6 +50,7 @@ export async function openBook(where: LedgerPlace | string): Promise<OpenBook> {
     const asks = book.table.asks.of(set, askFor());
     const rows = Object.entries(jobs).map(([name, { tasks = 1, after = [], ...more }]) => {
       seq += 1;
+      const dependencies = parseAfter(after);
       const job: JobRecord = {
         id: jobId(name),
         seq,
@@ -58,7 +59,7 @@ export async function openBook(where: LedgerPlace | string): Promise<OpenBook> {
         ...asks,
         tasks,
         inputs: '',
-        after: after.map(jobId),
+        after: dependencies,
         retries: 0,
         ...more,
         onLost: 'release',
@@ -69,7 +70,10 @@ export async function openBook(where: LedgerPlace | string): Promise<OpenBook> {
         detail: '',
         ...NOTHING,
       };
-      waitFor(job, job.after);
+      waitFor(
+        job,
+        dependencies.map((dependency) => dependency.job),
+      );
       book.table.addJob(job);
       set.event({ job, kind: 'accept', state: 'queued' });
       if (after.length === 0) book.table.queues.addJob(job);
@@ -90,6 +94,8 @@ export async function openBook(where: LedgerPlace | string): Promise<OpenBook> {
         retry_memory: more.retryMemory ?? null,
         max_running: more.maxRunning ?? null,
         submitted_ms: set.nowMs,
+        flow_id: '',
+        flow_node: '',
       };
     });
     await commit(book, set, { jobs: rows });

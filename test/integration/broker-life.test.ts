@@ -221,7 +221,7 @@ test('an array that was cancelled half-way goes on where it was', async () => {
 test('what waited in vain is retried after what it waited for', async () => {
   const site = await grid.site('aachen');
   const first = await grid.submit();
-  const second = await grid.submit({ after: [jobId(first)] });
+  const second = await grid.submit({ after: [{ job: jobId(first), when: 'ok' }] });
   await placedAt(site);
   failed(site, lastPlaced(site));
   await ends(second, 'cancelled');

@@ -31,6 +31,7 @@ const shareOf = async (node: string): Promise<Share | undefined> =>
 const submitAs = (person: string, tasks: number, group?: string) =>
   grid.as(person).submit({
     submitKey: crypto.randomUUID(),
+    flow: undefined,
     jobs: [
       newJob({
         array: { kind: 'range', first: 1, last: tasks, step: 1 },
@@ -122,7 +123,7 @@ describe('the queue of a VO, a group and a person', () => {
     const quota = { node: '/demo', runningCpus: undefined, queuedTasks: most(1) };
     await grid.as('Root').setQuota(quota);
     const jobs = [newJob(), newJob()];
-    const batch = grid.as('Alice').submit({ submitKey: 'k', jobs });
+    const batch = grid.as('Alice').submit({ submitKey: 'k', jobs, flow: undefined });
     expect((await refusalOf(batch)).code).toBe('QUOTA_EXCEEDED');
     expect(await shareOf('/demo')).toMatchObject({ queuedTasks: 0 });
   });

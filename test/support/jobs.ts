@@ -42,14 +42,18 @@ export function wireSpec(command: readonly string[], changes: Partial<JobSpec> =
   };
 }
 
-const newJob = (spec: JobSpec): NewJob => ({ spec, inputs: undefined });
+const newJob = (spec: JobSpec): NewJob => ({ spec, inputs: undefined, node: '' });
 
 /** Submits jobs in one batch under a key of their own; gives their ids. */
 export async function submitJobs(
   broker: RpcClient<BrokerService>,
   specs: readonly JobSpec[],
 ): Promise<readonly string[]> {
-  const { jobIds } = await broker.submit({ submitKey: randomUUID(), jobs: specs.map(newJob) });
+  const { jobIds } = await broker.submit({
+    submitKey: randomUUID(),
+    jobs: specs.map(newJob),
+    flow: undefined,
+  });
   return jobIds;
 }
 

@@ -14,6 +14,8 @@ test('a plain job is in order, and so is a full array', () => {
   expect(checkSpec(specOf(range(1, 1_000_000, 1)))).toEqual([]);
 });
 
+const ok = (id: string) => ({ job: jobId(id), when: 'ok' }) as const;
+
 test.each<[string, Partial<JobSpec>]>([
   ['name', { name: '' }],
   ['name', { name: 'x'.repeat(129) }],
@@ -48,7 +50,9 @@ test.each<[string, Partial<JobSpec>]>([
   ['array', range(0, 10, 0)],
   ['array', range(5, 1, 1)],
   ['array', { array: { kind: 'list', values: [] } }],
-  ['after[0]', { after: [jobId('yesterday')] }],
+  ['after[0]', { after: [{ job: jobId('yesterday'), when: 'ok' }] }],
+  ['after[1]', { after: [ok('j0123456789b'), ok('j0123456789b')] }],
+  ['inputs', { inputs: [{ from: 'job:yesterday', to: 'in' }] }],
   ['sites[0]', { sites: [siteId('Aachen!')] }],
   ['exclude-sites', { sites: [siteId('aachen')], excludeSites: [siteId('aachen')] }],
   ['vo', { vo: voName('No VO') }],

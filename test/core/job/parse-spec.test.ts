@@ -88,7 +88,10 @@ describe('forms of values', () => {
       { from: 'job:j0123456789a', to: 'parts' },
       { from: 'job:j0123456789b', to: 'j0123456789b' },
     ]);
-    expect(spec.after).toEqual(['j0123456789b', 'j0123456789a']);
+    expect(spec.after).toEqual([
+      { job: 'j0123456789b', when: 'ok' },
+      { job: 'j0123456789a', when: 'ok' },
+    ]);
   });
 
   test('a single site or output is a list of one', () => {

@@ -20,7 +20,18 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Caller, JobSpec, Offer, Outcome, StagingTicket, State, Stream, TailChunk, TreeRef } from "./common.ts";
+import {
+  Caller,
+  Dependency,
+  JobSpec,
+  Offer,
+  Outcome,
+  StagingTicket,
+  State,
+  Stream,
+  TailChunk,
+  TreeRef,
+} from "./common.ts";
 
 export const protobufPackage = "grid.v1";
 
@@ -80,21 +91,40 @@ export interface NewJob {
     | JobSpec
     | undefined;
   /** Manifest of the inputs, already in the chunk store. */
-  inputs: TreeRef | undefined;
+  inputs:
+    | TreeRef
+    | undefined;
+  /** In a flow: the name by which other nodes call it in `after` and in `job:NAME` inputs. Empty outside a flow. */
+  node: string;
+}
+
+/** The flow that jobs become nodes of. */
+export interface NewFlow {
+  /** For a new flow: its name, for people. */
+  name: string;
+  /**
+   * To go on with a flow that has ended: its id. The jobs take the place of the nodes of their names, whose old jobs
+   * stay in the history; the others stay as they are.
+   */
+  id: string;
 }
 
 /** A batch of jobs, all or none. */
 export interface SubmitRequest {
   /** Chosen by the caller, at most 64 characters; the same key with the same jobs answers with the same ids. */
   submitKey: string;
-  /** At most 1000. */
+  /** At most 1000. In a flow each node comes behind all those that it names. */
   jobs: NewJob[];
+  /** Unset for jobs that are in no flow. */
+  flow: NewFlow | undefined;
 }
 
 /** Ids in the order of the request. */
 export interface SubmitResponse {
   /** One per job. */
   jobIds: string[];
+  /** The flow's id; empty without one. */
+  flowId: string;
 }
 
 /** Tasks counted by state. */
@@ -141,6 +171,10 @@ export interface JobSummary {
     | undefined;
   /** Sites that have or had tasks of it. */
   sites: string[];
+  /** The flow that it belongs to; empty for none. */
+  flowId: string;
+  /** Its name in the flow. */
+  flowNode: string;
 }
 
 /** Which jobs to list. */
@@ -553,6 +587,80 @@ export interface SetQuotaResponse {
   share: Share | undefined;
 }
 
+/** A flow as a listing shows it. */
+export interface FlowSummary {
+  /** Flow id. */
+  id: string;
+  /** Its name, for people. */
+  name: string;
+  /** Who submitted it. */
+  owner:
+    | Caller
+    | undefined;
+  /** State of the whole: from its nodes as a job's from its tasks; a node that was not needed counts as done. */
+  state: State;
+  /** When it was submitted first. */
+  submittedAtMs: number;
+  /** When its last node ended; 0 before. */
+  endedAtMs: number;
+  /** Nodes. */
+  nodes: number;
+  /** Nodes by state. */
+  counts: TaskCounts | undefined;
+}
+
+/** Which flows to list. */
+export interface ListFlowsRequest {
+  /** Also other users' flows of the caller's VO (grid administrators: of all VOs). */
+  everyone: boolean;
+  /** At most this many; 0 means 100, the most is 1000. */
+  limit: number;
+  /** Continue after this flow id, as the last answer said. */
+  pageToken: string;
+}
+
+/** A page of flows. */
+export interface ListFlowsResponse {
+  /** Newest first. */
+  flows: FlowSummary[];
+  /** Empty on the last page. */
+  nextPageToken: string;
+}
+
+/** Which flow. */
+export interface GetFlowRequest {
+  /** Flow id. */
+  flowId: string;
+  /** Also what each node was asked to do. */
+  withDefinitions: boolean;
+}
+
+/** A node of a flow. */
+export interface FlowNode {
+  /** Its name in the flow. */
+  name: string;
+  /** Its last job. */
+  job:
+    | JobSummary
+    | undefined;
+  /** What it comes after: `job_id` is the name of a node, or the id of a job outside the flow. */
+  after: Dependency[];
+  /** How many jobs it has had. */
+  jobs: number;
+  /** What was asked, where wanted; nodes are called by their names in it. */
+  definition: NewJob | undefined;
+}
+
+/** One flow. */
+export interface GetFlowResponse {
+  /** As in a listing. */
+  flow:
+    | FlowSummary
+    | undefined;
+  /** In the order of their first submission. */
+  nodes: FlowNode[];
+}
+
 function createBaseWhoAmIRequest(): WhoAmIRequest {
   return {};
 }
@@ -714,7 +822,7 @@ export const WhoAmIResponse: MessageFns<WhoAmIResponse> = {
 };
 
 function createBaseNewJob(): NewJob {
-  return { spec: undefined, inputs: undefined };
+  return { spec: undefined, inputs: undefined, node: "" };
 }
 
 export const NewJob: MessageFns<NewJob> = {
@@ -724,6 +832,9 @@ export const NewJob: MessageFns<NewJob> = {
     }
     if (message.inputs !== undefined) {
       TreeRef.encode(message.inputs, writer.uint32(18).fork()).join();
+    }
+    if (message.node !== "") {
+      writer.uint32(26).string(message.node);
     }
     return writer;
   },
@@ -757,6 +868,14 @@ export const NewJob: MessageFns<NewJob> = {
             message.inputs = TreeRef.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -778,12 +897,80 @@ export const NewJob: MessageFns<NewJob> = {
     message.inputs = (object.inputs !== undefined && object.inputs !== null)
       ? TreeRef.fromPartial(object.inputs)
       : undefined;
+    message.node = object.node ?? "";
+    return message;
+  },
+};
+
+function createBaseNewFlow(): NewFlow {
+  return { name: "", id: "" };
+}
+
+export const NewFlow: MessageFns<NewFlow> = {
+  encode(message: NewFlow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NewFlow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNewFlow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<NewFlow>, I>>(base?: I): NewFlow {
+    return NewFlow.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NewFlow>, I>>(object: I): NewFlow {
+    const message = createBaseNewFlow();
+    message.name = object.name ?? "";
+    message.id = object.id ?? "";
     return message;
   },
 };
 
 function createBaseSubmitRequest(): SubmitRequest {
-  return { submitKey: "", jobs: [] };
+  return { submitKey: "", jobs: [], flow: undefined };
 }
 
 export const SubmitRequest: MessageFns<SubmitRequest> = {
@@ -793,6 +980,9 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     }
     for (const v of message.jobs) {
       NewJob.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.flow !== undefined) {
+      NewFlow.encode(message.flow, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -826,6 +1016,14 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
             message.jobs.push(NewJob.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.flow = NewFlow.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -845,18 +1043,22 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     const message = createBaseSubmitRequest();
     message.submitKey = object.submitKey ?? "";
     message.jobs = object.jobs?.map((e) => NewJob.fromPartial(e)) || [];
+    message.flow = (object.flow !== undefined && object.flow !== null) ? NewFlow.fromPartial(object.flow) : undefined;
     return message;
   },
 };
 
 function createBaseSubmitResponse(): SubmitResponse {
-  return { jobIds: [] };
+  return { jobIds: [], flowId: "" };
 }
 
 export const SubmitResponse: MessageFns<SubmitResponse> = {
   encode(message: SubmitResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.jobIds) {
       writer.uint32(10).string(v!);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(18).string(message.flowId);
     }
     return writer;
   },
@@ -882,6 +1084,14 @@ export const SubmitResponse: MessageFns<SubmitResponse> = {
             message.jobIds.push(reader.string());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -900,6 +1110,7 @@ export const SubmitResponse: MessageFns<SubmitResponse> = {
   fromPartial<I extends Exact<DeepPartial<SubmitResponse>, I>>(object: I): SubmitResponse {
     const message = createBaseSubmitResponse();
     message.jobIds = object.jobIds?.map((e) => e) || [];
+    message.flowId = object.flowId ?? "";
     return message;
   },
 };
@@ -1032,6 +1243,8 @@ function createBaseJobSummary(): JobSummary {
     tasks: 0,
     counts: undefined,
     sites: [],
+    flowId: "",
+    flowNode: "",
   };
 }
 
@@ -1069,6 +1282,12 @@ export const JobSummary: MessageFns<JobSummary> = {
     }
     for (const v of message.sites) {
       writer.uint32(90).string(v!);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(98).string(message.flowId);
+    }
+    if (message.flowNode !== "") {
+      writer.uint32(106).string(message.flowNode);
     }
     return writer;
   },
@@ -1174,6 +1393,22 @@ export const JobSummary: MessageFns<JobSummary> = {
             message.sites.push(reader.string());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.flowNode = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1206,6 +1441,8 @@ export const JobSummary: MessageFns<JobSummary> = {
       ? TaskCounts.fromPartial(object.counts)
       : undefined;
     message.sites = object.sites?.map((e) => e) || [];
+    message.flowId = object.flowId ?? "";
+    message.flowNode = object.flowNode ?? "";
     return message;
   },
 };
@@ -4388,6 +4625,536 @@ export const SetQuotaResponse: MessageFns<SetQuotaResponse> = {
   },
 };
 
+function createBaseFlowSummary(): FlowSummary {
+  return { id: "", name: "", owner: undefined, state: 0, submittedAtMs: 0, endedAtMs: 0, nodes: 0, counts: undefined };
+}
+
+export const FlowSummary: MessageFns<FlowSummary> = {
+  encode(message: FlowSummary, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.owner !== undefined) {
+      Caller.encode(message.owner, writer.uint32(26).fork()).join();
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    if (message.submittedAtMs !== 0) {
+      writer.uint32(40).int64(message.submittedAtMs);
+    }
+    if (message.endedAtMs !== 0) {
+      writer.uint32(48).int64(message.endedAtMs);
+    }
+    if (message.nodes !== 0) {
+      writer.uint32(56).uint32(message.nodes);
+    }
+    if (message.counts !== undefined) {
+      TaskCounts.encode(message.counts, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowSummary {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowSummary();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.owner = Caller.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.submittedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.endedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.nodes = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.counts = TaskCounts.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FlowSummary>, I>>(base?: I): FlowSummary {
+    return FlowSummary.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FlowSummary>, I>>(object: I): FlowSummary {
+    const message = createBaseFlowSummary();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.owner = (object.owner !== undefined && object.owner !== null)
+      ? Caller.fromPartial(object.owner)
+      : undefined;
+    message.state = object.state ?? 0;
+    message.submittedAtMs = object.submittedAtMs ?? 0;
+    message.endedAtMs = object.endedAtMs ?? 0;
+    message.nodes = object.nodes ?? 0;
+    message.counts = (object.counts !== undefined && object.counts !== null)
+      ? TaskCounts.fromPartial(object.counts)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListFlowsRequest(): ListFlowsRequest {
+  return { everyone: false, limit: 0, pageToken: "" };
+}
+
+export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
+  encode(message: ListFlowsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.everyone !== false) {
+      writer.uint32(8).bool(message.everyone);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListFlowsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListFlowsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.everyone = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListFlowsRequest>, I>>(base?: I): ListFlowsRequest {
+    return ListFlowsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListFlowsRequest>, I>>(object: I): ListFlowsRequest {
+    const message = createBaseListFlowsRequest();
+    message.everyone = object.everyone ?? false;
+    message.limit = object.limit ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListFlowsResponse(): ListFlowsResponse {
+  return { flows: [], nextPageToken: "" };
+}
+
+export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
+  encode(message: ListFlowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.flows) {
+      FlowSummary.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListFlowsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListFlowsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flows.push(FlowSummary.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListFlowsResponse>, I>>(base?: I): ListFlowsResponse {
+    return ListFlowsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListFlowsResponse>, I>>(object: I): ListFlowsResponse {
+    const message = createBaseListFlowsResponse();
+    message.flows = object.flows?.map((e) => FlowSummary.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseGetFlowRequest(): GetFlowRequest {
+  return { flowId: "", withDefinitions: false };
+}
+
+export const GetFlowRequest: MessageFns<GetFlowRequest> = {
+  encode(message: GetFlowRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.withDefinitions !== false) {
+      writer.uint32(16).bool(message.withDefinitions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetFlowRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetFlowRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.withDefinitions = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetFlowRequest>, I>>(base?: I): GetFlowRequest {
+    return GetFlowRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetFlowRequest>, I>>(object: I): GetFlowRequest {
+    const message = createBaseGetFlowRequest();
+    message.flowId = object.flowId ?? "";
+    message.withDefinitions = object.withDefinitions ?? false;
+    return message;
+  },
+};
+
+function createBaseFlowNode(): FlowNode {
+  return { name: "", job: undefined, after: [], jobs: 0, definition: undefined };
+}
+
+export const FlowNode: MessageFns<FlowNode> = {
+  encode(message: FlowNode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.job !== undefined) {
+      JobSummary.encode(message.job, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.after) {
+      Dependency.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.jobs !== 0) {
+      writer.uint32(32).uint32(message.jobs);
+    }
+    if (message.definition !== undefined) {
+      NewJob.encode(message.definition, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowNode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowNode();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.job = JobSummary.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.after.push(Dependency.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.jobs = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.definition = NewJob.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FlowNode>, I>>(base?: I): FlowNode {
+    return FlowNode.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FlowNode>, I>>(object: I): FlowNode {
+    const message = createBaseFlowNode();
+    message.name = object.name ?? "";
+    message.job = (object.job !== undefined && object.job !== null) ? JobSummary.fromPartial(object.job) : undefined;
+    message.after = object.after?.map((e) => Dependency.fromPartial(e)) || [];
+    message.jobs = object.jobs ?? 0;
+    message.definition = (object.definition !== undefined && object.definition !== null)
+      ? NewJob.fromPartial(object.definition)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseGetFlowResponse(): GetFlowResponse {
+  return { flow: undefined, nodes: [] };
+}
+
+export const GetFlowResponse: MessageFns<GetFlowResponse> = {
+  encode(message: GetFlowResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flow !== undefined) {
+      FlowSummary.encode(message.flow, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.nodes) {
+      FlowNode.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetFlowResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetFlowResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flow = FlowSummary.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodes.push(FlowNode.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetFlowResponse>, I>>(base?: I): GetFlowResponse {
+    return GetFlowResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetFlowResponse>, I>>(object: I): GetFlowResponse {
+    const message = createBaseGetFlowResponse();
+    message.flow = (object.flow !== undefined && object.flow !== null)
+      ? FlowSummary.fromPartial(object.flow)
+      : undefined;
+    message.nodes = object.nodes?.map((e) => FlowNode.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /**
  * What users and administrators ask of the grid. Every call is made over mutual TLS with a certificate or an
  * RFC 3820 proxy; what a caller may see and do follows from its DN and FQANs.
@@ -4588,6 +5355,26 @@ export const BrokerService = {
     responseSerialize: (value: SetQuotaResponse): Buffer => Buffer.from(SetQuotaResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetQuotaResponse => SetQuotaResponse.decode(value),
   },
+  /** Flows of the caller (or of the VO), newest first. */
+  listFlows: {
+    path: "/grid.v1.Broker/ListFlows" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListFlowsRequest): Buffer => Buffer.from(ListFlowsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListFlowsRequest => ListFlowsRequest.decode(value),
+    responseSerialize: (value: ListFlowsResponse): Buffer => Buffer.from(ListFlowsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListFlowsResponse => ListFlowsResponse.decode(value),
+  },
+  /** One flow with its nodes. */
+  getFlow: {
+    path: "/grid.v1.Broker/GetFlow" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetFlowRequest): Buffer => Buffer.from(GetFlowRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetFlowRequest => GetFlowRequest.decode(value),
+    responseSerialize: (value: GetFlowResponse): Buffer => Buffer.from(GetFlowResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetFlowResponse => GetFlowResponse.decode(value),
+  },
 } as const;
 
 export interface BrokerServer extends UntypedServiceImplementation {
@@ -4629,6 +5416,10 @@ export interface BrokerServer extends UntypedServiceImplementation {
   setShare: handleUnaryCall<SetShareRequest, SetShareResponse>;
   /** Sets the hard caps of a node; for the same people. */
   setQuota: handleUnaryCall<SetQuotaRequest, SetQuotaResponse>;
+  /** Flows of the caller (or of the VO), newest first. */
+  listFlows: handleUnaryCall<ListFlowsRequest, ListFlowsResponse>;
+  /** One flow with its nodes. */
+  getFlow: handleUnaryCall<GetFlowRequest, GetFlowResponse>;
 }
 
 export interface BrokerClient extends Client {
@@ -4917,6 +5708,38 @@ export interface BrokerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetQuotaResponse) => void,
+  ): ClientUnaryCall;
+  /** Flows of the caller (or of the VO), newest first. */
+  listFlows(
+    request: ListFlowsRequest,
+    callback: (error: ServiceError | null, response: ListFlowsResponse) => void,
+  ): ClientUnaryCall;
+  listFlows(
+    request: ListFlowsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListFlowsResponse) => void,
+  ): ClientUnaryCall;
+  listFlows(
+    request: ListFlowsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListFlowsResponse) => void,
+  ): ClientUnaryCall;
+  /** One flow with its nodes. */
+  getFlow(
+    request: GetFlowRequest,
+    callback: (error: ServiceError | null, response: GetFlowResponse) => void,
+  ): ClientUnaryCall;
+  getFlow(
+    request: GetFlowRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetFlowResponse) => void,
+  ): ClientUnaryCall;
+  getFlow(
+    request: GetFlowRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetFlowResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -11,6 +11,29 @@ export const protobufPackage = "grid.v1";
 
 export const protobufFileName = "grid/v1/common.proto";
 
+/** How a job must have ended for another to come after it. */
+export const Condition = {
+  /** CONDITION_UNSPECIFIED - As OK. */
+  CONDITION_UNSPECIFIED: 0,
+  /** CONDITION_OK - Done. */
+  CONDITION_OK: 1,
+  /** CONDITION_ANY - However. */
+  CONDITION_ANY: 2,
+  /** CONDITION_NOT_OK - Not done: failed or cancelled. */
+  CONDITION_NOT_OK: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Condition = typeof Condition[keyof typeof Condition];
+
+export namespace Condition {
+  export type CONDITION_UNSPECIFIED = typeof Condition.CONDITION_UNSPECIFIED;
+  export type CONDITION_OK = typeof Condition.CONDITION_OK;
+  export type CONDITION_ANY = typeof Condition.CONDITION_ANY;
+  export type CONDITION_NOT_OK = typeof Condition.CONDITION_NOT_OK;
+  export type UNRECOGNIZED = typeof Condition.UNRECOGNIZED;
+}
+
 /** What a gateway does with a task whose lease it cannot renew. */
 export const OnLost = {
   ON_LOST_UNSPECIFIED: 0,
@@ -186,8 +209,10 @@ export interface ArraySpec {
 
 /** A job that must end before this one starts. */
 export interface Dependency {
-  /** Id of the job to wait for. */
+  /** Id of the job to wait for; among the jobs of a flow, the name of a node. */
   jobId: string;
+  /** How it must have ended; where it ended otherwise this job is cancelled. */
+  condition: Condition;
 }
 
 /** What the user asked for. It never changes. */
@@ -214,7 +239,7 @@ export interface JobSpec {
   array:
     | ArraySpec
     | undefined;
-  /** Jobs that must end `done` first. */
+  /** Jobs that must end first, each once. */
   after: Dependency[];
   /** How many times a task may be tried again after a failure that another try may mend. */
   retries: number;
@@ -1008,13 +1033,16 @@ export const ArraySpec: MessageFns<ArraySpec> = {
 };
 
 function createBaseDependency(): Dependency {
-  return { jobId: "" };
+  return { jobId: "", condition: 0 };
 }
 
 export const Dependency: MessageFns<Dependency> = {
   encode(message: Dependency, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.jobId !== "") {
       writer.uint32(10).string(message.jobId);
+    }
+    if (message.condition !== 0) {
+      writer.uint32(16).int32(message.condition);
     }
     return writer;
   },
@@ -1040,6 +1068,14 @@ export const Dependency: MessageFns<Dependency> = {
             message.jobId = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.condition = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1058,6 +1094,7 @@ export const Dependency: MessageFns<Dependency> = {
   fromPartial<I extends Exact<DeepPartial<Dependency>, I>>(object: I): Dependency {
     const message = createBaseDependency();
     message.jobId = object.jobId ?? "";
+    message.condition = object.condition ?? 0;
     return message;
   },
 };
