@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import {
+  capacityOf,
+  choose,
+  closedReason,
+  queueFor,
+} from '../../site-gateway/lrms/slurm-capacity.ts';
+import { parseNodes, parsePartitions, parseQueue } from '../../site-gateway/lrms/slurm-output.ts';
+
+const partitions = parsePartitions(
+  [
+    'PartitionName=main Default=YES MaxNodes=1 MaxTime=01:00:00 State=UP',
+    'PartitionName=long Default=NO MaxNodes=UNLIMITED MaxTime=UNLIMITED State=DOWN',
+    '',
+  ].join('\n'),
+);
+const nodes = parseNodes(
+  [
+    'NodeName=n1 CPUAlloc=3 CPUTot=4 RealMemory=1000 AllocMem=200 State=MIXED Partitions=main,long',
+    'NodeName=n2 CPUAlloc=0 CPUTot=8 RealMemory=2000 AllocMem=0 State=IDLE Partitions=long',
+    'NodeName=n3 CPUAlloc=0 CPUTot=64 RealMemory=9000 AllocMem=0 State=DOWN* Partitions=main,long',
+    '',
+  ].join('\n'),
+);
+const ours = parseQueue('5|N/A|RUNNING|1|1|100M|N/A|grid-0123456789abcdef|None\n');
+
+test('the default partition is used where the site names none', () => {
+  expect(choose(partitions, []).map(({ name }) => name)).toEqual(['main']);
+  expect(choose(partitions, ['long', 'main']).map(({ name }) => name)).toEqual(['long', 'main']);
+});
+
+test('a partition that is not there, and none at all, are told', () => {
+  expect(() => choose(partitions, ['fast'])).toThrow("there is no partition 'fast'");
+  expect(() => choose([], [])).toThrow('no partition is the default one');
+});
+
+test('a site is closed when none of its partitions is up', () => {
+  expect(closedReason(choose(partitions, ['long', 'main']))).toBe('');
+  expect(closedReason(choose(partitions, ['long']))).toBe('partition long is DOWN');
+});
+
+test('nodes that are down do not count, and what our jobs have stays usable', () => {
+  const capacity = capacityOf(nodes, ours, choose(partitions, []));
+  expect(capacity).toMatchObject({ cpus: 4, usableCpus: 2, maxNodes: 1, maxWalltimeMs: 3_600_000 });
+  expect(capacity.usableMemoryBytes).toBe(900 * 2 ** 20);
+});
+
+test('a node in two partitions counts once, and no limit of one is no limit', () => {
+  const capacity = capacityOf(nodes, [], choose(partitions, ['main', 'long']));
+  expect(capacity).toMatchObject({ cpus: 12, usableCpus: 9, maxNodes: 2, maxWalltimeMs: 0 });
+  expect(capacity.queues).toMatchObject([
+    { name: 'main', totalCpus: 4, freeCpus: 1, isDefault: true },
+    { name: 'long', totalCpus: 12, freeCpus: 9, cpusPerNode: 8 },
+  ]);
+});
+
+test('a task goes to the first queue in which it can ever run', () => {
+  const { queues } = capacityOf(nodes, [], choose(partitions, ['main', 'long']));
+  const needs = { nodes: 1, cpus: 1, memoryBytes: 2 ** 20, gpus: 0, walltimeMs: 60_000 };
+  expect(queueFor(needs, queues)).toBe('main');
+  expect(queueFor({ ...needs, walltimeMs: 7_200_000 }, queues)).toBe('long');
+  expect(queueFor({ ...needs, cpus: 6 }, queues)).toBe('long');
+  expect(queueFor({ ...needs, cpus: 99 }, queues)).toBe('main');
+  expect(queueFor(needs, [])).toBe('');
+});

@@ -1,0 +1,136 @@
+import { describe, expect, test } from 'vitest';
+import { BatchSilence } from '../../site-gateway/lrms/batch-command.ts';
+import {
+  configValue,
+  endOf,
+  isRunning,
+  jobOf,
+  parseNodes,
+  parsePartitions,
+  parseQueue,
+} from '../../site-gateway/lrms/slurm-output.ts';
+
+const TOKEN = '0123456789abcdef';
+const queueLine = (part: string, state = 'RUNNING'): string =>
+  `${part}|${state}|2|1|64M|N/A|grid-${TOKEN}|None\n`;
+
+describe('the queue', () => {
+  test('a single job is element 1 under its own number', () => {
+    const [line] = parseQueue(queueLine('17|N/A'));
+    expect(line).toMatchObject({ token: TOKEN, indexes: [1], cpus: 2, memoryBytes: 2 ** 26 });
+    expect(line?.idOf(1)).toBe('17');
+  });
+
+  test('a line of an array stands for all its elements', () => {
+    const [line] = parseQueue(queueLine('20|1-3,7%2', 'PENDING'));
+    expect(line?.indexes).toEqual([1, 2, 3, 7]);
+    expect(line?.idOf(7)).toBe('20_7');
+  });
+
+  test('memory and GPUs are per node, and a reason may hold the separator', () => {
+    const text = `21|N/A|PENDING|8|2|1.5G|gres:gpu:a100:2|grid-${TOKEN}|a|b\n`;
+    expect(parseQueue(text)).toMatchObject([
+      { memoryBytes: 3 * 2 ** 30, gpus: 4, cpus: 8, reason: 'a|b' },
+    ]);
+  });
+
+  test("others' jobs are passed over, an empty queue is one", () => {
+    expect(parseQueue('22|N/A|RUNNING|1|1|64M|N/A|somebody|None\n')).toEqual([]);
+    expect(parseQueue('')).toEqual([]);
+  });
+
+  test.for([
+    ['half a line', '17|N/A|RUNN'],
+    ['a whole line without its end', queueLine('17|N/A').trimEnd()],
+    ['too few fields', '17|N/A|RUNNING|2|1|64M\n'],
+    ['a page of a proxy', '<html>502 Bad Gateway</html>\n'],
+    ['elements that are no numbers', queueLine('17|1-x')],
+    ['an error amid good lines', `${queueLine('17|N/A')}slurm_load_jobs error\n`],
+  ])('%s is no answer', ([, text]) => {
+    expect(() => parseQueue(text ?? '')).toThrow(BatchSilence);
+  });
+
+  test.for([
+    ['PENDING', 'waits'],
+    ['REQUEUED', 'waits'],
+    ['SPECIAL_EXIT', 'waits'],
+    ['RUNNING', 'runs'],
+    ['COMPLETING', 'runs'],
+    ['SUSPENDED', 'runs'],
+    ['A_STATE_TO_COME', 'runs'],
+  ])('a job that is %s %s', ([state, expected]) => {
+    const [line] = parseQueue(queueLine('17|N/A', state));
+    expect(line && [jobOf(line, 1).state, isRunning(line)]).toEqual([
+      expected,
+      expected === 'runs',
+    ]);
+  });
+});
+
+test.for([
+  ['COMPLETED', 'ended'],
+  ['CANCELLED', 'cancelled'],
+  ['PREEMPTED', 'cancelled'],
+  ['TIMEOUT', 'walltime'],
+  ['OUT_OF_MEMORY', 'memory'],
+  ['NODE_FAIL', 'node-failed'],
+  ['COMPLETING', undefined],
+  ['A_STATE_TO_COME', undefined],
+])('%s is the end %s', ([state = '', kind]) => {
+  expect(endOf({ state, reason: 'None' })?.kind).toBe(kind);
+});
+
+test('the words of an end carry the reason where there is one', () => {
+  expect(endOf({ state: 'FAILED', reason: 'NonZeroExitCode' })?.words).toBe(
+    'FAILED, NonZeroExitCode',
+  );
+  expect(endOf({ state: 'FAILED', reason: '' })?.words).toBe('FAILED');
+});
+
+const node = (state: string): string =>
+  `NodeName=n1 Arch=x86_64 CoresPerSocket=1 CPUAlloc=1 CPUEfctv=4 CPUTot=8 Gres=gpu:a100:4(S:0-1) RealMemory=1000 AllocMem=64 State=${state} Partitions=main,long CfgTRES=cpu=4 AllocTRES=cpu=1,gres/gpu=2\n`;
+
+describe('nodes', () => {
+  test('a node tells what it has and what is taken', () => {
+    expect(parseNodes(node('MIXED'))).toEqual([
+      {
+        partitions: ['main', 'long'],
+        isUp: true,
+        cpus: 4,
+        allocatedCpus: 1,
+        memoryBytes: 1_000 * 2 ** 20,
+        allocatedMemoryBytes: 64 * 2 ** 20,
+        gpus: 4,
+        allocatedGpus: 2,
+      },
+    ]);
+  });
+
+  test.for(['DOWN', 'IDLE*', 'IDLE+DRAIN', 'MIXED+MAINT', 'IDLE+NOT_RESPONDING', 'FUTURE'])(
+    'a node that is %s is not up',
+    (state) => {
+      expect(parseNodes(node(state))[0]?.isUp).toBe(false);
+    },
+  );
+
+  test('garbage and half a line are no answer', () => {
+    expect(() => parseNodes('No nodes in the system\n')).toThrow(BatchSilence);
+    expect(() => parseNodes(node('IDLE').slice(0, 60))).toThrow(BatchSilence);
+  });
+});
+
+test.for([
+  ['UNLIMITED', 0],
+  ['01:00:00', 3_600_000],
+  ['1-00:00:30', 86_430_000],
+] as const)('MaxTime=%s is %d ms', ([time, maxWalltimeMs]) => {
+  const text = `PartitionName=main Default=YES MaxNodes=UNLIMITED MaxTime=${time} State=UP\n`;
+  const common = { name: 'main', isDefault: true, state: 'UP', maxNodes: 0 };
+  expect(parsePartitions(text)).toEqual([{ ...common, maxWalltimeMs }]);
+});
+
+test('a value of the configuration is found by its whole name', () => {
+  const text = 'MaxArraySize            = 10001\nMinJobAge               = 300 sec\n';
+  expect(configValue(text, 'MaxArraySize')).toBe('10001');
+  expect(configValue(text, 'ArraySize')).toBeUndefined();
+});
