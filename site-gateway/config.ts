@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { isSiteId, isVoName } from '../core/ids.ts';
+import { isLicenceName } from '../core/job/spec.ts';
 import { isDnText } from '../core/pki/name.ts';
 import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
 import { checkExpression } from '../service/expression-check.ts';
@@ -32,6 +33,26 @@ export const SITE_CONFIG = z.object({
   cpus: count(1).optional().describe('CPU cores that the grid may fill (default: all)'),
   memory: byteSize().optional().describe('memory that the grid may fill (default: all)'),
   gpus: z.literal(0).default(0).describe('GPUs; the fork LRMS has none to give'),
+  'gpu-models': z
+    .array(z.string().min(1).max(128))
+    .max(64)
+    .default([])
+    .describe('models of the GPUs, as jobs may ask for them'),
+  disk: byteSize()
+    .optional()
+    .describe(
+      'scratch space that the grid may fill (default: all of the file system of the spool)',
+    ),
+  licences: z
+    .record(z.string().refine(isLicenceName, 'must be letters, digits and ._@+-'), count(1))
+    .default({})
+    .describe('licences that the grid may hold, by name'),
+  price: z
+    .number()
+    .min(0)
+    .max(1_000_000)
+    .default(0)
+    .describe('of a core for an hour, in whatever unit the sites of the grid agreed on'),
   'pin-cpus': z.boolean().default(true).describe('bind each task to as many cores as it asked for'),
   features: z
     .array(z.string().min(1))

@@ -10,6 +10,8 @@ import { failed } from './outcome.ts';
 export interface Disk extends Disposable {
   /** Why the site takes nothing new; '' while it does. */
   closedReason(): string;
+  /** What the grid may fill, as the last look found it. */
+  space(): DiskSpace;
   /** Looks now, after something could not be written. */
   probe(): Promise<void>;
   /** Looks whether there is no room at all: whatever failed just now, failed because of that. */
@@ -18,9 +20,18 @@ export interface Disk extends Disposable {
   journalTrouble(error: Error | undefined): void;
 }
 
+/** Scratch space of the site, without what has to stay free. */
+export interface DiskSpace {
+  readonly totalBytes: number;
+  /** What is there now; running tasks may be about to fill it. */
+  readonly availableBytes: number;
+}
+
 export interface DiskOptions {
   readonly spool: string;
   readonly minFreeBytes: number;
+  /** The most that the grid may fill; undefined for all. */
+  readonly mostBytes: number | undefined;
   /** Frees at least so many bytes if it can; tried before the site closes. */
   readonly makeRoom: (bytes: number) => Promise<void>;
   readonly log: Log;
@@ -30,6 +41,8 @@ export interface DiskOptions {
 
 const PROBE_MS = 3_000;
 const FULL_BYTES = 2 ** 20;
+/** Part of the whole by which the available space must change before it is told. */
+const WORTH_TELLING = 0.01;
 
 export async function openDisk(options: DiskOptions): Promise<Disk> {
   const { log } = options;
@@ -44,16 +57,22 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
     else log.warn({ reason: now }, 'the site takes no attempts');
     options.onChange();
   };
+  let space: DiskSpace = { totalBytes: 0, availableBytes: 0 };
   const probe = async (): Promise<void> => {
     const found = await lookAt(options);
+    const before = space;
+    space = await spaceOf(options).catch(() => before);
     set(() => {
       disk = found;
     });
+    const change = Math.abs(space.availableBytes - before.availableBytes);
+    if (change > WORTH_TELLING * space.totalBytes) options.onChange();
   };
   await probe();
   const timer = setInterval(() => background('probe the disk', probe(), log), PROBE_MS).unref();
   return {
     closedReason: () => disk || journal,
+    space: () => space,
     probe,
     isFull: async () => {
       await probe();
@@ -86,6 +105,13 @@ async function lookAt({ spool, minFreeBytes, makeRoom }: DiskOptions): Promise<s
 async function freeBytes(spool: string): Promise<number> {
   const { bavail, bsize } = await statfs(spool);
   return bavail * bsize;
+}
+
+async function spaceOf({ spool, minFreeBytes, mostBytes }: DiskOptions): Promise<DiskSpace> {
+  const { blocks, bavail, bsize } = await statfs(spool);
+  const offered = (blocksThere: number): number =>
+    Math.max(0, Math.min(blocksThere * bsize - minFreeBytes, mostBytes ?? Infinity));
+  return { totalBytes: offered(blocks), availableBytes: offered(bavail) };
 }
 
 const messageOf = (error: unknown): string =>

@@ -21,11 +21,12 @@ import { type Disk, openDisk } from './disk.ts';
 import { detectFeatures } from './features.ts';
 import { type Journal, openJournal } from './journal.ts';
 import { type BootClock, type Lease, openLease } from './lease.ts';
-import { offerOf, type SiteFacts } from './offer.ts';
-import { openLrms, type SiteSize, sizeOf } from './open-lrms.ts';
+import { offerOf, type SiteFacts, type SiteNow } from './offer.ts';
+import { openLrms, sizeOf } from './open-lrms.ts';
 import { openPlace } from './place.ts';
 import { gatewayHandlers } from './rpc.ts';
 import type { SiteStaging } from './site-staging.ts';
+import { openStock, type Stock } from './stock.ts';
 import { Supervisor } from './supervisor.ts';
 import { openTickets, type Tickets } from './tickets.ts';
 
@@ -64,6 +65,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     await openDisk({
       spool: config.spool,
       minFreeBytes: config['min-free-disk'],
+      mostBytes: config.disk,
       makeRoom: (bytes) => options.cache.free(bytes),
       log,
       onChange: announce,
@@ -88,6 +90,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     openLrms: (listener) => openLrms(config, { clock, log }, listener),
     staging,
     disk,
+    stock: stockOf(config, disk),
     clock,
     log,
     onChange: announce,
@@ -104,6 +107,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   return { handlers, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
+const stockOf = ({ licences }: SiteConfig, disk: Disk): Stock =>
+  openStock(() => ({ diskBytes: disk.space().totalBytes, licences }));
+
 interface Parts {
   readonly journal: Journal;
   readonly supervisor: Supervisor;
@@ -119,9 +125,17 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
   const { journal, supervisor, lease, tickets, staging, disk, offerChange } = parts;
   const facts = factsOf(config, options.version, nkey);
   const closedReason = (): string => disk.closedReason() || supervisor.lrmsState().closedReason;
-  const size = (): SiteSize => sizeOf(config, supervisor.lrmsState());
+  const now = (): Pick<SiteNow, 'size' | 'disk'> => ({
+    size: sizeOf(config, supervisor.lrmsState()),
+    disk: disk.space(),
+  });
   const offer = (): Offer =>
-    offerOf(facts, size(), supervisor.committed(), closedReason(), staging.warmTrees());
+    offerOf(facts, {
+      ...now(),
+      committed: supervisor.committed(),
+      closedReason: closedReason(),
+      warmTrees: staging.warmTrees(),
+    });
   return gatewayHandlers({
     brokerDn: dn(config['broker-dn']),
     journal,
@@ -131,7 +145,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
     offerChange,
     place: openPlace({
       facts,
-      size,
+      now,
       journal,
       supervisor,
       closedReason: () => closedReason() || leaseOver(lease),
@@ -174,6 +188,9 @@ function factsOf(config: SiteConfig, version: string, nkey: string): SiteFacts {
     backlog: config.backlog,
     nkey,
     admins: config.admins.map(dn),
+    gpuModels: config['gpu-models'],
+    licences: config.licences,
+    price: config.price,
   };
 }
 

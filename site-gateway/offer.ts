@@ -1,8 +1,10 @@
 import { type Dn, siteId, type VoName } from '../core/ids.ts';
-import type { Resources } from '../core/job/spec.ts';
-import { type Need, needOf } from '../core/match/need.ts';
+import type { Licences, Resources } from '../core/job/spec.ts';
+import { hasGpuModel } from '../core/match/gpu-model.ts';
+import { missingLicence, type Need, needOf } from '../core/match/need.ts';
 import type { Offer } from '../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
+import type { DiskSpace } from './disk.ts';
 import type { SiteSize } from './open-lrms.ts';
 
 /** What does not change while the gateway runs. */
@@ -19,17 +21,25 @@ export interface SiteFacts {
   readonly backlog: number | undefined;
   readonly nkey: string;
   readonly admins: readonly Dn[];
+  readonly gpuModels: readonly string[];
+  readonly licences: Licences;
+  readonly price: number;
+}
+
+/** What the site has at the moment. */
+export interface SiteNow {
+  readonly size: SiteSize;
+  readonly disk: DiskSpace;
+  /** What attempts have or wait for. */
+  readonly committed: Need;
+  readonly closedReason: string;
+  readonly warmTrees: readonly string[];
 }
 
 /** The offer now: what is free is what no accepted attempt has or waits for. */
-export function offerOf(
-  facts: SiteFacts,
-  size: SiteSize,
-  committed: Need,
-  closedReason: string,
-  warmTrees: readonly string[],
-): Offer {
-  const { site, version, backlog, ...rest } = facts;
+export function offerOf(facts: SiteFacts, now: SiteNow): Offer {
+  const { site, version, backlog, licences, ...rest } = facts;
+  const { size, committed, disk, closedReason, warmTrees } = now;
   const free = (usable: number, taken: number): number => Math.max(0, usable - taken);
   return {
     ...rest,
@@ -46,18 +56,27 @@ export function offerOf(
     maxWalltimeMs: size.maxWalltimeMs,
     warmTrees,
     closedReason,
-    totalDiskBytes: 0,
-    freeDiskBytes: 0,
-    gpuModels: [],
-    licences: [],
+    totalDiskBytes: disk.totalBytes,
+    // What a task asked for is set aside until it ends, filled or not.
+    freeDiskBytes: free(disk.availableBytes, committed.diskBytes),
+    licences: Object.entries(licences).map(([name, total]) => ({
+      name,
+      total,
+      free: free(total, committed.licences[name] ?? 0),
+    })),
+    gpuModels: gpuModelsOf(facts, size),
     queues: size.queues,
-    price: 0,
     expectedWaitMs: 0,
   };
 }
 
 /** Why a task can never run here; undefined when it can. */
-export function tooLarge(size: SiteSize, asked: Resources): string | undefined {
+export function tooLarge(
+  facts: SiteFacts,
+  now: Pick<SiteNow, 'size' | 'disk'>,
+  asked: Resources,
+): string | undefined {
+  const { size, disk } = now;
   const { cpus, memoryBytes, gpus } = needOf(asked);
   if (asked.nodes > size.maxNodes)
     return `it asks for ${asked.nodes} nodes, the site has ${size.maxNodes}`;
@@ -67,5 +86,24 @@ export function tooLarge(size: SiteSize, asked: Resources): string | undefined {
     return `it asks for ${formatBytes(memoryBytes)} of memory, the site has ${formatBytes(size.memoryBytes)}`;
   if (size.maxWalltimeMs > 0 && asked.walltimeMs > size.maxWalltimeMs)
     return `it asks for ${formatDuration(asked.walltimeMs)}, the site allows ${formatDuration(size.maxWalltimeMs)}`;
-  return undefined;
+  if (asked.diskBytes > disk.totalBytes)
+    return `it asks for ${formatBytes(asked.diskBytes)} of disk, the site has ${formatBytes(disk.totalBytes)}`;
+  return notInStock(facts, gpuModelsOf(facts, size), asked);
+}
+
+const gpuModelsOf = ({ gpuModels }: SiteFacts, { queues }: SiteSize): readonly string[] => [
+  ...new Set([...gpuModels, ...queues.flatMap((queue) => queue.gpuModels)]),
+];
+
+function notInStock(
+  { licences }: SiteFacts,
+  gpuModels: readonly string[],
+  asked: Resources,
+): string | undefined {
+  const { gpuModel } = asked;
+  if (gpuModel !== '' && !hasGpuModel(gpuModels, gpuModel))
+    return `it asks for a GPU of model ${gpuModel}, the site has ${gpuModels.join(', ') || 'none'}`;
+  const name = missingLicence(asked.licences, licences);
+  if (name === undefined) return undefined;
+  return `it asks for ${asked.licences[name]} of licence ${name}, the site has ${licences[name] ?? 0}`;
 }

@@ -11,17 +11,16 @@ import {
 } from '../proto/gen/grid/v1/site.ts';
 import { callerFromWire, treeFromWire } from '../service/wire.ts';
 import type { AcceptedAttempt, Journal } from './journal.ts';
-import { type SiteFacts, tooLarge } from './offer.ts';
-import type { SiteSize } from './open-lrms.ts';
+import { type SiteFacts, type SiteNow, tooLarge } from './offer.ts';
 import type { Supervisor } from './supervisor.ts';
 import { specOf } from './task.ts';
 
 export interface PlaceOptions {
   readonly facts: SiteFacts;
-  /** What the site has now. */
-  readonly size: () => SiteSize;
   readonly journal: Journal;
   readonly supervisor: Supervisor;
+  /** What the site has now. */
+  readonly now: () => Pick<SiteNow, 'size' | 'disk'>;
   /** Why the site takes nothing; '' while it does. */
   readonly closedReason: () => string;
   /** Why the site's policy does not welcome a job; undefined when it does. */
@@ -120,7 +119,7 @@ function refusalOf(
   for (const tree of [job.inputs, ...job.inputTrees.map((one) => one.tree)]) treeFromWire(tree);
   const invalid = invalidSpec(spec);
   if (invalid !== undefined) return { reason: 'SPEC_INVALID', detail: invalid };
-  const large = tooLarge(options.size(), spec.resources);
+  const large = tooLarge(facts, options.now(), spec.resources);
   if (large !== undefined) return { reason: 'TOO_LARGE', detail: large };
   if (facts.vos.length > 0 && !facts.vos.includes(spec.vo))
     return { reason: 'VO_DENIED', detail: `the site does not serve VO '${spec.vo}'` };

@@ -27,16 +27,17 @@ import { add, type Need, NO_NEED, needOf } from '../core/match/need.ts';
 import { background } from '../service/background.ts';
 import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
-import { treeFromWire } from '../service/wire.ts';
-import { attemptDirectory, tryRemoveTree } from './attempt-directory.ts';
+import { type Attempt, attemptOf, vacate } from './attempt.ts';
+import { tryRemoveTree } from './attempt-directory.ts';
 import { type Disk, spoolFailure } from './disk.ts';
 import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
 import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from './journal.ts';
 import { openLimit } from './limit.ts';
 import type { Lrms, LrmsListener, LrmsState, TaskEnd } from './lrms/lrms.ts';
 import { failed, failedBy, NO_USAGE, type Verdict, verdictOf } from './outcome.ts';
-import type { AttemptStaging, StagedAttempt } from './staging.ts';
-import { lrmsTaskOf, specOf, stdinOf } from './task.ts';
+import type { AttemptStaging } from './staging.ts';
+import type { Stock } from './stock.ts';
+import { lrmsTaskOf, stdinOf } from './task.ts';
 
 export interface SupervisorOptions {
   readonly site: string;
@@ -47,27 +48,11 @@ export interface SupervisorOptions {
   readonly openLrms: (listener: LrmsListener) => Promise<Lrms>;
   readonly staging: AttemptStaging;
   readonly disk: Disk;
+  readonly stock: Stock;
   readonly clock: Clock;
   readonly log: Log;
   /** What is committed to tasks has changed. */
   readonly onChange: () => void;
-}
-
-/** An attempt that has not ended. */
-interface Attempt extends StagedAttempt {
-  readonly accepted: AcceptedAttempt;
-  readonly startedBefore: boolean;
-  readonly task: PromiseWithResolvers<TaskEnd>;
-  readonly over: PromiseWithResolvers<void>;
-  readonly abort: AbortController;
-  state: AttemptState;
-  ending: Ending;
-  /** Monotonic; 0 until the LRMS has it. */
-  submittedAtMs: number;
-  /** Why it waits in the LRMS, as the broker was told last. */
-  toldWaiting: string;
-  /** The task has ended and its room is free. */
-  vacated: boolean;
 }
 
 /** An attempt that has not ended, for whoever reads its streams. */
@@ -180,25 +165,7 @@ export class Supervisor {
 
   private enter(accepted: AcceptedAttempt, live?: LiveAttempt): Attempt | undefined {
     if (this.attempts.has(accepted.id)) return undefined;
-    const spec = specOf(accepted);
-    const attempt: Attempt = {
-      id: accepted.id,
-      accepted,
-      spec,
-      inputs: treeFromWire(accepted.job.inputs),
-      inputTrees: accepted.job.inputTrees.map(({ tree, to }) => ({ tree: treeFromWire(tree), to })),
-      directory: attemptDirectory(this.options.spool, accepted.id),
-      startedBefore: (live?.startedAtMs ?? 0) > 0,
-      task: Promise.withResolvers(),
-      over: Promise.withResolvers(),
-      abort: new AbortController(),
-      state: live?.state ?? 'accepted',
-      ending: live?.ending ?? '',
-      bytesIn: 0,
-      submittedAtMs: 0,
-      toldWaiting: '',
-      vacated: false,
-    };
+    const attempt = attemptOf(this.options.spool, accepted, live);
     this.attempts.set(attempt.id, attempt);
     return attempt;
   }
@@ -211,7 +178,7 @@ export class Supervisor {
       if (this.stopping) return;
       const state = outcome.failure !== undefined ? 'failed' : finalState(attempt.ending);
       await this.step(attempt, state, { outcome, detail: outcome.detail });
-      attempt.vacated = true;
+      vacate(attempt);
       this.attempts.delete(attempt.id);
       attempt.over.resolve();
       this.options.onChange();
@@ -223,13 +190,16 @@ export class Supervisor {
     const { site, path } = this.options;
     const task = lrmsTaskOf(attempt, { id: site, path });
     const adopted = again && (await lrms.adopt(task));
+    const need = needOf(attempt.spec.resources);
     if (!adopted) {
+      attempt.giveBack = await this.options.stock.take(need, attempt.abort.signal);
       await this.prepare(() => this.makeReady(attempt, again));
       if (attempt.ending !== '') return endedEarly(attempt.ending);
       lrms.submit(task);
       attempt.submittedAtMs = this.options.clock.monotonicMs();
-    } else if (attempt.ending !== '') {
-      lrms.cancel(attempt.id, CANCEL_GRACE_MS);
+    } else {
+      attempt.giveBack = this.options.stock.force(need);
+      if (attempt.ending !== '') lrms.cancel(attempt.id, CANCEL_GRACE_MS);
     }
     return this.conclude(attempt, await attempt.task.promise);
   }
@@ -264,7 +234,7 @@ export class Supervisor {
   private taskEnded(id: string, end: TaskEnd): void {
     const attempt = this.attempts.get(id);
     if (attempt === undefined) return;
-    attempt.vacated = true;
+    vacate(attempt);
     attempt.task.resolve(end);
     this.options.onChange();
   }
