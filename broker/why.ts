@@ -2,10 +2,10 @@ import type { JobId, SiteId } from '../core/ids.ts';
 import { REMEDIES } from '../core/job/reasons.ts';
 import { isActive, isFinal, type JobState } from '../core/job/state.ts';
 import { taskCountsOf } from '../core/job/summary.ts';
-import { adviceFor } from '../core/match/advice.ts';
+import { adviceFor, formatAdvice } from '../core/match/advice.ts';
 import type { Ask, Rules } from '../core/match/ask.ts';
-import { verdicts } from '../core/match/match.ts';
 import type { Refusal, SiteView } from '../core/match/refusal.ts';
+import { verdicts } from '../core/match/verdicts.ts';
 import type { JobSummary, WhyJobResponse } from '../proto/gen/grid/v1/broker.ts';
 import { stateFromWire } from '../service/wire.ts';
 import type { Book } from './book.ts';
@@ -122,5 +122,5 @@ function advice(
 ): readonly string[] {
   if (job.waitsFor.size > 0) return [`see \`grid why ${[...job.waitsFor][0]}\``];
   if (found.size === 0) return ['ask an administrator of the grid to enrol a site'];
-  return adviceFor(ask, views, rules);
+  return adviceFor(ask, views, rules).map(formatAdvice);
 }

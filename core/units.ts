@@ -78,6 +78,37 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(seconds / 86_400)}d ${Math.floor(seconds / 3_600) % 24}h`;
 }
 
+/** Bytes as `parseBytes` reads them back, exact: `1500M`. */
+export function writeBytes(bytes: number): string {
+  const units = ['B', 'K', 'M', 'G', 'T'];
+  let value = bytes;
+  let unit = 0;
+  while (value % 1024 === 0 && value > 0 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${value}${units[unit]}`;
+}
+
+/** Milliseconds as `parseDuration` reads them back, exact: `1h30m`. */
+export function writeDuration(ms: number): string {
+  const parts: readonly (readonly [number, string])[] = [
+    [86_400_000, 'd'],
+    [3_600_000, 'h'],
+    [60_000, 'm'],
+    [1_000, 's'],
+    [1, 'ms'],
+  ];
+  let rest = ms;
+  let text = '';
+  for (const [size, unit] of parts) {
+    const count = Math.floor(rest / size);
+    if (count > 0) text += `${count}${unit}`;
+    rest -= count * size;
+  }
+  return text;
+}
+
 const two = (value: number): string => String(value).padStart(2, '0');
 
 /** ms since the epoch -> `2026-11-23T09:16:05Z` (whole seconds, UTC). */

@@ -1,4 +1,4 @@
-import type { ASTNode } from '@marcbachmann/cel-js';
+import { type ASTNode, serialize } from '@marcbachmann/cel-js';
 import type { ExpressionKind, Reads } from '../core/match/ask.ts';
 import {
   ATTRIBUTES,
@@ -99,6 +99,13 @@ export function readsIn(kind: ExpressionKind, tree: ASTNode): Reads {
   look(tree, undefined);
   // Which of several queues is the best depends on what is free in them.
   return { ...seen, momentary: seen.momentary || (kind === 'rank' && seen.queue) };
+}
+
+/** What has to hold altogether, as text that can be joined by `&&` again. */
+export function termsIn(tree: ASTNode): readonly string[] {
+  if (tree.op === '&&') return tree.args.flatMap(termsIn);
+  const text = serialize(tree);
+  return [tree.op === '||' || tree.op === '?:' ? `(${text})` : text];
 }
 
 function childrenOf(args: unknown): readonly ASTNode[] {

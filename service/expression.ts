@@ -12,7 +12,7 @@ import {
   siteFacts,
 } from './expression-facts.ts';
 import { environmentOf } from './expression-language.ts';
-import { readsIn } from './expression-tree.ts';
+import { readsIn, termsIn } from './expression-tree.ts';
 
 /** The rank of a site for which the rank comes to no finite number. */
 export const WORST_RANK = -Infinity;
@@ -50,6 +50,12 @@ export function readsOf(kind: ExpressionKind, text: string): Reads {
   if (text === '' || checkExpression(kind, text).length > 0)
     return { caller: false, queue: false, momentary: false };
   return readsIn(kind, environmentOf(kind).parse(text).ast);
+}
+
+/** The terms of requirements, each of which could stand alone; none where they cannot be used. */
+export function termsOf(requirements: string): readonly string[] {
+  if (requirements === '' || checkExpression('requirements', requirements).length > 0) return [];
+  return termsIn(environmentOf('requirements').parse(requirements).ast);
 }
 
 type Values = Readonly<Record<string, unknown>>;

@@ -5,6 +5,7 @@ import {
   compileRank,
   compileRequirement,
   readsOf,
+  termsOf,
   WORST_RANK,
 } from './expression.ts';
 
@@ -33,6 +34,7 @@ export function openRules(): Rules {
     },
     rank: (ask, offer, queue) => rank(ask.rank).run?.(ask, offer, queue) ?? WORST_RANK,
     reads: (kind, text) => reads[kind](text),
+    terms: termsOf,
   };
 }
 

@@ -53,6 +53,8 @@ export interface Rules {
   rank(ask: Ask, offer: Offer, queue?: Queue): number;
   /** What the text of an expression looks at; the empty one at nothing. */
   reads(kind: ExpressionKind, text: string): Reads;
+  /** The terms of `requirements` that all have to hold; joined by `&&` they say the same. */
+  terms(requirements: string): readonly string[];
 }
 
 /** The ask of a job; `caller` is its owner. */

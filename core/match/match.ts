@@ -1,16 +1,13 @@
 import type { SiteId } from '../ids.ts';
-import { type Cap, capAgainst } from '../share/fair-order.ts';
-import { claimantOf, type Shares } from '../share/shares.ts';
-import type { Ask, Rules } from './ask.ts';
 import { choose, suits } from './choice.ts';
 import { advance, type Lane } from './lane.ts';
 import { openRoundMemory, type RoundMemory, tidy } from './memory.ts';
-import { needOf } from './need.ts';
-import { byId, lanesByClaimant, openPass, type Pass } from './pass.ts';
-import { type Refusal, refusalOf, type SiteView } from './refusal.ts';
+import { lanesByClaimant, openPass, type Pass } from './pass.ts';
+import { type Refusal, refusalOf } from './refusal.ts';
 import { openingAt, reserve } from './reservation.ts';
-import { canStart, canWait, type Demand, openRoom, type Room, roomRefusal, take } from './room.ts';
+import { canStart, type Room, roomRefusal, take } from './room.ts';
 import type { QueueItem, Reservation, RoundResult, Snapshot } from './snapshot.ts';
+import { capRefusal } from './verdicts.ts';
 
 /**
  * One scheduling round. Claimants take turns by their shares; for each its oldest job goes first, and a class that no
@@ -134,46 +131,5 @@ function refusalsFor({ sites, snapshot }: Pass, lane: Lane): ReadonlyMap<SiteId,
       room.view.id,
       refusalOf(ask, room.view, snapshot.rules) ?? capped ?? roomRefusal(room, lane),
     ]),
-  );
-}
-
-/** The words for a cap that is reached. */
-function capRefusal({ node, runningCpus, maxCpus }: Cap, { need }: Demand): Refusal {
-  return {
-    code: 'quota-reached',
-    detail: `needs ${need.cpus} cpus, ${node.at(-1)} runs ${runningCpus} of at most ${maxCpus}`,
-    lasting: need.cpus > maxCpus,
-  };
-}
-
-/** What `verdicts` looks at beside sites; what is absent refuses nothing. */
-export interface Standards {
-  /** Names the class of the ask, so that a reservation of its own is none against it. */
-  readonly key?: string;
-  readonly nowMs?: number;
-  readonly shares?: Shares;
-  readonly reservations?: readonly Reservation[];
-}
-
-/** What every site says to an ask now: a refusal, or undefined where it could start (or wait in the backlog). */
-export function verdicts(
-  ask: Ask,
-  sites: readonly SiteView[],
-  rules: Rules,
-  { key = '', nowMs = 0, shares, reservations = [] }: Standards = {},
-): ReadonlyMap<SiteId, Refusal | undefined> {
-  const need = needOf(ask.resources);
-  const demand: Demand = { key, need, nowMs, endsByMs: nowMs + ask.resources.walltimeMs };
-  const cap = shares && capAgainst(shares, claimantOf(ask), need.cpus);
-  const capped = cap && capRefusal(cap, demand);
-  return new Map(
-    sites.toSorted(byId).map((view, index) => {
-      const room = openRoom(view, index, index);
-      const hold = reservations.find(({ site }) => site === view.id);
-      if (hold !== undefined) room.hold = { ...hold };
-      const hasRoom = canStart(room, demand) || canWait(room, demand);
-      const full = hasRoom ? undefined : roomRefusal(room, demand);
-      return [view.id, refusalOf(ask, view, rules) ?? capped ?? full];
-    }),
   );
 }

@@ -126,4 +126,5 @@ export const NO_RULES: Rules = {
   welcomes: () => ({ holds: true, reason: '' }),
   rank: () => 0,
   reads: () => ({ caller: false, queue: false, momentary: false }),
+  terms: () => [],
 };

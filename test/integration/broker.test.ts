@@ -99,12 +99,15 @@ test('why says of each site what fails, with both values, and what would help', 
       detail: 'needs 1 GiB, offers 512 MiB',
     },
   ]);
-  expect(why.advice).toEqual([]);
+  expect(why.advice).toEqual([
+    'with `cpus: 4`, 1 site could run it: aachen',
+    'with `memory: 512M`, 1 site could run it: bremen',
+  ]);
   const wide = await grid.submit({
     resources: resourcesOf({ cpus: 32, memoryBytes: 2 ** 20, walltimeMs: 60_000 }),
   });
   expect((await grid.as('Alice').whyJob({ jobId: wide })).advice).toEqual([
-    'with `cpus: 16`, 1 site',
+    'with `cpus: 16`, 1 site could run it: bremen',
   ]);
 });
 

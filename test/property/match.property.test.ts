@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { dn, jobId, siteId } from '../../core/ids.ts';
-import { round, verdicts } from '../../core/match/match.ts';
+import { round } from '../../core/match/match.ts';
 import { NO_NEED, needOf } from '../../core/match/need.ts';
 import { freeAt } from '../../core/match/refusal.ts';
 import type { AskQueue, RoundResult, Snapshot } from '../../core/match/snapshot.ts';
+import { verdicts } from '../../core/match/verdicts.ts';
 import { claimantOf, sharesFromUse } from '../../core/share/shares.ts';
 import { askFor, NO_RULES, siteOf } from '../fakes/offers.ts';
 

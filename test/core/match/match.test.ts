@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { dn, siteId, voName } from '../../../core/ids.ts';
 import type { Ask } from '../../../core/match/ask.ts';
-import { round, verdicts } from '../../../core/match/match.ts';
+import { round } from '../../../core/match/match.ts';
 import { NO_NEED } from '../../../core/match/need.ts';
 import type { Offer } from '../../../core/match/offer.ts';
+import { verdicts } from '../../../core/match/verdicts.ts';
 import { claimantOf, type ShareNode, sharesFromUse } from '../../../core/share/shares.ts';
 import { askFor, NO_RULES, siteOf } from '../../fakes/offers.ts';
 import { item, placed, queue, snapshot } from '../../fakes/round.ts';
