@@ -84,11 +84,11 @@ function attributeOf(
 
 /** What the tree looks at; where that is not clear it is said to look. */
 export function readsIn(kind: ExpressionKind, tree: ASTNode): Reads {
-  const seen = { caller: false, queue: false, momentary: false };
+  const seen = { job: false, caller: false, queue: false, momentary: false };
   const look = (node: ASTNode, attribute: string | undefined): void => {
     if (node.op === 'id') {
-      if (node.args === 'caller') seen.caller = true;
-      if (node.args === 'queue') seen.queue = true;
+      if (node.args === 'job' || node.args === 'caller' || node.args === 'queue')
+        seen[node.args] = true;
       if (node.args === 'site' || node.args === 'queue')
         seen.momentary ||= attribute === undefined || MOMENTARY.includes(attribute);
       return;

@@ -48,7 +48,7 @@ export function compilePolicy(text: string): (job: JobView, caller: CallerView) 
 /** What an expression looks at; nothing where it is empty or cannot be used. */
 export function readsOf(kind: ExpressionKind, text: string): Reads {
   if (text === '' || checkExpression(kind, text).length > 0)
-    return { caller: false, queue: false, momentary: false };
+    return { job: false, caller: false, queue: false, momentary: false };
   return readsIn(kind, environmentOf(kind).parse(text).ast);
 }
 

@@ -32,6 +32,8 @@ export type ExpressionKind = 'requirements' | 'rank' | 'policy';
 
 /** What an expression looks at, as far as it matters to whoever keeps its results. */
 export interface Reads {
+  /** What the job asks for. */
+  readonly job: boolean;
   /** Whose job it is. */
   readonly caller: boolean;
   /** The queue that would take the job. */

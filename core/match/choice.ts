@@ -11,8 +11,8 @@ export interface Rooms {
   readonly live: readonly Room[];
   /** Those of them where a tree is warm. */
   warmAt(tree: string): readonly Room[];
-  /** All that can start anything, in the order of asks that have none of their own. */
-  readonly common: Pool;
+  /** All that can start anything, in the order of all asks of a ranking. */
+  readonly common: Map<string, Pool>;
   readonly waitMs: Snapshot['waitMs'];
 }
 
@@ -46,27 +46,32 @@ function bestFor(way: Way, lane: Lane, item: QueueItem, rooms: Rooms): Room | un
   return warm === undefined || standing.rank(any.slot) > standing.rank(warm.slot) ? any : warm;
 }
 
-/** How many sites of the common order a task passes over before its class gets an order of its own. */
+/** How many sites of a common order a task passes over before its class gets an order of its own. */
 const PATIENCE = 32;
 
-/** Classes without an order of their own share one, as long as not too many of the best sites are no use to them. */
+/** Classes that rank alike share an order, as long as not too many of the best sites are no use to them. */
 function bestOfAny(way: Way, lane: Lane, { avoid }: QueueItem, rooms: Rooms): Room | undefined {
   const isCommon = way === 'start' && avoid.length === 0 && !lane.isParticular;
   const found = isCommon
-    ? rooms.common.bestOf((room) => suits(lane, room) && canStart(room, lane), PATIENCE)
+    ? commonPool(lane, rooms).bestOf((room) => suits(lane, room) && canStart(room, lane), PATIENCE)
     : 'unclear';
   if (found !== 'unclear') return found;
   if (isCommon) lane.isParticular = true;
   return poolOf(way, lane, { inputs: '', avoid }, rooms).best();
 }
 
-/** See `Rooms.common`. */
-export const openCommonPool = (live: readonly Room[]): Pool =>
-  openPool(live, {
+function commonPool({ standing }: Lane, { common, live }: Rooms): Pool {
+  const known = common.get(standing.ranking);
+  if (known !== undefined) return known;
+  const pool = openPool(live, {
     isUsable: ({ free, tasksLeft }) => free.cpus > 0 && tasksLeft > 0,
-    merits: (room) => meritsOf(room, 0, room.view.offer?.expectedWaitMs ?? 0),
+    merits: (room) =>
+      meritsOf(room, standing.rank(room.slot), room.view.offer?.expectedWaitMs ?? 0),
     spare: spareAt.start,
   });
+  common.set(standing.ranking, pool);
+  return pool;
+}
 
 function poolOf(
   way: Way,

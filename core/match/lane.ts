@@ -35,7 +35,6 @@ export function openLane(
   { nowMs, waitMs }: Snapshot,
 ): Lane {
   const { key, ask } = queue;
-  const isParticular = ask.rank !== '' || waitMs !== undefined;
   const lane: Lane = {
     key,
     need: needOf(ask.resources),
@@ -48,7 +47,7 @@ export function openLane(
     head: undefined,
     taken: 0,
     pools: new Map(),
-    isParticular,
+    isParticular: waitMs !== undefined,
   };
   advance(lane);
   return lane;

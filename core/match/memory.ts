@@ -1,5 +1,5 @@
 import type { SiteId } from '../ids.ts';
-import { type Ask, formatAsk, type Reads, type Rules } from './ask.ts';
+import { type Ask, formatAsk, type Rules } from './ask.ts';
 import type { Offer } from './offer.ts';
 import { queueFor } from './queue.ts';
 import { lastingRefusal, type SiteView } from './refusal.ts';
@@ -9,8 +9,8 @@ import { lastingRefusal, type SiteView } from './refusal.ts';
  * again. It changes the time that a round takes and nothing else: with a fresh one the result is the same.
  *
  * A site has a slot, and every kind of ask remembers for each slot whether the offer there would do and how the job
- * ranks it. That is what lasts. What is free now is the business of the round, so a site that starts and ends tasks all
- * day is not looked at again, except by asks whose expressions read what is free.
+ * ranks it, once somebody has wanted to know. That is what lasts. What is free now is the business of the round, so a
+ * site that starts and ends tasks all day is not looked at again, except by asks whose expressions read what is free.
  */
 export interface RoundMemory {
   /** Counts the rounds. */
@@ -26,16 +26,19 @@ export interface RoundMemory {
   readonly guarded: Set<number>;
   /** Slots of the sites where a tree is warm. */
   readonly warm: Map<string, Set<number>>;
-  /** By what asks have in common that differ only in whose they are. */
-  readonly kinds: Map<string, Column>;
+  /** Whether offers would do, by what asks have in common that differ only in whose they are and in rank. */
+  readonly kinds: Map<string, Column<Uint8Array>>;
   /** What policies say, by whole asks. */
-  readonly callers: Map<string, Column>;
+  readonly callers: Map<string, Column<Uint8Array>>;
+  /** How jobs rank sites, by `Standing.ranking`. */
+  readonly ranks: Map<string, Column<Float64Array>>;
   readonly keys: WeakMap<Ask, Keys>;
 }
 
 interface Keys {
   readonly kind: string;
   readonly caller: string;
+  readonly ranking: string;
 }
 
 /** How an ask stands with sites. */
@@ -44,20 +47,37 @@ export interface Standing {
   suits(slot: number): boolean;
   /** The job's own rank of it, highest first; 0 without one. */
   rank(slot: number): number;
+  /** Names what asks have in common that rank all sites alike. */
+  readonly ranking: string;
 }
 
-/** What has been worked out about an ask, by slot. */
-interface Column {
-  readonly ask: Ask;
-  /** Whether its expressions read what changes all the time. */
-  readonly restless: boolean;
+/** What has been worked out about an ask, by slot; each only when somebody wants to know. */
+interface Column<T extends Uint8Array | Float64Array> {
   /** The last round that it is good for. */
   seen: number;
-  /** 1 where the offer would do. */
-  suits: Uint8Array;
-  /** Empty where there is no rank. */
-  ranks: Float64Array;
+  values: T;
 }
+
+/** How columns are kept. */
+interface ColumnKind<T> {
+  /** Whether it goes by what changes all the time. */
+  readonly restless: boolean;
+  readonly blank: (slots: number) => T;
+  /** Stands for what nobody has wanted to know yet; `blank` is full of it. */
+  readonly unknown: number;
+}
+
+const FLAG = { unknown: 0, no: 1, yes: 2 } as const;
+const FLAGS: ColumnKind<Uint8Array> = {
+  restless: false,
+  blank: (slots) => new Uint8Array(slots),
+  unknown: FLAG.unknown,
+};
+const RANKS: ColumnKind<Float64Array> = {
+  restless: false,
+  blank: (slots) => new Float64Array(slots).fill(Number.NaN),
+  unknown: Number.NaN,
+};
 
 const WELCOME = { holds: true, reason: '' } as const;
 /** Columns beyond those in use that are kept. */
@@ -79,13 +99,19 @@ function isSame(a: unknown, b: unknown): boolean {
   );
 }
 
-/** Text that asks share which differ only in whose they are, where nothing but policies looks at that. */
-const kindOf = (ask: Ask, rules: Rules): string =>
-  JSON.stringify(reads(ask, rules, 'caller') ? ask : { ...ask, owner: '', fqans: [], group: '' });
-
-/** Whether the expressions of an ask look at something. */
-const reads = (ask: Ask, rules: Rules, what: keyof Reads): boolean =>
-  rules.reads('requirements', ask.requirements)[what] || rules.reads('rank', ask.rank)[what];
+/** Texts that asks share which have the same columns. */
+function keysOf(ask: Ask, rules: Rules): Keys {
+  const ofRank = rules.reads('rank', ask.rank);
+  // Whose they are matters to policies alone, where no expression of the job looks at it.
+  const isPersonal = rules.reads('requirements', ask.requirements).caller || ofRank.caller;
+  const shared = isPersonal ? ask : { ...ask, owner: '', fqans: [], group: '' };
+  const looksAtSiteAlone = !(ofRank.job || ofRank.caller || ofRank.queue);
+  return {
+    kind: JSON.stringify({ ...shared, rank: '' }),
+    caller: formatAsk(ask),
+    ranking: JSON.stringify(looksAtSiteAlone ? ask.rank : shared),
+  };
+}
 
 /** Nothing is known yet. */
 export const openRoundMemory = (): RoundMemory => ({
@@ -98,6 +124,7 @@ export const openRoundMemory = (): RoundMemory => ({
   warm: new Map(),
   kinds: new Map(),
   callers: new Map(),
+  ranks: new Map(),
   keys: new WeakMap(),
 });
 
@@ -147,75 +174,86 @@ function noteTrees(
 
 /** How an ask stands with the sites that were seen last. */
 export function recall(memory: RoundMemory, ask: Ask, rules: Rules): Standing {
-  const keys = memory.keys.get(ask) ?? { kind: kindOf(ask, rules), caller: formatAsk(ask) };
+  const keys = memory.keys.get(ask) ?? keysOf(ask, rules);
   memory.keys.set(ask, keys);
-  const { guarded } = memory;
+  return {
+    suits: suitsOf(memory, keys, ask, rules),
+    rank: ask.rank === '' ? () => 0 : rankOf(memory, keys, ask, rules),
+    ranking: keys.ranking,
+  };
+}
+
+function suitsOf(memory: RoundMemory, keys: Keys, ask: Ask, rules: Rules): Standing['suits'] {
+  const { kinds, callers, guarded } = memory;
+  const { momentary } = rules.reads('requirements', ask.requirements);
   const lenient: Rules = { ...rules, welcomes: () => WELCOME };
-  const kind = columnOf(memory.kinds, keys.kind, ask, rules);
-  refresh(memory, kind, (offer, slot) => {
-    const suits = lastingRefusal(kind.ask, offer, lenient) === undefined;
-    kind.suits[slot] = suits ? 1 : 0;
-    if (!suits || ask.rank === '') return;
-    const queue = queueFor(kind.ask, offer, rules);
-    kind.ranks[slot] = rankOf(rules.rank(kind.ask, offer, queue));
-  });
-  const rank = (slot: number): number => kind.ranks[slot] ?? 0;
-  if (guarded.size === 0) return { suits: (slot) => kind.suits[slot] === 1, rank };
-  const caller = columnOf(memory.callers, keys.caller, ask, rules);
-  refresh(memory, caller, (offer, slot) => {
-    caller.suits[slot] = offer.policy === '' || rules.welcomes(offer, ask).holds ? 1 : 0;
-  });
-  return { suits: (slot) => kind.suits[slot] === 1 && caller.suits[slot] === 1, rank };
+  const kind = columnOf(memory, kinds, keys.kind, { ...FLAGS, restless: momentary });
+  const isFit = flagIn(memory, kind, (offer) => !lastingRefusal(ask, offer, lenient));
+  if (guarded.size === 0) return isFit;
+  const caller = columnOf(memory, callers, keys.caller, FLAGS);
+  const isWelcome = flagIn(memory, caller, (offer) => rules.welcomes(offer, ask).holds);
+  return (slot) => isFit(slot) && (!guarded.has(slot) || isWelcome(slot));
+}
+
+function flagIn(
+  { offers }: RoundMemory,
+  { values }: Column<Uint8Array>,
+  holds: (offer: Offer) => boolean,
+): (slot: number) => boolean {
+  return (slot) => {
+    if (values[slot] === FLAG.unknown) {
+      const offer = offers[slot];
+      values[slot] = offer !== undefined && holds(offer) ? FLAG.yes : FLAG.no;
+    }
+    return values[slot] === FLAG.yes;
+  };
 }
 
 /** A rank that is no number is the worst. */
-const rankOf = (rank: number): number => (Number.isNaN(rank) ? Number.NEGATIVE_INFINITY : rank);
-
-function columnOf(columns: Map<string, Column>, key: string, ask: Ask, rules: Rules): Column {
-  const known = columns.get(key);
-  if (known !== undefined) return known;
-  const column: Column = {
-    ask,
-    // Which queue a rank looks at goes by what is free in them.
-    restless: reads(ask, rules, 'momentary') || rules.reads('rank', ask.rank).queue,
-    seen: 0,
-    suits: new Uint8Array(0),
-    ranks: new Float64Array(0),
+function rankOf(memory: RoundMemory, keys: Keys, ask: Ask, rules: Rules): Standing['rank'] {
+  const { momentary, queue } = rules.reads('rank', ask.rank);
+  // Which queue a rank looks at goes by what is free in them.
+  const { values } = columnOf(memory, memory.ranks, keys.ranking, {
+    ...RANKS,
+    restless: momentary || queue,
+  });
+  return (slot) => {
+    const known = values[slot] ?? Number.NaN;
+    if (!Number.isNaN(known)) return known;
+    const offer = memory.offers[slot];
+    const rank = offer && rules.rank(ask, offer, queueFor(ask, offer, rules));
+    const worked = rank === undefined || Number.isNaN(rank) ? Number.NEGATIVE_INFINITY : rank;
+    values[slot] = worked;
+    return worked;
   };
-  columns.set(key, column);
+}
+
+/** The column of that name, without what has changed since it was looked at last. */
+function columnOf<T extends Uint8Array | Float64Array>(
+  { offers, touched, changed, now }: RoundMemory,
+  columns: Map<string, Column<T>>,
+  name: string,
+  { restless, blank, unknown }: ColumnKind<T>,
+): Column<T> {
+  const column = columns.get(name) ?? { seen: 0, values: blank(0) };
+  columns.set(name, column);
+  const { seen } = column;
+  if (seen === now) return column;
+  if (column.values.length < offers.length) {
+    const larger = blank(2 * offers.length);
+    larger.set(column.values);
+    column.values = larger;
+  }
+  const stamps = restless ? touched : changed;
+  for (let slot = 0; slot < offers.length; slot += 1)
+    if ((stamps[slot] ?? 0) > seen) column.values[slot] = unknown;
+  column.seen = now;
   return column;
 }
 
-/** Works out again what has changed since the column was looked at last. */
-function refresh(
-  { offers, touched, changed, now }: RoundMemory,
-  column: Column,
-  work: (offer: Offer, slot: number) => void,
-): void {
-  if (column.seen === now) return;
-  if (column.suits.length < offers.length) {
-    column.suits = grown(column.suits, new Uint8Array(2 * offers.length));
-    if (column.ask.rank !== '')
-      column.ranks = grown(column.ranks, new Float64Array(2 * offers.length));
-  }
-  const stamps = column.restless ? touched : changed;
-  for (let slot = 0; slot < offers.length; slot += 1) {
-    if ((stamps[slot] ?? 0) <= column.seen) continue;
-    const offer = offers[slot];
-    if (offer === undefined) column.suits[slot] = 0;
-    else work(offer, slot);
-  }
-  column.seen = now;
-}
-
-function grown<T extends Uint8Array | Float64Array>(old: T, larger: T): T {
-  larger.set(old);
-  return larger;
-}
-
 /** Forgets what the last round did not ask for, where there is much of it. */
-export function tidy({ kinds, callers, now }: RoundMemory, used: number): void {
-  for (const columns of [kinds, callers]) {
+export function tidy({ kinds, callers, ranks, now }: RoundMemory, used: number): void {
+  for (const columns of [kinds, callers, ranks]) {
     if (columns.size <= 2 * used + SPARE_COLUMNS) continue;
     for (const [key, { seen }] of columns) if (seen < now) columns.delete(key);
   }

@@ -2,7 +2,7 @@ import { type Heap, heapOf } from '../heap.ts';
 import { dn, type JobId, voName } from '../ids.ts';
 import { type FairOrder, fairOrder } from '../share/fair-order.ts';
 import { type Claimant, claimantOf, nodeKey, nodesOf } from '../share/shares.ts';
-import { openCommonPool, type Rooms } from './choice.ts';
+import type { Rooms } from './choice.ts';
 import { isOlder, type Lane, openLane } from './lane.ts';
 import { type RoundMemory, recall, see } from './memory.ts';
 import type { SiteView } from './refusal.ts';
@@ -55,7 +55,7 @@ export function openPass(snapshot: Snapshot, memory: RoundMemory): Pass {
     rooms: {
       open: sites.filter(({ isOpen }) => isOpen),
       live,
-      common: openCommonPool(live),
+      common: new Map(),
       warmAt: (tree) =>
         [...(memory.warm.get(tree) ?? [])]
           .flatMap((slot) => bySlot.get(slot) ?? [])

@@ -125,6 +125,6 @@ export const NO_RULES: Rules = {
   meets: () => ({ holds: true, reason: '' }),
   welcomes: () => ({ holds: true, reason: '' }),
   rank: () => 0,
-  reads: () => ({ caller: false, queue: false, momentary: false }),
+  reads: () => ({ job: false, caller: false, queue: false, momentary: false }),
   terms: () => [],
 };

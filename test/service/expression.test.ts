@@ -256,7 +256,7 @@ describe('evaluating', () => {
 describe('what an expression looks at', () => {
   test.for<[ExpressionKind, string, readonly string[]]>([
     ['requirements', '', []],
-    ['requirements', 'site.cpus > job.cpus', []],
+    ['requirements', 'site.cpus > job.cpus', ['job']],
     ['requirements', 'site["cpus"] > 1', []],
     ['requirements', 'site["free_cpus"] > 1', ['momentary']],
     ['requirements', 'site.features.exists(f, f == "x") && site.free_disk > 1', ['momentary']],
@@ -267,8 +267,8 @@ describe('what an expression looks at', () => {
     ['requirements', 'caller.vo == "x" || true', ['caller']],
     ['rank', 'site.cpus', []],
     ['rank', 'queue.cpus', ['momentary', 'queue']],
-    ['policy', 'job.cpus < 4', []],
-    ['policy', 'job.cpus < 4 || caller.dn == "/CN=a"', ['caller']],
+    ['policy', 'job.cpus < 4', ['job']],
+    ['policy', 'job.cpus < 4 || caller.dn == "/CN=a"', ['caller', 'job']],
     ['policy', 'this does not compile', []],
   ])('%s %s: %o', ([kind, text, expected]) => {
     const reads = Object.entries(readsOf(kind, text));

@@ -99,7 +99,7 @@ test('a job goes to a queue that takes it: one with room now, then the default, 
 test('requirements about the queue hold where one queue meets them, and the job goes there', () => {
   const rules: Rules = {
     ...NO_RULES,
-    reads: () => ({ caller: false, queue: true, momentary: false }),
+    reads: () => ({ job: false, caller: false, queue: true, momentary: false }),
     meets: ({ requirements }, _offer, queue) => ({
       holds: queue?.name === requirements,
       reason: '',
