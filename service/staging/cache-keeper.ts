@@ -4,6 +4,7 @@ import { type CachedEntry, chooseEvicted } from '../../core/data/evict.ts';
 import { background } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import { mapAtOnce } from './at-once.ts';
 import { digestOfFile } from './file-digest.ts';
 import type { TransferProgress } from './send-tree.ts';
 
@@ -70,7 +71,7 @@ export function openCacheKeeper(options: CacheKeeperOptions): CacheKeeper {
   const prune = async (keepBytes: number): Promise<Pruned> => {
     const entries = await listCache(dir);
     const evicted = chooseEvicted(entries, keepBytes, clock.nowMs() - recentMs);
-    await eachOf(evicted, ({ path }) => rm(join(dir, path), { force: true }));
+    await mapAtOnce(AT_ONCE, evicted, ({ path }) => rm(join(dir, path), { force: true }));
     return { files: evicted.length, bytes: bytesOf(evicted) };
   };
   const clear = async (): Promise<void> => {
@@ -110,16 +111,14 @@ async function listCache(dir: string): Promise<readonly CachedEntry[]> {
     const folders = (await namesIn(join(dir, vo))).filter((name) => FOLDER.test(name));
     for (const folder of folders) {
       const names = await namesIn(join(dir, vo, folder));
-      await eachOf(
-        names.filter((name) => FILE.test(name)),
-        async (name) => {
-          const path = join(vo, folder, name);
-          const stats = await lstat(join(dir, path)).catch(() => undefined);
-          if (stats?.isFile() !== true) return;
-          const { size, atimeMs, nlink } = stats;
-          entries.push({ path, bytes: size, usedAtMs: atimeMs, held: nlink > 1 });
-        },
-      );
+      const files = names.filter((name) => FILE.test(name));
+      await mapAtOnce(AT_ONCE, files, async (name) => {
+        const path = join(vo, folder, name);
+        const stats = await lstat(join(dir, path)).catch(() => undefined);
+        if (stats?.isFile() !== true) return;
+        const { size, atimeMs, nlink } = stats;
+        entries.push({ path, bytes: size, usedAtMs: atimeMs, held: nlink > 1 });
+      });
     }
   }
   return entries;
@@ -154,9 +153,4 @@ async function isAsNamed(file: string): Promise<boolean | undefined> {
   if (stats === undefined || found === undefined) return undefined;
   await utimes(file, stats.atime, stats.mtime).catch(() => undefined);
   return found === FILE.exec(basename(file))?.[1];
-}
-
-async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  for (let at = 0; at < items.length; at += AT_ONCE)
-    await Promise.all(items.slice(at, at + AT_ONCE).map(work));
 }

@@ -4,6 +4,7 @@ import { open } from 'node:fs/promises';
 import type { Slice } from '../../core/data/manifest.ts';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
+import { mapAtOnce } from './at-once.ts';
 import { type ChunkStore, sha256 } from './chunk-store.ts';
 import { writeFailure } from './file-errors.ts';
 import { chunksInOrder, sliceOf } from './read-tree.ts';
@@ -12,6 +13,8 @@ import { chunksInOrder, sliceOf } from './read-tree.ts';
 export interface FileFetch {
   readonly file: FileEntry;
   readonly partial: string;
+  /** What `partial` is made with. */
+  readonly mode: number;
   commit(): Promise<void>;
   abandon(): Promise<void>;
 }
@@ -25,7 +28,7 @@ interface FetchOptions {
 interface Open {
   readonly fetch: FileFetch;
   write(bytes: Uint8Array): Promise<void>;
-  /** Verifies the whole file and commits it. */
+  /** Verifies the whole file, and gives it its mode. */
   finish(): Promise<void>;
   close(): Promise<void>;
 }
@@ -36,7 +39,9 @@ interface Step {
   readonly uses: { readonly fetch: FileFetch; readonly slice: Slice }[];
 }
 
-const WRITES_AT_ONCE = 16;
+const WRITES_AT_ONCE = 32;
+/** What `open` takes from the mode that it is asked for. */
+const UMASK = process.umask();
 const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** Fetches files; each is verified before it is committed. After a failure every file that is not committed is abandoned. */
@@ -53,7 +58,7 @@ export async function fetchFiles(
       pending.delete(fetch);
     };
     const empty = fetches.filter(({ file }) => file.slices.length === 0);
-    await eachAtOnce(empty, (fetch) => writeSmall(fetch, new Uint8Array(0), commit));
+    await mapAtOnce(WRITES_AT_ONCE, empty, (fetch) => writeSmall(fetch, new Uint8Array(0), commit));
     for await (const { item, bytes: chunk } of chunksInOrder(store, planSteps(fetches), signal)) {
       onChunk(chunk.byteLength);
       const { uses } = item;
@@ -62,7 +67,7 @@ export async function fetchFiles(
         large ??= await openPartial(first.fetch);
         large = await writeLarge(large, first.slice, chunk, commit);
       } else {
-        await eachAtOnce(uses, ({ fetch, slice }) =>
+        await mapAtOnce(WRITES_AT_ONCE, uses, ({ fetch, slice }) =>
           writeSmall(fetch, sliceOf(fetch.file, slice, chunk), commit),
         );
       }
@@ -101,6 +106,7 @@ async function writeSmall(
   const partial = await openPartial(fetch);
   try {
     await partial.write(bytes);
+    await partial.finish();
   } finally {
     await partial.close();
   }
@@ -123,11 +129,11 @@ async function writeLarge(
 }
 
 async function openPartial(fetch: FileFetch): Promise<Open> {
-  const { file, partial } = fetch;
+  const { file, partial, mode } = fetch;
   const fail = (error: unknown): never => {
     throw writeFailure(file.path, error);
   };
-  const handle = await open(partial, FLAGS, 0o600).catch(fail);
+  const handle = await open(partial, FLAGS, mode).catch(fail);
   const hash = file.slices.length > 1 ? createHash('sha256') : undefined;
   return {
     fetch,
@@ -135,9 +141,9 @@ async function openPartial(fetch: FileFetch): Promise<Open> {
       hash?.update(bytes);
       await handle.appendFile(bytes).catch(fail);
     },
-    finish: () => {
+    finish: async () => {
       if (hash !== undefined) verify(file, hash.digest('hex'));
-      return Promise.resolve();
+      if ((mode & UMASK) !== 0) await handle.chmod(mode).catch(fail);
     },
     close: () => handle.close(),
   };
@@ -146,10 +152,4 @@ async function openPartial(fetch: FileFetch): Promise<Open> {
 function verify(file: FileEntry, digest: string): void {
   if (digest === file.digest) return;
   throw new GridError('MANIFEST_INVALID', `'${file.path}' is not the file that the manifest names`);
-}
-
-async function eachAtOnce<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  for (let at = 0; at < items.length; at += WRITES_AT_ONCE) {
-    await Promise.all(items.slice(at, at + WRITES_AT_ONCE).map(work));
-  }
 }

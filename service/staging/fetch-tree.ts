@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import type { Manifest, ManifestEntry, TreeRef } from '../../core/data/manifest.ts';
 import { type FileEntry, filesOf, filterTree, selectTree } from '../../core/data/select.ts';
 import type { InputFile } from '../../core/job/spec.ts';
+import { mapAtOnce } from './at-once.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
@@ -105,8 +106,9 @@ function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
     return {
       file,
       partial,
+      mode: file.mode,
       commit: async () => {
-        await place.accept(partial, file.path, file.mode);
+        await place.accept(partial, file.path);
         done(file.sizeBytes);
       },
       abandon: () => place.discard(partial),
@@ -156,14 +158,14 @@ async function askCache(cache: FileCache, wanted: readonly Same[]): Promise<Aske
   const fills: FileFetch[] = [];
   const [ready, again, others]: [Same[], Same[], Promise<void>[]] = [[], [], []];
   try {
-    for (const same of wanted) {
+    await mapAtOnce(FILES_AT_ONCE, wanted, async (same) => {
       const [file] = same;
-      if (file === undefined) continue;
+      if (file === undefined) return;
       const answer = await cache.ask(file);
       if (answer.kind === 'filling') others.push(answer.ended);
       if (answer.kind === 'fill') fills.push({ file, ...answer });
       (answer.kind === 'filling' ? again : ready).push(same);
-    }
+    });
   } catch (error) {
     await Promise.all(fills.map((fill) => fill.abandon()));
     throw error;
@@ -194,13 +196,8 @@ async function without<T>(
   items: readonly T[],
   test: (item: T) => Promise<boolean>,
 ): Promise<readonly T[]> {
-  const rest: T[] = [];
-  for (let at = 0; at < items.length; at += FILES_AT_ONCE) {
-    const some = items.slice(at, at + FILES_AT_ONCE);
-    const results = await Promise.all(some.map(test));
-    rest.push(...some.filter((_, index) => results[index] !== true));
-  }
-  return rest;
+  const results = await mapAtOnce(FILES_AT_ONCE, items, test);
+  return items.filter((_, index) => results[index] !== true);
 }
 
 /** Never resolves without a signal; its loser in a race is collected with the signal. */

@@ -32,6 +32,8 @@ type CacheAnswer =
 
 interface CacheFill {
   readonly partial: string;
+  /** What `partial` must be made with. */
+  readonly mode: number;
   commit(): Promise<void>;
   abandon(): Promise<void>;
 }
@@ -80,10 +82,11 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
     const partial = join(partials, randomUUID());
     return {
       partial,
+      mode: sealedMode(file),
       commit: async () => {
         const path = pathIn(dir, file);
         try {
-          await seal(file, partial, path, clock.nowMs());
+          await seal(partial, path, clock.nowMs());
           trusted.add(path);
         } finally {
           end();
@@ -145,10 +148,12 @@ async function isSound(
   return true;
 }
 
-async function seal(file: CachedFile, partial: string, path: string, nowMs: number): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o711 });
-  await chmod(partial, sealedMode(file));
+async function seal(partial: string, path: string, nowMs: number): Promise<void> {
   await utimes(partial, nowMs / 1_000, SEALED_S);
+  const failed = await rename(partial, path).then(() => '', errnoOf);
+  if (failed === '') return;
+  // Its folder is made at the first file in it.
+  await mkdir(dirname(path), { recursive: true, mode: 0o711 });
   await rename(partial, path);
 }
 

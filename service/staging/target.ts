@@ -11,12 +11,12 @@ import { errnoOf, writeFailure } from './file-errors.ts';
 export interface Target {
   /** Makes a folder and those above it; throws PATH_REFUSED where one of them is a link. */
   makeFolder(path: string): Promise<void>;
-  /** Whether the file is there with its content; its mode is then mended. */
+  /** Whether the file is there with its content; its mode is then mended. Nothing is looked for in a folder made here. */
   hasFile(file: FileEntry): Promise<boolean>;
   /** A name beside `path` that does not exist. */
   partialOf(path: string): string;
   /** Puts what `partial` names in the place of `path`. */
-  accept(partial: string, path: string, mode?: number): Promise<void>;
+  accept(partial: string, path: string): Promise<void>;
   discard(partial: string): Promise<void>;
   makeLink(path: string, target: string): Promise<void>;
   setMode(path: string, mode: number): Promise<void>;
@@ -25,22 +25,22 @@ export interface Target {
 /** Makes `root` if it is not there. Nobody else may write below it meanwhile. */
 export async function openTarget(root: string): Promise<Target> {
   const at = (path: string): string => join(root, safePath(path));
-  const folders = new Set<string>(['.']);
-  await mkdir(root, { recursive: true }).catch((error: unknown) => {
+  const made = await mkdir(root, { recursive: true }).catch((error: unknown) => {
     throw writeFailure(root, error);
   });
+  /** Every folder that is known to be one, and whether it was made here, empty. */
+  const folders = new Map<string, boolean>([['.', made !== undefined]]);
+  const isFresh = (path: string): boolean => folders.get(dirname(path)) === true;
   const makeFolder = async (path: string): Promise<void> => {
     if (folders.has(path)) return;
     await makeFolder(dirname(path));
-    await ensureFolder(at(path), path);
-    folders.add(path);
+    folders.set(path, await ensureFolder(at(path), path));
   };
-  const accept: Target['accept'] = async (partial, path, mode) => {
+  const accept: Target['accept'] = async (partial, path) => {
     try {
-      if (mode !== undefined) await chmod(partial, mode);
       await rename(partial, at(path));
       // Renaming one hard link onto another of the same file leaves both.
-      await rm(partial, { force: true });
+      if (!isFresh(path)) await rm(partial, { force: true });
     } catch (error) {
       await rm(partial, { force: true });
       throw writeFailure(path, error);
@@ -52,6 +52,7 @@ export async function openTarget(root: string): Promise<Target> {
     discard: (partial) => rm(partial, { force: true }),
     partialOf: (path) => join(dirname(at(path)), `.grid-${randomUUID()}.part`),
     hasFile: async (file) => {
+      if (isFresh(file.path)) return false;
       const place = at(file.path);
       const stats = await lstat(place).catch(() => undefined);
       if (stats?.isFile() !== true || stats.size !== file.sizeBytes) return false;
@@ -72,12 +73,13 @@ export async function openTarget(root: string): Promise<Target> {
   };
 }
 
-async function ensureFolder(place: string, path: string): Promise<void> {
+/** Whether it had to be made. */
+async function ensureFolder(place: string, path: string): Promise<boolean> {
   const failed = await mkdir(place).then(() => '', errnoOf);
-  if (failed === '') return;
+  if (failed === '') return true;
   const stats = await lstat(place).catch((error: unknown) => {
     throw writeFailure(path, error);
   });
-  if (stats.isDirectory()) return;
+  if (stats.isDirectory()) return false;
   throw new GridError('PATH_REFUSED', `'${path}' must be a directory, and something else is there`);
 }

@@ -4,6 +4,7 @@ import { dirname, isAbsolute, join, relative } from 'node:path';
 import type { ManifestEntry } from '../../core/data/manifest.ts';
 import { byPath, linkProblem, pathProblem } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
+import { mapAtOnce } from './at-once.ts';
 import { readFailure } from './file-errors.ts';
 
 /** Something on disk that goes into a tree; a file without its content yet. */
@@ -62,19 +63,12 @@ async function walkFolder(root: string, path: string, found: Map<string, Found>)
   const names = await readdir(join(root, path)).catch((error: unknown) => {
     throw readFailure(path, error);
   });
-  for (let at = 0; at < names.length; at += STATS_AT_ONCE) {
-    await Promise.all(
-      names.slice(at, at + STATS_AT_ONCE).map((name) => {
-        const below = path === '' ? name : `${path}/${name}`;
-        // Node shows bytes that are no UTF-8 as U+FFFD, and the file could not be opened by that name.
-        refuse(
-          below,
-          name.includes('\uFFFD') ? 'has a name that is not UTF-8' : pathProblem(below),
-        );
-        return visit(root, below, found);
-      }),
-    );
-  }
+  await mapAtOnce(STATS_AT_ONCE, names, (name) => {
+    const below = path === '' ? name : `${path}/${name}`;
+    // Node shows bytes that are no UTF-8 as U+FFFD, and the file could not be opened by that name.
+    refuse(below, name.includes('\uFFFD') ? 'has a name that is not UTF-8' : pathProblem(below));
+    return visit(root, below, found);
+  });
 }
 
 /** What the link says, if that cannot lead out of the tree; else the same place said so that it cannot. */

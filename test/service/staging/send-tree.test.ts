@@ -20,6 +20,7 @@ describe('a tree that is sent and fetched', () => {
   test('has the same files, modes, empty folders and inner links', async () => {
     await at.write('empty', '');
     await at.write('run.sh', '#!/bin/sh\n', 0o750);
+    await at.write('for-all.txt', 'all', 0o666);
     await at.write('a/b/c/deep.txt', 'deep');
     await at.write('large.bin', randomBytes(3 * 2 ** 20 + 17), 0o600);
     await at.write('exact.bin', randomBytes(2 * 2 ** 20));
