@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { jetstream } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { freePort } from '../../../service/nats-config.ts';
+import { connectNats } from '../../../service/staging/nats-connect.ts';
 import { writeTlsIdentity } from '../../fakes/tls-identity.ts';
 import { needs } from '../../setup/needs.ts';
 import { MIB, run, type World } from './world.ts';
@@ -66,6 +67,7 @@ async function plainNats({ dir, binary }: World): Promise<Server & { readonly ca
     [
       `listen: "${HOST}:${port}"`,
       'max_payload: 2MB',
+      `log_file: "${join(at, 'log')}"`,
       `tls { cert_file: "${certFile}", key_file: "${keyFile}" }`,
       `jetstream { store_dir: "${join(at, 'js')}" }`,
     ].join('\n'),
@@ -73,8 +75,13 @@ async function plainNats({ dir, binary }: World): Promise<Server & { readonly ca
   return { ...(await serve(binary, ['-c', config], port, at)), caPem };
 }
 
-const dial = (port: number, ca: string): Promise<NatsConnection> =>
-  connect({ servers: `${HOST}:${port}`, tls: { ca }, reconnect: false });
+const dial = (port: number, caPem: string): Promise<NatsConnection> =>
+  connectNats({
+    servers: [`tls://${HOST}:${port}`],
+    authenticator: () => undefined,
+    inboxPrefix: '_INBOX',
+    caPem,
+  });
 
 /** Seconds for `bytes` through core NATS in messages of 1 MiB, published to received, TLS on both. */
 export async function rawNats(world: World, bytes: number): Promise<number> {
