@@ -2,6 +2,7 @@ import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
 import { type ChangeSet, openChange, touchedIds } from './change-set.ts';
 import type { Feed } from './feed.ts';
+import type { Holds } from './holds.ts';
 import type { JobTable } from './job-table.ts';
 import type { LedgerDb } from './ledger.ts';
 import type { Change, Recorder } from './recorder.ts';
@@ -12,6 +13,7 @@ export interface Book {
   readonly table: JobTable;
   readonly recorder: Recorder;
   readonly feed: Feed;
+  readonly holds: Holds;
   readonly clock: Clock;
   readonly log: Log;
   /** Numbers events; each number once. */

@@ -13,6 +13,8 @@ import { eventNumbers } from './change-set.ts';
 import { datasetHandlers } from './dataset-rpc.ts';
 import { type Datasets, openDatasets } from './datasets.ts';
 import { openFeed } from './feed.ts';
+import { openHistory } from './history.ts';
+import { openHolds } from './holds.ts';
 import { openJobStore } from './job-store.ts';
 import { type Loaded, loadTable } from './load-table.ts';
 import { type Ledger, type LedgerPlace, openLedger } from './open-ledger.ts';
@@ -29,6 +31,8 @@ export interface BrokerOptions {
   readonly ledger: LedgerPlace;
   readonly access: Access;
   readonly leaseMs: number;
+  /** How long jobs stay in the ledger when they have ended. */
+  readonly keepHistoryMs: number;
   /** How usage is counted; the usual way where it is left out. */
   readonly shares?: ShareSettings;
   /** Connects to the gateway of a site; must refuse one that is not the enrolled one. */
@@ -63,6 +67,7 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
   const loaded = await loadTable(db, clock.nowMs(), options.shares);
   const book = openBook(ledger, loaded, options);
   stack.defer(() => book.recorder.settled().catch(() => undefined));
+  stack.use(openHistory({ book, keepMs: options.keepHistoryMs }));
   const sites = await loadSites(db);
   const rules = openRules();
   const store = openJobStore(db);
@@ -112,6 +117,7 @@ const openBook = (
   table: loaded.table,
   recorder: openRecorder(ledger, log, onFatal),
   feed: openFeed(),
+  holds: openHolds(),
   clock,
   log,
   nextEvent: eventNumbers(loaded.lastEvent),

@@ -159,5 +159,6 @@ function attemptRow(attempt: AttemptRecord): AttemptRow {
     started_ms: attempt.startedAtMs ?? null,
     ended_ms: attempt.endedAtMs ?? null,
     outcome: attempt.outcome === undefined ? null : formatOutcome(attempt.outcome),
+    outputs: attempt.outcome?.outputs.digest ?? '',
   };
 }

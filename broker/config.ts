@@ -43,6 +43,10 @@ export const BROKER_CONFIG = z.object({
     .prefault('30s')
     .refine((ms) => ms >= 1_000 && ms <= 3_600_000, 'must be from 1s to 1h')
     .describe('how long a site may be silent before its tasks go elsewhere'),
+  'keep-history': duration()
+    .prefault('90d')
+    .refine((ms) => ms >= 3_600_000 && ms <= 36_500 * 86_400_000, 'must be from 1h to 36500d')
+    .describe('how long jobs and their results are kept after their end'),
   'share-half-life': duration()
     .prefault('7d')
     .refine((ms) => ms >= 60_000 && ms <= 3_650 * 86_400_000, 'must be from 1m to 3650d')

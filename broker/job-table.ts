@@ -3,6 +3,7 @@ import { needOf } from '../core/match/need.ts';
 import { addQueued, openShareTree, type ShareTree } from '../core/share/share-tree.ts';
 import { type AskClasses, openAskClasses } from './ask-classes.ts';
 import { type AskQueues, openAskQueues } from './ask-queues.ts';
+import { openHolds } from './holds.ts';
 import { type AttemptRecord, classOf, type JobRecord } from './records.ts';
 
 /** The open jobs and the ways to find them. Records are changed by broker/moves.ts and broker/job-moves.ts only. */
@@ -17,6 +18,8 @@ export interface JobTable {
   liveAt(site: SiteId): ReadonlySet<AttemptRecord>;
   /** Open jobs that wait for this one. */
   dependentsOf(job: JobId): readonly JobRecord[];
+  /** Whether an open job comes after this one, settled or not, or takes its results. */
+  isNamed(job: JobId): boolean;
   addJob(job: JobRecord): void;
   removeJob(job: JobRecord): void;
   addAttempt(attempt: AttemptRecord): void;
@@ -34,6 +37,8 @@ export function openJobTable(
   const attempts = new Map<AttemptId, AttemptRecord>();
   const bySite = new Map<SiteId, Set<AttemptRecord>>();
   const dependents = new Map<JobId, Set<JobRecord>>();
+  const named = openHolds();
+  const naming = new Map<JobId, Disposable>();
   return {
     asks,
     queues: openAskQueues(),
@@ -42,9 +47,11 @@ export function openJobTable(
     attempts,
     liveAt: (site) => bySite.get(site) ?? NOBODY,
     dependentsOf: (id) => [...(dependents.get(id) ?? [])],
+    isNamed: (id) => named.has(id),
     addJob: (job) => {
       jobs.set(job.id, job);
       addQueued(job.share, job.counts.queued ?? 0);
+      if (job.after.length > 0) naming.set(job.id, named.hold(job.after.map((other) => other.job)));
       for (const id of job.waitsFor) {
         const waiting = dependents.get(id) ?? new Set();
         dependents.set(id, waiting.add(job));
@@ -53,6 +60,8 @@ export function openJobTable(
     removeJob: (job) => {
       jobs.delete(job.id);
       dependents.delete(job.id);
+      naming.get(job.id)?.[Symbol.dispose]();
+      naming.delete(job.id);
       for (const id of job.waitsFor) dependents.get(id)?.delete(job);
     },
     addAttempt: (attempt) => {

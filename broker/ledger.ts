@@ -2,6 +2,7 @@ import { type Kysely, type Migration, sql } from 'kysely';
 import type { JobState } from '../core/job/state.ts';
 import { DATASETS, type DatasetRow } from './ledger-data.ts';
 import { FLOWS } from './ledger-flows.ts';
+import { HISTORY, type HistoryRow } from './ledger-history.ts';
 import { LIFE } from './ledger-life.ts';
 import { SHARES, type ShareRow, type UsageRow } from './ledger-shares.ts';
 
@@ -31,6 +32,7 @@ export interface LedgerSchema {
   usage: UsageRow;
   shares: ShareRow;
   datasets: DatasetRow;
+  history: HistoryRow;
 }
 
 export interface JobRow {
@@ -124,6 +126,8 @@ export interface AttemptRow {
   started_ms: number | null;
   ended_ms: number | null;
   outcome: string | null;
+  /** Digest of the tree of outputs, '' for none; it stands in `outcome`, too. */
+  outputs: string;
 }
 
 export interface EventRow {
@@ -308,4 +312,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '002-flow': FLOWS,
   '002-life': LIFE,
   '002-shares': SHARES,
+  '003-history': HISTORY,
 };

@@ -77,11 +77,12 @@ const summaries = (book: Book): Joined =>
     .select([...SUMMARY]);
 
 async function jobSeq(book: Book, id: string): Promise<number> {
-  const row = await book.db
-    .selectFrom('jobs')
-    .select('seq')
-    .where('id', '=', id)
-    .executeTakeFirst();
+  const rows = await Promise.all(
+    (['jobs', 'history'] as const).map((table) =>
+      book.db.selectFrom(table).select('seq').where('id', '=', id).executeTakeFirst(),
+    ),
+  );
+  const row = rows.find((found) => found !== undefined);
   if (row === undefined)
     throw new GridError('REQUEST_INVALID', `page token '${id.slice(0, 40)}' is no job id`);
   return row.seq;

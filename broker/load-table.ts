@@ -40,12 +40,7 @@ export async function loadTable(
   await loadJobs(db, table);
   await loadTasks(db, table, nowMs);
   for (const job of table.jobs.values()) if (job.waitsFor.size === 0) table.queues.addJob(job);
-  const last = await db
-    .selectFrom('jobs')
-    .select(['seq', 'id'])
-    .orderBy('seq', 'desc')
-    .limit(1)
-    .executeTakeFirst();
+  const last = [await lastOf(db, 'jobs'), await lastOf(db, 'history')];
   const event = await db
     .selectFrom('events')
     .select(({ fn }) => fn.max('seq').as('seq'))
@@ -53,10 +48,26 @@ export async function loadTable(
   return {
     table,
     lastEvent: event?.seq ?? 0,
-    lastSeq: last?.seq ?? 0,
-    lastJobId: last?.id ?? '',
+    lastSeq: Math.max(...last.map(({ seq }) => seq)),
+    lastJobId:
+      last
+        .map(({ id }) => id)
+        .toSorted()
+        .at(-1) ?? '',
   };
 }
+
+/** The highest number and id: neither is given again, though their job is old. */
+const lastOf = async (
+  db: LedgerDb,
+  table: 'jobs' | 'history',
+): Promise<{ readonly seq: number; readonly id: string }> =>
+  (await db
+    .selectFrom(table)
+    .select(['seq', 'id'])
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst()) ?? { seq: 0, id: '' };
 
 /** Rows that are in memory at a time. */
 const PAGE = 10_000;

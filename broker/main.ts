@@ -86,6 +86,7 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
       ledger: ledgerPlace(config),
       access: { admins: config.admins, vos: config.vos },
       leaseMs: config.lease,
+      keepHistoryMs: config['keep-history'],
       shares: sharesOf(config),
       openGateway: open,
       accounts,

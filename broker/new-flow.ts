@@ -30,6 +30,7 @@ export type KnownNodes = ReadonlyMap<string, JobId>;
 /** The nodes of the flow that goes on, which must be the caller's and have ended. */
 export async function knownNodes(book: Book, flow: WantedFlow, peer: Peer): Promise<KnownNodes> {
   if (flow.id === '') return new Map();
+  await book.recorder.settled();
   const row = isFlowId(flow.id) ? await readFlowRow(book, flow.id) : undefined;
   if (row === undefined || row.owner !== peer.dn)
     throw new GridError('FLOW_NOT_FOUND', `you have no flow '${flow.id.slice(0, 40)}'`);

@@ -13,11 +13,14 @@ export type Change = { readonly [T in Table]?: readonly LedgerSchema[T][] };
 export interface Recorder {
   /** Resolves when the change is on the disk. Changes are committed in the order of the calls, many at a time. */
   record(change: Change): Promise<void>;
+  /** Lets `work` change the ledger behind all that was recorded so far; it shall be short, for all others wait. */
+  amend(work: Work): Promise<void>;
   /** Resolves when all that was recorded so far is on the disk. */
   settled(): Promise<void>;
 }
 
-type Table = Exclude<keyof LedgerSchema, 'meta'>;
+type Table = Exclude<keyof LedgerSchema, 'meta' | 'history'>;
+type Work = (db: Transaction<LedgerSchema>) => Promise<void>;
 type Row = Readonly<Record<string, unknown>>;
 
 interface Rule {
@@ -49,7 +52,7 @@ const RULES: Readonly<Record<Table, Rule>> = {
   },
   attempts: {
     key: ['id'],
-    again: columns('state reason detail started_ms ended_ms outcome'),
+    again: columns('state reason detail started_ms ended_ms outcome outputs'),
   },
   events: { key: ['seq'], again: 'refuse' },
   sites: { key: ['id'], again: ['address', 'dn', 'wanted'] },
@@ -64,6 +67,8 @@ const NO_ROWS: readonly Row[] = [];
 /** What waits for the next commit: rows by table and key, so that a row that changed twice is written once. */
 interface Batch {
   readonly rows: Map<Table, Map<string, Row>>;
+  /** Done when the rows have been written. */
+  readonly works: Work[];
   readonly done: PromiseWithResolvers<void>;
 }
 
@@ -94,7 +99,7 @@ export function openRecorder(
   let lastMs = 0;
   let lastAtMs = 0;
   const commitAll = async (): Promise<void> => {
-    while (next.rows.size > 0) {
+    while (!isEmpty(next)) {
       const leftMs = lastAtMs + Math.min(lastMs, MAX_GAP_MS) - performance.now();
       await new Promise((resolve) => {
         if (leftMs > 1) setTimeout(resolve, leftMs);
@@ -107,6 +112,7 @@ export function openRecorder(
       await db.transaction().execute(async (transaction) => {
         await fence(transaction, epoch);
         await write(transaction, batch, statements);
+        for (const work of batch.works) await work(transaction);
       });
       lastAtMs = performance.now();
       lastMs = lastAtMs - fromMs;
@@ -121,30 +127,37 @@ export function openRecorder(
     onFailure(failure);
   };
 
-  const record = (change: Change): Promise<void> => {
+  /** Puts something into the next batch; `add` says whether there was anything. */
+  const enter = (add: (batch: Batch) => boolean): Promise<void> => {
     if (failure !== undefined) return Promise.reject(failure);
-    const idle = running === undefined && next.rows.size === 0;
+    const idle = running === undefined && isEmpty(next);
     const { promise } = next.done;
-    if (!add(next, change)) return settled();
+    if (!add(next)) return settled();
     if (idle) background('write the ledger', commitAll(), log, fail);
     return promise;
   };
   const settled = (): Promise<void> => {
     if (failure !== undefined) return Promise.reject(failure);
-    if (next.rows.size > 0) return next.done.promise;
+    if (!isEmpty(next)) return next.done.promise;
     return running?.done.promise ?? Promise.resolve();
   };
-  return { record, settled };
+  return {
+    record: (change) => enter((batch) => addRows(batch, change)),
+    amend: (work) => enter(({ works }) => works.push(work) > 0),
+    settled,
+  };
 }
 
 function emptyBatch(): Batch {
   const done = Promise.withResolvers<void>();
   done.promise.catch(() => undefined);
-  return { rows: new Map(), done };
+  return { rows: new Map(), works: [], done };
 }
 
+const isEmpty = ({ rows, works }: Batch): boolean => rows.size === 0 && works.length === 0;
+
 /** Whether there was anything to add. */
-function add(batch: Batch, change: Change): boolean {
+function addRows(batch: Batch, change: Change): boolean {
   let added = false;
   for (const table of TABLES) {
     const fresh = (change[table] ?? NO_ROWS) as readonly unknown[] as readonly Row[];

@@ -42,8 +42,10 @@ export function openRetry(book: Book, onQueued: () => void): Retry {
 
 async function retry(book: Book, wish: RetryWish, onQueued: () => void): Promise<number> {
   for (;;) {
+    using held = new DisposableStack();
+    held.use(book.holds.hold([wish.id]));
     await book.recorder.settled();
-    const ended = book.table.jobs.has(wish.id) ? undefined : await readEnded(book, wish.id);
+    const ended = book.table.jobs.has(wish.id) ? undefined : await readEnded(book, wish.id, held);
     const unwell = await readUnwell(book.db, wish);
     const job = book.table.jobs.get(wish.id) ?? ended;
     // It has ended while the ledger was read: its record there is another one now.
@@ -85,22 +87,28 @@ function checkedFresh(
   return fresh;
 }
 
-/** A job that has ended, as if it had not. Throws JOB_EVENT_REFUSED where one that it waits for has ended badly. */
-async function readEnded(book: Book, id: JobId): Promise<JobRecord> {
+/**
+ * A job that has ended, as if it had not. Throws JOB_EVENT_REFUSED where one that it comes after has ended badly, or is no
+ * longer there. What it names stays until `held` is disposed of.
+ */
+async function readEnded(book: Book, id: JobId, held: DisposableStack): Promise<JobRecord> {
   const row = await book.db
     .selectFrom('job_state')
     .innerJoin('jobs', 'jobs.id', 'job_state.job_id')
     .selectAll()
     .where('job_id', '=', id)
-    .executeTakeFirstOrThrow();
+    .executeTakeFirst();
+  if (row === undefined) throw new GridError('JOB_NOT_FOUND', `job ${id} was just removed`);
   const job = jobRecord(book.table, row);
-  if (job.nextOrdinal === 0) await checkDependencies(book.db, job);
+  await checkDependencies(book, job, held);
   return job;
 }
 
-async function checkDependencies(db: LedgerDb, job: JobRecord): Promise<void> {
+async function checkDependencies(book: Book, job: JobRecord, held: DisposableStack): Promise<void> {
   if (job.after.length === 0) return;
-  const rows = await db
+  held.use(book.holds.hold(job.after.map((dependency) => dependency.job)));
+  await book.recorder.settled();
+  const rows = await book.db
     .selectFrom('job_state')
     .select(['job_id', 'state'])
     .where(
@@ -112,7 +120,9 @@ async function checkDependencies(db: LedgerDb, job: JobRecord): Promise<void> {
   const states = new Map(rows.map(({ job_id, state }) => [job_id, state]));
   for (const dependency of job.after) {
     const state = states.get(dependency.job);
-    if (state !== undefined && settle(dependency.when, state) === 'never')
+    if (state === undefined)
+      throw refuse(`job ${job.id} comes after ${dependency.job}, which was removed for its age`);
+    if (job.nextOrdinal === 0 && settle(dependency.when, state) === 'never')
       throw refuse(
         `job ${job.id} waits for ${formatDependency(dependency)}, which has ended ${state}: retry that one first`,
       );

@@ -65,6 +65,10 @@ export function openSubmit(options: SubmitOptions): Submit {
     const named = wanted.map((job) => withVo(job, peer, options.access));
     const hash = hashOf(named, flow);
     const add = async () => {
+      using _named = book.holds.hold([
+        ...named.flatMap(({ spec }) => dependenciesOf(spec).map(({ job }) => job)),
+        ...(flow === undefined ? [] : [flow.id]),
+      ]);
       const known = flow === undefined ? new Map() : await knownNodes(book, flow, peer);
       checkJobs(named, flow && known);
       for (const { spec } of named) checkGroup(peer, spec);
@@ -72,7 +76,14 @@ export function openSubmit(options: SubmitOptions): Submit {
       const pinned = pinDatasets(options.datasets, jobs, peer);
       const dependencies = await readDependencies(book, pinned, peer, options.access);
       for (const { spec, inputs } of pinned) await options.sweeper.admit(spec.vo, inputs);
-      return accept(options, numbers, { peer, submitKey, hash, jobs: pinned, flow, dependencies });
+      return await accept(options, numbers, {
+        peer,
+        submitKey,
+        hash,
+        jobs: pinned,
+        flow,
+        dependencies,
+      });
     };
     // Two submissions with one key are one, and a flow goes on once at a time.
     return inTurn(`${peer.dn}\0${submitKey}`, async () => {

@@ -29,7 +29,24 @@ export async function readable(parts: Parts, peer: Peer, id: string): Promise<Jo
 /** Whose the job is, if the caller may know of it. */
 export async function visible(parts: Parts, peer: Peer, id: string): Promise<Owned> {
   const job = await ownerOf(parts.book, id as JobId);
+  if (job === undefined) await refusePast(parts, peer, id);
   if (job === undefined || !mayList(peer, job, parts.access))
     throw new GridError('JOB_NOT_FOUND', `there is no job '${id.slice(0, 40)}'`);
   return job;
+}
+
+/** Throws JOB_ARCHIVED with what is known of a job that was removed for its age. */
+async function refusePast({ book, access }: Parts, peer: Peer, id: string): Promise<void> {
+  const past = await book.db
+    .selectFrom('history')
+    .selectAll()
+    .where('id', '=', id)
+    .executeTakeFirst();
+  if (past === undefined || !mayList(peer, past as Owned & typeof past, access)) return;
+  const { name, tasks, state, detail, submitted_ms, ended_ms } = past;
+  const what = tasks === 1 ? `'${name}'` : `'${name}', ${tasks} tasks`;
+  const [from, to] = [submitted_ms, ended_ms].map((ms) => new Date(ms).toISOString());
+  const because = detail === '' ? '' : `: ${detail}`;
+  const message = `job ${id} (${what}, submitted ${from}) has ended ${state} at ${to}${because}; it was removed with its results for its age`;
+  throw new GridError('JOB_ARCHIVED', message);
 }

@@ -90,6 +90,12 @@ export const ERRORS = {
   },
   // What is asked about.
   JOB_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid ls` for your jobs' },
+  JOB_ARCHIVED: {
+    status: 'NOT_FOUND',
+    exit: 4,
+    remedy:
+      'submit it again if its results are needed; `keep-history` of the broker says how long jobs are kept',
+  },
   FLOW_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid flow ls` for your flows' },
   SITE_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid sites` for the known sites' },
   DATASET_NOT_FOUND: {

@@ -1,16 +1,25 @@
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Kysely } from 'kysely';
+import { afterAll, expect, test } from 'vitest';
+import { type LedgerSchema, MIGRATIONS } from '../../broker/ledger.ts';
 import type { LedgerPlace } from '../../broker/open-ledger.ts';
+import { migrate, openSqlite } from '../../service/sqlite.ts';
+import { historyContract } from '../contract/history.contract.ts';
 import { ledgerContract } from '../contract/ledger.contract.ts';
 
+const dir = mkdtempSync(join(tmpdir(), 'ledger-'));
+afterAll(() => rmSync(dir, { recursive: true }));
+let files = 0;
+const fresh = (): LedgerPlace & { readonly kind: 'sqlite' } => {
+  files += 1;
+  return { kind: 'sqlite', file: join(dir, `${files}.db`) };
+};
+
+historyContract('SQLite', () => Promise.resolve(fresh()));
+
 ledgerContract('SQLite', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'ledger-'));
-  let files = 0;
-  const fresh = (): LedgerPlace & { readonly kind: 'sqlite' } => {
-    files += 1;
-    return { kind: 'sqlite', file: join(dir, `${files}.db`) };
-  };
   return Promise.resolve({
     fresh: () => Promise.resolve(fresh()),
     crashed: (place) => {
@@ -21,6 +30,33 @@ ledgerContract('SQLite', () => {
       return Promise.resolve(copy);
     },
     cutOff: () => Promise.resolve(),
-    [Symbol.asyncDispose]: () => Promise.resolve(rmSync(dir, { recursive: true })),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
   });
+});
+
+test('an older ledger gets the digests of its outputs into their column', async () => {
+  const db = openSqlite<LedgerSchema>(':memory:');
+  const older = Object.entries(MIGRATIONS).filter(([name]) => name < '003');
+  await migrate(db, Object.fromEntries(older));
+  const row = (id: string, outcome: string | null) =>
+    ({
+      id,
+      outcome,
+      job_id: 'j',
+      ordinal: 0,
+      number: 1,
+      site: 's',
+      state: 'done',
+      reason: '',
+    }) as const;
+  const outcomes = [null, '{"outputs":{"digest":""}}', '{"outputs":{"digest":"abc"}}'];
+  for (const [index, outcome] of outcomes.entries())
+    await (db as unknown as Kysely<{ attempts: object }>)
+      .insertInto('attempts')
+      .values({ ...row(String(index), outcome), detail: '', placed_ms: 1 })
+      .execute();
+  await migrate(db, MIGRATIONS);
+  const rows = await db.selectFrom('attempts').select('outputs').orderBy('id').execute();
+  expect(rows.map(({ outputs }) => outputs)).toEqual(['', '', 'abc']);
+  await db.destroy();
 });

@@ -8,8 +8,8 @@ import { type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
 import { openSubmit, type Submit } from '../../broker/submit.ts';
 import { NO_SWEEPER } from '../../broker/sweeper.ts';
 import { applyReport } from '../../broker/updates.ts';
-import { dn, siteId, voName } from '../../core/ids.ts';
-import type { Peer } from '../../core/vo/caller.ts';
+import { siteId } from '../../core/ids.ts';
+import { ALICE } from '../fakes/callers.ts';
 import { specOf } from '../fakes/offers.ts';
 import { at, type OpenBook, openBook } from '../fakes/open-book.ts';
 
@@ -214,17 +214,6 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
 }
 
 const log = pino({ level: 'silent' });
-
-const ALICE: Peer = {
-  dn: dn('/DC=org/DC=test/CN=Alice'),
-  fqans: [{ vo: voName('demo'), groups: [] }],
-  expiresAtMs: Number.MAX_SAFE_INTEGER,
-  proxyDepth: 0,
-  limited: false,
-  rejectedAttributes: [],
-  leafSha256: '',
-  endEntityDer: new Uint8Array(),
-};
 
 const wanted = (name: string) => ({
   spec: specOf({ name }),

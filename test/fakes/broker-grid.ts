@@ -76,6 +76,7 @@ export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
       ledger,
       access: { admins: ['/DC=org/DC=test/CN=Root'], vos: ['demo'] },
       leaseMs: LEASE_MS,
+      keepHistoryMs: 90 * DAY_MS,
       openGateway: (site) =>
         openClient(SiteGatewayService, `site ${site.id}`, site.address, {
           ...credentialsOf(brokerHost),

@@ -3,6 +3,7 @@ import type { Book } from '../../broker/book.ts';
 import { begin, commit } from '../../broker/book.ts';
 import { eventNumbers } from '../../broker/change-set.ts';
 import { openFeed } from '../../broker/feed.ts';
+import { openHolds } from '../../broker/holds.ts';
 import { loadTable } from '../../broker/load-table.ts';
 import { type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
 import { openRecorder } from '../../broker/recorder.ts';
@@ -40,6 +41,7 @@ export async function openBook(where: LedgerPlace | string): Promise<OpenBook> {
     table: loaded.table,
     recorder: openRecorder(ledger, log, (error) => failures.push(error)),
     feed: openFeed(),
+    holds: openHolds(),
     clock: systemClock,
     log,
     nextEvent: eventNumbers(loaded.lastEvent),
