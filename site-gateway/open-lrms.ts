@@ -6,6 +6,7 @@ import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
 import type { SiteConfig } from './config.ts';
 import { openBatchLrms } from './lrms/batch.ts';
+import { openTaskGroups } from './lrms/cgroups.ts';
 import { openForkLrms } from './lrms/fork.ts';
 import type { Capacity, Lrms, LrmsListener, LrmsState } from './lrms/lrms.ts';
 import { parseCpuList } from './lrms/slots.ts';
@@ -14,15 +15,18 @@ import { openSlurm } from './lrms/slurm.ts';
 const COMMAND_PATH = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';
 
 /** The batch system that the site is configured for. */
-export function openLrms(
+export async function openLrms(
   config: SiteConfig,
   around: { readonly clock: Clock; readonly log: Log },
   listener: LrmsListener,
 ): Promise<Lrms> {
   const { spool } = config;
   switch (config.lrms) {
-    case 'fork':
-      return openForkLrms({ ...coresOf(config), ...ownSize(config), spool, ...around, listener });
+    case 'fork': {
+      const groups = await openTaskGroups(spool, around.log);
+      const own = { ...coresOf(config), ...ownSize(config), groups };
+      return openForkLrms({ ...own, spool, ...around, listener });
+    }
     case 'slurm':
       return openBatchLrms({ system: openSlurm(slurmOptions(config)), spool, ...around, listener });
     default:

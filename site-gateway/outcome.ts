@@ -107,7 +107,7 @@ function limitVerdict(end: Extract<TaskEnd, { kind: 'limit' }>): Verdict {
     : {
         ...common,
         reason: 'MEMORY_EXCEEDED',
-        detail: `it used ${formatBytes(measured)} of memory, ${formatBytes(allowed)} were asked for`,
+        detail: `it used ${formatBytes(measured)} of memory${measured > allowed ? '' : ' and wanted more'}, ${formatBytes(allowed)} were asked for`,
       };
 }
 

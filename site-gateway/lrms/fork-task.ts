@@ -1,6 +1,8 @@
+import type { GroupFigures, TaskGroups } from './cgroups.ts';
 import type { LrmsTask, TaskEnd, TaskUsage } from './lrms.ts';
+import { type ProcessInfo, treeOf } from './process-tree.ts';
 import type { Share } from './slots.ts';
-import { type ProcessKey, readLimit, type StatusFile } from './task-files.ts';
+import { isUnconfined, type ProcessKey, readLimit, type StatusFile } from './task-files.ts';
 
 /**
  * A task here: `queued` until there is room, `launched` once a shell has the order, `running` once the wrapper said so
@@ -19,8 +21,28 @@ export interface ForkTask {
   killing: boolean;
 }
 
+/** Its processes, the wrapper first where it lives. */
+export const processesOf = (
+  { task, wrapper }: ForkTask,
+  groups: TaskGroups,
+  processes: readonly ProcessInfo[],
+): readonly ProcessInfo[] =>
+  treeOf({ directory: task.directory, wrapper, members: groups.members(task.id) }, processes);
+
+/** Its processes without the wrapper. */
+export const restOf = (
+  entry: ForkTask,
+  groups: TaskGroups,
+  processes: readonly ProcessInfo[],
+): readonly ProcessInfo[] =>
+  processesOf(entry, groups, processes).filter(({ pid }) => pid !== entry.wrapper?.pid);
+
 /** Its wrapper has written how it ended. */
 export async function endWithStatus(entry: ForkTask, status: StatusFile): Promise<TaskEnd> {
+  if (status.exitCode !== 0 && (await isUnconfined(entry.task.directory))) {
+    const detail = 'it could not be put into its sandbox';
+    return { kind: 'not-started', fault: 'site', reason: 'SANDBOX_FAILED', detail };
+  }
   const common = { exitCode: status.exitCode, usage: usageOf(entry, status), leftBehind: [] };
   const limit = await readLimit(entry.task.directory);
   return limit === undefined
@@ -42,4 +64,17 @@ function usageOf(entry: ForkTask, status: StatusFile): TaskUsage {
   const startedMs = (entry.wrapper?.startTicks ?? 0) * 10;
   const wallMs = startedMs > 0 ? Math.max(status.endedUptimeMs - startedMs, 0) : 0;
   return { cpuMs: status.cpuMs, wallMs, peakMemoryBytes: entry.peakMemoryBytes };
+}
+
+/** The end with what the kernel counted, which is more than a wrapper knows. */
+export function withFigures(
+  end: TaskEnd,
+  figures: GroupFigures | undefined,
+  allowed: number,
+): TaskEnd {
+  if (figures === undefined || (end.kind !== 'exited' && end.kind !== 'limit')) return end;
+  const { cpuMs, peakMemoryBytes = end.usage.peakMemoryBytes, isOverMemory } = figures;
+  const usage = { ...end.usage, cpuMs, peakMemoryBytes };
+  if (end.kind === 'limit' || !isOverMemory) return { ...end, usage };
+  return { ...end, kind: 'limit', limit: 'memory', measured: peakMemoryBytes, allowed, usage };
 }

@@ -1,19 +1,19 @@
 import { background, pause } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
+import type { TaskGroups } from './cgroups.ts';
 import { faultOf } from './command-size.ts';
-import { endWithoutStatus, endWithStatus, type ForkTask } from './fork-task.ts';
+import {
+  endWithoutStatus,
+  endWithStatus,
+  type ForkTask,
+  processesOf,
+  withFigures,
+} from './fork-task.ts';
 import { type Launcher, openLauncher } from './launcher.ts';
 import { openLongTimer } from './long-timer.ts';
 import type { Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from './lrms.ts';
-import {
-  isAlive,
-  openProcessTable,
-  type ProcessInfo,
-  type ProcessTable,
-  sendSignal,
-  treeOf,
-} from './process-tree.ts';
+import { isAlive, openProcessTable, type ProcessInfo, type ProcessTable } from './process-tree.ts';
 import { openReaper, type Reaper } from './reaper.ts';
 import { openSlots, type Slots } from './slots.ts';
 import {
@@ -23,6 +23,7 @@ import {
   readStatus,
   writeLimit,
 } from './task-files.ts';
+import { openTaskKiller, type TaskKiller } from './task-killer.ts';
 
 export interface ForkOptions {
   readonly spool: string;
@@ -31,6 +32,7 @@ export interface ForkOptions {
   /** CPUs of the machine to bind tasks to; empty binds nothing. */
   readonly cores: readonly number[];
   readonly firstCore: number;
+  readonly groups: TaskGroups;
   readonly clock: Clock;
   readonly log: Log;
   readonly listener: LrmsListener;
@@ -41,11 +43,9 @@ const ADOPTED_POLL_MS = 200;
 /** A wrapper says that it started within this, even on a loaded machine; the fence makes a second order harmless. */
 const LAUNCH_PATIENCE_MS = 10_000;
 const MAX_LAUNCHES = 3;
-const LAUNCH_POLL_MS = 10;
 const WALLTIME_GRACE_MS = 5_000;
-const KILL_ROUND_MS = 50;
-/** Rounds of KILL after which the wrapper, which is spared so that it can write the status, is ended too. */
-const SPARED_ROUNDS = 20;
+/** What a gateway that crashed left in control groups is looked for this often. */
+const TIDY_MS = 60_000;
 
 /** Runs tasks on this machine, each as a tree of processes below a wrapper of its own. Linux only (/proc). */
 export async function openForkLrms(options: ForkOptions): Promise<Lrms> {
@@ -66,22 +66,28 @@ class ForkLrms implements Lrms {
   private readonly slots: Slots;
   private readonly scan: ProcessTable;
   private readonly reaper: Reaper;
+  private readonly killer: TaskKiller;
   private readonly tasks = new Map<string, ForkTask>();
   private queue: ForkTask[] = [];
-  private readonly sweeper: NodeJS.Timeout;
-  private readonly poller: NodeJS.Timeout;
+  private readonly timers: readonly NodeJS.Timeout[];
   private readonly adopted = new Set<ForkTask>();
   private closed = false;
 
   constructor(options: ForkOptions, launcher: Launcher) {
-    const { cpus, memoryBytes, cores, firstCore } = options;
+    const { cpus, memoryBytes, cores, firstCore, groups, clock, log } = options;
     this.options = options;
     this.launcher = launcher;
     this.slots = openSlots({ cpus, memoryBytes }, cores, firstCore);
     this.scan = openProcessTable();
-    this.reaper = openReaper(this.scan, options.log);
-    this.sweeper = setInterval(() => this.sweep(), SWEEP_MS).unref();
-    this.poller = setInterval(() => this.pollAdopted(), ADOPTED_POLL_MS).unref();
+    const { scan } = this;
+    this.reaper = openReaper(scan, groups, log);
+    this.killer = openTaskKiller({ scan, groups, clock, isClosed: () => this.closed });
+    const tidy = (): Promise<void> => groups.tidy((id) => this.tasks.has(id));
+    this.timers = [
+      setInterval(() => this.sweep(), SWEEP_MS).unref(),
+      setInterval(() => this.pollAdopted(), ADOPTED_POLL_MS).unref(),
+      setInterval(() => this.run('remove control groups', tidy()), TIDY_MS).unref(),
+    ];
   }
 
   submit(task: LrmsTask): void {
@@ -138,10 +144,10 @@ class ForkLrms implements Lrms {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.closed = true;
-    clearInterval(this.sweeper);
-    clearInterval(this.poller);
+    for (const timer of this.timers) clearInterval(timer);
     for (const { wallTimer } of this.tasks.values()) wallTimer?.[Symbol.dispose]();
     this.launcher[Symbol.dispose]();
+    this.options.groups[Symbol.dispose]();
     await Promise.resolve();
   }
 
@@ -189,7 +195,15 @@ class ForkLrms implements Lrms {
     entry.state = 'launched';
     entry.launches += 1;
     entry.launchedAtMs = this.options.clock.monotonicMs();
-    this.launcher.launch(entry.task, entry.share?.cpuSet);
+    const { id, memoryBytes } = entry.task;
+    const cpuSet = entry.share?.cpuSet;
+    try {
+      const groups = this.options.groups.make(id, memoryBytes);
+      this.launcher.launch(entry.task, { cpuSet, groups });
+    } catch (error) {
+      const detail = `its control group could not be made: ${String(error)}`;
+      this.end(entry, { kind: 'not-started', fault: 'site', reason: 'SANDBOX_FAILED', detail });
+    }
   }
 
   private armWalltime(entry: ForkTask, ranMs: number): void {
@@ -215,34 +229,7 @@ class ForkLrms implements Lrms {
   private kill(entry: ForkTask, graceMs: number): void {
     if (entry.killing) return;
     entry.killing = true;
-    this.run('end a task', this.killTree(entry, graceMs));
-  }
-
-  private async killTree(entry: ForkTask, graceMs: number): Promise<void> {
-    const { clock } = this.options;
-    // A wrapper that is just starting does not yet know what to do about a signal.
-    while (entry.state === 'launched' && !this.closed) await pause(LAUNCH_POLL_MS);
-    const begunAtMs = clock.monotonicMs();
-    const over = (): boolean => entry.state === 'ending' || this.closed;
-    if (graceMs > 0) {
-      const tree = this.treeOf(entry);
-      sendSignal(tree, 'SIGTERM');
-      sendSignal(tree, 'SIGCONT');
-    }
-    while (!over() && clock.monotonicMs() - begunAtMs < graceMs) await pause(KILL_ROUND_MS);
-    for (let round = 0; !over(); round += 1) {
-      sendSignal(this.treeOf(entry), 'SIGKILL');
-      if (round >= SPARED_ROUNDS && entry.wrapper !== undefined && isAlive(entry.wrapper))
-        sendSignal([entry.wrapper], 'SIGKILL');
-      await pause(KILL_ROUND_MS);
-    }
-  }
-
-  /** Its processes without the wrapper. */
-  private treeOf(entry: ForkTask): readonly ProcessInfo[] {
-    return treeOf(entry.task.directory, entry.wrapper, this.scan()).filter(
-      ({ pid }) => pid !== entry.wrapper?.pid,
-    );
+    this.run('end a task', this.killer(entry, graceMs));
   }
 
   private pollAdopted(): void {
@@ -265,11 +252,15 @@ class ForkLrms implements Lrms {
   }
 
   private sweepRunning(entry: ForkTask, processes: readonly ProcessInfo[]): void {
-    const tree = treeOf(entry.task.directory, entry.wrapper, processes);
-    const measured = tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
-    entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, measured);
+    const { groups } = this.options;
+    const tree = processesOf(entry, groups, processes);
+    const resident = tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
+    entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, resident);
     const allowed = entry.task.memoryBytes;
-    if (measured > allowed) this.exceed(entry, { limit: 'memory', measured, allowed }, 0);
+    const figures = groups.figures(entry.task.id);
+    const measured = figures?.peakMemoryBytes ?? resident;
+    if (figures?.isOverMemory ?? resident > allowed)
+      this.exceed(entry, { limit: 'memory', measured, allowed }, 0);
     if (tree[0]?.pid !== entry.wrapper?.pid) this.settle(entry, true);
   }
 
@@ -327,10 +318,14 @@ class ForkLrms implements Lrms {
     if (entry.share !== undefined) this.slots.give(entry.share);
     this.pump();
     const work = async (): Promise<void> => {
-      const leftBehind = await this.reaper.reap(entry.task.directory, entry.wrapper);
-      this.tasks.delete(entry.task.id);
-      const complete = end.kind === 'exited' || end.kind === 'limit' ? { ...end, leftBehind } : end;
-      if (!this.closed) this.options.listener.ended(entry.task.id, complete);
+      const { groups, listener } = this.options;
+      const { id, memoryBytes } = entry.task;
+      const leftBehind = await this.reaper.reap(entry);
+      const counted = withFigures(end, groups.figures(id), memoryBytes);
+      await groups.remove(id);
+      this.tasks.delete(id);
+      const ran = counted.kind === 'exited' || counted.kind === 'limit';
+      if (!this.closed) listener.ended(id, ran ? { ...counted, leftBehind } : counted);
     };
     this.run('end what a task left', work());
   }

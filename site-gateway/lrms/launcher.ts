@@ -18,8 +18,16 @@ import { TASK_WRAPPER } from './task-wrapper.ts';
  * goes, and the tasks, which are in sessions of their own, stay.
  */
 export interface Launcher extends Disposable {
-  /** Gives the order; `onStarted` and `onEnded` follow. `cpuSet` as taskset reads it, or undefined for all. */
-  launch(task: LrmsTask, cpuSet: string | undefined): void;
+  /** Gives the order; `onStarted` and `onEnded` follow. */
+  launch(task: LrmsTask, bounds: TaskBounds): void;
+}
+
+/** What holds a task. */
+interface TaskBounds {
+  /** As taskset reads it, or undefined for all. */
+  readonly cpuSet: string | undefined;
+  /** Files by which it joins its control group. */
+  readonly groups: readonly string[];
 }
 
 export interface LauncherOptions {
@@ -62,8 +70,8 @@ export async function openLauncher(options: LauncherOptions): Promise<Launcher> 
     return shell;
   };
   return {
-    launch: (task, cpuSet) => {
-      shellFor(cpuSet ?? '').stdin?.write(orderFor(task, prefix));
+    launch: (task, bounds) => {
+      shellFor(bounds.cpuSet ?? '').stdin?.write(orderFor(task, bounds, prefix));
     },
     [Symbol.dispose]: () => {
       for (const shell of shells.values()) shell.stdin?.end();
@@ -73,10 +81,10 @@ export async function openLauncher(options: LauncherOptions): Promise<Launcher> 
 }
 
 /** One command of the shell; a second fork makes init the parent, so that the shell keeps no list of children. */
-function orderFor(task: LrmsTask, prefix: string): string {
+function orderFor(task: LrmsTask, { groups }: TaskBounds, prefix: string): string {
   const variables = { ...task.env, [MARK_VARIABLE]: task.directory };
   const env = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`);
-  const words = [task.directory, task.stdin, ...task.command].map(quote);
+  const words = [task.directory, task.stdin, groups.join(' '), ...task.command].map(quote);
   return `( ${env.join(' ')} ${prefix} ${words.join(' ')} </dev/null & )\n`;
 }
 

@@ -118,16 +118,25 @@ export function isAlive(key: ProcessKey): boolean {
   return readStat(key.pid)?.startTicks === key.startTicks;
 }
 
+/** By what the processes of an attempt are known. */
+export interface TreeSigns {
+  /** The mark in their environment. */
+  readonly directory: string;
+  readonly wrapper: ProcessKey | undefined;
+  /** Pids in its control group. */
+  readonly members: ReadonlySet<number>;
+}
+
 /**
- * All processes of an attempt: marked with its directory, in the wrapper's session or group, or descended from one of those.
- * The wrapper itself is the first where it lives.
+ * All processes of an attempt: in its control group, marked with its directory, in the wrapper's session or group, or
+ * descended from one of those. The wrapper itself is the first where it lives.
  */
 export function treeOf(
-  directory: string,
-  wrapper: ProcessKey | undefined,
+  { directory, wrapper, members: inGroup }: TreeSigns,
   processes: readonly ProcessInfo[],
 ): readonly ProcessInfo[] {
   const isMember = (one: ProcessInfo): boolean =>
+    inGroup.has(one.pid) ||
     one.mark === directory ||
     (wrapper !== undefined &&
       one.startTicks >= wrapper.startTicks &&

@@ -1,17 +1,17 @@
 import { pause } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
-import { type ProcessInfo, type ProcessTable, sendSignal, treeOf } from './process-tree.ts';
-import type { ProcessKey } from './task-files.ts';
+import type { TaskGroups } from './cgroups.ts';
+import { type ForkTask, restOf } from './fork-task.ts';
+import { type ProcessInfo, type ProcessTable, sendSignal } from './process-tree.ts';
 
 /** Ends what ended tasks left behind. */
 export interface Reaper {
   /** Kills all that is left of a task whose wrapper has ended; gives the names of what it had to kill. */
-  reap(directory: string, wrapper: ProcessKey | undefined): Promise<readonly string[]>;
+  reap(entry: ForkTask): Promise<readonly string[]>;
 }
 
 interface Request {
-  readonly directory: string;
-  readonly wrapper: ProcessKey | undefined;
+  readonly entry: ForkTask;
   readonly found: Map<number, string>;
   readonly resolve: (names: readonly string[]) => void;
 }
@@ -22,7 +22,7 @@ const BETWEEN_ROUNDS_MS = 5;
 /** About two seconds; what is still there then is stuck in the kernel. */
 const MAX_ROUNDS = 400;
 
-export function openReaper(scan: ProcessTable, log: Log): Reaper {
+export function openReaper(scan: ProcessTable, groups: TaskGroups, log: Log): Reaper {
   let waiting: Request[] = [];
   const run = async (): Promise<void> => {
     await pause(BATCH_MS);
@@ -30,14 +30,14 @@ export function openReaper(scan: ProcessTable, log: Log): Reaper {
     waiting = [];
     for (let round = 0; batch.length > 0; round += 1) {
       if (round > 0) await pause(BETWEEN_ROUNDS_MS);
-      const processes = scan(batch.map(({ wrapper }) => wrapper));
-      batch = killRound(batch, processes, round >= MAX_ROUNDS ? log : undefined);
+      const processes = scan(batch.map(({ entry }) => entry.wrapper));
+      batch = killRound(batch, processes, groups, round >= MAX_ROUNDS ? log : undefined);
     }
   };
   return {
-    reap: (directory, wrapper) =>
+    reap: (entry) =>
       new Promise((resolve, reject) => {
-        waiting.push({ directory, wrapper, found: new Map(), resolve });
+        waiting.push({ entry, found: new Map(), resolve });
         if (waiting.length === 1) run().catch(reject);
       }),
   };
@@ -47,20 +47,20 @@ export function openReaper(scan: ProcessTable, log: Log): Reaper {
 function killRound(
   batch: readonly Request[],
   processes: readonly ProcessInfo[],
+  groups: TaskGroups,
   giveUp: Log | undefined,
 ): Request[] {
   const again: Request[] = [];
   for (const request of batch) {
     // The wrapper itself is on its way out and is not counted as left behind.
-    const tree = treeOf(request.directory, request.wrapper, processes).filter(
-      ({ pid }) => pid !== request.wrapper?.pid,
-    );
+    const tree = restOf(request.entry, groups, processes);
     for (const { pid, name } of tree) request.found.set(pid, name);
+    groups.kill(request.entry.task.id);
     sendSignal(tree, 'SIGKILL');
     if (tree.length > 0 && giveUp === undefined) again.push(request);
     else request.resolve([...request.found.values()]);
     if (tree.length > 0)
-      giveUp?.error({ directory: request.directory, tree }, 'processes cannot be ended');
+      giveUp?.error({ id: request.entry.task.id, tree }, 'processes cannot be ended');
   }
   return again;
 }

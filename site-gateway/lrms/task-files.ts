@@ -76,6 +76,10 @@ function cpuMsOf(line: string): number {
   return Math.round(seconds.reduce((sum, part) => sum + part, 0) * 1_000);
 }
 
+/** The task could not be put where it was to run, and did not run. */
+export const isUnconfined = async (directory: string): Promise<boolean> =>
+  (await readIfThere(join(directory, 'unconfined'))) !== undefined;
+
 export async function readLimit(directory: string): Promise<LimitFile | undefined> {
   const text = await readIfThere(join(directory, 'limit'));
   return text === undefined ? undefined : (JSON.parse(text) as LimitFile);

@@ -5,23 +5,32 @@ import { expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
+import { NO_GROUPS, openTaskGroups } from '../../site-gateway/lrms/cgroups.ts';
 import { openForkLrms } from '../../site-gateway/lrms/fork.ts';
 import type { LrmsListener, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';
 
-const openFork = (spool: string, listener: LrmsListener) =>
+const openFork = (spool: string, listener: LrmsListener, groups = NO_GROUPS) =>
   openForkLrms({
+    groups,
     spool,
     cpus: 2,
     memoryBytes: 2 ** 30,
     cores: [],
     firstCore: 0,
     clock: systemClock,
-    log: openLog('test', 'silent'),
+    log,
     listener,
   });
 
-lrmsContract('ForkLrms', openFork, { many: 200, inOrder: true });
+const log = openLog('test', 'silent');
+const manner = { many: 200, inOrder: true };
+lrmsContract('ForkLrms of class account', openFork, manner);
+lrmsContract(
+  'ForkLrms with control groups',
+  async (spool, listener) => openFork(spool, listener, await openTaskGroups(spool, log)),
+  manner,
+);
 
 test('a directory that cannot be written is the fault of the site', async () => {
   const spool = mkdtempSync(join(tmpdir(), 'hanse-fork-'));

@@ -191,8 +191,9 @@ describe('limits', () => {
       resources: { ...resources, memoryBytes: 100 * 2 ** 20 },
     });
     expect(outcome).toMatchObject({ failure: 'limit', reason: 'MEMORY_EXCEEDED' });
-    expect(outcome.detail).toMatch(/it used 3\d\d MiB of memory, 100 MiB were asked for/);
-    expect(outcome.usage.peakMemoryBytes).toBeGreaterThan(300 * 2 ** 20);
+    // The kernel ends it when it reaches the limit; where it cannot, the gateway sees it above.
+    expect(outcome.detail).toMatch(/it used \d\d\d MiB of memory( and wanted more)?, 100 MiB were/);
+    expect(outcome.usage.peakMemoryBytes).toBeGreaterThan(99 * 2 ** 20);
   });
 
   test('an attempt that was given more memory than the job asked for may use it', async () => {

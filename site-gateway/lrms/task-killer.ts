@@ -1,0 +1,42 @@
+import { pause } from '../../service/background.ts';
+import type { Clock } from '../../service/clock.ts';
+import type { TaskGroups } from './cgroups.ts';
+import { type ForkTask, restOf } from './fork-task.ts';
+import { isAlive, type ProcessTable, sendSignal } from './process-tree.ts';
+
+export interface TaskKillerOptions {
+  readonly scan: ProcessTable;
+  readonly groups: TaskGroups;
+  readonly clock: Clock;
+  readonly isClosed: () => boolean;
+}
+
+/** Ends a task: TERM, and KILL after `graceMs`, until its wrapper has come to its end. */
+export type TaskKiller = (entry: ForkTask, graceMs: number) => Promise<void>;
+
+const LAUNCH_POLL_MS = 10;
+const ROUND_MS = 50;
+/** Rounds of KILL after which the wrapper, which is spared so that it can write the status, is ended too. */
+const SPARED_ROUNDS = 20;
+
+export function openTaskKiller({ scan, groups, clock, isClosed }: TaskKillerOptions): TaskKiller {
+  return async (entry, graceMs) => {
+    // A wrapper that is just starting does not yet know what to do about a signal.
+    while (entry.state === 'launched' && !isClosed()) await pause(LAUNCH_POLL_MS);
+    const begunAtMs = clock.monotonicMs();
+    const over = (): boolean => entry.state === 'ending' || isClosed();
+    if (graceMs > 0) {
+      const tree = restOf(entry, groups, scan());
+      sendSignal(tree, 'SIGTERM');
+      sendSignal(tree, 'SIGCONT');
+    }
+    while (!over() && clock.monotonicMs() - begunAtMs < graceMs) await pause(ROUND_MS);
+    for (let round = 0; !over(); round += 1) {
+      groups.kill(entry.task.id);
+      sendSignal(restOf(entry, groups, scan()), 'SIGKILL');
+      if (round >= SPARED_ROUNDS && entry.wrapper !== undefined && isAlive(entry.wrapper))
+        sendSignal([entry.wrapper], 'SIGKILL');
+      await pause(ROUND_MS);
+    }
+  };
+}
