@@ -47,7 +47,7 @@ function bestFor(way: Way, lane: Lane, item: QueueItem, rooms: Rooms): Room | un
 }
 
 /** How many sites of a common order a task passes over before its class gets an order of its own. */
-const PATIENCE = 32;
+const PATIENCE = 100;
 
 /** Classes that rank alike share an order, as long as not too many of the best sites are no use to them. */
 function bestOfAny(way: Way, lane: Lane, { avoid }: QueueItem, rooms: Rooms): Room | undefined {

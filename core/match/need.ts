@@ -21,15 +21,13 @@ export const NO_NEED: Need = Object.freeze({
 });
 
 /** All of a task's nodes together. */
-export function needOf({ cpus, memoryBytes, gpus, nodes, ...rest }: Resources): Need {
-  return {
-    cpus: cpus * nodes,
-    memoryBytes: memoryBytes * nodes,
-    gpus: gpus * nodes,
-    diskBytes: rest.diskBytes,
-    licences: Object.keys(rest.licences).length === 0 ? NO_LICENCES : rest.licences,
-  };
-}
+export const needOf = (asked: Resources): Need => ({
+  cpus: asked.cpus * asked.nodes,
+  memoryBytes: asked.memoryBytes * asked.nodes,
+  gpus: asked.gpus * asked.nodes,
+  diskBytes: asked.diskBytes,
+  licences: Object.keys(asked.licences).length === 0 ? NO_LICENCES : asked.licences,
+});
 
 export const add = (a: Need, b: Need): Need => ({
   cpus: a.cpus + b.cpus,

@@ -152,8 +152,10 @@ const LASTING = [
     failure: ({ resources: { licences } }, offer) => {
       const there = countsOf(offer.licences, 'total');
       const name = missingLicence(licences, there) ?? '';
-      const sentence = `needs ${licences[name]} of licence ${name}, offers ${there[name] ?? 0}`;
-      return when(name !== '', () => sentence);
+      return when(
+        name !== '',
+        () => `needs ${licences[name]} of licence ${name}, offers ${there[name] ?? 0}`,
+      );
     },
   },
   {
@@ -172,16 +174,17 @@ const LASTING = [
     code: 'requirements-false',
     failure: (ask, offer, rules) => {
       const { holds, reason } = requirementVerdict(ask, offer, rules);
-      const plain = `\`${ask.requirements}\` does not hold at ${offer.site}`;
-      return when(!holds, () => reason || plain);
+      return when(!holds, () => reason || `\`${ask.requirements}\` does not hold at ${offer.site}`);
     },
   },
   {
     code: 'policy-refuses',
     failure: (ask, offer, rules) => {
       const { holds, reason } = rules.welcomes(offer, ask);
-      const plain = `the site's policy \`${offer.policy}\` does not hold for ${ask.owner}`;
-      return when(!holds, () => reason || plain);
+      return when(
+        !holds,
+        () => reason || `the site's policy \`${offer.policy}\` does not hold for ${ask.owner}`,
+      );
     },
   },
 ] as const satisfies readonly LastingCheck[];

@@ -12,7 +12,7 @@ import { askFor, siteOf } from '../fakes/offers.ts';
 
 const RULES = openRules();
 /** So many that a class may pass over more than it has the patience for. */
-const SITES = 60;
+const SITES = 160;
 
 const siteAt = (index: number) =>
   fc
