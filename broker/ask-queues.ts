@@ -1,3 +1,4 @@
+import type { Dn } from '../core/ids.ts';
 import { taskCountsOf } from '../core/job/summary.ts';
 import type { AskQueue, QueueItem } from '../core/match/snapshot.ts';
 import type { AskClass } from './ask-classes.ts';
@@ -11,8 +12,8 @@ export interface AskQueues {
   addTask(task: TaskRecord): void;
   /** The queues that hold anything, for a round; to be used up before anything changes. */
   list(): readonly AskQueue[];
-  /** Queued tasks of jobs that were submitted before `seq`. */
-  tasksAhead(seq: number): number;
+  /** Queued tasks of jobs that were submitted before `seq`, and how many of them are the owner's own. */
+  tasksAhead(owner: Dn, seq: number): { readonly tasks: number; readonly own: number };
 }
 
 interface Queue extends Omit<AskClass, 'share'> {
@@ -57,10 +58,14 @@ export function openAskQueues(): AskQueues {
     },
     list: () =>
       live().map((queue) => ({ key: String(queue.askId), ask: queue.ask, items: items(queue) })),
-    tasksAhead: (seq) => {
-      let ahead = 0;
+    tasksAhead: (owner, seq) => {
+      const ahead = { tasks: 0, own: 0 };
       for (const queue of live()) {
-        for (const item of items(queue)) if (item.seq < seq) ahead += item.tasks;
+        for (const item of items(queue)) {
+          if (item.seq >= seq) continue;
+          ahead.tasks += item.tasks;
+          if (queue.ask.owner === owner) ahead.own += item.tasks;
+        }
       }
       return ahead;
     },

@@ -97,7 +97,8 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
   const common = { book, access, datasets, sweeper };
   const ids = { lastSeq, lastJobId, chance: Math.random };
   const submit = openSubmit({ ...common, ...ids, store, onQueued: onChange });
-  const parts = { ...common, sites, links, rules, submit, accounts, onChange };
+  const { reservations } = rounds;
+  const parts = { ...common, sites, links, rules, submit, accounts, onChange, reservations };
   const owned = stack.move();
   return {
     services: servicesOf(parts),

@@ -12,6 +12,8 @@ import { type SiteRegistry, viewOf } from './site-registry.ts';
 export interface Rounds extends Disposable {
   /** Something changed; many calls at once make one round. */
   trigger(): void;
+  /** Room that is kept since the last round. */
+  readonly reservations: () => readonly Reservation[];
 }
 
 export interface RoundsOptions {
@@ -48,6 +50,7 @@ export function openRounds(options: RoundsOptions): Rounds {
   const tick = setInterval(trigger, TICK_MS);
   return {
     trigger,
+    reservations: () => carried.reservations,
     [Symbol.dispose]: () => {
       clearTimeout(timer);
       clearInterval(tick);

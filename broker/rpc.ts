@@ -1,5 +1,6 @@
 import { GridError } from '../core/errors.ts';
 import type { Rules } from '../core/match/ask.ts';
+import type { Reservation } from '../core/match/snapshot.ts';
 import { type Peer, vosOf } from '../core/vo/caller.ts';
 import { type Access, chooseVo, isAdmin } from '../core/vo/policy.ts';
 import type { BrokerService, IssueStagingTicketRequest } from '../proto/gen/grid/v1/broker.ts';
@@ -31,6 +32,8 @@ export interface BrokerParts {
   readonly submit: Submit;
   readonly accounts: StagingAccounts | undefined;
   readonly onChange: () => void;
+  /** Room that is kept since the last round. */
+  readonly reservations: () => readonly Reservation[];
 }
 
 const TICKET_MS = 12 * 3_600_000;

@@ -85,6 +85,17 @@ export function bar(share: number, width: number): string {
   return '█'.repeat(full) + '─'.repeat(width - full);
 }
 
+/** Breaks lines between words; a word that is longer stays whole. */
+export function wrap(text: string, width: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines.join('\n');
+}
+
 /** Cuts at the end, with `…`. */
 export const shorten = (text: string, length: number): string =>
   text.length <= length ? text : `${text.slice(0, Math.max(0, length - 1))}…`;

@@ -2,7 +2,7 @@ import { type Rooms, suits } from './choice.ts';
 import type { Lane } from './lane.ts';
 import { add, fits, type Need, subtract } from './need.ts';
 import type { Run } from './refusal.ts';
-import type { Room } from './room.ts';
+import type { Demand, Room } from './room.ts';
 import type { QueueItem } from './snapshot.ts';
 
 /**
@@ -46,7 +46,10 @@ const mayKeep = (room: Room, lane: Lane, { avoid }: QueueItem): boolean =>
   room.hold === undefined && suits(lane, room) && !avoid.includes(room.view.id);
 
 /** Undefined where even the end of all that is known to run there would not give enough, or while it is on probation. */
-export function openingAt(room: Room, { need, nowMs }: Lane): Opening | undefined {
+export function openingAt(
+  room: Room,
+  { need, nowMs }: Pick<Demand, 'need' | 'nowMs'>,
+): Opening | undefined {
   if (room.tasksLeft !== Number.POSITIVE_INFINITY) return undefined;
   let { free } = room;
   let atMs = nowMs;

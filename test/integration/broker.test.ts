@@ -90,7 +90,7 @@ test('why says of each site what fails, with both values, and what would help', 
   });
   const why = await grid.as('Alice').whyJob({ jobId: id });
   expect(why.answer).toBe('it waits: none of the 2 sites can take it as it is');
-  expect(why.sites).toEqual([
+  expect(why.sites).toMatchObject([
     { site: 'aachen', matches: false, refusal: 'too-few-cpus', detail: 'needs 8 cpus, offers 4' },
     {
       site: 'bremen',

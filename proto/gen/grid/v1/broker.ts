@@ -309,6 +309,42 @@ export interface SiteVerdict {
   refusal: string;
   /** Both values in one sentence: `needs 64 GiB, offers 32 GiB`. */
   detail: string;
+  /** When the broker heard of the site last; 0 for never. */
+  lastHeardAtMs: number;
+}
+
+/** What a job could ask for instead; tried by putting the changed job to the sites. */
+export interface Counterfactual {
+  /** One change, or two that only help together, for instance "with `cpus: 4`". */
+  changes: string[];
+  /** Sites that would take the job then. */
+  sites: string[];
+  /** Whether they would start it now, rather than some day. */
+  startsNow: boolean;
+}
+
+/** Whose turn it is: where a node of the tree of shares stands among those beside it in which tasks wait. */
+export interface Turn {
+  /** As in a listing of shares. */
+  node: string;
+  /** 1 for the one whose turn it is. */
+  place: number;
+  /** How many wait, this one counted. */
+  waiting: number;
+  /** The part of what its siblings and it have used that is its, from 0 to 1. */
+  usedPart: number;
+  /** The part that its weight gives it, from 0 to 1. */
+  targetPart: number;
+}
+
+/** When a task could start, by the walltimes of what runs. */
+export interface ExpectedStart {
+  /** Site where there is room first. */
+  site: string;
+  /** When, at the latest, if nothing that is ahead takes it. */
+  byMs: number;
+  /** Whether the room is kept for the job. */
+  reserved: boolean;
 }
 
 /** Why a job is where it is. */
@@ -319,14 +355,26 @@ export interface WhyJobResponse {
     | undefined;
   /** One sentence that answers the question. */
   answer: string;
-  /** Every known site. */
+  /** Every known site for a job that waits, otherwise the sites where it is. */
   sites: SiteVerdict[];
-  /** Tasks ahead of it in the queue. */
+  /** Waiting tasks of jobs that were submitted before it. */
   tasksAhead: number;
   /** Jobs that it waits for. */
   waitsFor: string[];
   /** What to do about it; may be empty. */
   advice: string[];
+  /** What to ask for instead; the same as in `advice`. */
+  changes: Counterfactual[];
+  /** Whose turn it is: the VO, the group in it, the owner in that; empty for a job that does not wait. */
+  turns: Turn[];
+  /** How many of `tasks_ahead` are of the same owner. */
+  ownTasksAhead: number;
+  /** Absent where it is not known. */
+  expectedStart:
+    | ExpectedStart
+    | undefined;
+  /** When it is tried again, where it pauses; 0 where it does not. */
+  notBeforeMs: number;
 }
 
 /** Which jobs to end. */
@@ -2328,7 +2376,7 @@ export const WhyJobRequest: MessageFns<WhyJobRequest> = {
 };
 
 function createBaseSiteVerdict(): SiteVerdict {
-  return { site: "", matches: false, refusal: "", detail: "" };
+  return { site: "", matches: false, refusal: "", detail: "", lastHeardAtMs: 0 };
 }
 
 export const SiteVerdict: MessageFns<SiteVerdict> = {
@@ -2344,6 +2392,9 @@ export const SiteVerdict: MessageFns<SiteVerdict> = {
     }
     if (message.detail !== "") {
       writer.uint32(34).string(message.detail);
+    }
+    if (message.lastHeardAtMs !== 0) {
+      writer.uint32(40).int64(message.lastHeardAtMs);
     }
     return writer;
   },
@@ -2393,6 +2444,14 @@ export const SiteVerdict: MessageFns<SiteVerdict> = {
             message.detail = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lastHeardAtMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2414,12 +2473,286 @@ export const SiteVerdict: MessageFns<SiteVerdict> = {
     message.matches = object.matches ?? false;
     message.refusal = object.refusal ?? "";
     message.detail = object.detail ?? "";
+    message.lastHeardAtMs = object.lastHeardAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseCounterfactual(): Counterfactual {
+  return { changes: [], sites: [], startsNow: false };
+}
+
+export const Counterfactual: MessageFns<Counterfactual> = {
+  encode(message: Counterfactual, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.changes) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.sites) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.startsNow !== false) {
+      writer.uint32(24).bool(message.startsNow);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Counterfactual {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCounterfactual();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changes.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sites.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.startsNow = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Counterfactual>, I>>(base?: I): Counterfactual {
+    return Counterfactual.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Counterfactual>, I>>(object: I): Counterfactual {
+    const message = createBaseCounterfactual();
+    message.changes = object.changes?.map((e) => e) || [];
+    message.sites = object.sites?.map((e) => e) || [];
+    message.startsNow = object.startsNow ?? false;
+    return message;
+  },
+};
+
+function createBaseTurn(): Turn {
+  return { node: "", place: 0, waiting: 0, usedPart: 0, targetPart: 0 };
+}
+
+export const Turn: MessageFns<Turn> = {
+  encode(message: Turn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.place !== 0) {
+      writer.uint32(16).uint32(message.place);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(24).uint32(message.waiting);
+    }
+    if (message.usedPart !== 0) {
+      writer.uint32(33).double(message.usedPart);
+    }
+    if (message.targetPart !== 0) {
+      writer.uint32(41).double(message.targetPart);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Turn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTurn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.place = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waiting = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.usedPart = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.targetPart = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Turn>, I>>(base?: I): Turn {
+    return Turn.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Turn>, I>>(object: I): Turn {
+    const message = createBaseTurn();
+    message.node = object.node ?? "";
+    message.place = object.place ?? 0;
+    message.waiting = object.waiting ?? 0;
+    message.usedPart = object.usedPart ?? 0;
+    message.targetPart = object.targetPart ?? 0;
+    return message;
+  },
+};
+
+function createBaseExpectedStart(): ExpectedStart {
+  return { site: "", byMs: 0, reserved: false };
+}
+
+export const ExpectedStart: MessageFns<ExpectedStart> = {
+  encode(message: ExpectedStart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.site !== "") {
+      writer.uint32(10).string(message.site);
+    }
+    if (message.byMs !== 0) {
+      writer.uint32(16).int64(message.byMs);
+    }
+    if (message.reserved !== false) {
+      writer.uint32(24).bool(message.reserved);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExpectedStart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExpectedStart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.site = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.byMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.reserved = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExpectedStart>, I>>(base?: I): ExpectedStart {
+    return ExpectedStart.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExpectedStart>, I>>(object: I): ExpectedStart {
+    const message = createBaseExpectedStart();
+    message.site = object.site ?? "";
+    message.byMs = object.byMs ?? 0;
+    message.reserved = object.reserved ?? false;
     return message;
   },
 };
 
 function createBaseWhyJobResponse(): WhyJobResponse {
-  return { summary: undefined, answer: "", sites: [], tasksAhead: 0, waitsFor: [], advice: [] };
+  return {
+    summary: undefined,
+    answer: "",
+    sites: [],
+    tasksAhead: 0,
+    waitsFor: [],
+    advice: [],
+    changes: [],
+    turns: [],
+    ownTasksAhead: 0,
+    expectedStart: undefined,
+    notBeforeMs: 0,
+  };
 }
 
 export const WhyJobResponse: MessageFns<WhyJobResponse> = {
@@ -2441,6 +2774,21 @@ export const WhyJobResponse: MessageFns<WhyJobResponse> = {
     }
     for (const v of message.advice) {
       writer.uint32(50).string(v!);
+    }
+    for (const v of message.changes) {
+      Counterfactual.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.turns) {
+      Turn.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.ownTasksAhead !== 0) {
+      writer.uint32(72).uint64(message.ownTasksAhead);
+    }
+    if (message.expectedStart !== undefined) {
+      ExpectedStart.encode(message.expectedStart, writer.uint32(82).fork()).join();
+    }
+    if (message.notBeforeMs !== 0) {
+      writer.uint32(88).int64(message.notBeforeMs);
     }
     return writer;
   },
@@ -2506,6 +2854,46 @@ export const WhyJobResponse: MessageFns<WhyJobResponse> = {
             message.advice.push(reader.string());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.changes.push(Counterfactual.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.turns.push(Turn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.ownTasksAhead = longToNumber(reader.uint64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.expectedStart = ExpectedStart.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.notBeforeMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2531,6 +2919,13 @@ export const WhyJobResponse: MessageFns<WhyJobResponse> = {
     message.tasksAhead = object.tasksAhead ?? 0;
     message.waitsFor = object.waitsFor?.map((e) => e) || [];
     message.advice = object.advice?.map((e) => e) || [];
+    message.changes = object.changes?.map((e) => Counterfactual.fromPartial(e)) || [];
+    message.turns = object.turns?.map((e) => Turn.fromPartial(e)) || [];
+    message.ownTasksAhead = object.ownTasksAhead ?? 0;
+    message.expectedStart = (object.expectedStart !== undefined && object.expectedStart !== null)
+      ? ExpectedStart.fromPartial(object.expectedStart)
+      : undefined;
+    message.notBeforeMs = object.notBeforeMs ?? 0;
     return message;
   },
 };

@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { State } from '../../proto/gen/grid/v1/common.ts';
+import { type BrokerGrid, newJob, openBrokerGrid, until } from '../fakes/broker-grid.ts';
+import type { FakeGateway } from '../fakes/fake-gateway.ts';
+import { resourcesOf } from '../fakes/offers.ts';
+
+let grid: BrokerGrid;
+beforeEach(async () => {
+  grid = await openBrokerGrid();
+});
+afterEach(() => grid[Symbol.asyncDispose]());
+
+const WALLTIME_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+
+/** A site of four cores that runs `count` jobs of Alice, each on `cpus` of them, and has nothing else free. */
+async function busySite(count: number, cpus: number): Promise<FakeGateway> {
+  const site = await grid.site('aachen');
+  site.onPlaced = (attempt) => site.report(attempt, State.STATE_RUNNING);
+  const resources = resourcesOf({ cpus, walltimeMs: WALLTIME_MS });
+  const ids = await Promise.all(Array.from({ length: count }, () => grid.submit({ resources })));
+  for (const id of ids) await until(async () => (await grid.stateOf(id)) === 'running');
+  site.offer({ freeCpus: 4 - count * cpus });
+  return site;
+}
+const whyOf = (id: string, person = 'Alice') => grid.as(person).whyJob({ jobId: id });
+const submitAs = async (person: string, cpus: number): Promise<string> => {
+  const resources = resourcesOf({ cpus, walltimeMs: WALLTIME_MS });
+  const jobs = [newJob({ resources })];
+  const { jobIds } = await grid.as(person).submit({ submitKey: person, jobs, flow: undefined });
+  return jobIds[0] ?? '';
+};
+
+test('a job that waits for room hears whose turn it is, when there is room and with what it could start now', async () => {
+  await busySite(1, 3);
+  const older = await grid.submit({ resources: resourcesOf({ cpus: 2, walltimeMs: WALLTIME_MS }) });
+  const id = await submitAs('Bob', 3);
+  await until(async () => (await whyOf(older)).sites[0]?.refusal === 'no-free-slots');
+  const why = await whyOf(id, 'Bob');
+  expect(why).toMatchObject({
+    answer: 'it waits: the site that could take it is full; 1 task is ahead of it',
+    sites: [{ site: 'aachen', refusal: 'no-free-slots', detail: 'needs 3 cpus, 1 are free' }],
+    tasksAhead: 1,
+    ownTasksAhead: 0,
+    advice: ['with `cpus: 1`, it could start now at 1 site: aachen'],
+    changes: [{ changes: ['with `cpus: 1`'], sites: ['aachen'], startsNow: true }],
+    expectedStart: { site: 'aachen', reserved: false },
+  });
+  expect(why.turns.map(({ node, place, waiting }) => [node, place, waiting])).toEqual([
+    ['/demo', 1, 1],
+    ['/demo/', 1, 1],
+    ['/demo:/DC=org/DC=test/CN=Bob', 1, 2],
+  ]);
+  const inMs = (why.expectedStart?.byMs ?? 0) - Date.now();
+  expect(inMs).toBeGreaterThan(WALLTIME_MS - MINUTE_MS);
+  expect(inMs).toBeLessThanOrEqual(WALLTIME_MS);
+  expect(Date.now() - (why.sites[0]?.lastHeardAtMs ?? 0)).toBeLessThan(MINUTE_MS);
+});
+
+test('a job for which room is kept hears that it is', async () => {
+  await busySite(2, 2);
+  const id = await grid.submit({ resources: resourcesOf({ cpus: 4, walltimeMs: WALLTIME_MS }) });
+  await until(async () => (await whyOf(id)).expectedStart?.reserved === true);
+  expect((await whyOf(id)).answer).toContain('it waits: the site that could take it is full');
+});
+
+test('a job whose owner has reached a quota hears which', async () => {
+  await grid.site('aachen');
+  const most = { none: false, most: 1 };
+  await grid.as('Root').setQuota({ node: '/demo', runningCpus: most, queuedTasks: undefined });
+  const id = await grid.submit({ resources: resourcesOf({ cpus: 2, walltimeMs: WALLTIME_MS }) });
+  expect(await whyOf(id)).toMatchObject({
+    answer: 'it waits: the only site cannot take it (needs 2 cpus, demo runs 0 of at most 1)',
+    sites: [{ refusal: 'quota-reached' }],
+    advice: ['with `cpus: 1`, 1 site could run it: aachen'],
+  });
+});
+
+test('a job that runs is told where, and when that was heard', async () => {
+  await busySite(1, 1);
+  const wish = { states: [], everyone: false, limit: 1, pageToken: '', name: '' };
+  const [job] = (await grid.as('Alice').listJobs(wish)).jobs;
+  const why = await whyOf(job?.id ?? '');
+  expect(why).toMatchObject({
+    answer: 'it is running at aachen',
+    sites: [{ site: 'aachen', matches: true, detail: 'it is there' }],
+    turns: [],
+    advice: [],
+  });
+  expect(Date.now() - (why.sites[0]?.lastHeardAtMs ?? 0)).toBeLessThan(MINUTE_MS);
+});
