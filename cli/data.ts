@@ -13,7 +13,7 @@ import { fetchResults } from './fetch-results.ts';
 import { argument, type Input } from './input.ts';
 import { openProgress } from './progress.ts';
 import { agoText, table } from './render.ts';
-import { chooseVo } from './staging.ts';
+import { chooseVo, knownDirOf } from './staging.ts';
 
 /** `grid data put`. */
 export async function putDataset(context: Context, input: Input): Promise<number> {
@@ -25,9 +25,10 @@ export async function putDataset(context: Context, input: Input): Promise<number
   const { root, path } = await placeOf(resolve(context.cwd, argument(input, 0)));
   const store = await client.store(ref.vo);
   const { signal } = context;
+  const knownDir = knownDirOf(await context.settings());
   const send = async (): Promise<SentTree> => {
     const progress = await openProgress(context, 'sending');
-    const options = { onProgress: progress.update, signal };
+    const options = { onProgress: progress.update, signal, knownDir };
     return sendTree(store, { root, paths: [path] }, options).finally(progress.stop);
   };
   const { tree, sentBytes, savedBytes } = await send();

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import { vosOf } from '../core/vo/caller.ts';
 import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
@@ -5,6 +6,7 @@ import type { RpcClient } from '../service/rpc.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../service/staging/connect-staging.ts';
 import { callerFromWire } from '../service/wire.ts';
+import type { Settings } from './config.ts';
 import type { Context } from './context.ts';
 import { readAuthorities } from './trust.ts';
 
@@ -24,6 +26,9 @@ export async function openUserStaging(
       broker.issueStagingTicket({ vo, nkey: nkey.publicKey }, { signal: context.signal }),
   });
 }
+
+/** Where the CLI keeps what it knows of files that it has sent. */
+export const knownDirOf = ({ home }: Settings): string => join(home, 'known-files');
 
 /** The caller's only VO, for a job that names none; throws USAGE where there is a choice. */
 export async function chooseVo(

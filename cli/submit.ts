@@ -14,7 +14,7 @@ import type { Context } from './context.ts';
 import type { Input } from './input.ts';
 import { openProgress } from './progress.ts';
 import { readJobs } from './read-jobs.ts';
-import { chooseVo, openUserStaging } from './staging.ts';
+import { chooseVo, knownDirOf, openUserStaging } from './staging.ts';
 import { writeSpec } from './write-spec.ts';
 
 /** A job that the broker has. */
@@ -135,7 +135,9 @@ export async function sendOne(
   const progress = await openProgress(context, 'sending');
   try {
     const { signal } = context;
-    const sent = await sendTree(store, { root, paths }, { onProgress: progress.update, signal });
+    const knownDir = knownDirOf(await context.settings());
+    const options = { onProgress: progress.update, signal, knownDir };
+    const sent = await sendTree(store, { root, paths }, options);
     progress.stop();
     const { tree, sentBytes } = sent;
     const files = `${tree.files} ${tree.files === 1 ? 'file' : 'files'}`;

@@ -12,7 +12,9 @@ import { encodeManifestIndex } from '../../core/data/manifest-index.ts';
 import { type Piece, planPacks } from '../../core/data/pack-plan.ts';
 import { byPath } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { type ChunkStore, sha256 } from './chunk-store.ts';
+import { type KnownFiles, loadKnownFiles } from './known-files.ts';
 import { type FileReader, openFile, readWhole } from './read-file.ts';
 import { openUploads, type Uploads } from './uploads.ts';
 import { type Found, type FoundFile, walk } from './walk.ts';
@@ -28,6 +30,12 @@ export interface SendRequest {
 export interface TransferProgress {
   readonly doneBytes: number;
   readonly totalBytes: number;
+}
+
+interface SendOptions extends TransferOptions {
+  /** Directory where what is known of files that were sent is kept, so that they are not read again unless they change. */
+  readonly knownDir?: string;
+  readonly clock?: Clock;
 }
 
 export interface TransferOptions {
@@ -46,6 +54,8 @@ export interface SentTree {
 
 /** A manifest up to this size travels with the reference and is not stored. */
 const INLINE_BYTES = 4_096;
+/** Less than this is read as fast as it is recognised. */
+const KNOWN_BYTES = 1_048_576;
 const EMPTY_DIGEST = sha256(new Uint8Array(0));
 
 /**
@@ -55,8 +65,9 @@ const EMPTY_DIGEST = sha256(new Uint8Array(0));
 export async function sendTree(
   store: ChunkStore,
   { root, paths }: SendRequest,
-  { onProgress, signal }: TransferOptions = {},
+  { onProgress, signal, knownDir, clock = systemClock }: SendOptions = {},
 ): Promise<SentTree> {
+  const walkedAtMs = clock.nowMs();
   const found = await walk(root, paths);
   if (found.length === 0) return { tree: EMPTY_TREE, sentBytes: 0, savedBytes: 0 };
   const files = found.filter((entry) => entry.kind === 'file');
@@ -67,7 +78,12 @@ export async function sendTree(
     onProgress?.({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes });
   };
   const uploads = openUploads(store, { onDone, signal });
-  const bytes = encodeManifest({ entries: await sendContents(root, found, uploads) });
+  const known =
+    knownDir === undefined || totalBytes < KNOWN_BYTES
+      ? undefined
+      : await loadKnownFiles({ dir: knownDir, tree: JSON.stringify([root, paths]), walkedAtMs });
+  const entries = await sendContents({ root, store, uploads, known, signal }, found);
+  const bytes = encodeManifest({ entries });
   const inline = bytes.byteLength <= INLINE_BYTES;
   const digest = inline ? sha256(bytes) : await sendManifest(bytes, uploads);
   const counts = await uploads.finish();
@@ -88,18 +104,26 @@ export async function describeTree(
   signal?: AbortSignal,
 ): Promise<Manifest> {
   const uploads = openUploads(NOWHERE, { onDone: () => undefined, signal });
-  const entries = await sendContents(root, await walk(root, paths), uploads);
+  const sending = { root, store: NOWHERE, uploads, known: undefined, signal };
+  const entries = await sendContents(sending, await walk(root, paths));
   await uploads.finish();
   return { entries: entries.toSorted(byPath) };
 }
 
+interface Sending {
+  readonly root: string;
+  readonly store: ChunkStore;
+  readonly uploads: Uploads;
+  readonly known: KnownFiles | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
 async function sendContents(
-  root: string,
+  sending: Sending,
   found: readonly Found[],
-  uploads: Uploads,
 ): Promise<readonly ManifestEntry[]> {
   const files = found.filter((entry) => entry.kind === 'file');
-  const contents = await sendFiles(root, files, uploads);
+  const contents = await sendFiles(sending, files);
   return [
     ...found.filter((entry) => entry.kind !== 'file'),
     ...contents.map(({ path, mode, sizeBytes, digest, slices }) => ({
@@ -119,23 +143,69 @@ interface Growing extends FoundFile {
   readonly slices: Slice[];
 }
 
-/** A file that is cut, between its first chunk and its last. */
-interface Cut {
-  readonly reader: FileReader;
-  readonly hash: Hash;
+/** A chunk to be made of `parts`; `digest` is '' until it is known. */
+interface Planned {
+  readonly parts: readonly Piece<Growing>[];
+  digest: string;
 }
 
 async function sendFiles(
-  root: string,
+  sending: Sending,
   files: readonly FoundFile[],
-  uploads: Uploads,
 ): Promise<readonly Growing[]> {
-  const growing = files.map((file): Growing => ({ ...file, digest: EMPTY_DIGEST, slices: [] }));
+  const { known } = sending;
+  const growing = files.map(
+    (file): Growing => ({
+      ...file,
+      digest: known?.digestOf(file) ?? EMPTY_DIGEST,
+      slices: [],
+    }),
+  );
+  const plan = planPacks(growing).map(
+    (parts): Planned => ({
+      parts,
+      digest: known?.chunkOf(parts) ?? '',
+    }),
+  );
+  const lacking = await lackingFiles(sending, plan);
+  await sendUnread(sending, plan, lacking);
+  for (const { parts, digest } of plan) {
+    let offset = 0;
+    for (const { file, length } of parts) {
+      file.slices.push({ digest, offset, length });
+      offset += length;
+    }
+  }
+  if (lacking.size > 0) await known?.replace(plan);
+  return growing;
+}
+
+/** Files of which the store may lack something: these are read. */
+async function lackingFiles(
+  { store, signal }: Sending,
+  plan: readonly Planned[],
+): Promise<ReadonlySet<FoundFile>> {
+  const digests = plan.map(({ digest }) => digest).filter((digest) => digest !== '');
+  const missing = digests.length === 0 ? new Set() : await store.missing(digests, signal);
+  const lacking = plan.filter(({ digest }) => digest === '' || missing.has(digest));
+  return new Set(lacking.flatMap(({ parts }) => parts.map(({ file }) => file)));
+}
+
+async function sendUnread(
+  { root, uploads }: Sending,
+  plan: readonly Planned[],
+  lacking: ReadonlySet<FoundFile>,
+): Promise<void> {
   let cut: Cut | undefined;
   try {
-    for (const parts of planPacks(growing)) {
+    for (const planned of plan) {
+      const { parts } = planned;
       const [first] = parts;
       const length = parts.reduce((sum, part) => sum + part.length, 0);
+      if (!parts.some(({ file }) => lacking.has(file))) {
+        uploads.skip(length);
+        continue;
+      }
       await uploads.reserve(length);
       const bytes = Buffer.allocUnsafeSlow(length);
       if (first !== undefined && first.length < first.file.sizeBytes) {
@@ -144,18 +214,24 @@ async function sendFiles(
       } else {
         await readPack(root, parts, bytes);
       }
-      const digest = sha256(bytes);
-      let offset = 0;
-      for (const part of parts) {
-        part.file.slices.push({ digest, offset, length: part.length });
-        offset += part.length;
-      }
-      uploads.add({ digest, bytes });
+      planned.digest = digestOf(parts) ?? sha256(bytes);
+      uploads.add({ digest: planned.digest, bytes });
     }
   } finally {
     await cut?.reader.close();
   }
-  return growing;
+}
+
+/** Where a file is a chunk of its own it has the digest already. */
+function digestOf([first, ...others]: readonly Piece<Growing>[]): string | undefined {
+  const whole = first !== undefined && first.length === first.file.sizeBytes;
+  return whole && others.length === 0 ? first.file.digest : undefined;
+}
+
+/** A file that is cut, between its first chunk and its last. */
+interface Cut {
+  readonly reader: FileReader;
+  readonly hash: Hash;
 }
 
 /** Whole files, one behind the other. */

@@ -13,6 +13,8 @@ export interface Uploads {
   reserve(bytes: number): Promise<void>;
   /** Takes over a chunk of exactly the reserved size. */
   add(chunk: Chunk): void;
+  /** Counts a chunk that the store has and nobody has read. */
+  skip(bytes: number): void;
   /** Resolves when the store has them all. */
   finish(): Promise<{ readonly sentBytes: number; readonly savedBytes: number }>;
 }
@@ -78,6 +80,10 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
       batch.push(chunk);
       batchBytes += chunk.bytes.byteLength;
       if (batchBytes >= BATCH_BYTES || batch.length >= BATCH_CHUNKS) flush();
+    },
+    skip: (bytes) => {
+      savedBytes += bytes;
+      onDone(bytes);
     },
     finish: async () => {
       flush();

@@ -17,6 +17,9 @@ export interface FoundFile {
   readonly sizeBytes: number;
   /** When it was last written; another value after reading means that somebody wrote in between. */
   readonly mtimeMs: number;
+  /** When its content, name, owner or mode last changed. */
+  readonly ctimeMs: number;
+  readonly inode: number;
 }
 
 const STATS_AT_ONCE = 32;
@@ -47,8 +50,8 @@ async function visit(root: string, path: string, found: Map<string, Found>): Pro
   const stats = await statOf(root, path);
   const mode = stats.mode & 0o777;
   if (stats.isFile()) {
-    const { size: sizeBytes, mtimeMs } = stats;
-    found.set(path, { kind: 'file', path, mode, sizeBytes, mtimeMs });
+    const { size: sizeBytes, mtimeMs, ctimeMs, ino: inode } = stats;
+    found.set(path, { kind: 'file', path, mode, sizeBytes, mtimeMs, ctimeMs, inode });
   } else if (stats.isDirectory()) {
     found.set(path, { kind: 'directory', path, mode });
     await walkFolder(root, path, found);

@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto';
+import { readdir, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { fetchTree } from '../../../service/staging/fetch-tree.ts';
+import { sendTree } from '../../../service/staging/send-tree.ts';
+import { listing, type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
+
+const MIB = 2 ** 20;
+let at: TreeFixture;
+let known: string;
+beforeEach(async () => {
+  at = await treeFixture();
+  known = join(at.dir, 'known');
+  await at.write('large', randomBytes(12 * MIB));
+  for (let n = 0; n < 20; n += 1) await at.write(`small/f${n}`, randomBytes(8_000));
+});
+afterEach(() => at[Symbol.asyncDispose]());
+
+/** Long enough after the files were written that their times can be trusted. */
+const later = { nowMs: () => Date.now() + 60_000, monotonicMs: () => performance.now() };
+const send = (...paths: string[]) =>
+  sendTree(at.store, { root: at.root, paths }, { knownDir: known, clock: later });
+
+/** What is read is asked about in batches, what is known in one question. */
+const questionsOf = async (work: () => Promise<unknown>): Promise<number> => {
+  const before = at.store.calls.missing;
+  await work();
+  return at.store.calls.missing - before;
+};
+
+describe('a tree that is sent again', () => {
+  test('is not read again, and is the same', async () => {
+    const first = await send('.');
+    let again = first;
+    const questions = await questionsOf(async () => {
+      again = await send('.');
+    });
+    expect(questions).toBe(1);
+    expect(again).toEqual({ tree: first.tree, sentBytes: 0, savedBytes: first.sentBytes });
+    expect(again.tree).toEqual((await at.send('.')).tree);
+  });
+
+  test.for(['large', 'small/f7'])(
+    'has what was written to %s since, at the same size and time',
+    async (path) => {
+      const file = join(at.root, path);
+      const { size } = await stat(file);
+      await utimes(file, 1_000_000, 1_000_000);
+      const first = await send('.');
+      await writeFile(file, randomBytes(size));
+      await utimes(file, 1_000_000, 1_000_000);
+      const second = await send('.');
+      expect(second.tree.digest).not.toBe(first.tree.digest);
+      await fetchTree(at.store, second.tree, at.target);
+      expect(await listing(at.target)).toEqual(await listing(at.root));
+    },
+  );
+
+  test('is read again when it was written just before it was sent', async () => {
+    const now = () => sendTree(at.store, { root: at.root, paths: ['.'] }, { knownDir: known });
+    const questions = await questionsOf(now);
+    expect(await questionsOf(now)).toBe(questions);
+    expect(questions).toBeGreaterThan(1);
+  });
+
+  test('is read where the store has lost some of it', async () => {
+    const first = await send('.');
+    const lost = [...at.store.chunks].filter((_, n) => n % 5 === 1);
+    for (const [digest] of lost) at.store.chunks.delete(digest);
+    const again = await send('.');
+    expect(again.tree).toEqual(first.tree);
+    expect(again.sentBytes).toBe(lost.reduce((sum, [, bytes]) => sum + bytes.byteLength, 0));
+    await fetchTree(at.store, again.tree, at.target);
+    expect(await listing(at.target)).toEqual(await listing(at.root));
+  });
+
+  test('is read when what is known of it is damaged', async () => {
+    const first = await send('.');
+    const [name = ''] = await readdir(known);
+    const kept = await stat(join(known, name));
+    await writeFile(join(known, name), 'x', { flag: 'r+' });
+    const questions = await questionsOf(() => send('.'));
+    expect(questions).toBeGreaterThan(1);
+    expect((await send('.')).tree).toEqual(first.tree);
+    expect((await stat(join(known, name))).size).toBe(kept.size);
+  });
+});
+
+test('what is known is kept of the latest trees only, and of small ones not at all', async () => {
+  await at.send('.');
+  for (let n = 0; n < 70; n += 1) await send(...Array.from({ length: n + 1 }, () => 'large'));
+  await send('small');
+  expect(await readdir(known)).toHaveLength(64);
+});
+
+test('a directory that cannot be written hinders nothing', async () => {
+  await writeFile(known, 'a file');
+  expect(await send('.')).toMatchObject({ tree: { files: 21 } });
+});
