@@ -4,6 +4,7 @@ import { type History, openHistory } from '../../broker/history.ts';
 import { cancelJob, place } from '../../broker/moves.ts';
 import type { LedgerPlace } from '../../broker/open-ledger.ts';
 import { openRetry } from '../../broker/retry-job.ts';
+import { NO_SWEEPER } from '../../broker/sweeper.ts';
 import { applyReport } from '../../broker/updates.ts';
 import { readable } from '../../broker/visible.ts';
 import { EMPTY_TREE } from '../../core/data/manifest.ts';
@@ -11,6 +12,7 @@ import { dn, jobId, siteId } from '../../core/ids.ts';
 import type { Outcome } from '../../core/job/outcome.ts';
 import { ALICE } from '../fakes/callers.ts';
 import { at, type OpenBook, openBook } from '../fakes/open-book.ts';
+import { submitTo, wanted } from '../fakes/submit-to.ts';
 
 const DAY_MS = 86_400_000;
 const ACCESS = { admins: [], vos: ['demo'] };
@@ -112,6 +114,27 @@ export function historyContract(name: string, fresh: () => Promise<LedgerPlace>)
       expect(await idsOf(book)).toEqual(['heir', 'open', 'waiter']);
       expect(await treesOf(book)).toEqual([]);
       expect(await book.db.selectFrom('flows').selectAll().execute()).toEqual([]);
+    });
+
+    test('what a submission has found stays though a pass comes between', async () => {
+      const book = await openHere();
+      const meanwhile: History[] = [];
+      const admit = async (): Promise<void> => {
+        for (const history of meanwhile) await history.pass();
+      };
+      const submit = await submitTo(book, { ...NO_SWEEPER, admit });
+      const olds = await submit(ALICE, 'old', [wanted('found'), wanted('other')]);
+      const [found = '', other = ''] = olds;
+      await finishAll(book, [found, other]);
+      await age(book, found, other);
+      const history = historyOf(book);
+      meanwhile.push(history);
+      const after = (job: string) => [wanted('new', { after: [{ job: jobId(job), when: 'ok' }] })];
+      const ids = await submit(ALICE, 'new', after(found));
+      expect(await history.pass()).toBe(0);
+      expect(await idsOf(book)).toEqual([found, ...ids]);
+      const late = submit(ALICE, 'late', after(other));
+      await expect(late).rejects.toMatchObject({ code: 'SPEC_INVALID' });
     });
 
     test('the tree of a dataset stays when the job that made it goes', async () => {
@@ -216,6 +239,10 @@ const namesOf = (name: string, count: number): readonly string[] =>
 /** Jobs that have run and are done; each task has left a tree. */
 async function endAll(book: OpenBook, names: readonly string[], tasks = 1): Promise<void> {
   await book.add(Object.fromEntries(names.map((name) => [name, { tasks }])));
+  await finishAll(book, names, tasks);
+}
+
+async function finishAll(book: Book, names: readonly string[], tasks = 1): Promise<void> {
   const set = begin(book);
   for (const name of names) {
     for (let ordinal = 0; ordinal < tasks; ordinal += 1) {

@@ -1,17 +1,14 @@
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { begin, commit } from '../../broker/book.ts';
-import { openDatasets } from '../../broker/datasets.ts';
-import { openJobStore, readTrees } from '../../broker/job-store.ts';
+import { readTrees } from '../../broker/job-store.ts';
 import { place, release } from '../../broker/moves.ts';
 import { type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
-import { openSubmit, type Submit } from '../../broker/submit.ts';
-import { NO_SWEEPER } from '../../broker/sweeper.ts';
 import { applyReport } from '../../broker/updates.ts';
 import { siteId } from '../../core/ids.ts';
 import { ALICE } from '../fakes/callers.ts';
-import { specOf } from '../fakes/offers.ts';
 import { at, type OpenBook, openBook } from '../fakes/open-book.ts';
+import { submitTo, wanted } from '../fakes/submit-to.ts';
 
 /** A kind of ledger under test. */
 export interface LedgerUnderTest extends AsyncDisposable {
@@ -214,23 +211,3 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
 }
 
 const log = pino({ level: 'silent' });
-
-const wanted = (name: string) => ({
-  spec: specOf({ name }),
-  node: '',
-  inputs: { digest: '', totalBytes: 0, files: 0 },
-});
-
-const ACCESS = { admins: [], vos: ['demo'] };
-const submitTo = async (book: OpenBook): Promise<Submit> =>
-  openSubmit({
-    book,
-    datasets: await openDatasets(book, ACCESS, NO_SWEEPER.admit),
-    sweeper: NO_SWEEPER,
-    store: openJobStore(book.db),
-    access: ACCESS,
-    lastSeq: 1_000,
-    lastJobId: '',
-    chance: () => 0,
-    onQueued: () => undefined,
-  });

@@ -1,0 +1,29 @@
+import { openDatasets } from '../../broker/datasets.ts';
+import { openJobStore } from '../../broker/job-store.ts';
+import { openSubmit, type Submit } from '../../broker/submit.ts';
+import { NO_SWEEPER, type Sweeper } from '../../broker/sweeper.ts';
+import type { JobSpec } from '../../core/job/spec.ts';
+import { specOf } from './offers.ts';
+import type { OpenBook } from './open-book.ts';
+
+/** A job without files, as a client asks for it. */
+export const wanted = (name: string, details: Partial<JobSpec> = {}) => ({
+  spec: specOf({ name, ...details }),
+  node: '',
+  inputs: { digest: '', totalBytes: 0, files: 0 },
+});
+
+const ACCESS = { admins: [], vos: ['demo'] };
+/** Submits to a book that has no sites. */
+export const submitTo = async (book: OpenBook, sweeper: Sweeper = NO_SWEEPER): Promise<Submit> =>
+  openSubmit({
+    book,
+    datasets: await openDatasets(book, ACCESS, sweeper.admit),
+    sweeper,
+    store: openJobStore(book.db),
+    access: ACCESS,
+    lastSeq: 1_000,
+    lastJobId: '',
+    chance: () => 0,
+    onQueued: () => undefined,
+  });
