@@ -20,7 +20,7 @@ import type { Submit } from './submit.ts';
 import { tailTask } from './tail.ts';
 import { listTaskRanges } from './task-ranges.ts';
 import { peerOf, readable } from './visible.ts';
-import { whyJob } from './why.ts';
+import { explainJob, whyJob } from './why.ts';
 
 /** All that the handlers need. */
 export interface BrokerParts {
@@ -74,6 +74,7 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
     },
     whyJob: async (request, context) =>
       whyJob(parts, await readable(parts, peerOf(context), request.jobId)),
+    explainJob: (request, context) => explainJob(parts, peerOf(context), request),
     ...controlHandlers(parts),
     ...shareHandlers(parts),
     ...flowHandlers(parts),

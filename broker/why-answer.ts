@@ -1,4 +1,4 @@
-import type { SiteId } from '../core/ids.ts';
+import type { JobId, SiteId } from '../core/ids.ts';
 import { isActive, type JobState } from '../core/job/state.ts';
 import { taskCountsOf } from '../core/job/summary.ts';
 import type { Refusal } from '../core/match/refusal.ts';
@@ -58,6 +58,15 @@ function whyPauses(job: JobRecord, untilMs: number): string | undefined {
   if (untilMs === 0) return undefined;
   const pausing = [...job.open.values()].find(({ notBeforeMs }) => notBeforeMs === untilMs);
   return pausing === undefined ? undefined : `it is tried again after a pause (${pausing.detail})`;
+}
+
+/** Of a job that has not been submitted. */
+export function answerBefore(outlook: Outlook, waitsFor: readonly JobId[]): string {
+  if (waitsFor.length > 0) return `it would wait for ${waitsFor.join(', ')} to end`;
+  const why = whyQueued(outlook);
+  if (why !== undefined) return `it would wait: ${why}`;
+  const takers = [...outlook.verdicts].flatMap(([site, refusal]) => (refusal ? [] : [site]));
+  return `it could be placed now at ${takers.length === 1 ? takers[0] : `${takers.length} sites`}`;
 }
 
 /** Why a job waits for a site; undefined where one would take it. */

@@ -1,14 +1,27 @@
+import { EMPTY_TREE, type TreeRef } from '../core/data/manifest.ts';
 import type { JobId } from '../core/ids.ts';
+import { dependenciesOf } from '../core/job/dependency.ts';
 import { REMEDIES } from '../core/job/reasons.ts';
+import { taskCount } from '../core/job/spec.ts';
 import { isFinal } from '../core/job/state.ts';
 import { formatAdvice } from '../core/match/advice.ts';
-import type { SiteVerdict, WhyJobResponse } from '../proto/gen/grid/v1/broker.ts';
-import { stateFromWire } from '../service/wire.ts';
+import { askOf } from '../core/match/ask.ts';
+import type { Peer } from '../core/vo/caller.ts';
+import type { Access } from '../core/vo/policy.ts';
+import type {
+  ExplainJobRequest,
+  SiteVerdict,
+  WhyJobResponse,
+} from '../proto/gen/grid/v1/broker.ts';
+import { specFromWire, stateFromWire } from '../service/wire.ts';
+import { readDependencies } from './dependencies.ts';
 import { readSummary } from './listing.ts';
 import { type Outlook, type OutlookParts, outlookFor } from './outlook.ts';
 import type { JobRecord } from './records.ts';
 import type { SiteRegistry } from './site-registry.ts';
-import { answerFor, ended, placesOf } from './why-answer.ts';
+import { checkGroup, checkQueueQuotas } from './submit-shares.ts';
+import { checkJobs, withVo } from './wanted-jobs.ts';
+import { answerBefore, answerFor, ended, placesOf } from './why-answer.ts';
 
 const NOTHING: Omit<WhyJobResponse, 'summary' | 'answer'> = {
   sites: [],
@@ -21,6 +34,36 @@ const NOTHING: Omit<WhyJobResponse, 'summary' | 'answer'> = {
   expectedStart: undefined,
   notBeforeMs: 0,
 };
+
+interface ExplainParts extends OutlookParts {
+  readonly access: Access;
+}
+
+/** Inputs are not sent before a job is submitted. */
+const UNSENT: TreeRef = { ...EMPTY_TREE, digest: 'unsent' };
+
+/** What would become of a job that is submitted now; throws as submitting it would. */
+export async function explainJob(
+  parts: ExplainParts,
+  peer: Peer,
+  request: ExplainJobRequest,
+): Promise<WhyJobResponse> {
+  const { book, sites, access } = parts;
+  const asked = { spec: specFromWire(request.spec), inputs: UNSENT, node: '' };
+  const wanted = withVo(asked, peer, access);
+  const { spec } = wanted;
+  checkJobs([wanted], undefined);
+  checkGroup(peer, spec);
+  await readDependencies(book, [wanted], peer, access);
+  const ask = askOf(spec, peer);
+  const { jobs, shares } = book.table;
+  checkQueueQuotas(shares, [{ ask, tasks: taskCount(spec) }]);
+  const waiter = { ask, key: '', seq: Number.MAX_SAFE_INTEGER, share: shares.leafOf(ask) };
+  const outlook = outlookFor(parts, waiter);
+  const waitsFor = dependenciesOf(spec).flatMap(({ job }) => (jobs.has(job) ? [job] : []));
+  const answer = answerBefore(outlook, waitsFor);
+  return { ...NOTHING, summary: undefined, answer, waitsFor, ...outlookToWire(outlook, sites) };
+}
 
 /** Why a job is where it is. */
 export async function whyJob(parts: OutlookParts, id: JobId): Promise<WhyJobResponse> {

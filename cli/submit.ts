@@ -15,7 +15,6 @@ import type { Input } from './input.ts';
 import { openProgress } from './progress.ts';
 import { readJobs } from './read-jobs.ts';
 import { chooseVo, knownDirOf, openUserStaging } from './staging.ts';
-import { writeSpec } from './write-spec.ts';
 
 /** A job that the broker has. */
 export interface SubmittedJob {
@@ -26,7 +25,7 @@ export interface SubmittedJob {
 /** `grid submit`. */
 export async function submit(context: Context, input: Input): Promise<number> {
   const jobs = await readJobs(context, input);
-  if (input.on('dry-run')) return showSpecs(context, jobs);
+  if (input.on('dry-run')) return (await import('./dry-run.ts')).showDryRun(context, jobs);
   using broker = await context.openBroker();
   const submitted = await submitJobs(context, broker.call, jobs, input.text('submit-key'));
   if (context.json) {
@@ -46,17 +45,6 @@ export async function submit(context: Context, input: Input): Promise<number> {
       `${spec.name} submitted${tasks === 1 ? '' : `, ${tasks} tasks`}: grid status ${id}`,
     );
   }
-  return 0;
-}
-
-async function showSpecs(context: Context, jobs: readonly CheckedJob[]): Promise<number> {
-  const specs = jobs.map(({ spec }) => writeSpec(spec));
-  if (context.json) {
-    context.terminal.out(JSON.stringify(specs));
-    return 0;
-  }
-  const { stringify } = await import('yaml');
-  context.terminal.out(specs.map((spec) => stringify(spec).trimEnd()).join('\n---\n'));
   return 0;
 }
 

@@ -95,7 +95,8 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
       KEY_OPTION,
       {
         flags: '--dry-run',
-        about: 'check everything, show the job as it would be sent, send nothing',
+        about:
+          'check everything, show the job as it would be sent and what the sites say, send nothing',
       },
     ],
     takesCommand: true,
@@ -170,7 +171,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     alias: 'why',
     summary: 'say why a job is where it is',
     details:
-      'For a job that waits: every site, with the first thing that keeps the job from running there.',
+      'For a job that waits: every site, with the first thing that keeps the job from running there; whose turn it is; when a start is expected; and the least change with which it could start. `grid submit --dry-run` says the same of a job before it is submitted.',
     args: [ID_ARGUMENT],
     examples: [['why 0j4k2', 'what does it wait for?']],
     run: async (context, input) => (await import('../why.ts')).showWhy(context, input),

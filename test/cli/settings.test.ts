@@ -122,6 +122,12 @@ describe('a command line that fails', () => {
     expect(err).toContain(words);
   });
 
+  test('a dry run needs no broker: the job is shown, and that nobody was asked', async () => {
+    const { code, out, err } = await ran('submit', '--dry-run', '--', 'true');
+    expect([code, out]).toEqual([0, expect.stringContaining('cpus: 1\n')]);
+    expect(err).toContain('the sites were not asked: no broker is named in');
+  });
+
   test('says so in JSON with --json', async () => {
     const { err } = await ran('ls', '--json');
     expect(JSON.parse(err)).toMatchObject({ error: { code: 'NOT_CONFIGURED', exit: 2 } });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { jobId } from '../../core/ids.ts';
 import { State } from '../../proto/gen/grid/v1/common.ts';
 import { type BrokerGrid, newJob, openBrokerGrid, until } from '../fakes/broker-grid.ts';
 import type { FakeGateway } from '../fakes/fake-gateway.ts';
@@ -88,4 +89,47 @@ test('a job that runs is told where, and when that was heard', async () => {
     advice: [],
   });
   expect(Date.now() - (why.sites[0]?.lastHeardAtMs ?? 0)).toBeLessThan(MINUTE_MS);
+});
+
+const explain = (person: string, details: Parameters<typeof newJob>[0] = {}) =>
+  grid.as(person).explainJob({ spec: newJob(details).spec });
+
+test('a job is explained before there is one, and nothing is stored', async () => {
+  await busySite(1, 3);
+  const resources = resourcesOf({ cpus: 3, walltimeMs: WALLTIME_MS });
+  const inputs = [{ from: 'data.txt', to: 'data.txt' }];
+  const why = await explain('Bob', { resources, inputs, stdin: 'data.txt' });
+  expect(why).toMatchObject({
+    summary: undefined,
+    answer: 'it would wait: the site that could take it is full; nothing is ahead of it',
+    sites: [{ site: 'aachen', refusal: 'no-free-slots' }],
+    advice: ['with `cpus: 1`, it could start now at 1 site: aachen'],
+    expectedStart: { site: 'aachen', reserved: false },
+  });
+  expect((await explain('Bob')).answer).toBe('it could be placed now at aachen');
+  const wish = { states: [], everyone: true, limit: 9, pageToken: '', name: '' };
+  expect((await grid.as('Bob').listJobs(wish)).jobs).toHaveLength(1);
+});
+
+test('a job that could not be submitted is refused in the same words', async () => {
+  const codeOf = (call: Promise<unknown>): Promise<string> =>
+    call.then(
+      () => 'no error',
+      (error: { code: string }) => error.code,
+    );
+  const resources = resourcesOf({ cpus: 0 });
+  expect(await codeOf(explain('Alice', { resources }))).toBe('SPEC_INVALID');
+  expect(await codeOf(explain('Alice', { requirements: 'site.cpu > 1' }))).toBe('SPEC_INVALID');
+  expect(await codeOf(explain('Eve'))).toBe('VO_DENIED');
+  expect(await codeOf(explain('Alice', { group: '/demo/none' }))).toBe('VO_DENIED');
+  expect(await codeOf(grid.as('Alice').explainJob({ spec: undefined }))).toBe('REQUEST_INVALID');
+  const none = { none: false, most: 0 };
+  await grid.as('Root').setQuota({ node: '/demo', runningCpus: undefined, queuedTasks: none });
+  expect(await codeOf(explain('Alice'))).toBe('QUOTA_EXCEEDED');
+});
+
+test('a job that comes after others would wait for those that have not ended', async () => {
+  const first = await grid.submit();
+  const why = await explain('Alice', { after: [{ job: jobId(first), when: 'ok' }] });
+  expect(why).toMatchObject({ answer: `it would wait for ${first} to end`, waitsFor: [first] });
 });

@@ -299,6 +299,12 @@ export interface WhyJobRequest {
   jobId: string;
 }
 
+/** A job before it is submitted. */
+export interface ExplainJobRequest {
+  /** What it would do; its inputs need not be in the chunk store. */
+  spec: JobSpec | undefined;
+}
+
 /** What one site says to the job. */
 export interface SiteVerdict {
   /** Site id. */
@@ -349,7 +355,7 @@ export interface ExpectedStart {
 
 /** Why a job is where it is. */
 export interface WhyJobResponse {
-  /** As in a listing. */
+  /** As in a listing; unset for a job that has not been submitted. */
   summary:
     | JobSummary
     | undefined;
@@ -2371,6 +2377,61 @@ export const WhyJobRequest: MessageFns<WhyJobRequest> = {
   fromPartial<I extends Exact<DeepPartial<WhyJobRequest>, I>>(object: I): WhyJobRequest {
     const message = createBaseWhyJobRequest();
     message.jobId = object.jobId ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainJobRequest(): ExplainJobRequest {
+  return { spec: undefined };
+}
+
+export const ExplainJobRequest: MessageFns<ExplainJobRequest> = {
+  encode(message: ExplainJobRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.spec !== undefined) {
+      JobSpec.encode(message.spec, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainJobRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainJobRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spec = JobSpec.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExplainJobRequest>, I>>(base?: I): ExplainJobRequest {
+    return ExplainJobRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExplainJobRequest>, I>>(object: I): ExplainJobRequest {
+    const message = createBaseExplainJobRequest();
+    message.spec = (object.spec !== undefined && object.spec !== null) ? JobSpec.fromPartial(object.spec) : undefined;
     return message;
   },
 };
@@ -5770,6 +5831,16 @@ export const BrokerService = {
     responseSerialize: (value: GetFlowResponse): Buffer => Buffer.from(GetFlowResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetFlowResponse => GetFlowResponse.decode(value),
   },
+  /** What the grid would say to a job if it were submitted now; nothing is stored. */
+  explainJob: {
+    path: "/grid.v1.Broker/ExplainJob" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExplainJobRequest): Buffer => Buffer.from(ExplainJobRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExplainJobRequest => ExplainJobRequest.decode(value),
+    responseSerialize: (value: WhyJobResponse): Buffer => Buffer.from(WhyJobResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WhyJobResponse => WhyJobResponse.decode(value),
+  },
 } as const;
 
 export interface BrokerServer extends UntypedServiceImplementation {
@@ -5815,6 +5886,8 @@ export interface BrokerServer extends UntypedServiceImplementation {
   listFlows: handleUnaryCall<ListFlowsRequest, ListFlowsResponse>;
   /** One flow with its nodes. */
   getFlow: handleUnaryCall<GetFlowRequest, GetFlowResponse>;
+  /** What the grid would say to a job if it were submitted now; nothing is stored. */
+  explainJob: handleUnaryCall<ExplainJobRequest, WhyJobResponse>;
 }
 
 export interface BrokerClient extends Client {
@@ -6135,6 +6208,22 @@ export interface BrokerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetFlowResponse) => void,
+  ): ClientUnaryCall;
+  /** What the grid would say to a job if it were submitted now; nothing is stored. */
+  explainJob(
+    request: ExplainJobRequest,
+    callback: (error: ServiceError | null, response: WhyJobResponse) => void,
+  ): ClientUnaryCall;
+  explainJob(
+    request: ExplainJobRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: WhyJobResponse) => void,
+  ): ClientUnaryCall;
+  explainJob(
+    request: ExplainJobRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: WhyJobResponse) => void,
   ): ClientUnaryCall;
 }
 

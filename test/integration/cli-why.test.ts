@@ -1,0 +1,32 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
+
+let grid: LocalGrid;
+beforeAll(async () => {
+  grid = await startLocalGrid({ sites: 2 });
+});
+afterAll(() => grid[Symbol.asyncDispose]());
+
+const BIG = ['-m', '900T', '-t', '5m', '--', 'true'];
+
+test('a dry run shows the job on stdout and what the sites say beside it', async () => {
+  const { code, stdout, stderr } = await grid.grid(['submit', '--dry-run', ...BIG]);
+  expect([code, stdout]).toEqual([0, expect.stringContaining('memory: 900T\n')]);
+  expect(stderr).toContain('it would wait: none of the 2 sites can take it as it is');
+  expect(stderr).toMatch(/too-little-memory {2}needs 900 TiB, offers/);
+  expect(stderr).toMatch(/-> with `memory: \d+[MG]`, \d sites? could run it/);
+  const asJson = await grid.grid(['submit', '--dry-run', '--json', ...BIG]);
+  expect(JSON.parse(asJson.stdout)).toMatchObject([
+    { spec: { memory: '900T' }, why: { changes: [{ startsNow: false }] } },
+  ]);
+});
+
+test('why says the same of the job when it waits, and what is advised can be submitted', async () => {
+  const { stdout: id } = await grid.grid(['submit', ...BIG]);
+  const { stdout } = await grid.grid(['why', id.trim()]);
+  const advised = /with `memory: (\d+[MG])`/.exec(stdout)?.[1] ?? '';
+  expect(stdout.split('\n').every(({ length }) => length <= 80)).toBe(true);
+  const smaller = await grid.grid(['submit', '--dry-run', '-m', advised, '-t', '5m', '--', 'true']);
+  expect(smaller.stderr).toMatch(/it (could be placed now at|would wait: .* full)/);
+  expect((await grid.grid(['cancel', id.trim()])).code).toBe(0);
+});
