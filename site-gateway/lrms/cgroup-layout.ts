@@ -83,7 +83,7 @@ function sharingGroup(own: string): string {
     if (pids.join() !== String(process.pid))
       throw new TypeError(`${own} has other processes than the gateway (systemd: Delegate=yes)`);
     const leaf = join(own, OWN_LEAF);
-    mkdirSync(leaf, { recursive: true });
+    if (!existsSync(leaf)) mkdirSync(leaf);
     writeFileSync(join(leaf, 'cgroup.procs'), String(process.pid));
   }
   writeFileSync(join(own, 'cgroup.subtree_control'), '+memory +pids');

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { pause } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
+import { errnoOf } from '../../service/staging/file-errors.ts';
 import { findLayout, type GroupLayout, V1_FILES, V2_FILES } from './cgroup-layout.ts';
 
 /**
@@ -93,7 +94,7 @@ function keptLayout(spool: string): GroupLayout {
   if (known !== undefined && foldersOf(known).every((folder) => existsSync(folder))) return known;
   const name = `hanse-${createHash('sha256').update(spool).digest('hex').slice(0, 12)}`;
   const layout = findLayout(name);
-  for (const folder of foldersOf(layout)) mkdirSync(folder, { recursive: true });
+  for (const folder of foldersOf(layout)) makeGroup(folder);
   if (layout.isPure) writeFileSync(join(layout.tree, 'cgroup.subtree_control'), '+memory +pids');
   writeFileSync(file, JSON.stringify(layout));
   return layout;
@@ -117,7 +118,7 @@ function taskGroups(layout: GroupLayout): TaskGroups {
   };
   return {
     make: (id, memoryBytes) => {
-      for (const folder of folders) mkdirSync(join(folder, id), { recursive: true });
+      for (const folder of folders) makeGroup(join(folder, id));
       limit(layout, id, memoryBytes);
       return folders.map((folder) => join(folder, id, 'cgroup.procs'));
     },
@@ -143,6 +144,18 @@ function taskGroups(layout: GroupLayout): TaskGroups {
       for (const folder of folders) isRemoved(folder);
     },
   };
+}
+
+/**
+ * Makes a group below one that is there, if it is not there yet. Never with those above it: where the groups of the kernel
+ * are not mounted (in a network namespace of its own, for instance) Node's recursive mkdir does not come back.
+ */
+function makeGroup(folder: string): void {
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
 }
 
 function limit(layout: GroupLayout, id: string, memoryBytes: number): void {
@@ -193,7 +206,7 @@ function isRemoved(folder: string): boolean {
     rmdirSync(folder);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+    return errnoOf(error) === 'ENOENT';
   }
 }
 
