@@ -99,10 +99,14 @@ export async function rawNats(world: World, bytes: number): Promise<number> {
         for await (const { data } of received) sum += data.byteLength;
         if (sum !== messages * MIB) throw new Error(`${sum} bytes arrived of ${messages * MIB}`);
       })();
+      let taken = Promise.resolve();
       for (let sent = 0; sent < messages; sent += 1) {
         publisher.publish('raw', payload);
+        if (sent % 8 !== 7) continue;
+        await publisher.flush();
         // The server cuts off who is too slow to take what is sent.
-        if (sent % 8 === 7) await publisher.flush();
+        await taken;
+        taken = subscriber.flush();
       }
       await publisher.flush();
       await reading;

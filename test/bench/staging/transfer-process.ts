@@ -20,6 +20,10 @@ export interface Transfer {
   readonly tree?: Omit<TreeRef, 'manifest'> & { readonly manifestHex?: string };
   /** Directory of a cache to fetch through. */
   readonly cache?: string;
+  /** Fetches once more, into this directory, with the cache as warm as a gateway has it then. */
+  readonly again?: string;
+  /** Directory for what is known of sent files. */
+  readonly knownDir?: string;
   readonly publicKey: string;
   /** In hex. */
   readonly seed: string;
@@ -34,6 +38,7 @@ export interface Transferred {
   readonly put: number;
   readonly maxRssBytes: number;
   readonly tree?: Transfer['tree'];
+  readonly again?: { readonly ms: number; readonly moved: number };
 }
 
 const wanted = JSON.parse(process.argv[2] ?? '{}') as Transfer;
@@ -59,25 +64,37 @@ const onProgress = ({ doneBytes }: { readonly doneBytes: number }): void => {
   toldBytes = doneBytes;
   process.stdout.write(`${JSON.stringify({ doneBytes, put })}\n`);
 };
-const startedMs = performance.now();
-const result = await (async (): Promise<Pick<Transferred, 'moved' | 'tree'>> => {
-  if (wanted.kind === 'send') {
-    const { tree, sentBytes } = await sendTree(store, { root, paths: ['.'] }, { onProgress });
-    const { manifest, ...bare } = tree;
-    const manifestHex = manifest && Buffer.from(manifest).toString('hex');
-    return { moved: sentBytes, tree: manifestHex === undefined ? bare : { ...bare, manifestHex } };
-  }
+const timed = async <T>(work: () => Promise<T>): Promise<T & { readonly ms: number }> => {
+  const startedMs = performance.now();
+  const result = await work();
+  return { ...result, ms: performance.now() - startedMs };
+};
+
+const send = async (): Promise<Pick<Transferred, 'moved' | 'tree'>> => {
+  const known = wanted.knownDir === undefined ? {} : { knownDir: wanted.knownDir };
+  const sent = await sendTree(store, { root, paths: ['.'] }, { onProgress, ...known });
+  const { manifest, ...bare } = sent.tree;
+  const manifestHex = manifest && Buffer.from(manifest).toString('hex');
+  const tree = manifestHex === undefined ? bare : { ...bare, manifestHex };
+  return { moved: sent.sentBytes, tree };
+};
+
+const fetch = async (): Promise<Pick<Transferred, 'ms' | 'moved' | 'again'>> => {
   const { manifestHex, ...bare } = wanted.tree ?? { digest: '', totalBytes: 0, files: 0 };
   const manifest = manifestHex === undefined ? {} : { manifest: Buffer.from(manifestHex, 'hex') };
-  const options = cache === undefined ? {} : { cache: await openFileCache({ dir: cache }) };
-  const fetched = await fetchTree(store, { ...bare, ...manifest }, root, {
-    ...options,
-    onProgress,
-  });
-  return { moved: fetched.bytesFetched };
-})();
+  const through = cache === undefined ? {} : { cache: await openFileCache({ dir: cache }) };
+  const into = (target: string) =>
+    timed(async () => {
+      const options = { ...through, onProgress };
+      const fetched = await fetchTree(store, { ...bare, ...manifest }, target, options);
+      return { moved: fetched.bytesFetched };
+    });
+  const first = await into(root);
+  return wanted.again === undefined ? first : { ...first, again: await into(wanted.again) };
+};
+
+const result = wanted.kind === 'send' ? await timed(send) : await fetch();
 const ended: Transferred = {
-  ms: performance.now() - startedMs,
   put,
   maxRssBytes: process.resourceUsage().maxRSS * 1_024,
   ...result,

@@ -23,8 +23,13 @@ export interface World extends AsyncDisposable {
   send(
     root: string,
     onProgress?: (done: Progress, child: ChildProcess) => void,
+    more?: Pick<Transfer, 'knownDir'>,
   ): Promise<Transferred>;
-  fetch(tree: Transferred['tree'], root: string, cache?: string): Promise<Transferred>;
+  fetch(
+    tree: Transferred['tree'],
+    root: string,
+    more?: Pick<Transfer, 'cache' | 'again'>,
+  ): Promise<Transferred>;
 }
 
 interface Progress {
@@ -54,14 +59,9 @@ export async function openWorld(): Promise<World> {
     dir,
     binary,
     nats,
-    send: (root, onProgress) => transfer({ kind: 'send', root }, onProgress),
-    fetch: (tree, root, cache) =>
-      transfer({
-        kind: 'fetch',
-        root,
-        ...(tree === undefined ? {} : { tree }),
-        ...(cache === undefined ? {} : { cache }),
-      }),
+    send: (root, onProgress, more) => transfer({ kind: 'send', root, ...more }, onProgress),
+    fetch: (tree, root, more) =>
+      transfer({ kind: 'fetch', root, ...(tree === undefined ? {} : { tree }), ...more }),
     [Symbol.asyncDispose]: async () => {
       await nats[Symbol.asyncDispose]();
       await rm(dir, { recursive: true, force: true });
