@@ -28,6 +28,8 @@ const PLAIN = [
   'vo',
   'group',
   'on-lost',
+  'sandbox',
+  'network',
 ] as const;
 /** Keys whose flags may come several times; they add to the file's. */
 const ADDING = [

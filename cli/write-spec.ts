@@ -20,6 +20,8 @@ export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
     'retry-memory': spec.retryMemory === undefined ? '' : `x${spec.retryMemory}`,
     vo: spec.vo,
     group: spec.group ?? '',
+    sandbox: spec.sandbox ?? '',
+    network: spec.network ?? '',
   };
   const given = Object.entries(optional).filter(([, value]) => Object.keys(value).length > 0);
   return {

@@ -13,6 +13,7 @@ import type { Offer } from '../core/match/offer.ts';
 import type { Caller } from '../core/vo/caller.ts';
 import { formatFqan, parseFqan } from '../core/vo/fqan.ts';
 import * as pb from '../proto/gen/grid/v1/common.ts';
+import { sandboxFromWire, sandboxToWire } from './sandbox-wire.ts';
 
 const STATE_OF_WIRE: ReadonlyMap<pb.State, JobState> = new Map([
   [pb.State.STATE_QUEUED, 'queued'],
@@ -123,6 +124,7 @@ export function specFromWire(spec: pb.JobSpec | undefined): JobSpec {
     ...(spec.maxRunning === 0 ? {} : { maxRunning: spec.maxRunning }),
     ...(spec.retryMemory === 0 ? {} : { retryMemory: spec.retryMemory }),
     ...(spec.group === '' ? {} : { group: spec.group }),
+    ...sandboxFromWire(spec),
     vo: voName(spec.vo),
     sites: spec.sites.map(siteId),
     excludeSites: spec.excludeSites.map(siteId),
@@ -147,6 +149,7 @@ export function specToWire(spec: JobSpec): pb.JobSpec {
     maxRunning: spec.maxRunning ?? 0,
     retryMemory: spec.retryMemory ?? 0,
     group: spec.group ?? '',
+    ...sandboxToWire(spec),
     vo: spec.vo,
     sites: [...spec.sites],
     excludeSites: [...spec.excludeSites],

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { isSiteId, isVoName } from '../core/ids.ts';
+import { SANDBOXES } from '../core/job/sandbox.ts';
 import { isLicenceName } from '../core/job/spec.ts';
 import { isDnText } from '../core/pki/name.ts';
 import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
@@ -54,6 +55,10 @@ export const SITE_CONFIG = z.object({
     .default(0)
     .describe('of a core for an hour, in whatever unit the sites of the grid agreed on'),
   'pin-cpus': z.boolean().default(true).describe('bind each task to as many cores as it asked for'),
+  sandbox: z
+    .enum(['auto', ...SANDBOXES])
+    .default('auto')
+    .describe('class of every task; auto for what its job demands, in control groups if possible'),
   features: z
     .array(z.string().min(1))
     .default([])

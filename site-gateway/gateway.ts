@@ -4,6 +4,7 @@ import { arch } from 'node:os';
 import { join } from 'node:path';
 import { createUser, fromSeed } from '@nats-io/nkeys';
 import { dn, voName } from '../core/ids.ts';
+import { sandboxFeatures } from '../core/job/sandbox.ts';
 import type { Offer } from '../core/match/offer.ts';
 import { formatFqan } from '../core/vo/fqan.ts';
 import type { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
@@ -21,6 +22,7 @@ import { type Disk, openDisk } from './disk.ts';
 import { detectFeatures } from './features.ts';
 import { type Journal, openJournal } from './journal.ts';
 import { type BootClock, type Lease, openLease } from './lease.ts';
+import type { LrmsState } from './lrms/lrms.ts';
 import { offerOf, type SiteFacts, type SiteNow } from './offer.ts';
 import { openLrms, sizeOf } from './open-lrms.ts';
 import { openPlace } from './place.ts';
@@ -123,7 +125,7 @@ interface Parts {
 function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gateway['handlers'] {
   const { config, clock } = options;
   const { journal, supervisor, lease, tickets, staging, disk, offerChange } = parts;
-  const facts = factsOf(config, options.version, nkey);
+  const facts = factsOf(options, nkey, supervisor.lrmsState());
   const closedReason = (): string => disk.closedReason() || supervisor.lrmsState().closedReason;
   const now = (): Pick<SiteNow, 'size' | 'disk'> => ({
     size: sizeOf(config, supervisor.lrmsState()),
@@ -174,7 +176,12 @@ function keptNkey(file: string): Nkey {
   return { publicKey: fromSeed(seed).getPublicKey(), seed };
 }
 
-function factsOf(config: SiteConfig, version: string, nkey: string): SiteFacts {
+function factsOf(
+  { config, version }: GatewayOptions,
+  nkey: string,
+  { sandbox = 'account' }: LrmsState,
+): SiteFacts {
+  const found = [...detectFeatures(config.path), ...sandboxFeatures(sandbox)];
   const machine = { x64: 'x86_64', arm64: 'aarch64' } as Readonly<Record<string, string>>;
   return {
     site: config.site,
@@ -182,7 +189,7 @@ function factsOf(config: SiteConfig, version: string, nkey: string): SiteFacts {
     lrms: config.lrms,
     arch: machine[arch()] ?? arch(),
     os: process.platform,
-    features: [...new Set([...config.features, ...detectFeatures(config.path)])].toSorted(),
+    features: [...new Set([...config.features, ...found])].toSorted(),
     vos: config.vos.map(voName),
     policy: config.policy,
     backlog: config.backlog,

@@ -1,4 +1,10 @@
 import { type Dn, siteId, type VoName } from '../core/ids.ts';
+import {
+  demandedSandbox,
+  isWeaker,
+  offeredSandbox,
+  type SandboxDemand,
+} from '../core/job/sandbox.ts';
 import type { Licences, Resources } from '../core/job/spec.ts';
 import { hasGpuModel } from '../core/match/gpu-model.ts';
 import { missingLicence, type Need, needOf } from '../core/match/need.ts';
@@ -89,6 +95,13 @@ export function tooLarge(
   if (asked.diskBytes > disk.totalBytes)
     return `it asks for ${formatBytes(asked.diskBytes)} of disk, the site has ${formatBytes(disk.totalBytes)}`;
   return notInStock(facts, gpuModelsOf(facts, size), asked);
+}
+
+/** Why the site cannot put a task where the job wants it; undefined when it can. */
+export function tooExposed({ features }: SiteFacts, demand: SandboxDemand): string | undefined {
+  const [demanded, offered] = [demandedSandbox(demand), offeredSandbox(features)];
+  if (!isWeaker(offered, demanded)) return undefined;
+  return `it demands sandbox ${demanded}, the site has ${offered}`;
 }
 
 const gpuModelsOf = ({ gpuModels }: SiteFacts, { queues }: SiteSize): readonly string[] => [

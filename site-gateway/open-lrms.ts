@@ -6,9 +6,9 @@ import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
 import type { SiteConfig } from './config.ts';
 import { openBatchLrms } from './lrms/batch.ts';
-import { openTaskGroups } from './lrms/cgroups.ts';
 import { openForkLrms } from './lrms/fork.ts';
 import type { Capacity, Lrms, LrmsListener, LrmsState } from './lrms/lrms.ts';
+import { openSandbox } from './lrms/sandbox.ts';
 import { parseCpuList } from './lrms/slots.ts';
 import { openSlurm } from './lrms/slurm.ts';
 
@@ -23,8 +23,10 @@ export async function openLrms(
   const { spool } = config;
   switch (config.lrms) {
     case 'fork': {
-      const groups = await openTaskGroups(spool, around.log);
-      const own = { ...coresOf(config), ...ownSize(config), groups };
+      const { key, sandbox: wanted } = config;
+      const { log } = around;
+      const sandbox = await openSandbox({ spool, wanted, path: COMMAND_PATH, hidden: [key], log });
+      const own = { ...coresOf(config), ...ownSize(config), sandbox };
       return openForkLrms({ ...own, spool, ...around, listener });
     }
     case 'slurm':

@@ -11,7 +11,7 @@ import {
 } from '../proto/gen/grid/v1/site.ts';
 import { callerFromWire, treeFromWire } from '../service/wire.ts';
 import type { AcceptedAttempt, Journal } from './journal.ts';
-import { type SiteFacts, type SiteNow, tooLarge } from './offer.ts';
+import { type SiteFacts, type SiteNow, tooExposed, tooLarge } from './offer.ts';
 import type { Supervisor } from './supervisor.ts';
 import { specOf } from './task.ts';
 
@@ -121,6 +121,8 @@ function refusalOf(
   if (invalid !== undefined) return { reason: 'SPEC_INVALID', detail: invalid };
   const large = tooLarge(facts, options.now(), spec.resources);
   if (large !== undefined) return { reason: 'TOO_LARGE', detail: large };
+  const exposed = tooExposed(facts, spec);
+  if (exposed !== undefined) return { reason: 'SANDBOX_MISSING', detail: exposed };
   if (facts.vos.length > 0 && !facts.vos.includes(spec.vo))
     return { reason: 'VO_DENIED', detail: `the site does not serve VO '${spec.vo}'` };
   const unwelcome = options.unwelcome(spec, callerFromWire(job.owner));

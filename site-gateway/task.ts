@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
+import { demandedSandbox } from '../core/job/sandbox.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 import { specFromWire } from '../service/wire.ts';
 import type { AcceptedAttempt } from './journal.ts';
@@ -70,5 +71,7 @@ export function lrmsTaskOf(
     cpus: spec.resources.cpus,
     memoryBytes: spec.resources.memoryBytes,
     walltimeMs: spec.resources.walltimeMs,
+    sandbox: demandedSandbox(spec),
+    network: spec.network ?? 'any',
   };
 }

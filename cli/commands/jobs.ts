@@ -56,6 +56,11 @@ const SPEC_OPTIONS: readonly OptionSpec[] = [
   { flags: '-s, --site <id>', about: 'only this site', repeat: true },
   { flags: '--exclude-site <id>', about: 'never this site', repeat: true },
   {
+    flags: '--sandbox <class>',
+    about: 'least sandbox: account, namespaces, or cgroup for limits of the kernel on top',
+  },
+  { flags: '--network <which>', about: 'what a task may reach: any, site or none (any)' },
+  {
     flags: '--on-lost <what>',
     about: 'what a site does with a running task when it loses the broker (release)',
     choices: ['release', 'keep'],

@@ -19,6 +19,7 @@ import {
   textOf,
   wholeOf,
 } from './parse-value.ts';
+import { NETWORKS, SANDBOXES } from './sandbox.ts';
 import type { JobSpec } from './spec.ts';
 import { parsePath, parseTarget } from './spec-path.ts';
 
@@ -50,6 +51,8 @@ export const SPEC_KEYS = [
   'vo',
   'group',
   'on-lost',
+  'sandbox',
+  'network',
 ] as const;
 
 /** What a task gets that does not ask. */
@@ -106,6 +109,8 @@ function specOf(raw: Raw, collect: Collect, check: CheckRef): JobSpec {
   const maxRunning = wholeOf(raw, 'max-running', 1, 0, collect);
   const retryMemory = factorOf(raw, 'retry-memory', collect);
   const group = textOf(raw, 'group', collect);
+  const sandbox = choiceOf(raw, 'sandbox', SANDBOXES, collect);
+  const network = choiceOf(raw, 'network', NETWORKS, collect);
   const written = parseInputs(raw['inputs'], collect, check);
   const inputs = written.map(({ from, to }) => ({ from, to }));
   const sites = sitesOf(raw, 'sites', collect);
@@ -136,6 +141,8 @@ function specOf(raw: Raw, collect: Collect, check: CheckRef): JobSpec {
     ...(maxRunning === 0 ? {} : { maxRunning }),
     ...(retryMemory === undefined ? {} : { retryMemory }),
     ...(group === undefined ? {} : { group }),
+    ...(sandbox === undefined ? {} : { sandbox }),
+    ...(network === undefined ? {} : { network }),
     vo: voOf(raw, collect),
     sites,
     excludeSites,

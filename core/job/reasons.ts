@@ -32,6 +32,7 @@ export const REASONS = {
   SITE_CLOSED: 'the site takes nothing new at the moment',
   SITE_FULL: 'the site has taken as many tasks as it wants',
   TOO_LARGE: 'the task needs more than the whole site has',
+  SANDBOX_MISSING: 'the site has no sandbox of the class that the job demands',
   POLICY_DENIED: 'the site’s policy does not let this job in',
   VO_DENIED: 'the site does not serve this VO',
   SPEC_INVALID: 'the site cannot make sense of the job',

@@ -1,5 +1,6 @@
 import { isDatasetInput } from '../data/dataset.ts';
 import { type JobId, jobId, type SiteId, type VoName } from '../ids.ts';
+import type { SandboxDemand } from './sandbox.ts';
 
 /** Counts by name, sorted by name. */
 export type Licences = Readonly<Record<string, number>>;
@@ -49,7 +50,7 @@ export interface Dependency {
 }
 
 /** What the user asked for. It never changes. */
-export interface JobSpec {
+export interface JobSpec extends SandboxDemand {
   readonly name: string;
   /** Program and arguments; the one-string form has become `['sh', '-c', text]` already. */
   readonly command: readonly string[];

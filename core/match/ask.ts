@@ -1,4 +1,5 @@
 import type { Dn, SiteId, VoName } from '../ids.ts';
+import { demandedSandbox, type Sandbox } from '../job/sandbox.ts';
 import type { JobSpec, Licences, Resources } from '../job/spec.ts';
 import type { Caller } from '../vo/caller.ts';
 import { formatFqan } from '../vo/fqan.ts';
@@ -15,6 +16,8 @@ export interface Ask {
   readonly resources: Resources;
   readonly requirements: string;
   readonly rank: string;
+  /** The least class that will do, where it is not any. */
+  readonly sandbox?: Sandbox;
   /** Sorted; empty means any. */
   readonly sites: readonly SiteId[];
   /** Sorted. */
@@ -61,6 +64,7 @@ export interface Rules {
 
 /** The ask of a job; `caller` is its owner. */
 export function askOf(spec: JobSpec, caller: Caller): Ask {
+  const sandbox = demandedSandbox(spec);
   return {
     owner: caller.dn,
     vo: spec.vo,
@@ -76,6 +80,7 @@ export function askOf(spec: JobSpec, caller: Caller): Ask {
       gpuModel: spec.resources.gpuModel,
       licences: sortedByName(spec.resources.licences),
     },
+    ...(sandbox === 'account' ? {} : { sandbox }),
     requirements: spec.requirements,
     rank: spec.rank,
     sites: spec.sites.toSorted(),

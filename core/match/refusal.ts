@@ -1,4 +1,5 @@
 import type { SiteId } from '../ids.ts';
+import { isWeaker, offeredSandbox } from '../job/sandbox.ts';
 import type { Licences } from '../job/spec.ts';
 import { formatBytes, formatDuration } from '../units.ts';
 import type { Ask, Rules } from './ask.ts';
@@ -165,6 +166,14 @@ const LASTING = [
         offer.maxWalltimeMs > 0 && resources.walltimeMs > offer.maxWalltimeMs,
         () =>
           `needs ${formatDuration(resources.walltimeMs)}, allows ${formatDuration(offer.maxWalltimeMs)}`,
+      ),
+  },
+  {
+    code: 'no-sandbox',
+    failure: ({ sandbox = 'account' }, { features }) =>
+      when(
+        isWeaker(offeredSandbox(features), sandbox),
+        () => `needs sandbox ${sandbox}, offers ${offeredSandbox(features)}`,
       ),
   },
   queueCheck('queue-lacks-gpu'),

@@ -75,7 +75,12 @@ const licences = (asked: Ask): readonly Setting[] =>
     },
   }));
 
-function omissions({ resources, sites, excludeSites }: Ask): readonly Setting[] {
+function omissions({
+  resources,
+  sandbox = 'account',
+  sites,
+  excludeSites,
+}: Ask): readonly Setting[] {
   const omission = (name: string, isAsked: boolean, lower: (ask: Ask) => Ask): Setting => ({
     levels: isAsked ? 1 : 0,
     words: () => `without \`${name}\``,
@@ -86,6 +91,7 @@ function omissions({ resources, sites, excludeSites }: Ask): readonly Setting[] 
       ...ask,
       resources: { ...ask.resources, gpuModel: '' },
     })),
+    omission('sandbox', sandbox !== 'account', (ask) => ({ ...ask, sandbox: 'account' })),
     omission('sites', sites.length > 0, (ask) => ({ ...ask, sites: [] })),
     omission('exclude-sites', excludeSites.length > 0, (ask) => ({ ...ask, excludeSites: [] })),
   ];

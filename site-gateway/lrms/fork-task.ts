@@ -2,7 +2,13 @@ import type { GroupFigures, TaskGroups } from './cgroups.ts';
 import type { LrmsTask, TaskEnd, TaskUsage } from './lrms.ts';
 import { type ProcessInfo, treeOf } from './process-tree.ts';
 import type { Share } from './slots.ts';
-import { isUnconfined, type ProcessKey, readLimit, type StatusFile } from './task-files.ts';
+import {
+  isUnconfined,
+  type LimitFile,
+  type ProcessKey,
+  readLimit,
+  type StatusFile,
+} from './task-files.ts';
 
 /**
  * A task here: `queued` until there is room, `launched` once a shell has the order, `running` once the wrapper said so
@@ -21,6 +27,9 @@ export interface ForkTask {
   killing: boolean;
 }
 
+/** Exit codes of a sandbox that could not be set up, and of some programs. */
+const SETUP_CODES = [1, 125];
+
 /** Its processes, the wrapper first where it lives. */
 export const processesOf = (
   { task, wrapper }: ForkTask,
@@ -37,9 +46,23 @@ export const restOf = (
 ): readonly ProcessInfo[] =>
   processesOf(entry, groups, processes).filter(({ pid }) => pid !== entry.wrapper?.pid);
 
+/** By how much it is over its memory; undefined while it is not. The kernel sees more than a look at its processes. */
+export function memoryExcess(
+  entry: ForkTask,
+  tree: readonly ProcessInfo[],
+  figures: GroupFigures | undefined,
+): LimitFile | undefined {
+  const allowed = entry.task.memoryBytes;
+  const resident = tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
+  entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, resident);
+  const isOver = figures?.isOverMemory ?? resident > allowed;
+  const measured = figures?.peakMemoryBytes ?? resident;
+  return isOver ? { limit: 'memory', measured, allowed } : undefined;
+}
+
 /** Its wrapper has written how it ended. */
 export async function endWithStatus(entry: ForkTask, status: StatusFile): Promise<TaskEnd> {
-  if (status.exitCode !== 0 && (await isUnconfined(entry.task.directory))) {
+  if (SETUP_CODES.includes(status.exitCode) && (await isUnconfined(entry.task.directory))) {
     const detail = 'it could not be put into its sandbox';
     return { kind: 'not-started', fault: 'site', reason: 'SANDBOX_FAILED', detail };
   }
@@ -66,15 +89,18 @@ function usageOf(entry: ForkTask, status: StatusFile): TaskUsage {
   return { cpuMs: status.cpuMs, wallMs, peakMemoryBytes: entry.peakMemoryBytes };
 }
 
-/** The end with what the kernel counted, which is more than a wrapper knows. */
+/** The end with what it left, and what the kernel counted, which is more than a wrapper knows. */
 export function withFigures(
   end: TaskEnd,
   figures: GroupFigures | undefined,
   allowed: number,
+  leftBehind: readonly string[],
 ): TaskEnd {
-  if (figures === undefined || (end.kind !== 'exited' && end.kind !== 'limit')) return end;
+  if (end.kind !== 'exited' && end.kind !== 'limit') return end;
+  if (figures === undefined) return { ...end, leftBehind };
   const { cpuMs, peakMemoryBytes = end.usage.peakMemoryBytes, isOverMemory } = figures;
   const usage = { ...end.usage, cpuMs, peakMemoryBytes };
-  if (end.kind === 'limit' || !isOverMemory) return { ...end, usage };
-  return { ...end, kind: 'limit', limit: 'memory', measured: peakMemoryBytes, allowed, usage };
+  const counted = { ...end, usage, leftBehind };
+  if (counted.kind === 'limit' || !isOverMemory) return counted;
+  return { ...counted, kind: 'limit', limit: 'memory', measured: peakMemoryBytes, allowed };
 }

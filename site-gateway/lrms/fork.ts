@@ -1,12 +1,12 @@
 import { background, pause } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
-import type { TaskGroups } from './cgroups.ts';
 import { faultOf } from './command-size.ts';
 import {
   endWithoutStatus,
   endWithStatus,
   type ForkTask,
+  memoryExcess,
   processesOf,
   withFigures,
 } from './fork-task.ts';
@@ -15,6 +15,7 @@ import { openLongTimer } from './long-timer.ts';
 import type { Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from './lrms.ts';
 import { isAlive, openProcessTable, type ProcessInfo, type ProcessTable } from './process-tree.ts';
 import { openReaper, type Reaper } from './reaper.ts';
+import type { TaskSandbox } from './sandbox.ts';
 import { openSlots, type Slots } from './slots.ts';
 import {
   type LimitFile,
@@ -32,7 +33,7 @@ export interface ForkOptions {
   /** CPUs of the machine to bind tasks to; empty binds nothing. */
   readonly cores: readonly number[];
   readonly firstCore: number;
-  readonly groups: TaskGroups;
+  readonly sandbox: TaskSandbox;
   readonly clock: Clock;
   readonly log: Log;
   readonly listener: LrmsListener;
@@ -74,7 +75,8 @@ class ForkLrms implements Lrms {
   private closed = false;
 
   constructor(options: ForkOptions, launcher: Launcher) {
-    const { cpus, memoryBytes, cores, firstCore, groups, clock, log } = options;
+    const { cpus, memoryBytes, cores, firstCore, sandbox, clock, log } = options;
+    const { groups } = sandbox;
     this.options = options;
     this.launcher = launcher;
     this.slots = openSlots({ cpus, memoryBytes }, cores, firstCore);
@@ -140,14 +142,14 @@ class ForkLrms implements Lrms {
   }
 
   readonly waitReason = (): string => 'waits for free CPUs at the site';
-  readonly state = (): LrmsState => ({ closedReason: '' });
+  readonly state = (): LrmsState => ({ closedReason: '', sandbox: this.options.sandbox.best });
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.closed = true;
     for (const timer of this.timers) clearInterval(timer);
     for (const { wallTimer } of this.tasks.values()) wallTimer?.[Symbol.dispose]();
     this.launcher[Symbol.dispose]();
-    this.options.groups[Symbol.dispose]();
+    this.options.sandbox.groups[Symbol.dispose]();
     await Promise.resolve();
   }
 
@@ -195,13 +197,15 @@ class ForkLrms implements Lrms {
     entry.state = 'launched';
     entry.launches += 1;
     entry.launchedAtMs = this.options.clock.monotonicMs();
-    const { id, memoryBytes } = entry.task;
+    const { task } = entry;
+    const { id, memoryBytes } = task;
     const cpuSet = entry.share?.cpuSet;
     try {
-      const groups = this.options.groups.make(id, memoryBytes);
-      this.launcher.launch(entry.task, { cpuSet, groups });
+      const { sandbox } = this.options;
+      const box = { groups: sandbox.groups.make(id, memoryBytes), words: sandbox.wordsFor(task) };
+      this.launcher.launch(task, { cpuSet, ...box });
     } catch (error) {
-      const detail = `its control group could not be made: ${String(error)}`;
+      const detail = `its sandbox could not be made: ${String(error)}`;
       this.end(entry, { kind: 'not-started', fault: 'site', reason: 'SANDBOX_FAILED', detail });
     }
   }
@@ -252,15 +256,10 @@ class ForkLrms implements Lrms {
   }
 
   private sweepRunning(entry: ForkTask, processes: readonly ProcessInfo[]): void {
-    const { groups } = this.options;
+    const { groups } = this.options.sandbox;
     const tree = processesOf(entry, groups, processes);
-    const resident = tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
-    entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, resident);
-    const allowed = entry.task.memoryBytes;
-    const figures = groups.figures(entry.task.id);
-    const measured = figures?.peakMemoryBytes ?? resident;
-    if (figures?.isOverMemory ?? resident > allowed)
-      this.exceed(entry, { limit: 'memory', measured, allowed }, 0);
+    const excess = memoryExcess(entry, tree, groups.figures(entry.task.id));
+    if (excess !== undefined) this.exceed(entry, excess, 0);
     if (tree[0]?.pid !== entry.wrapper?.pid) this.settle(entry, true);
   }
 
@@ -318,14 +317,14 @@ class ForkLrms implements Lrms {
     if (entry.share !== undefined) this.slots.give(entry.share);
     this.pump();
     const work = async (): Promise<void> => {
-      const { groups, listener } = this.options;
+      const { sandbox, listener } = this.options;
+      const { groups } = sandbox;
       const { id, memoryBytes } = entry.task;
       const leftBehind = await this.reaper.reap(entry);
-      const counted = withFigures(end, groups.figures(id), memoryBytes);
+      const complete = withFigures(end, groups.figures(id), memoryBytes, leftBehind);
       await groups.remove(id);
       this.tasks.delete(id);
-      const ran = counted.kind === 'exited' || counted.kind === 'limit';
-      if (!this.closed) listener.ended(id, ran ? { ...counted, leftBehind } : counted);
+      if (!this.closed) listener.ended(id, complete);
     };
     this.run('end what a task left', work());
   }

@@ -28,6 +28,8 @@ interface TaskBounds {
   readonly cpuSet: string | undefined;
   /** Files by which it joins its control group. */
   readonly groups: readonly string[];
+  /** Go before its own. */
+  readonly words: readonly string[];
 }
 
 export interface LauncherOptions {
@@ -81,10 +83,12 @@ export async function openLauncher(options: LauncherOptions): Promise<Launcher> 
 }
 
 /** One command of the shell; a second fork makes init the parent, so that the shell keeps no list of children. */
-function orderFor(task: LrmsTask, { groups }: TaskBounds, prefix: string): string {
+function orderFor(task: LrmsTask, { groups, words: before }: TaskBounds, prefix: string): string {
   const variables = { ...task.env, [MARK_VARIABLE]: task.directory };
   const env = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`);
-  const words = [task.directory, task.stdin, groups.join(' '), ...task.command].map(quote);
+  const words = [task.directory, task.stdin, groups.join(' '), ...before, ...task.command].map(
+    quote,
+  );
   return `( ${env.join(' ')} ${prefix} ${words.join(' ')} </dev/null & )\n`;
 }
 

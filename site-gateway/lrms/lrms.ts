@@ -1,4 +1,5 @@
 import type { AttemptId } from '../../core/ids.ts';
+import type { Network, Sandbox } from '../../core/job/sandbox.ts';
 import type { Offer } from '../../core/match/offer.ts';
 
 /** What a batch system is asked to run: one task of one attempt. */
@@ -19,6 +20,9 @@ export interface LrmsTask {
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly walltimeMs: number;
+  /** The least class that will do. */
+  readonly sandbox: Sandbox;
+  readonly network: Network;
 }
 
 /** What a task used, as far as the batch system knows. */
@@ -93,6 +97,8 @@ export interface LrmsState {
   readonly closedReason: string;
   /** Absent while it has not said, and where the site's configuration says it. */
   readonly capacity?: Capacity;
+  /** What tasks may be put into; absent where the batch system decides that. */
+  readonly sandbox?: Sandbox;
 }
 
 /** What the gateway needs of a batch system. Answers come through the listener. */

@@ -151,6 +151,9 @@ export function treeOf(
   return [...members.values()].toSorted((a, b) => Number(isWrapper(b)) - Number(isWrapper(a)));
 }
 
+/** Keeps the namespaces of a task: it ends when the task has, and a signal meant for the task is not for it. */
+export const isKeeper = ({ name }: ProcessInfo): boolean => name === 'bwrap';
+
 /** Sends a signal; a process that has gone meanwhile is no error. */
 export function sendSignal(
   processes: readonly ProcessKey[],

@@ -2,7 +2,7 @@ import { pause } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
 import type { TaskGroups } from './cgroups.ts';
 import { type ForkTask, restOf } from './fork-task.ts';
-import { type ProcessInfo, type ProcessTable, sendSignal } from './process-tree.ts';
+import { isKeeper, type ProcessInfo, type ProcessTable, sendSignal } from './process-tree.ts';
 
 /** Ends what ended tasks left behind. */
 export interface Reaper {
@@ -54,7 +54,7 @@ function killRound(
   for (const request of batch) {
     // The wrapper itself is on its way out and is not counted as left behind.
     const tree = restOf(request.entry, groups, processes);
-    for (const { pid, name } of tree) request.found.set(pid, name);
+    for (const one of tree) if (!isKeeper(one)) request.found.set(one.pid, one.name);
     groups.kill(request.entry.task.id);
     sendSignal(tree, 'SIGKILL');
     if (tree.length > 0 && giveUp === undefined) again.push(request);

@@ -77,8 +77,11 @@ function cpuMsOf(line: string): number {
 }
 
 /** The task could not be put where it was to run, and did not run. */
-export const isUnconfined = async (directory: string): Promise<boolean> =>
-  (await readIfThere(join(directory, 'unconfined'))) !== undefined;
+export async function isUnconfined(directory: string): Promise<boolean> {
+  if ((await readIfThere(join(directory, 'unconfined'))) !== undefined) return true;
+  const bubble = await readIfThere(join(directory, 'confined'));
+  return bubble !== undefined && !bubble.includes('"exit-code"');
+}
 
 export async function readLimit(directory: string): Promise<LimitFile | undefined> {
   const text = await readIfThere(join(directory, 'limit'));

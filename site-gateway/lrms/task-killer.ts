@@ -2,7 +2,13 @@ import { pause } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { TaskGroups } from './cgroups.ts';
 import { type ForkTask, restOf } from './fork-task.ts';
-import { isAlive, type ProcessTable, sendSignal } from './process-tree.ts';
+import {
+  isAlive,
+  isKeeper,
+  type ProcessInfo,
+  type ProcessTable,
+  sendSignal,
+} from './process-tree.ts';
 
 export interface TaskKillerOptions {
   readonly scan: ProcessTable;
@@ -25,12 +31,12 @@ export function openTaskKiller({ scan, groups, clock, isClosed }: TaskKillerOpti
     while (entry.state === 'launched' && !isClosed()) await pause(LAUNCH_POLL_MS);
     const begunAtMs = clock.monotonicMs();
     const over = (): boolean => entry.state === 'ending' || isClosed();
-    if (graceMs > 0) {
-      const tree = restOf(entry, groups, scan());
-      sendSignal(tree, 'SIGTERM');
-      sendSignal(tree, 'SIGCONT');
+    let heard = false;
+    while (!over() && clock.monotonicMs() - begunAtMs < graceMs) {
+      // A sandbox that is being set up has nobody in it yet who could hear.
+      if (!heard) heard = askToEnd(restOf(entry, groups, scan()).filter((one) => !isKeeper(one)));
+      await pause(ROUND_MS);
     }
-    while (!over() && clock.monotonicMs() - begunAtMs < graceMs) await pause(ROUND_MS);
     for (let round = 0; !over(); round += 1) {
       groups.kill(entry.task.id);
       sendSignal(restOf(entry, groups, scan()), 'SIGKILL');
@@ -39,4 +45,10 @@ export function openTaskKiller({ scan, groups, clock, isClosed }: TaskKillerOpti
       await pause(ROUND_MS);
     }
   };
+}
+
+function askToEnd(tree: readonly ProcessInfo[]): boolean {
+  sendSignal(tree, 'SIGTERM');
+  sendSignal(tree, 'SIGCONT');
+  return tree.length > 0;
 }

@@ -8,7 +8,8 @@
  * - A signal to the whole group must not end the wrapper before it has written `status`; caught signals are reset to
  *   their default for the task, ignored ones would not be.
  * - The task joins its control group, GROUPS being the files for that, but the wrapper does not: what ends or limits the
- *   group spares it. A task that cannot join does not run, and `unconfined` says so.
+ *   group spares it. A task that cannot join does not run, and `unconfined` says so. Bubblewrap says in
+ *   `confined` whether it began.
  * - The task runs by `exec` in a subshell, so that `exit` or `cd` as a command are looked up as programs.
  * - `status` counts only with its last line; a gateway that died meanwhile finds it there.
  * - Reports go to the gateway through standard output, if it still reads: `s ID STAT` once the task is about to run, `e ID` at
@@ -30,6 +31,7 @@ echo "s \${_grid_dir##*/} $_grid_stat"
 for _grid_group in $_grid_groups; do
   echo 0 >"$_grid_group" || { : >"$_grid_dir/unconfined"; exit 125; }
 done
+case $1 in */bwrap) exec 5>"$_grid_dir/confined";; esac
 exec "$@" <"$_grid_in" 1>&3 2>&4 3>&- 4>&- )
 _grid_code=$?
 exec 3>&- 4>&-

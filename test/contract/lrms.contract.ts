@@ -61,6 +61,8 @@ export function lrmsContract(
         cpus: 1,
         memoryBytes: 2 ** 26,
         walltimeMs: 60_000,
+        sandbox: 'account',
+        network: 'any',
         ...part,
       };
     };

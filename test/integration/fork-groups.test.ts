@@ -8,6 +8,7 @@ import { openLog } from '../../service/log.ts';
 import { NO_GROUPS, openTaskGroups, type TaskGroups } from '../../site-gateway/lrms/cgroups.ts';
 import { openForkLrms } from '../../site-gateway/lrms/fork.ts';
 import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
+import { BARE_SANDBOX } from '../../site-gateway/lrms/sandbox.ts';
 
 const log = openLog('test', 'silent');
 const MIB = 2 ** 20;
@@ -36,7 +37,7 @@ describe.for(tried === NO_GROUPS ? [] : ['with control groups'])('%s', () => {
       memoryBytes: 2 ** 30,
       cores: [],
       firstCore: 0,
-      groups,
+      sandbox: { ...BARE_SANDBOX, groups },
       clock: systemClock,
       log,
       listener: {
@@ -71,6 +72,8 @@ describe.for(tried === NO_GROUPS ? [] : ['with control groups'])('%s', () => {
       cpus: 1,
       memoryBytes,
       walltimeMs: 60_000,
+      sandbox: 'account',
+      network: 'any',
     };
   };
   const endOf = async (id: string): Promise<TaskEnd | undefined> => {

@@ -3,16 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
+import { SANDBOXES } from '../../core/job/sandbox.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
-import { NO_GROUPS, openTaskGroups } from '../../site-gateway/lrms/cgroups.ts';
+import { NO_GROUPS } from '../../site-gateway/lrms/cgroups.ts';
 import { openForkLrms } from '../../site-gateway/lrms/fork.ts';
 import type { LrmsListener, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
+import { BARE_SANDBOX, openSandbox } from '../../site-gateway/lrms/sandbox.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';
+import { needs } from '../setup/needs.ts';
 
-const openFork = (spool: string, listener: LrmsListener, groups = NO_GROUPS) =>
+const openFork = (spool: string, listener: LrmsListener, sandbox = BARE_SANDBOX) =>
   openForkLrms({
-    groups,
+    sandbox,
     spool,
     cpus: 2,
     memoryBytes: 2 ** 30,
@@ -25,12 +28,33 @@ const openFork = (spool: string, listener: LrmsListener, groups = NO_GROUPS) =>
 
 const log = openLog('test', 'silent');
 const manner = { many: 200, inOrder: true };
+const sandboxOf = (spool: string, wanted: 'auto' | 'namespaces') =>
+  openSandbox({ spool, wanted, path: '/usr/bin:/bin', hidden: [], log });
 lrmsContract('ForkLrms of class account', openFork, manner);
 lrmsContract(
-  'ForkLrms with control groups',
-  async (spool, listener) => openFork(spool, listener, await openTaskGroups(spool, log)),
+  'ForkLrms with what control groups there are',
+  async (spool, listener) => openFork(spool, listener, await sandboxOf(spool, 'auto')),
   manner,
 );
+
+needs('bwrap', 'bubblewrap');
+const trial = mkdtempSync(join(tmpdir(), 'hanse-trial-'));
+const { best, groups: tried } = await sandboxOf(trial, 'auto');
+tried[Symbol.dispose]();
+rmSync(trial, { recursive: true });
+// A machine may forbid namespaces to us, root or not.
+for (const name of SANDBOXES.slice(1, SANDBOXES.indexOf(best) + 1)) {
+  lrmsContract(
+    `ForkLrms of class ${name}`,
+    async (spool, listener) => {
+      const sandbox = await sandboxOf(spool, 'namespaces');
+      if (name === 'cgroup') return openFork(spool, listener, sandbox);
+      sandbox.groups[Symbol.dispose]();
+      return openFork(spool, listener, { ...sandbox, groups: NO_GROUPS });
+    },
+    manner,
+  );
+}
 
 test('a directory that cannot be written is the fault of the site', async () => {
   const spool = mkdtempSync(join(tmpdir(), 'hanse-fork-'));
@@ -55,6 +79,8 @@ test('a directory that cannot be written is the fault of the site', async () => 
     cpus: 1,
     memoryBytes: 1,
     walltimeMs: 0,
+    sandbox: 'account',
+    network: 'any',
   });
   expect(await ended.promise).toMatchObject({
     kind: 'not-started',

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { isFinal } from '../../core/job/state.ts';
 import type { BrokerService, GetJobResponse, NewJob } from '../../proto/gen/grid/v1/broker.ts';
 import type { JobSpec } from '../../proto/gen/grid/v1/common.ts';
-import { OnLost } from '../../proto/gen/grid/v1/common.ts';
+import { Network, OnLost, Sandbox } from '../../proto/gen/grid/v1/common.ts';
 import type { RpcClient } from '../../service/rpc.ts';
 import { stateFromWire } from '../../service/wire.ts';
 import { eventually } from './local-grid.ts';
@@ -38,6 +38,8 @@ export function wireSpec(command: readonly string[], changes: Partial<JobSpec> =
     excludeSites: [],
     stdin: '',
     onLost: OnLost.ON_LOST_RELEASE,
+    sandbox: Sandbox.SANDBOX_UNSPECIFIED,
+    network: Network.NETWORK_UNSPECIFIED,
     ...changes,
   };
 }

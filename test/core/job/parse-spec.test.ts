@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseSpec, SPEC_KEYS } from '../../../core/job/parse-spec.ts';
+import { demandedSandbox } from '../../../core/job/sandbox.ts';
 import type { JobSpec } from '../../../core/job/spec.ts';
 import { resourcesOf } from '../../fakes/offers.ts';
 
@@ -45,6 +46,16 @@ describe('forms of values', () => {
   test('one text is a line for the shell, a list is taken word by word', () => {
     expect(specOf({ command: 'a | b' }).command).toEqual(['sh', '-c', 'a | b']);
     expect(specOf({ command: ['sleep', 1, true] }).command).toEqual(['sleep', '1', 'true']);
+  });
+
+  test('a sandbox is demanded by class, and without a network by a class that can', () => {
+    expect(specOf({ command: 'x', sandbox: 'cgroup', network: 'site' })).toMatchObject({
+      sandbox: 'cgroup',
+      network: 'site',
+    });
+    expect(demandedSandbox(specOf({ command: 'x' }))).toBe('account');
+    expect(demandedSandbox(specOf({ command: 'x', network: 'none' }))).toBe('namespaces');
+    expect(demandedSandbox({ sandbox: 'cgroup', network: 'none' })).toBe('cgroup');
   });
 
   test('numbers may be texts, as flags give them', () => {
@@ -236,6 +247,8 @@ test('the keys are these', () => {
       'exclude-sites',
       'stdin',
       'on-lost',
+      'sandbox',
+      'network',
     ].toSorted(),
   );
 });

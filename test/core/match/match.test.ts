@@ -274,6 +274,7 @@ test.each([
   ['too-little-memory', askFor({}, { memoryBytes: 9 * 2 ** 30 }), {}, {}],
   ['too-few-gpus', askFor({}, { gpus: 1 }), {}, {}],
   ['no-such-gpu', askFor({}, { gpus: 1, gpuModel: 'a10' }), GPUS, {}],
+  ['no-sandbox', askFor({ sandbox: 'cgroup' }), { features: ['sandbox:namespaces'] }, {}],
   ['too-little-disk', askFor({}, { diskBytes: 101 * 2 ** 30 }), {}, {}],
   ['no-licence', askFor({}, { licences: { ansys: 1 } }), {}, {}],
   ['no-licence', askFor({}, { licences: { matlab: 3 } }), MATLAB, {}],

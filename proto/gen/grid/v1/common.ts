@@ -34,6 +34,52 @@ export namespace Condition {
   export type UNRECOGNIZED = typeof Condition.UNRECOGNIZED;
 }
 
+/** What stands between a task and the machine, each with all of those before it. */
+export const Sandbox = {
+  /** SANDBOX_UNSPECIFIED - As ACCOUNT. */
+  SANDBOX_UNSPECIFIED: 0,
+  /** SANDBOX_ACCOUNT - The account under which it runs. */
+  SANDBOX_ACCOUNT: 1,
+  /** SANDBOX_NAMESPACES - Namespaces of its own: processes, mounts, IPC; nothing writable but its directory. */
+  SANDBOX_NAMESPACES: 2,
+  /** SANDBOX_CGROUP - Limits that the kernel holds it to: memory, number of processes. */
+  SANDBOX_CGROUP: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Sandbox = typeof Sandbox[keyof typeof Sandbox];
+
+export namespace Sandbox {
+  export type SANDBOX_UNSPECIFIED = typeof Sandbox.SANDBOX_UNSPECIFIED;
+  export type SANDBOX_ACCOUNT = typeof Sandbox.SANDBOX_ACCOUNT;
+  export type SANDBOX_NAMESPACES = typeof Sandbox.SANDBOX_NAMESPACES;
+  export type SANDBOX_CGROUP = typeof Sandbox.SANDBOX_CGROUP;
+  export type UNRECOGNIZED = typeof Sandbox.UNRECOGNIZED;
+}
+
+/** What a task may reach. */
+export const Network = {
+  /** NETWORK_UNSPECIFIED - As ANY. */
+  NETWORK_UNSPECIFIED: 0,
+  /** NETWORK_ANY - Whatever the site lets it. */
+  NETWORK_ANY: 1,
+  /** NETWORK_SITE - The site's own network at least. */
+  NETWORK_SITE: 2,
+  /** NETWORK_NONE - Nothing. */
+  NETWORK_NONE: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Network = typeof Network[keyof typeof Network];
+
+export namespace Network {
+  export type NETWORK_UNSPECIFIED = typeof Network.NETWORK_UNSPECIFIED;
+  export type NETWORK_ANY = typeof Network.NETWORK_ANY;
+  export type NETWORK_SITE = typeof Network.NETWORK_SITE;
+  export type NETWORK_NONE = typeof Network.NETWORK_NONE;
+  export type UNRECOGNIZED = typeof Network.UNRECOGNIZED;
+}
+
 /** What a gateway does with a task whose lease it cannot renew. */
 export const OnLost = {
   ON_LOST_UNSPECIFIED: 0,
@@ -259,6 +305,10 @@ export interface JobSpec {
   retryMemory: number;
   /** Group of the VO that is charged (`/biomed/imaging`); empty for that of the caller's first FQAN in it. */
   group: string;
+  /** The least that must stand between a task and the machine. */
+  sandbox: Sandbox;
+  /** What a task may reach. */
+  network: Network;
 }
 
 export interface JobSpec_EnvEntry {
@@ -1120,6 +1170,8 @@ function createBaseJobSpec(): JobSpec {
     maxRunning: 0,
     retryMemory: 0,
     group: "",
+    sandbox: 0,
+    network: 0,
   };
 }
 
@@ -1181,6 +1233,12 @@ export const JobSpec: MessageFns<JobSpec> = {
     }
     if (message.group !== "") {
       writer.uint32(154).string(message.group);
+    }
+    if (message.sandbox !== 0) {
+      writer.uint32(160).int32(message.sandbox);
+    }
+    if (message.network !== 0) {
+      writer.uint32(168).int32(message.network);
     }
     return writer;
   },
@@ -1353,6 +1411,22 @@ export const JobSpec: MessageFns<JobSpec> = {
             message.group = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.sandbox = reader.int32() as any;
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.network = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1401,6 +1475,8 @@ export const JobSpec: MessageFns<JobSpec> = {
     message.maxRunning = object.maxRunning ?? 0;
     message.retryMemory = object.retryMemory ?? 0;
     message.group = object.group ?? "";
+    message.sandbox = object.sandbox ?? 0;
+    message.network = object.network ?? 0;
     return message;
   },
 };
