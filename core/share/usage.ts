@@ -19,9 +19,13 @@ export const NO_USAGE: Usage = { amount: 0, rate: 0, atMs: 0 };
 /** How much of something is left after `ms`: 1 at once, a half after a half-life. */
 const left = (ms: number, halfLifeMs: number): number => 2 ** (-Math.max(0, ms) / halfLifeMs);
 
+/** How much of it is gone by then; `1 - left` would lose most digits where that is little. */
+const faded = (ms: number, halfLifeMs: number): number =>
+  -Math.expm1((-Math.LN2 * Math.max(0, ms)) / halfLifeMs);
+
 /** What `rate` weighed cpus come to over `ms`, in weighed cpu-seconds: the first of them have faded most. */
 export const accrued = (rate: number, ms: number, halfLifeMs: number): number =>
-  ((rate * halfLifeMs) / (1_000 * Math.LN2)) * (1 - left(ms, halfLifeMs));
+  ((rate * halfLifeMs) / (1_000 * Math.LN2)) * faded(ms, halfLifeMs);
 
 /** The amount as of `nowMs`. */
 export const usageAt = ({ amount, rate, atMs }: Usage, nowMs: number, halfLifeMs: number): number =>
