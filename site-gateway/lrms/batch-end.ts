@@ -31,6 +31,8 @@ export const CANCELLED: TaskEnd = {
 /** 128 + SIGKILL, and + SIGTERM. */
 const KILLED = 137;
 const TERMINATED = 143;
+/** Whether somebody ended it from outside, which the batch system may know more about. */
+export const isKill = (exitCode: number): boolean => exitCode === KILLED || exitCode === TERMINATED;
 
 /** How it ended, in the words of the port. */
 export function endOfTask(evidence: Evidence): TaskEnd {
@@ -40,7 +42,8 @@ export function endOfTask(evidence: Evidence): TaskEnd {
   const common = { exitCode, usage: usageOf(evidence), leftBehind: [] };
   const exceeded = limit ?? limitOf(evidence, exitCode);
   if (exceeded !== undefined) return { kind: 'limit', ...exceeded, ...common };
-  if (status !== undefined) return { kind: 'exited', ...common };
+  if (status !== undefined && !(isKill(exitCode) && BY_SITE.includes(end?.kind)))
+    return { kind: 'exited', ...common };
   const reason = end?.kind === 'cancelled' ? 'SITE_CANCELLED' : 'TASK_VANISHED';
   return { kind: 'vanished', reason, detail: `${nameOf(evidence)} ${wordsOf(evidence)}` };
 }
@@ -48,12 +51,11 @@ export function endOfTask(evidence: Evidence): TaskEnd {
 /** A limit at which the batch system itself struck. */
 function limitOf(evidence: Evidence, exitCode: number): LimitFile | undefined {
   const { memoryBytes, walltimeMs, end } = evidence;
-  const isKilled = exitCode === KILLED;
-  if (isKilled && isMemory(evidence)) {
+  if (exitCode === KILLED && isMemory(evidence)) {
     const measured = Math.max(usageOf(evidence).peakMemoryBytes, memoryBytes);
     return { limit: 'memory', measured, allowed: memoryBytes };
   }
-  return end?.kind === 'walltime' && (isKilled || exitCode === TERMINATED)
+  return end?.kind === 'walltime' && isKill(exitCode)
     ? { limit: 'walltime', measured: walltimeMs, allowed: walltimeMs }
     : undefined;
 }
@@ -67,6 +69,8 @@ function neverBegan(evidence: Evidence): TaskEnd {
 /** Where the limit of the batch system's own watch struck, it says so in the log only. */
 const isMemory = ({ end, log }: Evidence): boolean =>
   end?.kind === 'memory' || /exceeded (job )?memory limit|oom[-_ ]kill/i.test(log);
+
+const BY_SITE: readonly (BatchEnd['kind'] | undefined)[] = ['cancelled', 'node-failed', 'requeued'];
 
 const nameOf = ({ system, job }: Evidence): string =>
   job === '' ? `the job in ${system}` : `${system}'s job ${job}`;
@@ -83,6 +87,7 @@ const END_WORDS: Readonly<Record<BatchEnd['kind'], string>> = {
   walltime: 'overstayed its time',
   memory: 'used too much memory',
   'node-failed': 'was lost with its node',
+  requeued: 'was ended and put back into the queue',
 };
 
 /** The script's own record, and what it cannot know from the batch system. */

@@ -1,4 +1,4 @@
-import type { Evidence } from './batch-end.ts';
+import { type Evidence, isKill } from './batch-end.ts';
 import { type BatchEnd, type BatchPoll, keyOf } from './batch-system.ts';
 import type { BatchTask } from './batch-task.ts';
 import type { Submissions } from './submissions.ts';
@@ -18,6 +18,26 @@ export function isMissing(entry: BatchTask, jobs: BatchPoll['jobs'], beganAtMs: 
   } else if (entry.sentAtMs < beganAtMs) entry.missed += 1;
   return entry.missed >= (entry.unexplained ? 1 : MISSED_LOOKS);
 }
+
+/** Whether it was killed, not by the gateway, for a reason that perhaps only the batch system knows. */
+export async function isUnexplained(
+  { task, wanted }: BatchTask,
+  { exitCode }: StatusFile,
+): Promise<boolean> {
+  if (!isKill(exitCode) || wanted !== undefined) return false;
+  return (await readLimit(task.directory)) === undefined;
+}
+
+/** Whether the batch system has ended it by itself, and is about to start it again. */
+export const isRequeued = (
+  { unexplained, element, sentAtMs }: BatchTask,
+  jobs: BatchPoll['jobs'],
+  beganAtMs: number,
+): boolean =>
+  unexplained &&
+  element !== undefined &&
+  sentAtMs < beganAtMs &&
+  jobs.get(keyOf(element))?.state === 'waits';
 
 interface About {
   readonly entry: BatchTask;

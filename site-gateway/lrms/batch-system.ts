@@ -71,7 +71,7 @@ export interface BatchPoll {
 
 /** How the batch system says that an element ended; `words` are its own. */
 export interface BatchEnd {
-  readonly kind: 'ended' | 'cancelled' | 'walltime' | 'memory' | 'node-failed';
+  readonly kind: 'ended' | 'cancelled' | 'walltime' | 'memory' | 'node-failed' | 'requeued';
   readonly words: string;
   readonly usage?: TaskUsage;
 }

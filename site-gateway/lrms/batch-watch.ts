@@ -10,7 +10,8 @@ export interface WatchOptions {
   readonly health: BatchHealth;
   readonly clock: Clock;
   readonly log: Log;
-  readonly pollMs: number;
+  /** Least time between two looks; 5 s where it is not said. */
+  readonly pollMs?: number;
   readonly signal: AbortSignal;
   /** What a look that began at `beganAtMs`, monotonic, has shown. */
   readonly onPoll: (poll: BatchPoll, beganAtMs: number) => Promise<void>;
@@ -18,6 +19,8 @@ export interface WatchOptions {
 
 /** A slow system is looked at less often: it is busy with looks for a twentieth of the time at most. */
 const POLL_SHARE = 20;
+/** Two commands each: one in 2.5 s, however many jobs there are. */
+const POLL_MS = 5_000;
 const MAX_POLL_MS = 60_000;
 
 /** Looks at the batch system again and again, less often while it is slow or away; gives what ends when the signal fires. */
@@ -37,7 +40,13 @@ export async function watchBatch(options: WatchOptions): Promise<() => Promise<v
 }
 
 /** One look at everything; gives the time until the next. */
-async function look({ system, health, clock, pollMs, onPoll }: WatchOptions): Promise<number> {
+async function look({
+  system,
+  health,
+  clock,
+  pollMs = POLL_MS,
+  onPoll,
+}: WatchOptions): Promise<number> {
   const beganAtMs = clock.monotonicMs();
   try {
     const poll = await system.poll();

@@ -4,7 +4,7 @@ import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
 import type { BatchSilence } from './batch-command.ts';
 import { CANCELLED, endOfTask } from './batch-end.ts';
-import { evidenceOf, isMissing } from './batch-evidence.ts';
+import { evidenceOf, isMissing, isRequeued, isUnexplained } from './batch-evidence.ts';
 import { type BatchHealth, openHealth } from './batch-health.ts';
 import { BatchSender } from './batch-sender.ts';
 import { BatchSignals } from './batch-signals.ts';
@@ -22,7 +22,7 @@ import { faultOf } from './command-size.ts';
 import { openLongTimer } from './long-timer.ts';
 import type { Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from './lrms.ts';
 import { type Mark, openSubmissions, type Submissions } from './submissions.ts';
-import { readLimit, readStatus, type StatusFile, writeLimit } from './task-files.ts';
+import { readStatus, type StatusFile, writeLimit } from './task-files.ts';
 
 export interface BatchOptions {
   readonly system: BatchSystem;
@@ -30,15 +30,11 @@ export interface BatchOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly listener: LrmsListener;
-  /** Least time between two looks at the batch system; 5 s where it is not said. */
+  /** Least time between two looks at the batch system. */
   readonly pollMs?: number;
 }
 
-/** Two commands each: one in 2.5 s, however many jobs there are. */
-const POLL_MS = 5_000;
 const WALLTIME_GRACE_MS = 5_000;
-const KILLED = 137;
-const OLD_MS = 3_600_000;
 
 /**
  * Runs tasks by way of a batch system. What becomes of a task is learnt from the marks of its script first, as they come,
@@ -94,16 +90,17 @@ class BatchLrms implements Lrms {
 
   /** The first look; then one after the other. */
   async begin(): Promise<void> {
-    const { pollMs = POLL_MS, ...around } = this.options;
     const watching = await watchBatch({
-      ...around,
-      pollMs,
+      ...this.options,
       health: this.health,
       signal: this.stop.signal,
       onPoll: (poll, beganAtMs) => this.compare(poll, beganAtMs),
     });
     this.run('watch the batch system', watching());
-    this.run('remove old submissions', this.sweepOld());
+    const swept = this.submissions.sweep(this.options.clock.nowMs(), (token) =>
+      this.placed.has(token),
+    );
+    this.run('remove old submissions', swept);
   }
 
   submit(task: LrmsTask): void {
@@ -255,6 +252,12 @@ class BatchLrms implements Lrms {
     for (const token of this.placed.keys())
       for (const mark of await this.submissions.marks(token)) this.marked(mark);
     const missing = [...this.tasks.values()].filter((entry) => isMissing(entry, jobs, beganAtMs));
+    const requeued = [...this.tasks.values()].filter((entry) => isRequeued(entry, jobs, beganAtMs));
+    for (const entry of requeued) {
+      const status = await readStatus(entry.task.directory);
+      await this.conclude(entry, status, { kind: 'requeued', words: '' });
+      this.signals.remove(entry.job);
+    }
     this.sender.afterPoll(new Set([...jobs.keys()].map(tokenOf)), beganAtMs);
     this.signals.flush();
     if (missing.length > 0) await this.examine(missing);
@@ -291,11 +294,9 @@ class BatchLrms implements Lrms {
   private async settle(entry: BatchTask): Promise<void> {
     const status = await readStatus(entry.task.directory);
     if (status === undefined || entry.state !== 'runs' || this.closed()) return;
-    const limit = await readLimit(entry.task.directory);
-    // The batch system may have killed it for a reason that only it knows.
-    entry.unexplained =
-      status.exitCode === KILLED && limit === undefined && entry.wanted === undefined;
-    if (!entry.unexplained) await this.conclude(entry, status, undefined);
+    if (!(await isUnexplained(entry, status))) return this.conclude(entry, status, undefined);
+    if (!entry.unexplained) entry.sentAtMs = this.options.clock.monotonicMs();
+    entry.unexplained = true;
   }
 
   private async conclude(
@@ -330,11 +331,6 @@ class BatchLrms implements Lrms {
     if (members?.size !== 0) return;
     this.placed.delete(element.token);
     this.run('remove a submission', this.submissions.forget(element.token));
-  }
-
-  private async sweepOld(): Promise<void> {
-    const old = await this.submissions.older(OLD_MS, this.options.clock.nowMs());
-    for (const token of old) if (!this.placed.has(token)) await this.submissions.forget(token);
   }
 
   private closed(): boolean {

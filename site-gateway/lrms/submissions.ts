@@ -52,14 +52,15 @@ export interface Submissions extends Disposable {
   follow(token: string): void;
   /** Removes the directory: nothing of the submission is wanted any more. */
   forget(token: string): Promise<void>;
-  /** Tokens of all directories that are older than `ageMs`. */
-  older(ageMs: number, nowMs: number): Promise<readonly string[]>;
+  /** Removes directories that are old and that nobody uses. */
+  sweep(nowMs: number, isUsed: (token: string) => boolean): Promise<void>;
 }
 
 const REVOKED = 'revoked';
 /** The file that names a submission's attempts, one a line. */
 const TASKS = 'tasks';
 const LOG_BYTES = 2_000;
+const OLD_MS = 3_600_000;
 
 export async function openSubmissions(
   spool: string,
@@ -180,13 +181,12 @@ class SubmissionDirectories implements Submissions {
     await rm(this.directoryOf(token), { recursive: true, force: true });
   }
 
-  async older(ageMs: number, nowMs: number): Promise<readonly string[]> {
-    const old: string[] = [];
+  async sweep(nowMs: number, isUsed: (token: string) => boolean): Promise<void> {
     for (const token of await readdir(this.parts.root)) {
       const found = await stat(this.directoryOf(token)).catch(() => undefined);
-      if (found !== undefined && nowMs - found.mtimeMs > ageMs) old.push(token);
+      const isOld = found !== undefined && nowMs - found.mtimeMs > OLD_MS;
+      if (isOld && !isUsed(token)) await this.forget(token);
     }
-    return old;
   }
 
   [Symbol.dispose](): void {

@@ -30,4 +30,4 @@ const openOn = (spool: string, listener: LrmsListener) =>
     pollMs: 500,
   });
 
-lrmsContract('Slurm', openOn, { many: 20, inOrder: false });
+lrmsContract('Slurm', openOn, { many: 10, inOrder: false });
