@@ -33,11 +33,12 @@ export function openHistory({ book, keepMs }: HistoryOptions): History {
   const stop = new AbortController();
   const { signal } = stop;
   // A clock that jumps ahead while the broker runs makes nothing old.
-  const openedAtMs = book.clock.nowMs() - performance.now();
-  const nowMs = (): number => Math.min(book.clock.nowMs(), openedAtMs + performance.now());
+  const { clock } = book;
+  const openedAtMs = clock.nowMs() - clock.monotonicMs();
+  const nowMs = (): number => Math.min(clock.nowMs(), openedAtMs + clock.monotonicMs());
   let running: Promise<number> | undefined;
   const pass = (): Promise<number> => {
-    running ??= runPass(book, nowMs() - keepMs, signal).finally(() => {
+    running ??= runPass(book, Math.floor(nowMs() - keepMs), signal).finally(() => {
       running = undefined;
     });
     return running;
@@ -45,7 +46,9 @@ export function openHistory({ book, keepMs }: HistoryOptions): History {
   const passes = async (): Promise<void> => {
     await pause(FIRST_MS, signal);
     while (!signal.aborted) {
-      await pass();
+      await pass().catch((error: unknown) =>
+        book.log.error({ err: error }, 'old jobs could not be removed'),
+      );
       await pause(EVERY_MS, signal);
     }
   };

@@ -13,7 +13,10 @@ export type Change = { readonly [T in Table]?: readonly LedgerSchema[T][] };
 export interface Recorder {
   /** Resolves when the change is on the disk. Changes are committed in the order of the calls, many at a time. */
   record(change: Change): Promise<void>;
-  /** Lets `work` change the ledger behind all that was recorded so far; it shall be short, for all others wait. */
+  /**
+   * Lets `work` change the ledger behind all that was recorded so far, in a transaction of its own; it shall be short, for
+   * all others wait. Where it fails nothing of it is kept, and the recorder goes on.
+   */
   amend(work: Work): Promise<void>;
   /** Resolves when all that was recorded so far is on the disk. */
   settled(): Promise<void>;
@@ -67,8 +70,8 @@ const NO_ROWS: readonly Row[] = [];
 /** What waits for the next commit: rows by table and key, so that a row that changed twice is written once. */
 interface Batch {
   readonly rows: Map<Table, Map<string, Row>>;
-  /** Done when the rows have been written. */
-  readonly works: Work[];
+  /** Done one after the other when the rows are on the disk. */
+  readonly works: { readonly work: Work; readonly done: PromiseWithResolvers<void> }[];
   readonly done: PromiseWithResolvers<void>;
 }
 
@@ -85,14 +88,14 @@ const MAX_GAP_MS = 10;
  * refused, nothing is written any more, and `onFailure` shall stop the broker, which reads the ledger again.
  */
 export function openRecorder(
-  { db, epoch }: Pick<Ledger, 'db' | 'epoch'>,
+  ledger: Pick<Ledger, 'db' | 'epoch'>,
   log: Log,
   onFailure: (error: unknown) => void,
 ): Recorder {
   let next = emptyBatch();
   let running: Batch | undefined;
   let failure: Error | undefined;
-  const statements = keepStatements(db);
+  const statements = keepStatements(ledger.db);
 
   // The disk is waited for in this thread. Under load commits are spaced so that they take half of it at most, and
   // each of them carries more; a commit after a quiet moment goes at once.
@@ -109,11 +112,9 @@ export function openRecorder(
       next = emptyBatch();
       running = batch;
       const fromMs = performance.now();
-      await db.transaction().execute(async (transaction) => {
-        await fence(transaction, epoch);
-        await write(transaction, batch, statements);
-        for (const work of batch.works) await work(transaction);
-      });
+      if (batch.rows.size > 0) await commitOne(ledger, (db) => write(db, batch, statements));
+      for (const { work, done } of batch.works)
+        await commitOne(ledger, work).then(done.resolve, done.reject);
       lastAtMs = performance.now();
       lastMs = lastAtMs - fromMs;
       batch.done.resolve();
@@ -122,8 +123,8 @@ export function openRecorder(
   };
   const fail = (cause: unknown): void => {
     failure = ledgerFailure('the ledger cannot be written', cause);
-    running?.done.reject(failure);
-    next.done.reject(failure);
+    if (running !== undefined) refuse(running, failure);
+    refuse(next, failure);
     onFailure(failure);
   };
 
@@ -143,7 +144,10 @@ export function openRecorder(
   };
   return {
     record: (change) => enter((batch) => addRows(batch, change)),
-    amend: (work) => enter(({ works }) => works.push(work) > 0),
+    amend: async (work) => {
+      const done = Promise.withResolvers<void>();
+      await Promise.all([done.promise, enter(({ works }) => works.push({ work, done }) > 0)]);
+    },
     settled,
   };
 }
@@ -155,6 +159,17 @@ function emptyBatch(): Batch {
 }
 
 const isEmpty = ({ rows, works }: Batch): boolean => rows.size === 0 && works.length === 0;
+
+function refuse({ works, done }: Batch, failure: Error): void {
+  for (const work of works) work.done.reject(failure);
+  done.reject(failure);
+}
+
+const commitOne = ({ db, epoch }: Pick<Ledger, 'db' | 'epoch'>, work: Work): Promise<void> =>
+  db.transaction().execute(async (transaction) => {
+    await fence(transaction, epoch);
+    await work(transaction);
+  });
 
 /** Whether there was anything to add. */
 function addRows(batch: Batch, change: Change): boolean {

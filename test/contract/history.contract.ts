@@ -206,6 +206,18 @@ export function historyContract(name: string, fresh: () => Promise<LedgerPlace>)
       });
     });
 
+    test('a clock that jumps ahead makes nothing old', async () => {
+      const book = await openHere();
+      await endAll(book, ['young', 'old']);
+      await age(book, 'old');
+      let jumpMs = 0;
+      const clock = { ...book.clock, nowMs: () => book.clock.nowMs() + jumpMs };
+      const history = historyOf({ ...book, clock });
+      jumpMs = 100 * DAY_MS;
+      expect(await history.pass()).toBe(1);
+      expect(await idsOf(book)).toEqual(['young']);
+    });
+
     test('submissions of long ago are forgotten, those of today are not', async () => {
       const book = await openHere();
       const nowMs = book.clock.nowMs();

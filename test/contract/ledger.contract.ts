@@ -131,12 +131,34 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
       expect(await book.db.selectFrom('cursors').selectAll().execute()).toEqual([]);
     });
 
+    test('an amendment that fails leaves nothing behind, and the recorder goes on', async () => {
+      const book = await openAt(here);
+      const amending = book.recorder.amend(async (db) => {
+        await db.deleteFrom('jobs').execute();
+        throw new Error('half-way');
+      });
+      await book.add({ job: {} });
+      await expect(amending).rejects.toThrow('half-way');
+      await book.add({ other: {} });
+      const amended = book.recorder.amend(async (db) => {
+        await db.deleteFrom('jobs').where('id', '=', 'job').execute();
+      });
+      await amended;
+      expect(book.failures).toEqual([]);
+      const left = await book.db.selectFrom('jobs').select('id').execute();
+      expect(left).toEqual([{ id: 'other' }]);
+    });
+
     test('a broker that was taken over from can write no more', async () => {
       const old = await openAt(here);
       await old.add({ job: {} });
       await ledgers.cutOff(here);
       const leader = await openAt(here);
       const change = { cursors: [{ site: 'x', journal: 'old', seq: 1 }] };
+      const amending = old.recorder.amend(async (db) => {
+        await db.deleteFrom('jobs').execute();
+      });
+      await expect(amending).rejects.toMatchObject({ code: 'STALE_EPOCH' });
       await expect(old.recorder.record(change)).rejects.toMatchObject({ code: 'STALE_EPOCH' });
       expect(await leader.db.selectFrom('cursors').selectAll().execute()).toEqual([]);
       await leader.add({ other: {} });
