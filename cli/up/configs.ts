@@ -33,6 +33,7 @@ export function siteConfig(layout: Layout, plan: GridPlan, site: SitePlan): obje
     memory: `${site.memoryBytes}B`,
     vos: [plan.vo],
     admins: [plan.userDn],
+    ...site.settings,
   };
 }
 

@@ -48,6 +48,8 @@ export interface SitePlan {
   readonly dn: string;
   readonly cpus: number;
   readonly memoryBytes: number;
+  /** Further settings of its configuration, by name; they go before what is written by itself. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 /** The processes of a running grid, kept in `running.json`. */

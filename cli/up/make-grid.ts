@@ -15,7 +15,11 @@ export interface GridWish {
   readonly sites: number;
   /** CPUs of each site; the machine's are shared out if unset. */
   readonly cpusPerSite: number | undefined;
+  /** Further settings of the sites, in their order. */
+  readonly siteSettings?: readonly SiteSettings[];
 }
+
+type SiteSettings = NonNullable<SitePlan['settings']>;
 
 const BASE = '/DC=org/DC=hanse/DC=local';
 const SITE_NAMES =
@@ -51,11 +55,13 @@ export async function makeGrid(layout: Layout, wish: GridWish): Promise<GridPlan
   await writeIdentity(layout.broker, await issue('host', 'broker.localhost'));
   await writeIdentity(layout.nats, await issue('host', 'nats.localhost'));
   const sites: SitePlan[] = [];
-  for (const name of SITE_NAMES.slice(0, wish.sites)) {
+  for (const [at, name] of SITE_NAMES.slice(0, wish.sites).entries()) {
     mkdirSync(layout.site(name), { recursive: true, mode: 0o700 });
     const identity = await issue('host', `${name}.localhost`);
     await writeIdentity(layout.site(name), identity);
-    sites.push(await planSite(name, identity.dn, wish));
+    const settings = wish.siteSettings?.[at];
+    const site = await planSite(name, identity.dn, wish);
+    sites.push(settings === undefined ? site : { ...site, settings });
   }
   await makeUser(layout, await issue('user', USER_NAME), authority.trustFiles);
   const plan: GridPlan = {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { bringUp, environmentOf, openBroker } from '../../cli/up/bring-up.ts';
 import { type GridPlan, type Layout, layoutOf } from '../../cli/up/layout.ts';
-import { makeGrid } from '../../cli/up/make-grid.ts';
+import { type GridWish, makeGrid } from '../../cli/up/make-grid.ts';
 import { isAlive, processesBelow } from '../../cli/up/process.ts';
 import { type GridProcesses, obtainNatsServer } from '../../cli/up/start-grid.ts';
 import type { Steps } from '../../cli/up/steps.ts';
@@ -44,9 +44,7 @@ export interface LocalGrid extends AsyncDisposable {
 const SILENT: Steps = { run: (_title, work) => work(() => undefined) };
 
 /** Makes and starts a grid; its processes end with the test. */
-export async function startLocalGrid(
-  wish: { readonly sites?: number; readonly cpusPerSite?: number } = {},
-): Promise<LocalGrid> {
+export async function startLocalGrid(wish: Partial<Omit<GridWish, 'vo'>> = {}): Promise<LocalGrid> {
   const layout = layoutOf(mkdtempSync(join(tmpdir(), 'hanse-test-')));
   const signal = new AbortController().signal;
   const binary = await obtainNatsServer(process.env, homedir(), signal, () => undefined);
@@ -54,6 +52,7 @@ export async function startLocalGrid(
     vo: 'demo',
     sites: wish.sites ?? 2,
     cpusPerSite: wish.cpusPerSite ?? 4,
+    ...(wish.siteSettings === undefined ? {} : { siteSettings: wish.siteSettings }),
   });
   const options = { layout, plan, env: process.env, detached: false, signal, binary };
   const { processes } = await bringUp(options, SILENT);
