@@ -230,4 +230,5 @@ const rowOf = (dataset: Dataset): DatasetRow => ({
   expires_ms: dataset.expiresAtMs ?? null,
   created_ms: dataset.createdAtMs,
   removed_ms: dataset.removedAtMs ?? null,
+  released: 0,
 });

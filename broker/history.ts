@@ -4,11 +4,13 @@ import { background, pause } from '../service/background.ts';
 import type { Book } from './book.ts';
 import type { JobRow, LedgerSchema } from './ledger.ts';
 import type { HistoryRow } from './ledger-history.ts';
+import { dropTrees, releaseDatasets } from './release-trees.ts';
 
 /**
  * Takes jobs out of the ledger that ended longer ago than `keepMs`. Of each a row stays in `history`; what its tasks left
- * goes bit by bit, and trees that nobody else names go, too, so that the stores can be swept. It works in small
- * transactions between those of everybody else, and leaves off between any two of them.
+ * goes bit by bit, and trees that nobody else names go, too, so that the stores can be swept; so do those of datasets that
+ * were removed or have expired. It works in small transactions between those of everybody else, and leaves off between any
+ * two of them.
  *
  * Open jobs stay, what an open job names in `after` or takes results from, and the flows of which not all jobs are old.
  */
@@ -38,7 +40,7 @@ export function openHistory({ book, keepMs }: HistoryOptions): History {
   const nowMs = (): number => Math.min(clock.nowMs(), openedAtMs + clock.monotonicMs());
   let running: Promise<number> | undefined;
   const pass = (): Promise<number> => {
-    running ??= runPass(book, Math.floor(nowMs() - keepMs), signal).finally(() => {
+    running ??= runPass(book, { nowMs: nowMs(), keepMs }, signal).finally(() => {
       running = undefined;
     });
     return running;
@@ -67,17 +69,26 @@ interface Progress {
   removed: number;
   /** The job that was looked at last, of those that ended longest ago; undefined when all have been. */
   last: { readonly ended_ms: number; readonly id: string } | undefined;
-  /** Whether there may be rows of jobs that have been moved, or old submissions. */
+  /** Whether there may be rows of jobs that have been moved, old submissions, or datasets that are gone. */
   isRest: boolean;
 }
 
-async function runPass(book: Book, beforeMs: number, signal: AbortSignal): Promise<number> {
+interface Due {
+  readonly nowMs: number;
+  readonly keepMs: number;
+}
+
+async function runPass(book: Book, { nowMs, keepMs }: Due, signal: AbortSignal): Promise<number> {
+  const beforeMs = Math.floor(nowMs - keepMs);
   const progress: Progress = { removed: 0, last: { ended_ms: 0, id: '' }, isRest: true };
   while ((progress.last !== undefined || progress.isRest) && !signal.aborted) {
     const fromMs = performance.now();
     await book.recorder.amend(async (db) => {
       await moveOld(db, book, beforeMs, progress);
-      progress.isRest = (await removeRest(db)) || (await removeSubmits(db, beforeMs));
+      progress.isRest =
+        (await removeRest(db)) ||
+        (await removeSubmits(db, beforeMs)) ||
+        (await releaseDatasets(db, book.table, nowMs));
     });
     // The others get the ledger for as long as it was taken from them.
     await pause(performance.now() - fromMs, signal);
@@ -168,23 +179,6 @@ const historyRow = (job: OldJob): HistoryRow => ({
   ended_ms: job.ended_ms,
   rest: 1,
 });
-
-/** Removes trees that nobody names. Datasets keep theirs when they are removed, for jobs that were submitted before. */
-async function dropTrees(db: Db, digests: readonly string[]): Promise<void> {
-  const some = [...new Set(digests)].filter((digest) => digest !== '');
-  if (some.length === 0) return;
-  await db
-    .deleteFrom('trees')
-    .where('digest', 'in', some)
-    .where(
-      sql<boolean>`not exists (select 1 from jobs where inputs <> '' and inputs = trees.digest)`,
-    )
-    .where(
-      sql<boolean>`not exists (select 1 from attempts where outputs <> '' and outputs = trees.digest)`,
-    )
-    .where(sql<boolean>`not exists (select 1 from datasets where tree = trees.digest)`)
-    .execute();
-}
 
 /** Removes rows of tasks of moved jobs; says whether there may be more. */
 async function removeRest(db: Db): Promise<boolean> {

@@ -15,6 +15,8 @@ export interface DatasetRow {
   expires_ms: number | null;
   created_ms: number;
   removed_ms: number | null;
+  /** 1 once it has been gone for so long that it keeps its tree no more. */
+  released: number;
 }
 
 /** Names for trees. */
@@ -33,6 +35,7 @@ export const DATASETS: Migration = {
       .addColumn('expires_ms', 'bigint')
       .addColumn('created_ms', 'bigint', (column) => column.notNull())
       .addColumn('removed_ms', 'bigint')
+      .addColumn('released', 'integer', (column) => column.notNull().defaultTo(0))
       .addPrimaryKeyConstraint('datasets_key', ['vo', 'name', 'version'])
       .execute();
   },

@@ -142,7 +142,7 @@ export function historyContract(name: string, fresh: () => Promise<LedgerPlace>)
       await endAll(book, ['maker', 'other']);
       await age(book, 'maker', 'other');
       const named = { vo: 'demo', name: 'hg38', version: 1, owner: 'x', created_ms: 1, shared: 0 };
-      const ends = { expires_ms: null, removed_ms: null };
+      const ends = { expires_ms: null, removed_ms: null, released: 0 };
       const tree = { tree: 'tree of maker', total_bytes: 1, files: 1 };
       await book.recorder.record({ datasets: [{ ...named, ...tree, ...ends }] });
       await historyOf(book).pass();

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Ledger, type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
 import type { PostgresPlace } from '../../service/postgres.ts';
 import { brokerContract } from '../contract/broker.contract.ts';
+import { datasetReleaseContract } from '../contract/dataset-release.contract.ts';
 import { historyContract } from '../contract/history.contract.ts';
 import { ledgerContract } from '../contract/ledger.contract.ts';
 import { openBrokerGrid } from '../fakes/broker-grid.ts';
@@ -40,6 +41,8 @@ ledgerContract('PostgreSQL', () =>
 );
 
 historyContract('PostgreSQL', fresh);
+
+datasetReleaseContract('PostgreSQL', fresh);
 
 brokerContract('PostgreSQL', async () => openBrokerGrid(await fresh()));
 

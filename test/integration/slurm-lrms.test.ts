@@ -1,10 +1,11 @@
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
 import type { LrmsListener } from '../../site-gateway/lrms/lrms.ts';
 import { openSlurm } from '../../site-gateway/lrms/slurm.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';
+import { processesNaming } from '../support/daemons.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 
 let cluster: SlurmCluster;
@@ -31,3 +32,14 @@ const openOn = (spool: string, listener: LrmsListener) =>
   });
 
 lrmsContract('Slurm', openOn, { many: 10, inOrder: false });
+
+test('a cluster whose slurmd was killed leaves no process behind', async () => {
+  const other = await startSlurm({ nodes: 1, cpus: 1, memoryMb: 500 });
+  await other.run('sbatch', '-o', '/dev/null', '--wrap', 'sleep 1000');
+  const running = () => other.run('squeue', '-h', '-t', 'R');
+  await expect.poll(running, { timeout: 20_000 }).not.toBe('');
+  await other.kill('n1');
+  expect(processesNaming(other.dir)).not.toEqual([]);
+  await other[Symbol.asyncDispose]();
+  expect(processesNaming(other.dir)).toEqual([]);
+}, 60_000);

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 /** A daemon that a test has started, and ends by its pid. */
@@ -33,6 +33,43 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   const timer = setTimeout(() => child.kill('SIGKILL'), 3_000);
   await gone;
   clearTimeout(timer);
+}
+
+/**
+ * Ends by its pid every process, but for this one, whose command line or environment names `dir` or that has a file open in
+ * it: what a daemon started and left behind when it was killed.
+ */
+export async function endLeftovers(dir: string): Promise<void> {
+  await until(`no process is left in ${dir}`, () => {
+    const left = processesNaming(dir);
+    for (const pid of left) attempt(() => process.kill(pid, 'SIGKILL'));
+    return Promise.resolve(left.length === 0);
+  });
+}
+
+/** Pids of processes that have to do with a directory; zombies have neither a command line nor files. */
+export function processesNaming(dir: string): readonly number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((pid) => pid !== process.pid && names(pid, dir));
+}
+
+function names(pid: number, dir: string): boolean {
+  const about = `/proc/${pid}`;
+  const texts = ['cmdline', 'environ'].map((file) => `${about}/${file}`);
+  if (texts.some((file) => attempt(() => readFileSync(file, 'utf8'))?.includes(dir))) return true;
+  const links = (attempt(() => readdirSync(`${about}/fd`)) ?? []).map((fd) => `${about}/fd/${fd}`);
+  return [...links, `${about}/cwd`].some((link) =>
+    attempt(() => readlinkSync(link))?.startsWith(`${dir}/`),
+  );
+}
+
+/** A process may go while it is looked at. */
+function attempt<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
+  }
 }
 
 const execute = promisify(execFile);

@@ -4,7 +4,7 @@ import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../service/nats-config.ts';
 import { needs } from '../setup/needs.ts';
-import { commandOutput, type Daemon, startDaemon, until } from './daemons.ts';
+import { commandOutput, type Daemon, endLeftovers, startDaemon, until } from './daemons.ts';
 
 /** A real Slurm with virtual nodes on this machine, in a directory of its own. */
 export interface SlurmCluster extends AsyncDisposable {
@@ -38,6 +38,8 @@ export async function startSlurm(size: SlurmSize): Promise<SlurmCluster> {
   const conf = join(dir, 'slurm.conf');
   await layOut(dir, conf, nodes, size);
   const daemons = new Map<string, Daemon>();
+  // A slurmstepd outlives a slurmd that was killed.
+  stack.defer(() => endLeftovers(dir));
   stack.defer(async () => {
     // The controller last: the nodes say goodbye to it.
     for (const daemon of [...daemons.values()].toReversed()) await daemon.stop();

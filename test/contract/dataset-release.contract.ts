@@ -1,0 +1,123 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { begin, commit } from '../../broker/book.ts';
+import { openDatasets } from '../../broker/datasets.ts';
+import { type History, openHistory } from '../../broker/history.ts';
+import { cancelJob } from '../../broker/moves.ts';
+import type { LedgerPlace } from '../../broker/open-ledger.ts';
+import { resultTrees } from '../../broker/result-trees.ts';
+import { NO_SWEEPER } from '../../broker/sweeper.ts';
+import { parseDataset } from '../../core/data/dataset.ts';
+import { ALICE } from '../fakes/callers.ts';
+import { specOf } from '../fakes/offers.ts';
+import { type OpenBook, openBook } from '../fakes/open-book.ts';
+
+const HOUR_MS = 3_600_000;
+const ACCESS = { admins: [], vos: ['demo'] };
+
+/** How datasets that are gone let go of their trees, wherever the ledger lies. */
+export function datasetReleaseContract(name: string, fresh: () => Promise<LedgerPlace>): void {
+  describe(`trees of datasets on ${name}`, () => {
+    let book: OpenBook;
+    let history: History;
+    let laterMs = 0;
+    /** Makes it later for whoever puts and removes, and for the pass. */
+    const later = (ms: number): void => {
+      laterMs += ms;
+    };
+    beforeEach(async () => {
+      laterMs = 0;
+      book = await openBook(await fresh());
+      const { clock } = book;
+      const shifted = {
+        ...clock,
+        nowMs: () => clock.nowMs() + laterMs,
+        monotonicMs: () => clock.monotonicMs() + laterMs,
+      };
+      book = { ...book, clock: shifted };
+      history = openHistory({ book, keepMs: 365 * 24 * HOUR_MS });
+    });
+    afterEach(async () => {
+      await history[Symbol.asyncDispose]();
+      await book[Symbol.asyncDispose]();
+    });
+    const peer = { ...ALICE, limited: false };
+    const put = async (dataset: string, tree: string, keepMs = 0): Promise<void> => {
+      const datasets = await openDatasets(book, ACCESS, NO_SWEEPER.admit);
+      const wish = { vo: 'demo', name: dataset, shared: false, keepMs };
+      await datasets.put(peer, { ...wish, tree: { digest: tree, totalBytes: 1, files: 1 } });
+    };
+    const remove = async (dataset: string): Promise<void> => {
+      const datasets = await openDatasets(book, ACCESS, NO_SWEEPER.admit);
+      const parsed = parseDataset(`/demo/${dataset}`);
+      if (!parsed.ok) throw new Error(parsed.message);
+      await datasets.change(peer, parsed.ref, { kind: 'remove' });
+    };
+    const trees = async (): Promise<readonly string[]> => {
+      const rows = await book.db.selectFrom('trees').select('digest').execute();
+      return rows.map(({ digest }) => digest).toSorted();
+    };
+
+    test('removed and expired ones let go, and what stands stays', async () => {
+      await put('kept', 'tree of kept');
+      await put('removed', 'tree of removed');
+      await put('short', 'tree of short', HOUR_MS);
+      await put('long', 'tree of long', 10 * HOUR_MS);
+      await remove('removed');
+      await history.pass();
+      expect(await trees()).toHaveLength(4);
+      later(2 * HOUR_MS);
+      await history.pass();
+      expect(await trees()).toEqual(['tree of kept', 'tree of long']);
+      await put('removed', 'tree of removed');
+      await history.pass();
+      expect(await trees()).toEqual(['tree of kept', 'tree of long', 'tree of removed']);
+    });
+
+    test('a tree that another dataset or a job names stays', async () => {
+      for (const each of ['a', 'b']) await put(each, 'one tree');
+      await put('c', 'tree of a job');
+      await book.add({ job: {} });
+      await book.db.updateTable('jobs').set({ inputs: 'tree of a job' }).execute();
+      const set = begin(book);
+      cancelJob(book.table, set, book.get('job'), { reason: 'CANCELLED', detail: '' });
+      await commit(book, set);
+      for (const each of ['a', 'c']) await remove(each);
+      later(HOUR_MS);
+      await history.pass();
+      expect(await trees()).toEqual(['one tree', 'tree of a job']);
+      await remove('b');
+      later(HOUR_MS);
+      await history.pass();
+      expect(await trees()).toEqual(['tree of a job']);
+    });
+
+    test('a job that was submitted before keeps them until it ends', async () => {
+      await put('data', 'tree of data');
+      await book.add({ before: {} });
+      later(HOUR_MS);
+      await remove('data');
+      later(HOUR_MS);
+      await book.add({ after: {} });
+      Object.assign(book.get('after'), { submittedAtMs: book.clock.nowMs() });
+      await history.pass();
+      expect(await trees()).toEqual(['tree of data']);
+      const set = begin(book);
+      cancelJob(book.table, set, book.get('before'), { reason: 'CANCELLED', detail: '' });
+      await commit(book, set);
+      await history.pass();
+      expect(await trees()).toEqual([]);
+    });
+
+    test('a job that is retried too late is sent to a tree of which the site finds nothing', async () => {
+      await put('data', 'tree of data');
+      const spec = specOf({ inputs: [{ from: 'grid:/demo/data@v1', to: 'ref' }] });
+      const there = { digest: 'tree of data', totalBytes: 1, files: 1 };
+      expect(await resultTrees(book.db, spec)).toEqual([{ tree: there, to: 'ref' }]);
+      await remove('data');
+      later(HOUR_MS);
+      await history.pass();
+      const gone = { digest: 'tree of data', totalBytes: 0, files: 0 };
+      expect(await resultTrees(book.db, spec)).toEqual([{ tree: gone, to: 'ref' }]);
+    });
+  });
+}
