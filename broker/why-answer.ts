@@ -87,10 +87,20 @@ function whyQueued({ verdicts, ahead }: Outlook): string | undefined {
 
 function whyNever(refusals: readonly Refusal[]): string {
   const [first] = refusals;
-  return refusals.length === 1 && first !== undefined
-    ? `the only site cannot take it (${first.detail})`
-    : `none of the ${refusals.length} sites can take it as it is`;
+  if (refusals.length === 1 && first !== undefined)
+    return `the only site cannot take it (${first.detail})`;
+  if (refusals.every(({ code }) => OF_SIZE.includes(code)))
+    return 'no single site is large enough, and a task never spreads over sites';
+  return `none of the ${refusals.length} sites can take it as it is`;
 }
+
+const OF_SIZE: readonly Refusal['code'][] = [
+  'too-many-nodes',
+  'too-few-cpus',
+  'too-little-memory',
+  'too-few-gpus',
+  'queue-too-small',
+];
 
 function whyFull(sites: number, tasksAhead: number): string {
   const full =

@@ -5,6 +5,7 @@ import type { JobSpec } from '../core/job/spec.ts';
 import { specFromWire } from '../service/wire.ts';
 import type { AcceptedAttempt } from './journal.ts';
 import type { LrmsTask } from './lrms/lrms.ts';
+import { hostfileOf } from './lrms/task-files.ts';
 import type { StagedAttempt } from './staging.ts';
 
 /** What a site gives to every task. */
@@ -38,6 +39,8 @@ function taskEnvironment(
     GRID_SITE: site.id,
     GRID_VO: spec.vo,
     GRID_CPUS: cpus,
+    GRID_NODES: String(spec.resources.nodes),
+    GRID_HOSTFILE: hostfileOf(site.directory),
   };
 }
 

@@ -9,12 +9,14 @@
  *   the second waits for the first, as far as it can see it, so that the job stays in the queue as long as its task runs.
  * - A signal to all of the job must not end this shell before it has written `status`; the task gets the default back.
  *   GRID_NOTIFY is for systems that can only announce a kill by SIGUSR2: the task does not see it and gets TERM in its place.
+ * - The host file names each node once for each of its cores, as the batch system gave them, the first node first.
  * - `order` sets the words to run. It is read before the fence: a task that cannot be read has not begun.
  * - `status` counts only with its last line. INDEX.ended tells the gateway that it is there.
  */
 export const BATCH_SCRIPT = `#!/bin/sh
 _grid_mark=$1/\${2:-\${SLURM_ARRAY_TASK_ID:-$SGE_TASK_ID}}
-_grid_job=\${SLURM_JOB_ID:-$JOB_ID}@$(uname -n)
+_grid_node=$(uname -n)
+_grid_job=\${SLURM_JOB_ID:-$JOB_ID}@$_grid_node
 _grid_notify=$GRID_NOTIFY
 unset LC_ALL GRID_NOTIFY
 trap : HUP INT TERM PIPE USR1 USR2
@@ -35,6 +37,17 @@ set -C
 }
 set +C
 ulimit -c 0
+_grid_nodes() {
+  [ "$_grid_gang" -gt 1 ] || { echo "\${SLURMD_NODENAME:-$_grid_node}"; return; }
+  [ -z "$SLURM_JOB_NODELIST" ] || { scontrol show hostnames "$SLURM_JOB_NODELIST"; return; }
+  for _grid_list in "$PE_HOSTFILE" "$PBS_NODEFILE" "$LSB_DJOB_HOSTFILE"; do
+    [ ! -r "$_grid_list" ] || { cut -d' ' -f1 "$_grid_list" | uniq; return; }
+  done
+}
+_grid_nodes | while read -r _grid_host; do
+  _grid_core=0
+  while [ "$((_grid_core += 1))" -le "$_grid_cores" ]; do echo "$_grid_host"; done
+done >"$_grid_dir/tmp/grid-hosts"
 if [ "$_grid_notify" = yes ]; then
   ( trap 'kill -TERM 0' USR2; while :; do sleep 3600 & wait; done ) </dev/null >/dev/null 2>&1 3>&- 4>&- &
   _grid_watch=$!

@@ -1,8 +1,10 @@
+import { writeFileSync } from 'node:fs';
 import type { GroupFigures, TaskGroups } from './cgroups.ts';
 import type { LrmsTask, TaskEnd, TaskUsage } from './lrms.ts';
 import { type ProcessInfo, treeOf } from './process-tree.ts';
 import type { Share } from './slots.ts';
 import {
+  hostfileOf,
   isUnconfined,
   type LimitFile,
   type ProcessKey,
@@ -29,6 +31,15 @@ export interface ForkTask {
 
 /** Exit codes of a sandbox that could not be set up, and of some programs. */
 const SETUP_CODES = [1, 125];
+
+/** The machine itself is the only node. */
+export function writeHosts({ directory, cpus }: LrmsTask): void {
+  try {
+    writeFileSync(hostfileOf(directory), 'localhost\n'.repeat(cpus));
+  } catch {
+    // The wrapper finds out what is wrong with the directory, and says so.
+  }
+}
 
 /** Its processes, the wrapper first where it lives. */
 export const processesOf = (

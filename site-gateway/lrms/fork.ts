@@ -9,6 +9,7 @@ import {
   memoryExcess,
   processesOf,
   withFigures,
+  writeHosts,
 } from './fork-task.ts';
 import { type Launcher, openLauncher } from './launcher.ts';
 import { openLongTimer } from './long-timer.ts';
@@ -200,6 +201,7 @@ class ForkLrms implements Lrms {
     const { task } = entry;
     const { id, memoryBytes } = task;
     const cpuSet = entry.share?.cpuSet;
+    writeHosts(task);
     try {
       const { sandbox } = this.options;
       const box = { groups: sandbox.groups.make(id, memoryBytes), words: sandbox.wordsFor(task) };

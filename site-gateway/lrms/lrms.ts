@@ -6,7 +6,7 @@ import type { Offer } from '../../core/match/offer.ts';
 export interface LrmsTask {
   /** Names the task in the batch system; nothing ever runs twice under one id. */
   readonly id: AttemptId;
-  /** The attempt's directory: `work/` in it is the task's own; `stdout` and `stderr` come to stand beside. */
+  /** The attempt's directory: `work/` and `tmp/` in it are the task's own; `stdout` and `stderr` come to stand beside. */
   readonly directory: string;
   /** Program and arguments, handed on byte for byte. */
   readonly command: readonly string[];
@@ -14,7 +14,7 @@ export interface LrmsTask {
   readonly env: Readonly<Record<string, string>>;
   /** Absolute path of standard input. */
   readonly stdin: string;
-  /** Nodes of one gang; the program starts on the first. CPUs, memory and GPUs are those of each node. */
+  /** Nodes of one gang; the program starts on the first. CPUs, memory and GPUs are those of each node. `hostfileOf` names them. */
   readonly nodes: number;
   readonly gpus: number;
   readonly cpus: number;

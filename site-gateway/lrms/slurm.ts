@@ -120,8 +120,8 @@ function submitArgs(
     '--open-mode=append',
     '--input=/dev/null',
     `--nodes=${needs.nodes}`,
-    `--ntasks=${needs.nodes}`,
-    `--cpus-per-task=${needs.cpus}`,
+    // A core is a slot, so that mpirun and srun start as many processes as there are cores.
+    `--ntasks-per-node=${needs.cpus}`,
     `--mem=${Math.ceil(needs.memoryBytes / 2 ** 20)}M`,
     ...(needs.walltimeMs > 0 ? [`--time=${Math.ceil(needs.walltimeMs / 60_000)}`] : []),
     ...(needs.gpus > 0 ? [`--gres=gpu:${needs.gpus}`] : []),

@@ -41,6 +41,9 @@ async function readIfThere(file: string): Promise<string | undefined> {
   }
 }
 
+/** Names each node of the task once for each of its cores, a line each; the batch system makes it before the task begins. */
+export const hostfileOf = (directory: string): string => join(directory, 'tmp', 'grid-hosts');
+
 /** Undefined when the task was never started. */
 export async function readStarted(directory: string): Promise<StartedFile | undefined> {
   const file = join(directory, 'started');

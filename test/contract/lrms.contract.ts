@@ -49,7 +49,7 @@ export function lrmsContract(
       part: Partial<LrmsTask> = {},
     ): LrmsTask => {
       const directory = join(spool, 'attempts', id);
-      mkdirSync(join(directory, 'work'), { recursive: true });
+      for (const own of ['work', 'tmp']) mkdirSync(join(directory, own), { recursive: true });
       return {
         id: attemptId(id),
         directory,
@@ -82,6 +82,14 @@ export function lrmsContract(
       expect(events).toEqual(['started one', 'ended one']);
       expect(lines('attempts/one/stdout')).toEqual([join(one.directory, 'work')]);
       expect(lines('attempts/one/stderr')).toEqual(['no']);
+    });
+
+    test('a task finds its node in the host file, once for each core', async () => {
+      const hosts = task('hosts', ['sh', '-c', 'cat ../tmp/grid-hosts'], { cpus: 2 });
+      lrms.submit(hosts);
+      expect(await endOf('hosts')).toMatchObject({ kind: 'exited', exitCode: 0 });
+      const [first, second, ...more] = lines('attempts/hosts/stdout');
+      expect([first === '', second, more]).toEqual([false, first, []]);
     });
 
     test('submitting the same task twice runs it once', async () => {

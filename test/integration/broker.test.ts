@@ -89,7 +89,9 @@ test('why says of each site what fails, with both values, and what would help', 
     resources: resourcesOf({ cpus: 8, walltimeMs: 60_000 }),
   });
   const why = await grid.as('Alice').whyJob({ jobId: id });
-  expect(why.answer).toBe('it waits: none of the 2 sites can take it as it is');
+  expect(why.answer).toBe(
+    'it waits: no single site is large enough, and a task never spreads over sites',
+  );
   expect(why.sites).toMatchObject([
     { site: 'aachen', matches: false, refusal: 'too-few-cpus', detail: 'needs 8 cpus, offers 4' },
     {

@@ -12,7 +12,7 @@ const BIG = ['-m', '900T', '-t', '5m', '--', 'true'];
 test('a dry run shows the job on stdout and what the sites say beside it', async () => {
   const { code, stdout, stderr } = await grid.grid(['submit', '--dry-run', ...BIG]);
   expect([code, stdout]).toEqual([0, expect.stringContaining('memory: 900T\n')]);
-  expect(stderr).toContain('it would wait: none of the 2 sites can take it as it is');
+  expect(stderr).toContain('it would wait: no single site is large enough');
   expect(stderr).toMatch(/too-little-memory {2}needs 900 TiB, offers/);
   expect(stderr).toMatch(/-> with `memory: \d+[MG]`, \d sites? could run it/);
   const asJson = await grid.grid(['submit', '--dry-run', '--json', ...BIG]);
@@ -21,11 +21,20 @@ test('a dry run shows the job on stdout and what the sites say beside it', async
   ]);
 });
 
+test('a gang that no single site can hold is told so, with what each site has', async () => {
+  const { stderr } = await grid.grid(['submit', '--dry-run', '--nodes', '2', '--', 'true']);
+  expect(stderr.replaceAll('\n', ' ')).toContain(
+    'no single site is large enough, and a task never spreads over',
+  );
+  expect(stderr).toMatch(/too-many-nodes {2}needs 2 nodes, offers 1\n.*needs 2 nodes, offers 1\n/);
+  expect(stderr).toContain('-> with `nodes: 1`');
+});
+
 test('why says the same of the job when it waits, and what is advised can be submitted', async () => {
   const { stdout: id } = await grid.grid(['submit', ...BIG]);
   const { stdout } = await grid.grid(['why', id.trim()]);
   const advised = /with `memory: (\d+[MG])`/.exec(stdout)?.[1] ?? '';
-  expect(stdout.split('\n').every(({ length }) => length <= 80)).toBe(true);
+  expect(stdout.split('\n').filter(({ length }) => length > 80)).toEqual([]);
   const smaller = await grid.grid(['submit', '--dry-run', '-m', advised, '-t', '5m', '--', 'true']);
   expect(smaller.stderr).toMatch(/it (could be placed now at|would wait: .* full)/);
   expect((await grid.grid(['cancel', id.trim()])).code).toBe(0);

@@ -60,7 +60,7 @@ describe.for(tried === NO_GROUPS ? [] : ['with control groups'])('%s', () => {
 
   const task = (id: string, command: readonly string[], memoryBytes = 64 * MIB): LrmsTask => {
     const directory = join(spool, 'attempts', id);
-    mkdirSync(join(directory, 'work'), { recursive: true });
+    for (const own of ['work', 'tmp']) mkdirSync(join(directory, own), { recursive: true });
     return {
       id: attemptId(id),
       directory,

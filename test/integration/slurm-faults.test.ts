@@ -135,7 +135,7 @@ describe('the LRMS port on Slurm', () => {
 
   const submit = (id: string, script: string): LrmsTask => {
     const directory = join(dir, 'attempts', id);
-    mkdirSync(join(directory, 'work'), { recursive: true });
+    for (const own of ['work', 'tmp']) mkdirSync(join(directory, own), { recursive: true });
     const needs = {
       nodes: 1,
       gpus: 0,
