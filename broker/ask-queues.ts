@@ -1,6 +1,8 @@
-import type { Dn } from '../core/ids.ts';
 import { taskCountsOf } from '../core/job/summary.ts';
+import { needOf } from '../core/match/need.ts';
 import type { AskQueue, QueueItem } from '../core/match/snapshot.ts';
+import type { Waiting } from '../core/share/ahead.ts';
+import { claimantOf } from '../core/share/shares.ts';
 import type { AskClass } from './ask-classes.ts';
 import { classOf, type JobRecord, type TaskRecord } from './records.ts';
 
@@ -12,8 +14,8 @@ export interface AskQueues {
   addTask(task: TaskRecord): void;
   /** The queues that hold anything, for a round; to be used up before anything changes. */
   list(): readonly AskQueue[];
-  /** Queued tasks of jobs that were submitted before `seq`, and how many of them are the owner's own. */
-  tasksAhead(owner: Dn, seq: number): { readonly tasks: number; readonly own: number };
+  /** What waits, by ask class; `older` of jobs that were submitted before `seq`. */
+  census(seq: number): readonly Waiting[];
 }
 
 interface Queue extends Omit<AskClass, 'share'> {
@@ -58,17 +60,7 @@ export function openAskQueues(): AskQueues {
     },
     list: () =>
       live().map((queue) => ({ key: String(queue.askId), ask: queue.ask, items: items(queue) })),
-    tasksAhead: (owner, seq) => {
-      const ahead = { tasks: 0, own: 0 };
-      for (const queue of live()) {
-        for (const item of items(queue)) {
-          if (item.seq >= seq) continue;
-          ahead.tasks += item.tasks;
-          if (queue.ask.owner === owner) ahead.own += item.tasks;
-        }
-      }
-      return ahead;
-    },
+    census: (seq) => live().map((queue) => count(queue, seq)),
   };
 }
 
@@ -121,6 +113,23 @@ function* items(queue: Queue): Generator<QueueItem> {
         ...limit,
       };
   }
+}
+
+/** The same as of its items; a million jobs are looked at without making one of each. */
+function count(queue: Queue, seq: number): Waiting {
+  let [tasks, older] = [0, 0];
+  const add = (job: JobRecord, more: number): void => {
+    const fit = Math.min(more, limitOf(job).left ?? more);
+    tasks += fit;
+    if (job.seq < seq) older += fit;
+  };
+  for (const task of queue.tasks) if (isWaiting(queue, task)) add(task.job, 1);
+  for (let index = queue.head; index < queue.jobs.length; index += 1) {
+    const job = queue.jobs[index];
+    if (job !== undefined && isFresh(job) && job.hold === undefined)
+      add(job, job.tasks - job.nextOrdinal);
+  }
+  return { claimant: claimantOf(queue.ask), need: needOf(queue.ask.resources), tasks, older };
 }
 
 const itemOf = ({ id, seq, inputs }: JobRecord): Pick<QueueItem, 'job' | 'seq' | 'inputs'> => ({

@@ -2,11 +2,14 @@ import type { SiteId } from '../core/ids.ts';
 import { type Advice, adviceFor } from '../core/match/advice.ts';
 import type { Ask, Rules } from '../core/match/ask.ts';
 import { type ExpectedStart, expectedStart } from '../core/match/expected-start.ts';
-import type { Refusal } from '../core/match/refusal.ts';
+import type { Refusal, SiteView } from '../core/match/refusal.ts';
 import type { Reservation } from '../core/match/snapshot.ts';
 import { openHearing, type Standards, verdicts } from '../core/match/verdicts.ts';
-import type { ShareRecord } from '../core/share/share-tree.ts';
+import { type Ahead, tasksAhead } from '../core/share/ahead.ts';
+import type { ShareRecord, ShareTree } from '../core/share/share-tree.ts';
+import { claimantOf } from '../core/share/shares.ts';
 import { type Turn, turnsOf } from '../core/share/turn.ts';
+import type { AskQueues } from './ask-queues.ts';
 import type { Book } from './book.ts';
 import { type SiteRegistry, viewOf } from './site-registry.ts';
 
@@ -31,23 +34,40 @@ export interface Outlook {
   readonly verdicts: ReadonlyMap<SiteId, Refusal | undefined>;
   readonly advice: readonly Advice[];
   readonly turns: readonly Turn[];
-  /** Waiting tasks of older jobs, and how many of them are the owner's own. */
-  readonly ahead: { readonly tasks: number; readonly own: number };
+  readonly ahead: Ahead;
   readonly start: ExpectedStart | undefined;
 }
 
-export function outlookFor(parts: OutlookParts, { ask, key, seq, share }: Waiter): Outlook {
+/** All that an answer looks at. */
+export interface Grid {
+  readonly nowMs: number;
+  readonly views: readonly SiteView[];
+  readonly rules: Rules;
+  readonly reservations: readonly Reservation[];
+  readonly queues: Pick<AskQueues, 'census'>;
+  readonly shares: ShareTree;
+}
+
+export function outlookFor(parts: OutlookParts, waiter: Waiter): Outlook {
   const { table, clock } = parts.book;
   const nowMs = clock.nowMs();
   const views = [...parts.sites.values()].map((site) => viewOf(site, table, nowMs));
-  const shares = table.shares.sharesAt(nowMs);
-  const standards: Standards = { key, nowMs, shares, reservations: parts.reservations() };
-  const hearing = openHearing(views, parts.rules, standards);
+  const { queues, shares } = table;
+  const grid = { nowMs, views, rules: parts.rules, reservations: parts.reservations() };
+  return outlookOn({ ...grid, queues, shares }, waiter);
+}
+
+/** The same of a grid that is at hand. */
+export function outlookOn(grid: Grid, { ask, key, seq, share }: Waiter): Outlook {
+  const { nowMs, views, rules, reservations, queues } = grid;
+  const shares = grid.shares.sharesAt(nowMs);
+  const standards: Standards = { key, nowMs, shares, reservations };
+  const hearing = openHearing(views, rules, standards);
   return {
-    verdicts: verdicts(ask, views, parts.rules, standards),
-    advice: adviceFor(ask, views, parts.rules, standards),
-    turns: turnsOf(table.shares, share, nowMs),
-    ahead: table.queues.tasksAhead(ask.owner, seq),
+    verdicts: verdicts(ask, views, rules, standards),
+    advice: adviceFor(ask, views, rules, standards),
+    turns: turnsOf(grid.shares, share, nowMs),
+    ahead: tasksAhead(queues.census(seq), claimantOf(ask), shares),
     start: expectedStart(ask, hearing, standards),
   };
 }

@@ -84,9 +84,9 @@ const nameOf = ({ node }: Turn): string => node.slice(node.indexOf(':') + 1);
 
 function factsOf(why: Why, nowMs: number): readonly (readonly [string, string])[] {
   const { tasksAhead, ownTasksAhead, notBeforeMs } = why;
-  const tasks = tasksAhead === 1 ? '1 older task' : `${tasksAhead} older tasks`;
+  const tasks = tasksAhead === 1 ? '1 task has its turn' : `${tasksAhead} tasks have their turn`;
   return [
-    ['ahead', tasksAhead === 0 ? '' : `${tasks}, ${ownTasksAhead} of the same owner`],
+    ['ahead', tasksAhead === 0 ? '' : `${tasks} first, ${ownTasksAhead} of the same owner`],
     ['start', startText(why, nowMs)],
     ['next try', notBeforeMs === 0 ? '' : whenText(notBeforeMs, nowMs)],
     ['heard', heardText(why.sites, nowMs)],

@@ -4,7 +4,7 @@ import { brokerRestart } from './broker-restart.ts';
 import { cliStartup } from './cli-startup.ts';
 import { noopThroughput } from './noop-throughput.ts';
 import { placements } from './placements.ts';
-import { roundCold, roundGrowth, roundLarge, roundWarm } from './rounds.ts';
+import { roundCold, roundGrowth, roundLarge, roundWarm, why } from './rounds.ts';
 import { STAGING_FIGURES } from './staging/figures.ts';
 import { submitArray } from './submit-array.ts';
 import { submitBatch } from './submit-batch.ts';
@@ -111,6 +111,12 @@ export const FIGURES: readonly Figure[] = [
     what: 'a round over 10^7 tasks over one over 10^4, classes and free slots alike',
     aim: 'under 2x',
     measure: roundGrowth,
+  },
+  {
+    name: 'why',
+    what: 'the answer of `grid why` with 10^6 queued jobs and 10^3 sites that are all full',
+    aim: 'under 500 ms',
+    measure: why,
   },
   ...STAGING_FIGURES,
 ];

@@ -80,3 +80,33 @@ export async function roundGrowth(): Promise<Measurement> {
     context: { 'at 10^4 tasks': `${rounded(few)} ms`, 'at 10^7 tasks': `${rounded(many)} ms` },
   };
 }
+
+/** Answers to jobs of many classes: each waits for room, then asks for more memory than any site has. */
+export async function why(): Promise<Measurement> {
+  const grid = openSyntheticGrid({ ...MILLION_JOBS, freeSlots: 0 });
+  const ask = (index: number, memoryBytes?: number): number => {
+    const startedMs = performance.now();
+    const { ahead, verdicts, advice } = grid.outlook(index, memoryBytes ? { memoryBytes } : {});
+    const tookMs = performance.now() - startedMs;
+    const refusals = [...verdicts.values()];
+    if (refusals.length !== MILLION_JOBS.sites || refusals.includes(undefined) || ahead.tasks === 0)
+      throw new Error('it is not said what keeps the job');
+    const helps = advice.some(({ changes }) => changes.join().includes('memory'));
+    if (helps !== (memoryBytes !== undefined)) throw new Error('the advice is not the right one');
+    return tookMs;
+  };
+  const classes = Array.from({ length: 20 }, (_, n) => n * 37);
+  const full = classes.map((index) => ask(index));
+  const large = classes.map((index) => ask(index, 2 ** 50));
+  return {
+    value: rounded(quantile([...full, ...large], 0.5)),
+    unit: 'ms',
+    context: {
+      jobs: MILLION_JOBS.jobs,
+      sites: MILLION_JOBS.sites,
+      'sites are full': rounded(quantile(full, 0.5)),
+      'asks too much': rounded(quantile(large, 0.5)),
+      slowest: rounded(Math.max(...full, ...large)),
+    },
+  };
+}

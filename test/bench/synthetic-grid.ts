@@ -1,6 +1,8 @@
 import { openAskQueues } from '../../broker/ask-queues.ts';
+import { type Outlook, outlookOn } from '../../broker/outlook.ts';
 import { type JobRecord, NOTHING } from '../../broker/records.ts';
 import { dn, jobId, type SiteId, siteId, voName } from '../../core/ids.ts';
+import type { Resources } from '../../core/job/spec.ts';
 import type { Ask } from '../../core/match/ask.ts';
 import { fits, NO_NEED, needOf, subtract } from '../../core/match/need.ts';
 import { freeAt, type SiteView } from '../../core/match/refusal.ts';
@@ -25,6 +27,8 @@ export interface SyntheticGrid {
   snapshot(): Snapshot;
   /** Throws if a placement breaks an offer or is not of a queued task; takes what was placed out of the queue. */
   carryOut(placements: readonly Placement[]): void;
+  /** What the broker would say to a job of the class of `index`, with changes to what it asks for, behind all that wait. */
+  outlook(index: number, resources: Partial<Resources>): Outlook;
   /** All sites advertise anew: the same room is free again, and the machines of one in a hundred have changed. */
   advertise(): void;
 }
@@ -89,6 +93,12 @@ export function openSyntheticGrid(size: GridSize): SyntheticGrid {
         free.set(site, subtract(room, need));
         job.nextOrdinal += 1;
       }
+    },
+    outlook: (index, resources) => {
+      const { askId, ask, share } = of(asks, index);
+      const changed = { ...ask, resources: { ...ask.resources, ...resources } };
+      const grid = { nowMs: 0, views: sites, rules, reservations: [], queues, shares };
+      return outlookOn(grid, { ask: changed, key: String(askId), seq: size.jobs, share });
     },
     advertise: () => {
       generation += 1;

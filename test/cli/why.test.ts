@@ -74,7 +74,7 @@ test('all that is known of a waiting job fits on a terminal', () => {
       /demo/                    2 of 2  75.0 %   50.0 %
         /DC=org/DC=test/CN=Ada  1 of 3  0.0 %    100.0 %
 
-    ahead  12 older tasks, 3 of the same owner
+    ahead  12 tasks have their turn first, 3 of the same owner
     start  by 2026-11-25 14:12:30 (in 12m 30s) at aachen,
            if what is ahead of it leaves room
     heard  all sites within the last 4.0 s

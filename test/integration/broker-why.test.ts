@@ -39,13 +39,19 @@ test('a job that waits for room hears whose turn it is, when there is room and w
   await until(async () => (await whyOf(older)).sites[0]?.refusal === 'no-free-slots');
   const why = await whyOf(id, 'Bob');
   expect(why).toMatchObject({
-    answer: 'it waits: the site that could take it is full; 1 task is ahead of it',
+    answer: 'it waits: the site that could take it is full; nothing is ahead of it',
     sites: [{ site: 'aachen', refusal: 'no-free-slots', detail: 'needs 3 cpus, 1 are free' }],
-    tasksAhead: 1,
+    tasksAhead: 0,
     ownTasksAhead: 0,
     advice: ['with `cpus: 1`, it could start now at 1 site: aachen'],
     changes: [{ changes: ['with `cpus: 1`'], sites: ['aachen'], startsNow: true }],
     expectedStart: { site: 'aachen', reserved: false },
+  });
+  // Alice has used more: her job is older and has its turn later.
+  expect(await whyOf(older)).toMatchObject({
+    answer: 'it waits: the site that could take it is full; 1 task is ahead of it',
+    tasksAhead: 1,
+    ownTasksAhead: 0,
   });
   expect(why.turns.map(({ node, place, waiting }) => [node, place, waiting])).toEqual([
     ['/demo', 1, 1],

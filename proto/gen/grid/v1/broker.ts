@@ -363,7 +363,7 @@ export interface WhyJobResponse {
   answer: string;
   /** Every known site for a job that waits, otherwise the sites where it is. */
   sites: SiteVerdict[];
-  /** Waiting tasks of jobs that were submitted before it. */
+  /** Waiting tasks that have their turn before it, by fair share, if nothing ends and nothing comes in the meantime. */
   tasksAhead: number;
   /** Jobs that it waits for. */
   waitsFor: string[];
@@ -373,7 +373,7 @@ export interface WhyJobResponse {
   changes: Counterfactual[];
   /** Whose turn it is: the VO, the group in it, the owner in that; empty for a job that does not wait. */
   turns: Turn[];
-  /** How many of `tasks_ahead` are of the same owner. */
+  /** How many of `tasks_ahead` are of the same owner and group. */
   ownTasksAhead: number;
   /** Absent where it is not known. */
   expectedStart:
