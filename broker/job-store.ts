@@ -18,8 +18,8 @@ export interface StoredJob {
 export interface JobStore {
   /** All of them must exist. */
   get(ids: readonly JobId[]): Promise<ReadonlyMap<JobId, StoredJob>>;
-  /** Keeps a job that was just submitted. */
-  keep(id: JobId, job: StoredJob): void;
+  /** Keeps a job that was just submitted, unless so many are open `before` it that it would be gone when its turn comes. */
+  keep(id: JobId, job: StoredJob, before: number): void;
 }
 
 const KEPT = 5_000;
@@ -58,7 +58,12 @@ export function openJobStore(db: LedgerDb): JobStore {
     }
     return found;
   };
-  return { get, keep };
+  return {
+    get,
+    keep: (id, job, before) => {
+      if (before < KEPT) keep(id, job);
+    },
+  };
 }
 
 const NO_TREE: TreeRef = { digest: '', totalBytes: 0, files: 0 };

@@ -1,5 +1,5 @@
 import { attemptId, type JobId, jobId, type SiteId, siteId } from '../core/ids.ts';
-import type { JobState } from '../core/job/state.ts';
+import type { StateCounts } from '../core/job/summary.ts';
 import { needOf } from '../core/match/need.ts';
 import { openShareTree, type ShareSettings } from '../core/share/share-tree.ts';
 import { openAskClasses } from './ask-classes.ts';
@@ -115,7 +115,7 @@ function shared<T>(parse: (text: string) => T): (text: string) => T {
   };
 }
 const sharedAfter = shared((text) => parseAfter(JSON.parse(text) as string[]));
-const sharedCounts = shared((text) => JSON.parse(text) as Partial<Record<JobState, number>>);
+const sharedCounts = shared((text) => JSON.parse(text) as StateCounts);
 const sharedSites = shared((text) => new Set((JSON.parse(text) as string[]).map(siteId)));
 
 /** A job of the ledger as if it were open; whom it waits for is the caller's to say. */
@@ -136,7 +136,7 @@ export function jobRecord(table: JobTable, row: StoredState): JobRecord {
     onLost: row.keep === 1 ? 'keep' : 'release',
     submittedAtMs: row.submitted_ms,
     nextOrdinal: row.next_ordinal,
-    counts: { ...sharedCounts(row.counts) },
+    counts: sharedCounts(row.counts),
     sites: sharedSites(row.sites),
     reason: row.reason,
     detail: row.detail,

@@ -45,7 +45,7 @@ function taskOf(job: JobRecord, ordinal: number): TaskRecord {
 }
 
 const count = (job: JobRecord, state: JobState, by: number): void => {
-  job.counts[state] = (job.counts[state] ?? 0) + by;
+  job.counts = { ...job.counts, [state]: (job.counts[state] ?? 0) + by };
   if (state === 'queued') addQueued(job.share, by);
 };
 

@@ -4,6 +4,7 @@ import { formatDependency, parseDependency } from '../core/job/dependency.ts';
 import type { Outcome } from '../core/job/outcome.ts';
 import type { Dependency, JobSpec } from '../core/job/spec.ts';
 import type { JobState } from '../core/job/state.ts';
+import type { StateCounts } from '../core/job/summary.ts';
 import type { FailureCounts } from '../core/retry/retry.ts';
 import type { AskClass } from './ask-classes.ts';
 
@@ -35,8 +36,8 @@ export interface JobRecord extends AskClass {
   readonly submittedAtMs: number;
   /** Tasks from here on have not come into being; they count as queued, or as held while the job is. */
   nextOrdinal: number;
-  /** Adds up to `tasks`. */
-  readonly counts: Partial<Record<JobState, number>>;
+  /** Adds up to `tasks`. Replaced by each change, never changed: jobs that stand alike may share it. */
+  counts: StateCounts;
   sites: ReadonlySet<SiteId>;
   /** Present while nothing of it may be placed. */
   hold?: Why;
@@ -60,6 +61,12 @@ export const NOTHING: Pick<JobRecord, 'sites' | 'waitsFor' | 'open'> = {
   waitsFor: new Set(),
   open: new Map(),
 };
+
+const ONE_QUEUED: StateCounts = { queued: 1 };
+
+/** Of a job with so many tasks that was just submitted. */
+export const freshCounts = (tasks: number): StateCounts =>
+  tasks === 1 ? ONE_QUEUED : { queued: tasks };
 
 export function addSite(job: JobRecord, site: SiteId): void {
   if (!job.sites.has(site)) job.sites = new Set([...job.sites, site]);

@@ -18,7 +18,15 @@ import type { JobStore } from './job-store.ts';
 import type { FlowRow, JobRow } from './ledger.ts';
 import { cancelJob } from './moves.ts';
 import { flowRow, knownNodes, type WantedFlow, withKnownIds } from './new-flow.ts';
-import { formatAfter, formatSpec, type JobRecord, NOTHING, treeRows, waitFor } from './records.ts';
+import {
+  formatAfter,
+  formatSpec,
+  freshCounts,
+  type JobRecord,
+  NOTHING,
+  treeRows,
+  waitFor,
+} from './records.ts';
 import { checkGroup, checkQueueQuotas } from './submit-shares.ts';
 import type { Sweeper } from './sweeper.ts';
 import { openTurns } from './turns.ts';
@@ -152,7 +160,11 @@ async function accept(
     if (flow !== undefined) nodes.set(node, record.id);
     rows.push(rowOf(record, spec, peer, { flow: flow?.id || (flows[0]?.id ?? ''), node }));
     if (!hasTreeInputs(spec))
-      store.keep(record.id, { spec, inputs, owner: { dn: peer.dn, fqans: peer.fqans } });
+      store.keep(
+        record.id,
+        { spec, inputs, owner: { dn: peer.dn, fqans: peer.fqans } },
+        book.table.jobs.size,
+      );
     enqueue(book, set, record, (id) => {
       const fresh = records.get(id);
       return fresh === undefined ? dependencies.get(id)?.ended : jobStateOf(fresh.counts);
@@ -203,7 +215,7 @@ function recordOf(
     onLost: spec.onLost,
     submittedAtMs: set.nowMs,
     nextOrdinal: 0,
-    counts: { queued: tasks },
+    counts: freshCounts(tasks),
     sites: NOTHING.sites,
     reason: '',
     detail: '',

@@ -9,8 +9,12 @@ export function settle(when: Condition, state: JobState): 'go' | 'wait' | 'never
   return (state === 'done') === (when === 'ok') ? 'go' : 'never';
 }
 
+/** A million jobs wait for nothing. */
+const NONE: readonly Dependency[] = [];
+
 /** All that a job waits for: `after`, and the jobs whose results are its inputs, which must be done unless `after` says otherwise. */
 export function dependenciesOf(spec: Pick<JobSpec, 'after' | 'inputs'>): readonly Dependency[] {
+  if (spec.after.length === 0 && jobInputs(spec).length === 0) return NONE;
   const all = new Map<JobId, Dependency>();
   for (const dependency of spec.after) all.set(dependency.job, dependency);
   for (const { job } of jobInputs(spec)) if (!all.has(job)) all.set(job, { job, when: 'ok' });
