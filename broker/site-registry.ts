@@ -2,7 +2,7 @@ import { type Dn, dn, type SiteId, siteId } from '../core/ids.ts';
 import { add, NO_NEED, needOf } from '../core/match/need.ts';
 import type { Offer } from '../core/match/offer.ts';
 import { type Conduct, GOOD_CONDUCT } from '../core/match/quarantine.ts';
-import type { Run, SiteStatus, SiteView } from '../core/match/refusal.ts';
+import type { Backlogged, Run, SiteStatus, SiteView } from '../core/match/refusal.ts';
 import type { JobTable } from './job-table.ts';
 import type { LedgerDb, SiteRow } from './ledger.ts';
 import { type AttemptRecord, classOf } from './records.ts';
@@ -121,6 +121,7 @@ export function viewOf(site: SiteRecord, table: JobTable, nowMs: number): SiteVi
     reserved,
     waiting,
     runs: { [Symbol.iterator]: () => runsOf(live, nowMs) },
+    backlogged: { [Symbol.iterator]: () => backlogOf(live) },
     ...quarantineOf(site, table, nowMs),
     // Nothing is placed before the lists of both sides have been compared.
     ...(offer === undefined || site.link === 'unknown' ? {} : { offer }),
@@ -133,5 +134,13 @@ function* runsOf(live: ReadonlySet<AttemptRecord>, nowMs: number): Generator<Run
     const { resources } = classOf(task).ask;
     const sinceMs = Math.min(nowMs, startedAtMs ?? placedAtMs);
     if (!waiting) yield { endsByMs: sinceMs + resources.walltimeMs, need: needOf(resources) };
+  }
+}
+
+/** Attempts are kept in the order in which they were placed. */
+function* backlogOf(live: ReadonlySet<AttemptRecord>): Generator<Backlogged> {
+  for (const { waiting, task } of live) {
+    const { resources } = classOf(task).ask;
+    if (waiting) yield { need: needOf(resources), walltimeMs: resources.walltimeMs };
   }
 }

@@ -4,7 +4,7 @@ import { taskCountsOf } from '../core/job/summary.ts';
 import type { Refusal } from '../core/match/refusal.ts';
 import type { JobSummary } from '../proto/gen/grid/v1/broker.ts';
 import type { Outlook } from './outlook.ts';
-import type { AttemptRecord, JobRecord } from './records.ts';
+import type { AttemptRecord, JobRecord, Why } from './records.ts';
 
 /** The sentences of `grid why`. */
 
@@ -34,9 +34,17 @@ export function answerFor(
 /** What keeps the whole job from being placed, whatever the sites say. */
 function whySettled(job: JobRecord): string | undefined {
   if (job.cancelReason !== undefined) return 'it is being cancelled; its site has to confirm';
-  if (job.hold !== undefined) return `it is ${job.hold.detail}`;
+  if (job.hold !== undefined) return whyHeld(job, job.hold);
   if (job.waitsFor.size > 0) return `it waits for ${[...job.waitsFor].join(', ')} to end`;
   return undefined;
+}
+
+/** What is at a site runs on. */
+function whyHeld(job: JobRecord, { detail }: Why): string {
+  const places = [...placesOf(job).keys()];
+  return places.length === 0
+    ? `it is ${detail}`
+    : `it is ${detail}; what is at ${places.join(', ')} runs on`;
 }
 
 /** Its live attempts by site. */

@@ -23,6 +23,8 @@ export interface SiteView {
   readonly waiting: number;
   /** What runs there for the grid: what each gives back, and when at the latest. */
   readonly runs?: Iterable<Run>;
+  /** What waits in its backlog, first come first. */
+  readonly backlogged?: Iterable<Backlogged>;
   /** Why the broker keeps tasks away from it; absent where it does not. */
   readonly quarantined?: string;
   /** Whether one task is let in although it is quarantined, to see how it does. */
@@ -33,6 +35,12 @@ export interface SiteView {
 export interface Run {
   readonly endsByMs: number;
   readonly need: Need;
+}
+
+/** A task in a backlog. */
+export interface Backlogged {
+  readonly need: Need;
+  readonly walltimeMs: number;
 }
 
 /** Why a site does not take an ask. */

@@ -139,3 +139,14 @@ test('a job that comes after others would wait for those that have not ended', a
   const why = await explain('Alice', { after: [{ job: jobId(first), when: 'ok' }] });
   expect(why).toMatchObject({ answer: `it would wait for ${first} to end`, waitsFor: [first] });
 });
+
+test('a job that is held while a task of it runs hears that it runs on', async () => {
+  const site = await grid.site('aachen');
+  site.onPlaced = (attempt) => site.report(attempt, State.STATE_RUNNING);
+  const id = await grid.submit({ resources: resourcesOf({ cpus: 1 }) });
+  await until(async () => (await grid.stateOf(id)) === 'running');
+  await grid.as('Alice').holdJobs({ jobIds: [id], reason: 'calibration' });
+  expect((await whyOf(id)).answer).toMatch(
+    /^it is held by .*CN=Alice: calibration; what is at aachen runs on$/,
+  );
+});

@@ -36,9 +36,16 @@ test('room that is kept for the job goes before what is free sooner', () => {
   expect(start).toEqual({ site: 'aachen', byMs: 9_000, reserved: true });
 });
 
-test('room that is kept for another, or that a backlog waits for, promises nothing', () => {
-  const reservations = [kept('2')];
-  expect(startOf([aachen], 4, { reservations })).toBeUndefined();
+test('room that is kept for another promises nothing', () => {
+  expect(startOf([aachen], 4, { reservations: [kept('2')] })).toBeUndefined();
+});
+
+test('what waits in the backlog of a site starts first', () => {
+  const wanted = { need: { ...NO_NEED, cpus: 3 }, walltimeMs: 500 };
+  const busy = { ...bremen, waiting: 2, backlogged: [wanted, { ...wanted, walltimeMs: 800 }] };
+  // The first runs from 7,000 on, the second when that has ended.
+  expect(startOf([busy], 1)).toEqual({ site: 'bremen', byMs: 7_500, reserved: false });
+  expect(startOf([busy], 4)).toEqual({ site: 'bremen', byMs: 8_300, reserved: false });
   expect(startOf([{ ...bremen, waiting: 1 }], 4)).toBeUndefined();
 });
 
