@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import type { ShareSettings } from '../core/share/share-tree.ts';
 import { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
 import { openAuthenticator } from '../service/authenticator.ts';
@@ -17,6 +18,12 @@ import type { LinkOptions } from './site-context.ts';
 import type { SiteRecord } from './site-registry.ts';
 import { openStagingAccounts, type StagingAccounts } from './staging-accounts.ts';
 
+/**
+ * Most of what a broker keeps are records of jobs that stay, and a long queue comes in fast: V8 would let the heap grow
+ * up to fourfold before it looks for what is garbage. Twice costs little more time and half the memory.
+ */
+const HEAP_GROWTH = '--heap-growing-percent=100';
+
 /** `grid broker serve`: serves until it is told to stop, or only prints the settings. */
 export async function serveBroker(
   file: string,
@@ -27,6 +34,7 @@ export async function serveBroker(
     process.stdout.write(formatSettings(settings));
     return;
   }
+  setFlagsFromString(HEAP_GROWTH);
   const log = openLog('broker', config['log-level']);
   const stopped = untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
   const stop = new AbortController();
