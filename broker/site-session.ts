@@ -1,3 +1,4 @@
+import { credible } from '../core/match/credible.ts';
 import type { Advertisement, SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
 import type { Connection } from '../service/grpc-client.ts';
 import { offerFromWire } from '../service/wire.ts';
@@ -56,7 +57,7 @@ async function followOffers(
   const { gateway, signal } = session;
   for await (const message of gateway.advertise({ epoch, leaseMs }, { signal })) {
     const heardAtMs = book.clock.monotonicMs();
-    const offer = message.offer === undefined ? undefined : offerFromWire(message.offer);
+    const offer = message.offer === undefined ? undefined : credible(offerFromWire(message.offer));
     noteAdvertisement(site, offer, book.clock.nowMs());
     onFirst(message);
     if (link.session === session) {

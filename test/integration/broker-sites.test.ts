@@ -181,3 +181,17 @@ test('a job that a gateway cannot read does not hold up those that are sent with
   await ends(odd, 'done');
   expect((await grid.job(odd)).tasks[0]).toMatchObject({ site: 'bremen' });
 });
+
+test('a site that advertises what cannot be gets nothing, says so, and is back with its next offer', async () => {
+  const site = await grid.site('aachen');
+  site.offer({ totalCpus: 4_294_967_295, freeCpus: 4_294_967_295 });
+  const summary = async () => (await grid.as('Root').listSites({})).sites[0];
+  const doubt = 'its gateway advertises total cpus of 4294967295, which cannot be';
+  await until(async () => (await summary())?.detail === doubt);
+  const id = await grid.submit({});
+  const why = await grid.as('Alice').whyJob({ jobId: id });
+  expect(why.answer).toContain(doubt);
+  expect(site.placed).toHaveLength(0);
+  site.offer({ totalCpus: 4, freeCpus: 4 });
+  await until(async () => site.placed.length === 1);
+});

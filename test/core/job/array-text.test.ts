@@ -29,6 +29,7 @@ test.for<[string, string]>([
   ['1,2,1', "value '1' is there twice"],
   ['1-5,3', "value '3' is there twice"],
   ['0-1000000', '1000001 tasks are too many for one array: at most 1000000'],
+  ['1-1000000000', '1000000000 tasks are too many for one array: at most 1000000'],
   ['', "'' is no range: write 1-1000, 0-99:2 or a list of values"],
 ])('%s is refused: %s', ([text, message]) =>
   expect(parseArrayText(text)).toEqual({ ok: false, message }),

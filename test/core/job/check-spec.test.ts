@@ -47,6 +47,7 @@ test.each<[string, Partial<JobSpec>]>([
   ['walltime', { resources: { ...resources, walltimeMs: 0 } }],
   ['requirements', { requirements: 'x'.repeat(5_000) }],
   ['array', range(1, 1_000_001, 1)],
+  ['array', range(1, 1_000_000_000, 1)],
   ['array', range(0, 10, 0)],
   ['array', range(5, 1, 1)],
   ['array', { array: { kind: 'list', values: [] } }],

@@ -1,0 +1,43 @@
+import type { Offer } from './offer.ts';
+
+/** More than any site has. A wrong unit or a gateway gone mad is beyond it by far. */
+const MOST = 100_000_000;
+const COUNTS = ['totalCpus', 'freeCpus', 'totalGpus', 'freeGpus', 'maxNodes', 'backlog'] as const;
+const AMOUNTS = [
+  'totalMemoryBytes',
+  'freeMemoryBytes',
+  'totalDiskBytes',
+  'freeDiskBytes',
+  'maxWalltimeMs',
+  'expectedWaitMs',
+] as const;
+
+/**
+ * An offer as the broker may rely on it. One that cannot be true (below zero, no number, more than any site has) is taken
+ * as one that is closed, with the reason; and nothing is free beyond what there is.
+ */
+export function credible(offer: Offer): Offer {
+  const doubt = doubtAbout(offer);
+  if (doubt !== undefined)
+    return { ...offer, price: 0, closedReason: `its gateway advertises ${doubt}, which cannot be` };
+  return {
+    ...offer,
+    freeCpus: Math.min(offer.freeCpus, offer.totalCpus),
+    freeGpus: Math.min(offer.freeGpus, offer.totalGpus),
+    freeMemoryBytes: Math.min(offer.freeMemoryBytes, offer.totalMemoryBytes),
+    freeDiskBytes: Math.min(offer.freeDiskBytes, offer.totalDiskBytes),
+  };
+}
+
+function doubtAbout(offer: Offer): string | undefined {
+  const count = COUNTS.find((name) => !isWhole(offer[name]) || offer[name] > MOST);
+  const wrong = count ?? AMOUNTS.find((name) => !isWhole(offer[name]));
+  if (wrong !== undefined) return `${wordsOf(wrong)} of ${offer[wrong]}`;
+  return Number.isFinite(offer.price) && offer.price >= 0 ? undefined : `a price of ${offer.price}`;
+}
+
+const isWhole = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+
+/** `freeCpus` as people say it: `free cpus`. */
+const wordsOf = (name: string): string =>
+  name.replace(/(?:Bytes|Ms)$/, '').replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);

@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest';
+import { jobId } from '../../../core/ids.ts';
+import { credible } from '../../../core/match/credible.ts';
+import { round } from '../../../core/match/match.ts';
+import type { Offer } from '../../../core/match/offer.ts';
+import { sharesFromUse } from '../../../core/share/shares.ts';
+import { askFor, NO_RULES, offerOf, siteOf } from '../../fakes/offers.ts';
+
+test('a usual offer stays as it is, and so does that of the largest machine', () => {
+  for (const offer of [
+    offerOf('aachen'),
+    offerOf('frontier', {
+      totalCpus: 10_000_000,
+      freeCpus: 9_999_999,
+      maxNodes: 9_856,
+      price: 0.5,
+    }),
+  ])
+    expect(credible(offer)).toEqual(offer);
+});
+
+test.each<[Partial<Offer>, string]>([
+  [{ freeCpus: -4 }, 'free cpus of -4'],
+  [{ totalCpus: 4_294_967_295 }, 'total cpus of 4294967295'],
+  [{ totalMemoryBytes: -1 }, 'total memory of -1'],
+  [{ freeMemoryBytes: 2 ** 60 }, 'free memory of 1152921504606847000'],
+  [{ backlog: 2 ** 31 }, 'backlog of 2147483648'],
+  [{ freeGpus: Number.NaN }, 'free gpus of NaN'],
+  [{ price: -1 }, 'a price of -1'],
+  [{ price: Number.NaN }, 'a price of NaN'],
+  [{ maxWalltimeMs: 0.5 }, 'max walltime of 0.5'],
+])('%j closes the site, says why, and gets nothing', (details, doubt) => {
+  const offer = credible(offerOf('aachen', details));
+  expect(offer.closedReason).toBe(`its gateway advertises ${doubt}, which cannot be`);
+  const items = [
+    { job: jobId('j'), seq: 1, firstOrdinal: 0, tasks: 9, avoid: [], notBeforeMs: 0, inputs: '' },
+  ];
+  const { placements, refusals } = round({
+    nowMs: 0,
+    sites: [{ ...siteOf('aachen'), offer }, siteOf('bremen')],
+    queues: [{ key: '1', ask: askFor(), items }],
+    shares: sharesFromUse([]),
+    rules: NO_RULES,
+    limit: 100,
+  });
+  expect(placements.map(({ site }) => site)).toEqual(Array.from({ length: 4 }, () => 'bremen'));
+  expect(refusals.get('1')?.().has(offer.site)).toBe(true);
+});
+
+test('no more is free than there is', () => {
+  const offer = offerOf('aachen', {
+    totalCpus: 4,
+    freeCpus: 9,
+    freeGpus: 1,
+    freeDiskBytes: 2 ** 50,
+  });
+  expect(credible(offer)).toMatchObject({
+    freeCpus: 4,
+    freeGpus: 0,
+    freeDiskBytes: offer.totalDiskBytes,
+  });
+});
