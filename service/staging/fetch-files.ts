@@ -8,6 +8,7 @@ import { mapAtOnce } from './at-once.ts';
 import { type ChunkStore, sha256 } from './chunk-store.ts';
 import { writeFailure } from './file-errors.ts';
 import { chunksInOrder, sliceOf } from './read-tree.ts';
+import { giveSlab } from './wire/slabs.ts';
 
 /** A file to fetch and where to: its bytes go to `partial`, which must not exist, then it is committed or abandoned. */
 export interface FileFetch {
@@ -71,6 +72,7 @@ export async function fetchFiles(
           writeSmall(fetch, sliceOf(fetch.file, slice, chunk), commit),
         );
       }
+      giveSlab(chunk);
     }
   } finally {
     await large?.close();

@@ -1,7 +1,13 @@
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { type Authenticator, connect, type NatsConnection } from '@nats-io/transport-node';
+import {
+  type Authenticator,
+  type NatsConnection,
+  NatsConnectionImpl,
+  setTransportFactory,
+} from '@nats-io/transport-node';
 import { GridError } from '../../core/errors.ts';
+import { openBulkTransport } from './wire/nats-transport.ts';
 
 interface ConnectOptions {
   /** `tls://host:port`, tried in this order. */
@@ -22,7 +28,8 @@ export async function connectNats(options: ConnectOptions): Promise<NatsConnecti
   let failure: unknown = new GridError('STAGING_UNAVAILABLE', 'no nats-server is named');
   for (const server of options.servers) {
     try {
-      return await connect({
+      setTransportFactory({ factory: openBulkTransport });
+      return await NatsConnectionImpl.connect({
         servers: server,
         authenticator: options.authenticator,
         inboxPrefix: options.inboxPrefix,

@@ -1,9 +1,10 @@
-import { jwtAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { type ErrorCode, GridError } from '../../core/errors.ts';
 import { pause } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import { inboxPrefix, type StagingTicket } from './names.ts';
 import { connectNats, isFinalNatsError } from './nats-connect.ts';
+import { nkeyAuthenticator } from './wire/nkey-authenticator.ts';
 
 /** An NKEY user of the staging service; the seed never leaves the process that made it. */
 export interface Nkey {
@@ -131,7 +132,7 @@ async function openLine({ nkey, ticket, caPem, clock }: LinkOptions): Promise<Li
   const nowMs = clock.nowMs();
   const connection = await connectNats({
     servers,
-    authenticator: jwtAuthenticator(userJwt, nkey.seed),
+    authenticator: nkeyAuthenticator(userJwt, nkey),
     inboxPrefix: inboxPrefix(nkey.publicKey),
     caPem,
   });

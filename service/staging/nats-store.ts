@@ -5,8 +5,10 @@ import { type ByteBudget, openByteBudget } from './byte-budget.ts';
 import { type ChunkStore, verified } from './chunk-store.ts';
 import { chunkSubject, directGetSubject } from './names.ts';
 import type { NatsLink } from './nats-link.ts';
+import { requestsOn } from './wire/nats-requests.ts';
 
-const REQUEST_TIMEOUT_MS = 20_000;
+/** For one answer. */
+const timeoutMs = 20_000;
 const IN_FLIGHT_BYTES = 16 * CHUNK_BYTES;
 const PROBES_IN_FLIGHT = 256;
 const NOTHING = new Uint8Array(0);
@@ -61,7 +63,7 @@ async function publish(
   subject: string,
   bytes: Uint8Array,
 ): Promise<'stored' | 'had'> {
-  const ack = ackOf(await nc.request(subject, bytes, { timeout: REQUEST_TIMEOUT_MS }));
+  const ack = ackOf(await requestsOn(nc).ask({ subject, bytes, timeoutMs }));
   if (ack.error === undefined) return 'stored';
   const reason = ack.error.description ?? 'no reason';
   // The stream keeps one message per subject and discards new ones: the chunk is there already.
@@ -74,25 +76,23 @@ async function publish(
 
 /** No stream ever gets this far, so a publish that expects it is always refused, and the refusal tells the truth. */
 const NEVER = String(Number.MAX_SAFE_INTEGER);
+const impossible = headers();
+impossible.set('Nats-Expected-Last-Subject-Sequence', NEVER);
 
 /**
  * Asks without moving the chunk, and without the right to list the stream (that would show every member what all others
  * have stored): the server answers an impossible expectation with the sequence number that the subject really has.
  */
 async function isThere(nc: NatsConnection, subject: string): Promise<boolean> {
-  const expect = headers();
-  expect.set('Nats-Expected-Last-Subject-Sequence', NEVER);
-  const ack = ackOf(
-    await nc.request(subject, NOTHING, { timeout: REQUEST_TIMEOUT_MS, headers: expect }),
-  );
+  const question = { subject, bytes: NOTHING, headers: impossible, timeoutMs };
+  const ack = ackOf(await requestsOn(nc).ask(question));
   const last = /^wrong last sequence: (\d+)$/.exec(ack.error?.description ?? '')?.[1];
   return last !== undefined && last !== '0';
 }
 
 async function directGet(nc: NatsConnection, subject: string, digest: string): Promise<Uint8Array> {
-  const answer = await nc.request(directGetSubject(subject), NOTHING, {
-    timeout: REQUEST_TIMEOUT_MS,
-  });
+  const question = { subject: directGetSubject(subject), bytes: NOTHING, timeoutMs };
+  const answer = await requestsOn(nc).ask(question);
   const code = answer.headers?.code ?? 0;
   if (code === 404) throw new GridError('CHUNK_MISSING', `the store has no chunk ${digest}`);
   if (code >= 300) {

@@ -18,6 +18,7 @@ import { type KnownFiles, loadKnownFiles } from './known-files.ts';
 import { type FileReader, openFile, readWhole } from './read-file.ts';
 import { openUploads, type Uploads } from './uploads.ts';
 import { type Found, type FoundFile, walk } from './walk.ts';
+import { takeSlab } from './wire/slabs.ts';
 
 /** What is to be sent. */
 export interface SendRequest {
@@ -206,8 +207,8 @@ async function sendUnread(
         uploads.skip(length);
         continue;
       }
-      await uploads.reserve(length);
-      const bytes = Buffer.allocUnsafeSlow(length);
+      await uploads.reserve();
+      const bytes = takeSlab(length);
       if (first !== undefined && first.length < first.file.sizeBytes) {
         cut ??= { reader: await openFile(root, first.file), hash: createHash('sha256') };
         cut = await readCut(cut, first, bytes);
@@ -238,7 +239,7 @@ interface Cut {
 async function readPack(
   root: string,
   parts: readonly Piece<Growing>[],
-  bytes: Buffer,
+  bytes: Uint8Array,
 ): Promise<void> {
   let at = 0;
   const reads = parts.map(async ({ file, length }) => {
@@ -251,7 +252,11 @@ async function readPack(
 }
 
 /** The next piece of a large file; gives undefined after its last one. */
-async function readCut(cut: Cut, part: Piece<Growing>, bytes: Buffer): Promise<Cut | undefined> {
+async function readCut(
+  cut: Cut,
+  part: Piece<Growing>,
+  bytes: Uint8Array,
+): Promise<Cut | undefined> {
   await cut.reader.read(bytes);
   cut.hash.update(bytes);
   if (part.offset + part.length < part.file.sizeBytes) return cut;
@@ -265,7 +270,7 @@ async function readCut(cut: Cut, part: Piece<Growing>, bytes: Buffer): Promise<C
 async function sendManifest(bytes: Uint8Array, uploads: Uploads): Promise<string> {
   const send = async (piece: Uint8Array): Promise<string> => {
     const digest = sha256(piece);
-    await uploads.reserve(piece.byteLength);
+    await uploads.reserve();
     uploads.add({ digest, bytes: piece });
     return digest;
   };

@@ -1,6 +1,7 @@
 import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { openByteBudget } from './byte-budget.ts';
 import type { ChunkStore } from './chunk-store.ts';
+import { giveSlab } from './wire/slabs.ts';
 
 interface Chunk {
   readonly digest: string;
@@ -9,9 +10,9 @@ interface Chunk {
 
 /** Chunks on their way into the store: asked about in batches, sent while the next ones are read. */
 export interface Uploads {
-  /** Waits until `bytes` more may be in memory; throws what an earlier chunk failed with. */
-  reserve(bytes: number): Promise<void>;
-  /** Takes over a chunk of exactly the reserved size. */
+  /** Waits until one more chunk may be in memory; throws what an earlier one failed with. */
+  reserve(): Promise<void>;
+  /** Takes over the chunk for which was reserved, and the slab that it lies in. */
   add(chunk: Chunk): void;
   /** Counts a chunk that the store has and nobody has read. */
   skip(bytes: number): void;
@@ -26,18 +27,19 @@ interface UploadOptions {
 }
 
 /** Chunks in memory at a time, whatever the size of the tree. */
-const MEMORY_BYTES = 24 * CHUNK_BYTES;
+const CHUNKS_IN_MEMORY = 24;
+/** What is asked about at once; less than what is in memory. */
 const BATCH_BYTES = 4 * CHUNK_BYTES;
-const BATCH_CHUNKS = 64;
+const BATCH_CHUNKS = 12;
 /** Less than this is sent without asking first: the answer would take as long. */
 const UNASKED_BYTES = 65_536;
 
 export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions): Uploads {
-  const memory = openByteBudget(MEMORY_BYTES);
+  const memory = openByteBudget(CHUNKS_IN_MEMORY);
   const seen = new Set<string>();
   const running = new Set<Promise<void>>();
   let failure: { readonly error: unknown } | undefined;
-  let batch: Chunk[] = [];
+  const batch: Chunk[] = [];
   let batchBytes = 0;
   let sentBytes = 0;
   let savedBytes = 0;
@@ -45,18 +47,19 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
   const settle = ({ bytes }: Chunk, answer: 'stored' | 'had'): void => {
     if (answer === 'stored') sentBytes += bytes.byteLength;
     else savedBytes += bytes.byteLength;
-    memory.give(bytes.byteLength);
+    memory.give(1);
+    giveSlab(bytes);
     onDone(bytes.byteLength);
   };
   const flush = (): void => {
-    if (batch.length === 0) return;
-    const [chunks, bytes] = [batch, batchBytes];
-    [batch, batchBytes] = [[], 0];
+    const chunks = batch.splice(0);
+    batchBytes = 0;
+    if (chunks.length === 0) return;
     const work = sendBatch(store, chunks, settle, signal)
       .catch((error: unknown) => {
         failure ??= { error };
         // Whoever waits for memory must wake up to see the failure.
-        memory.give(bytes);
+        memory.give(chunks.length);
       })
       .finally(() => running.delete(work));
     running.add(work);
@@ -66,9 +69,9 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
     if (failure !== undefined) throw failure.error;
   };
   return {
-    reserve: async (bytes) => {
+    reserve: async () => {
       check();
-      await memory.take(bytes);
+      await memory.take(1);
       check();
     },
     add: (chunk) => {

@@ -37,11 +37,18 @@ async function stageLarge(): Promise<Measurement> {
       'object store get': rate(store.get),
       'GridFTP, no TLS': rate(ftp),
       'rsync, no TLS': rate(synced),
+      ...cpuSeconds(sent, fetched),
       'over raw NATS': rounded(least / raw),
       'over the object store': rounded(least / Math.max(rate(store.put), rate(store.get))),
     },
   };
 }
+
+/** What the two processes computed, their start included: it hardly depends on how busy the machine is. */
+const cpuSeconds = (sent: Transferred, fetched: Transferred): Readonly<Record<string, number>> => ({
+  'sender CPU s': rounded(sent.cpuMs / 1_000),
+  'fetcher CPU s': rounded(fetched.cpuMs / 1_000),
+});
 
 /** Seconds of a peer's copy, which must arrive whole. */
 async function timedCopy(
@@ -78,6 +85,7 @@ const stageSmall = (count: number, bytes: number) => async (): Promise<Measureme
       out,
       'GridFTP, no TLS': rate(ftp),
       'rsync, no TLS': rate(synced),
+      ...cpuSeconds(sent, fetched),
       'over GridFTP': rounded(least / rate(ftp)),
     },
   };

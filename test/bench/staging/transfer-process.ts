@@ -37,6 +37,8 @@ export interface Transferred {
   readonly moved: number;
   readonly put: number;
   readonly maxRssBytes: number;
+  /** User and system time of the process, its start included. */
+  readonly cpuMs: number;
   readonly tree?: Transfer['tree'];
   readonly again?: { readonly ms: number; readonly moved: number };
 }
@@ -94,9 +96,11 @@ const fetch = async (): Promise<Pick<Transferred, 'ms' | 'moved' | 'again'>> => 
 };
 
 const result = wanted.kind === 'send' ? await timed(send) : await fetch();
+const used = process.resourceUsage();
 const ended: Transferred = {
   put,
-  maxRssBytes: process.resourceUsage().maxRSS * 1_024,
+  maxRssBytes: used.maxRSS * 1_024,
+  cpuMs: (used.userCPUTime + used.systemCPUTime) / 1_000,
   ...result,
 };
 process.stdout.write(`${JSON.stringify({ ended })}\n`);
