@@ -8,7 +8,7 @@ import { SHARES, type ShareRow, type UsageRow } from './ledger-shares.ts';
 
 /**
  * The ledger: all that the broker must not lose. Columns that end in `_ms` are wall-clock times, null for `not yet`; texts
- * named `fqans`, `counts`, `sites`, `avoid`, `after`, `waits_for`, `job_ids`, `outcome`, `spec`, `hold` and `ask` hold JSON. What of
+ * named `fqans`, `counts`, `sites`, `avoid`, `after`, `waits_for`, `job_ids`, `outcome`, `spec`, `hold`, `conduct` and `ask` hold JSON. What of
  * a job never changes is in `jobs`, what does is in `job_state`; an array is one row in each, and a task gets its row
  * when it is first placed. It lies in SQLite or in PostgreSQL: types of columns are names that both know, in the sense of
  * PostgreSQL (SQLite keeps whatever it is given).
@@ -151,6 +151,8 @@ export interface SiteRow {
   wanted: 'up' | 'draining';
   enrolled_ms: number;
   enrolled_by: string;
+  /** How it has done since it last did well; null for well. */
+  conduct: string | null;
 }
 
 export type LedgerDb = Kysely<LedgerSchema>;
@@ -306,6 +308,12 @@ async function makeTasks(db: Kysely<unknown>): Promise<void> {
 }
 
 /** Run once each, in the order of their names. */
+const CONDUCT: Migration = {
+  up: async ({ schema }: Kysely<unknown>) => {
+    await schema.alterTable('sites').addColumn('conduct', 'text').execute();
+  },
+};
+
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '001-first': FIRST,
   '002-data': DATASETS,
@@ -313,4 +321,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '002-life': LIFE,
   '002-shares': SHARES,
   '003-history': HISTORY,
+  '004-conduct': CONDUCT,
 };

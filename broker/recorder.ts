@@ -58,7 +58,7 @@ const RULES: Readonly<Record<Table, Rule>> = {
     again: columns('state reason detail started_ms ended_ms outcome outputs'),
   },
   events: { key: ['seq'], again: 'refuse' },
-  sites: { key: ['id'], again: ['address', 'dn', 'wanted'] },
+  sites: { key: ['id'], again: ['address', 'dn', 'wanted', 'conduct'] },
   cursors: { key: ['site'], again: ['journal', 'seq'] },
   usage: { key: ['vo', 'group_path', 'owner'], again: ['amount', 'at_ms'] },
   shares: { key: ['node'], again: columns('weight running_cpus queued_tasks') },

@@ -52,6 +52,7 @@ export async function enrolSite(
     wanted: 'up',
     enrolled_ms: book.clock.nowMs(),
     enrolled_by: caller.dn,
+    conduct: null,
   };
   const site = siteRecord(enrolled);
   sites.set(site.id, site);

@@ -5,6 +5,7 @@ import { type Conduct, GOOD_CONDUCT } from '../core/match/quarantine.ts';
 import type { Backlogged, Run, SiteStatus, SiteView } from '../core/match/refusal.ts';
 import type { JobTable } from './job-table.ts';
 import type { LedgerDb, SiteRow } from './ledger.ts';
+import type { Change } from './recorder.ts';
 import { type AttemptRecord, classOf } from './records.ts';
 import { quarantineOf } from './site-conduct.ts';
 
@@ -25,9 +26,9 @@ export interface SiteRecord {
   offer?: Offer;
   /** Counts the offers, to tell whether one came in while a call was under way. */
   offers: number;
-  /** Kept in memory only: after a restart a site is trusted, and has to fail again to be quarantined. */
+  /** Replaced by each change, and written with what changed it. */
   conduct: Conduct;
-  /** The task that was let in to try it while it is quarantined. */
+  /** The task that was let in to try it while it is quarantined; after a restart another one is. */
   probe?: AttemptRecord;
   /** Attempts that were placed there and that `offer` does not show yet. */
   readonly unreflected: Set<AttemptRecord>;
@@ -52,7 +53,7 @@ export const siteRecord = (row: SiteRow): SiteRecord => ({
   trouble: '',
   lastHeardAtMs: 0,
   offers: 0,
-  conduct: GOOD_CONDUCT,
+  conduct: row.conduct === null ? GOOD_CONDUCT : (JSON.parse(row.conduct) as Conduct),
   unreflected: new Set(),
 });
 
@@ -63,7 +64,12 @@ export const siteRow = (site: SiteRecord): SiteRow => ({
   wanted: site.wanted,
   enrolled_ms: site.enrolledAtMs,
   enrolled_by: site.enrolledBy,
+  conduct: site.conduct === GOOD_CONDUCT ? null : JSON.stringify(site.conduct),
 });
+
+/** What is to be written of a site beside a change that may have told something of it. */
+export const conductRows = (site: SiteRecord, before: Conduct): Pick<Change, 'sites'> =>
+  site.conduct === before ? {} : { sites: [siteRow(site)] };
 
 /** Whether work goes to it. */
 function statusOf(site: SiteRecord): SiteStatus {

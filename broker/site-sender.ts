@@ -18,7 +18,7 @@ import { type AttemptRecord, classOf } from './records.ts';
 import { type PlacedTree, resultTrees } from './result-trees.ts';
 import { noteRefusal } from './site-conduct.ts';
 import { CALL_MS, type Link, releaseAll, type Session } from './site-context.ts';
-import { noteAccepted } from './site-registry.ts';
+import { conductRows, noteAccepted } from './site-registry.ts';
 
 /** Attempts in one call; with a manifest of 64 KiB each they stay below what a gateway takes in one message. */
 const MAX_PLACED = 100;
@@ -180,6 +180,7 @@ async function settle(
   const byId = new Map(answers.map((answer) => [answer.attemptId, answer]));
   const accepted: AttemptRecord[] = [];
   const set = begin(book);
+  const { conduct } = site;
   let refused = 0;
   for (const attempt of sent) {
     const answer = byId.get(attempt.id);
@@ -199,5 +200,5 @@ async function settle(
   if (refused === 0) return;
   book.log.warn({ site: site.id, refused }, 'site refuses attempts');
   link.onChange();
-  await commit(book, set);
+  await commit(book, set, conductRows(site, conduct));
 }

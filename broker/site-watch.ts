@@ -8,6 +8,7 @@ import { begin, commit } from './book.ts';
 import type { ChangeSet } from './change-set.ts';
 import { noteEnd } from './site-conduct.ts';
 import type { Link, Session } from './site-context.ts';
+import { conductRows } from './site-registry.ts';
 import { applyReport, type Report, type Superfluous } from './updates.ts';
 
 /** The stream is read ahead of the ledger by at most this many updates. */
@@ -35,9 +36,13 @@ export async function watchSite(link: Link, session: Session, journal: string): 
       const read = batch.flatMap((update) => reportOf(update, link.log) ?? []);
       const reports = await Promise.all(read.map((report) => withOutputs(link, report)));
       const set = begin(book);
+      const { conduct } = site;
       const superfluous = reports.flatMap((report) => applyOne(link, set, report));
       link.onChange();
-      await commit(book, set, { cursors: [{ site: site.id, journal, seq }] });
+      await commit(book, set, {
+        cursors: [{ site: site.id, journal, seq }],
+        ...conductRows(site, conduct),
+      });
       link.onSuperfluous(superfluous);
       link.appliedSeq = seq;
       link.bell.wake();

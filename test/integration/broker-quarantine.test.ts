@@ -64,3 +64,23 @@ test('one broken job does not quarantine a site', async () => {
   expect(site.placed).toHaveLength(6);
   expect((await siteNamed('aachen'))?.quarantined).toBe('');
 }, 30_000);
+
+test('a quarantine outlives a restart of the broker, and so does its end', async () => {
+  const site = await grid.site('aachen');
+  failAll(site);
+  const ids = await Promise.all([grid.submit(), grid.submit(), grid.submit()]);
+  const why = async () => (await siteNamed('aachen'))?.quarantined.split(';')[0];
+  await until(async () => (await why()) !== '');
+  const [before, tries] = [await why(), site.placed.length];
+  await grid.restart();
+  await until(async () => (await siteNamed('aachen'))?.state === SiteState.SITE_STATE_UP);
+  expect(await why()).toBe(before);
+  const { sites } = await grid.as('Alice').whyJob({ jobId: ids[0] });
+  expect(sites[0]?.refusal).toBe('site-quarantined');
+  expect(site.placed).toHaveLength(tries);
+  site.onPlaced = finishAll(site);
+  await grid.as('Root').setSiteState({ id: 'aachen', state: SiteState.SITE_STATE_UP });
+  for (const id of ids) await ends(id, 'done');
+  await grid.restart();
+  expect(await why()).toBe('');
+});
