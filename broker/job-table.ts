@@ -1,4 +1,4 @@
-import type { AttemptId, JobId, SiteId } from '../core/ids.ts';
+import type { AttemptId, JobId, SiteId, VoName } from '../core/ids.ts';
 import { needOf } from '../core/match/need.ts';
 import { addQueued, openShareTree, type ShareTree } from '../core/share/share-tree.ts';
 import { type AskClasses, openAskClasses } from './ask-classes.ts';
@@ -16,6 +16,8 @@ export interface JobTable {
   readonly attempts: ReadonlyMap<AttemptId, AttemptRecord>;
   /** Live attempts at a site. */
   liveAt(site: SiteId): ReadonlySet<AttemptRecord>;
+  /** VOs of the live attempts at a site; a site may have 10^5 of them, and it is asked for with every beacon. */
+  vosAt(site: SiteId): readonly VoName[];
   /** Open jobs that wait for this one. */
   dependentsOf(job: JobId): readonly JobRecord[];
   /** Whether an open job comes after this one, settled or not, or takes its results. */
@@ -36,6 +38,14 @@ export function openJobTable(
   const jobs = new Map<JobId, JobRecord>();
   const attempts = new Map<AttemptId, AttemptRecord>();
   const bySite = new Map<SiteId, Set<AttemptRecord>>();
+  const voCounts = new Map<SiteId, Map<VoName, number>>();
+  const countVo = ({ site, task }: AttemptRecord, by: 1 | -1): void => {
+    const counts = voCounts.get(site) ?? new Map<VoName, number>();
+    voCounts.set(site, counts);
+    const count = (counts.get(task.job.vo) ?? 0) + by;
+    if (count > 0) counts.set(task.job.vo, count);
+    else counts.delete(task.job.vo);
+  };
   const dependents = new Map<JobId, Set<JobRecord>>();
   const named = openHolds();
   const naming = new Map<JobId, Disposable>();
@@ -46,6 +56,7 @@ export function openJobTable(
     jobs,
     attempts,
     liveAt: (site) => bySite.get(site) ?? NOBODY,
+    vosAt: (site) => [...(voCounts.get(site)?.keys() ?? [])],
     dependentsOf: (id) => [...(dependents.get(id) ?? [])],
     isNamed: (id) => named.has(id),
     addJob: (job) => {
@@ -68,12 +79,14 @@ export function openJobTable(
       attempts.set(attempt.id, attempt);
       const there = bySite.get(attempt.site) ?? new Set();
       bySite.set(attempt.site, there.add(attempt));
+      countVo(attempt, 1);
       const { share, ask } = classOf(attempt.task);
       shares.place(share, needOf(ask.resources));
     },
     removeAttempt: (attempt) => {
       if (!attempts.delete(attempt.id)) return false;
       bySite.get(attempt.site)?.delete(attempt);
+      countVo(attempt, -1);
       return true;
     },
   };

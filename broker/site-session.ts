@@ -77,8 +77,7 @@ async function renew(
   heardAtMs: number,
 ): Promise<void> {
   const { book, site, epoch, leaseMs, lease } = link;
-  const vos = [...book.table.liveAt(site.id)].map(({ task }) => task.job.vo);
-  const tickets = await session.tickets.due(vos, site.offer?.nkey ?? '');
+  const tickets = await session.tickets.due(book.table.vosAt(site.id), site.offer?.nkey ?? '');
   if (session.signal.aborted) return;
   lease.echoedBeaconAtMs = Math.max(lease.echoedBeaconAtMs, heardAtMs);
   await session.gateway.renew(

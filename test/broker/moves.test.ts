@@ -51,6 +51,20 @@ test("a site cannot report of another site's attempt", async () => {
   expect(await states()).toEqual([[JOB, 'matched']]);
 });
 
+test('a site has the VOs of its live attempts until the last of each has left', async () => {
+  await book.add({ jabcd0123456: {}, jabcd0123457: {} });
+  const vos = (site: string) => book.table.vosAt(siteId(site));
+  expect(vos('aachen')).toEqual([]);
+  const first = place(book.table, set, at('aachen', JOB));
+  place(book.table, set, at('aachen', 'jabcd0123457'));
+  expect(vos('aachen')).toEqual([first.task.job.vo]);
+  expect(vos('bremen')).toEqual([]);
+  release(book.table, set, first, LOST);
+  expect(vos('aachen')).toEqual([first.task.job.vo]);
+  report('aachen', 'jabcd0123457.0.1', 'done');
+  expect(vos('aachen')).toEqual([]);
+});
+
 test('a late result of a task that waits again counts, and the task waits no more', async () => {
   await book.add({ jabcd0123456: {} });
   const attempt = place(book.table, set, at('aachen', JOB));
