@@ -150,3 +150,16 @@ test('a job that is held while a task of it runs hears that it runs on', async (
     /^it is held by .*CN=Alice: calibration; what is at aachen runs on$/,
   );
 });
+
+test('with the change that why advises a job does start', async () => {
+  await busySite(1, 3);
+  const resources = resourcesOf({ cpus: 3, walltimeMs: WALLTIME_MS });
+  const id = await grid.submit({ resources });
+  await until(async () => (await whyOf(id)).sites[0]?.refusal === 'no-free-slots');
+  expect((await whyOf(id)).changes).toMatchObject([
+    { changes: ['with `cpus: 1`'], startsNow: true },
+  ]);
+  const changed = await grid.submit({ resources: { ...resources, cpus: 1 } });
+  await until(async () => (await grid.stateOf(changed)) === 'running');
+  expect(await grid.stateOf(id)).toBe('queued');
+});
