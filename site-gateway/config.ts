@@ -89,7 +89,7 @@ export const SITE_CONFIG = z.object({
     .optional()
     .describe('size down to which it is cleared, the longest unused first (default: 80 % of it)'),
   lrms: z
-    .enum(['fork', 'slurm'])
+    .enum(['fork', 'slurm', 'gridengine'])
     .default('fork')
     .describe('batch system behind the site; fork runs tasks on this machine'),
   slurm: z
@@ -105,6 +105,31 @@ export const SITE_CONFIG = z.object({
     })
     .prefault({})
     .describe('for lrms: slurm'),
+  gridengine: z
+    .object({
+      root: filePath().optional().describe('SGE_ROOT (default: that of the commands)'),
+      cell: z.string().min(1).default('default').describe('SGE_CELL'),
+      'qmaster-port': count(1).optional().describe('SGE_QMASTER_PORT (default: /etc/services)'),
+      'execd-port': count(1).optional().describe('SGE_EXECD_PORT (default: /etc/services)'),
+      bin: filePath().optional().describe('directory of qsub, qstat, qdel, qalter and qconf'),
+      queues: z
+        .array(z.string().regex(/^[^\s,@]+$/, 'must be the name of a cluster queue'))
+        .default([])
+        .describe('cluster queues to use, best first; empty for all that take batch jobs'),
+      project: z.string().default('').describe('project of the jobs; empty for the default one'),
+      account: z.string().default('').describe('account string of the jobs'),
+      memory: z
+        .string()
+        .default('')
+        .describe('complex that memory is asked for by (default: one that can be used up)'),
+      gpus: z.string().default('').describe('complex that GPUs are asked for by'),
+      'host-patience': duration()
+        .prefault('10m')
+        .describe('a host that is not heard of for so long is lost, and its jobs with it'),
+      'extra-args': z.array(z.string()).default([]).describe('further arguments of qsub'),
+    })
+    .prefault({})
+    .describe('for lrms: gridengine'),
   path: z.string().default(DEFAULT_PATH).describe('PATH of tasks'),
   'keep-attempts': duration()
     .prefault('10m')

@@ -7,6 +7,7 @@ import type { Log } from '../service/log.ts';
 import type { SiteConfig } from './config.ts';
 import { openBatchLrms } from './lrms/batch.ts';
 import { openForkLrms } from './lrms/fork.ts';
+import { openGridEngine } from './lrms/gridengine/gridengine.ts';
 import type { Capacity, Lrms, LrmsListener, LrmsState } from './lrms/lrms.ts';
 import { openSandbox } from './lrms/sandbox.ts';
 import { parseCpuList } from './lrms/slots.ts';
@@ -31,6 +32,10 @@ export async function openLrms(
     }
     case 'slurm':
       return openBatchLrms({ system: openSlurm(slurmOptions(config)), spool, ...around, listener });
+    case 'gridengine': {
+      const system = openGridEngine(gridEngineOptions(config, around.clock));
+      return openBatchLrms({ system, spool, ...around, listener });
+    }
     default:
       return config.lrms satisfies never;
   }
@@ -46,6 +51,26 @@ function slurmOptions({ slurm }: SiteConfig): Parameters<typeof openSlurm>[0] {
     account: slurm.account,
     extraArgs: slurm['extra-args'],
     uid,
+  };
+}
+
+function gridEngineOptions(
+  { gridengine }: SiteConfig,
+  clock: Clock,
+): Parameters<typeof openGridEngine>[0] {
+  return {
+    root: gridengine.root ?? '',
+    cell: gridengine.cell,
+    ports: { qmaster: gridengine['qmaster-port'], execd: gridengine['execd-port'] },
+    path: [gridengine.bin, COMMAND_PATH].filter((part) => part !== undefined).join(delimiter),
+    queues: gridengine.queues,
+    project: gridengine.project,
+    account: gridengine.account,
+    memory: gridengine.memory,
+    gpus: gridengine.gpus,
+    hostPatienceMs: gridengine['host-patience'],
+    extraArgs: gridengine['extra-args'],
+    clock,
   };
 }
 

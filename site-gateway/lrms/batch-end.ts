@@ -83,6 +83,7 @@ function wordsOf({ end, log, system }: Evidence): string {
 
 const END_WORDS: Readonly<Record<BatchEnd['kind'], string>> = {
   ended: 'ended without a word from its script',
+  'not-begun': 'could not be started',
   cancelled: 'was ended at the site',
   walltime: 'overstayed its time',
   memory: 'used too much memory',

@@ -1,5 +1,6 @@
+import type { Clock } from '../../service/clock.ts';
 import { type Evidence, isKill } from './batch-end.ts';
-import { type BatchEnd, type BatchPoll, keyOf } from './batch-system.ts';
+import { type BatchEnd, type BatchPoll, type BatchSystem, keyOf } from './batch-system.ts';
 import type { BatchTask } from './batch-task.ts';
 import type { Submissions } from './submissions.ts';
 import { keyOfStat, readLimit, type StatusFile } from './task-files.ts';
@@ -15,9 +16,20 @@ export function isMissing(entry: BatchTask, jobs: BatchPoll['jobs'], beganAtMs: 
     entry.job = job.id;
     entry.waitReason = job.state === 'waits' ? job.reason : '';
     entry.missed = 0;
-  } else if (entry.sentAtMs < beganAtMs) entry.missed += 1;
+    return job.state === 'stuck';
+  }
+  if (entry.sentAtMs < beganAtMs) {
+    if (entry.missed === 0) entry.missedAtMs = beganAtMs;
+    entry.missed += 1;
+  }
   return entry.missed >= (entry.unexplained ? 1 : MISSED_LOOKS);
 }
+
+/** Whether the system may still come to tell how it ended. */
+export const maySettle = (
+  { missed, missedAtMs }: BatchTask,
+  { system, clock }: { readonly system: BatchSystem; readonly clock: Clock },
+): boolean => missed > 0 && clock.monotonicMs() - missedAtMs < (system.settleMs ?? 0);
 
 /** Whether it was killed, not by the gateway, for a reason that perhaps only the batch system knows. */
 export async function isUnexplained(
@@ -47,6 +59,18 @@ interface About {
   readonly system: string;
 }
 
+/** A system that only ended its script well may have ended the task all the same, by what it announced. */
+async function endedBy(
+  { element, wanted }: BatchTask,
+  end: BatchEnd | undefined,
+  submissions: Submissions,
+): Promise<BatchEnd | undefined> {
+  if (element === undefined || wanted !== undefined) return end;
+  if (end !== undefined && end.kind !== 'ended') return end;
+  if (!(await submissions.wasNoticed(element))) return end;
+  return { words: '', ...end, kind: 'cancelled' };
+}
+
 /** Gathers what there is to be known of a task that has come to its end. */
 export async function evidenceOf(
   { entry, status, end, system }: About,
@@ -66,7 +90,7 @@ export async function evidenceOf(
     began: state === 'runs',
     status,
     limit: await readLimit(directory),
-    end,
+    end: await endedBy(entry, end, submissions),
     log: asks ? await submissions.logOf(element) : '',
     wallMs: Math.max(0, wallMs),
   };

@@ -8,9 +8,11 @@
  * - The batch system may start the same job again while its first run still goes on, because it lost sight of that. Then
  *   the second waits for the first, as far as it can see it, so that the job stays in the queue as long as its task runs.
  * - A signal to all of the job must not end this shell before it has written `status`; the task gets the default back.
- *   GRID_NOTIFY is for systems that can only announce a kill by SIGUSR2: the task does not see it and gets TERM in its place.
+ *   GRID_NOTIFY is for systems that can only announce a kill by SIGUSR2: the task does not see it and gets TERM in its place,
+ *   and KILL once INDEX.kill is there. INDEX.noticed tells the gateway that the system has announced one.
  * - The host file names each node once for each of its cores, as the batch system gave them, the first node first.
  * - `order` sets the words to run. It is read before the fence: a task that cannot be read has not begun.
+ * - An exit code of 99 or 100 is a wish to Grid Engine (start again, leave in error), so it gets another one.
  * - `status` counts only with its last line. INDEX.ended tells the gateway that it is there.
  */
 export const BATCH_SCRIPT = `#!/bin/sh
@@ -18,6 +20,7 @@ _grid_mark=$1/\${2:-\${SLURM_ARRAY_TASK_ID:-$SGE_TASK_ID}}
 _grid_node=$(uname -n)
 _grid_job=\${SLURM_JOB_ID:-$JOB_ID}@$_grid_node
 _grid_notify=$GRID_NOTIFY
+[ -d "$1" ] && exec 2>>"$_grid_mark.log" || exit 0
 unset LC_ALL GRID_NOTIFY
 trap : HUP INT TERM PIPE USR1 USR2
 _grid_dir=$(readlink "$_grid_mark") || exit 0
@@ -49,7 +52,17 @@ _grid_nodes | while read -r _grid_host; do
   while [ "$((_grid_core += 1))" -le "$_grid_cores" ]; do echo "$_grid_host"; done
 done >"$_grid_dir/tmp/grid-hosts"
 if [ "$_grid_notify" = yes ]; then
-  ( trap 'kill -TERM 0' USR2; while :; do sleep 3600 & wait; done ) </dev/null >/dev/null 2>&1 3>&- 4>&- &
+  mkfifo "$_grid_mark.fifo"
+  (
+    trap '' HUP INT TERM PIPE USR1
+    trap '_grid_noticed=yes; : >"$_grid_mark.noticed"; kill -TERM 0' USR2
+    while [ -z "$_grid_noticed" ]; do
+      # Nobody writes there: it waits without a process of its own.
+      read -r _grid_never <>"$_grid_mark.fifo" || [ -n "$_grid_noticed" ] || sleep 5
+    done
+    until [ -e "$_grid_mark.kill" ]; do sleep 1; done
+    kill -KILL 0
+  ) </dev/null >/dev/null 2>&1 3>&- 4>&- &
   _grid_watch=$!
   trap '' USR2
 fi
@@ -59,6 +72,7 @@ exec 3>&- 4>&-
 read -r _grid_up _grid_idle </proc/uptime
 { echo "$_grid_code $_grid_up"; times; echo end; } >"$_grid_dir/status"
 : >"$_grid_mark.ended"
-[ -z "$_grid_watch" ] || kill -KILL "$_grid_watch"
+if [ -n "$_grid_watch" ]; then kill -KILL "$_grid_watch"; fi
+case $_grid_code in 99 | 100) [ -z "$SGE_ROOT" ] || exit 1 ;; esac
 exit "$_grid_code"
 `;

@@ -1,9 +1,11 @@
 import { BatchSilence } from './batch-command.ts';
 import type { BatchSystem } from './batch-system.ts';
 import type { BatchTask } from './batch-task.ts';
+import type { Submissions } from './submissions.ts';
 
 export interface SignalOptions {
   readonly system: BatchSystem;
+  readonly submissions: Pick<Submissions, 'allowKill'>;
   readonly tasks: () => Iterable<BatchTask>;
   readonly answers: () => boolean;
   readonly run: (name: string, work: Promise<void>) => void;
@@ -24,6 +26,19 @@ export class BatchSignals {
   /** A job that will do nothing any more is to leave the queue. */
   remove(job: string): void {
     if (job !== '') this.leftovers = [...this.leftovers, job];
+  }
+
+  /** TERM now, and KILL after `graceMs` unless it has ended by then. */
+  end(entry: BatchTask, graceMs: number): void {
+    const setKill = (): void => {
+      entry.wanted = 'KILL';
+      this.flush();
+    };
+    clearTimeout(entry.killTimer);
+    if (graceMs <= 0) return setKill();
+    entry.wanted ??= 'TERM';
+    entry.killTimer = setTimeout(setKill, graceMs).unref();
+    this.flush();
   }
 
   flush(): void {
@@ -47,6 +62,13 @@ export class BatchSignals {
     this.options.run('signal jobs', work());
   }
 
+  /** Where that fails, a full disk for example, the batch system kills in its own time. */
+  private async allowKills(entries: readonly BatchTask[]): Promise<void> {
+    for (const { element } of entries)
+      if (element !== undefined)
+        await this.options.submissions.allowKill(element).catch(() => undefined);
+  }
+
   /** Undefined where nothing is due. */
   private sendAll(): Promise<void> | undefined {
     const due = [...this.options.tasks()].filter(
@@ -60,6 +82,7 @@ export class BatchSignals {
         const entries = due.filter(({ wanted }) => wanted === signal);
         const jobs = [...entries.map(({ job }) => job), ...(signal === 'TERM' ? leftovers : [])];
         if (jobs.length === 0) continue;
+        if (signal === 'KILL') await this.allowKills(entries);
         await system.signal(jobs, signal);
         for (const entry of entries) entry.signalled = signal;
         if (signal === 'TERM') this.leftovers = this.leftovers.slice(leftovers.length);

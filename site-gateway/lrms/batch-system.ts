@@ -7,6 +7,8 @@ import type { Capacity, LrmsTask, TaskUsage } from './lrms.ts';
 export interface BatchSystem {
   /** As people call it: `Slurm`. */
   readonly name: string;
+  /** How long it may take to tell how an element ended that it does not list any more; nothing where it is left out. */
+  readonly settleMs?: number;
   /** Most tasks of one submission. */
   maxTasks(): number;
   submit(order: BatchOrder): Promise<SubmitAnswer>;
@@ -56,7 +58,8 @@ export type SubmitAnswer =
 /** One element as the batch system lists it. */
 export interface BatchJob {
   readonly id: string;
-  readonly state: 'waits' | 'runs';
+  /** `stuck` where it could not be started and the system leaves it at that. */
+  readonly state: 'waits' | 'runs' | 'stuck';
   /** Why it waits, in the system's own words. */
   readonly reason: string;
 }
@@ -71,7 +74,16 @@ export interface BatchPoll {
 
 /** How the batch system says that an element ended; `words` are its own. */
 export interface BatchEnd {
-  readonly kind: 'ended' | 'cancelled' | 'walltime' | 'memory' | 'node-failed' | 'requeued';
+  readonly kind:
+    | 'ended'
+    | 'not-begun'
+    | 'cancelled'
+    | 'walltime'
+    | 'memory'
+    | 'node-failed'
+    | 'requeued';
   readonly words: string;
   readonly usage?: TaskUsage;
+  /** It still stands in the system's list, and is to be removed from there. */
+  readonly isListed?: boolean;
 }

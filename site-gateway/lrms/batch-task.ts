@@ -17,6 +17,8 @@ export interface BatchTask {
   startedAtMs: number;
   /** Looks in succession that did not list it. */
   missed: number;
+  /** Monotonic: the first of them. */
+  missedAtMs: number;
   waitReason: string;
   /** An earlier run submitted it, or meant to. */
   takenUp: boolean;
@@ -38,6 +40,7 @@ export const newBatchTask = (task: LrmsTask): BatchTask => ({
   sentAtMs: 0,
   startedAtMs: 0,
   missed: 0,
+  missedAtMs: 0,
   waitReason: '',
   takenUp: false,
   unwanted: false,

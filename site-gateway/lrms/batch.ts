@@ -4,7 +4,7 @@ import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
 import type { BatchSilence } from './batch-command.ts';
 import { CANCELLED, endOfTask } from './batch-end.ts';
-import { evidenceOf, isMissing, isRequeued, isUnexplained } from './batch-evidence.ts';
+import { evidenceOf, isMissing, isRequeued, isUnexplained, maySettle } from './batch-evidence.ts';
 import { type BatchHealth, openHealth } from './batch-health.ts';
 import { BatchSender } from './batch-sender.ts';
 import { BatchSignals } from './batch-signals.ts';
@@ -83,6 +83,7 @@ class BatchLrms implements Lrms {
     });
     this.signals = new BatchSignals({
       ...around,
+      submissions,
       answers: () => this.health.answers(),
       tasks: () => this.tasks.values(),
     });
@@ -235,16 +236,7 @@ class BatchLrms implements Lrms {
   }
 
   private kill(entry: BatchTask, graceMs: number): void {
-    if (entry.state === 'ending' || this.closed()) return;
-    const setKill = (): void => {
-      entry.wanted = 'KILL';
-      this.signals.flush();
-    };
-    clearTimeout(entry.killTimer);
-    if (graceMs <= 0) return setKill();
-    entry.wanted ??= 'TERM';
-    entry.killTimer = setTimeout(setKill, graceMs).unref();
-    this.signals.flush();
+    if (entry.state !== 'ending' && !this.closed()) this.signals.end(entry, graceMs);
   }
 
   private async compare({ jobs }: BatchPoll, beganAtMs: number): Promise<void> {
@@ -255,8 +247,7 @@ class BatchLrms implements Lrms {
     const requeued = [...this.tasks.values()].filter((entry) => isRequeued(entry, jobs, beganAtMs));
     for (const entry of requeued) {
       const status = await readStatus(entry.task.directory);
-      await this.conclude(entry, status, { kind: 'requeued', words: '' });
-      this.signals.remove(entry.job);
+      await this.conclude(entry, status, { kind: 'requeued', words: '', isListed: true });
     }
     this.sender.afterPoll(new Set([...jobs.keys()].map(tokenOf)), beganAtMs);
     this.signals.flush();
@@ -270,6 +261,7 @@ class BatchLrms implements Lrms {
     for (const entry of entries) {
       if (entry.element === undefined || entry.state === 'ending') continue;
       const end = ends.get(keyOf(entry.element));
+      if (end === undefined && maySettle(entry, this.options)) continue;
       const status = await readStatus(entry.task.directory);
       if (entry.state === 'sent' && !(await this.submissions.revoke(entry.element))) {
         // It has begun, and this file system says so only now.
@@ -306,7 +298,9 @@ class BatchLrms implements Lrms {
   ): Promise<void> {
     const about = { entry, status, end, system: this.options.system.name };
     const evidence = await evidenceOf(about, this.submissions);
-    if (entry.state !== 'ending' && !this.closed()) this.end(entry, endOfTask(evidence));
+    if (entry.state === 'ending' || this.closed()) return;
+    if (end?.isListed === true) this.signals.remove(entry.job);
+    this.end(entry, endOfTask(evidence));
   }
 
   private refused(entry: BatchTask, words: string): void {

@@ -46,6 +46,10 @@ export interface Submissions extends Disposable {
   startedStat(element: Element): Promise<string>;
   /** Marks that are there now. */
   marks(token: string): Promise<readonly Mark[]>;
+  /** Lets the script kill its task, where the batch system announces kills only. */
+  allowKill(element: Element): Promise<void>;
+  /** Whether the batch system has announced a kill. */
+  wasNoticed(element: Element): Promise<boolean>;
   /** What the batch system and the script said about an element, its end; '' for nothing. */
   logOf(element: Element): Promise<string>;
   /** Tells of marks as they come, where the file system can tell, until `forget`. */
@@ -151,6 +155,14 @@ class SubmissionDirectories implements Submissions {
   async marks(token: string): Promise<readonly Mark[]> {
     const names = await readdir(this.directoryOf(token)).catch(() => []);
     return names.map((name) => markOf(token, name)).filter((mark) => mark !== undefined);
+  }
+
+  async allowKill({ token, index }: Element): Promise<void> {
+    await writeFile(join(this.directoryOf(token), `${index}.kill`), '');
+  }
+
+  async wasNoticed({ token, index }: Element): Promise<boolean> {
+    return (await readIfThere(join(this.directoryOf(token), `${index}.noticed`))) !== undefined;
   }
 
   async logOf({ token, index }: Element): Promise<string> {

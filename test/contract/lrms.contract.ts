@@ -156,8 +156,8 @@ export function lrmsContract(
 
     test('a cancelled task ends, running or waiting', async () => {
       lrms.submit(task('c1', ['sleep', '60'], { cpus: 2 }));
-      lrms.submit(task('c2', ['sleep', '60']));
       await begun('c1');
+      lrms.submit(task('c2', ['sleep', '60']));
       lrms.cancel(attemptId('c2'), 1_000);
       expect(await endOf('c2')).toMatchObject({ kind: 'not-started' });
       lrms.cancel(attemptId('c1'), 1_000);

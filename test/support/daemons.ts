@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 
 /** A daemon that a test has started, and ends by its pid. */
 export interface Daemon {
+  readonly pid: number;
   /** As a crash does. */
   kill(): Promise<void>;
   stop(): Promise<void>;
@@ -23,7 +24,11 @@ export function startDaemon(
     stdio: ['ignore', output, output],
   });
   closeSync(output);
-  return { kill: () => end(child, 'SIGKILL'), stop: () => end(child, 'SIGTERM') };
+  return {
+    pid: child.pid ?? 0,
+    kill: () => end(child, 'SIGKILL'),
+    stop: () => end(child, 'SIGTERM'),
+  };
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

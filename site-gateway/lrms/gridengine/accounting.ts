@@ -1,0 +1,90 @@
+import { open } from 'node:fs/promises';
+import { type BatchEnd, keyOf } from '../batch-system.ts';
+import { jobName } from './qstat.ts';
+import { parseTime } from './units.ts';
+
+/** The accounting file of a cell: a line for each job that has ended, the last ones at its end; see accounting(5). */
+
+/** As much of it as is read: some 100,000 jobs. */
+const TAIL_BYTES = 32 * 2 ** 20;
+
+/** What it says of the elements of these submissions, by `keyOf`; undefined where there is none that can be read. */
+export async function readAccounting(
+  file: string,
+  tokens: ReadonlySet<string>,
+): Promise<ReadonlyMap<string, BatchEnd> | undefined> {
+  const text = await tailOf(file);
+  return text === undefined ? undefined : parseAccounting(text, tokens);
+}
+
+async function tailOf(file: string): Promise<string | undefined> {
+  try {
+    await using handle = await open(file);
+    const { size } = await handle.stat();
+    const length = Math.min(size, TAIL_BYTES);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
+    return buffer.toString('utf8', 0, bytesRead);
+  } catch {
+    return undefined;
+  }
+}
+
+export function parseAccounting(
+  text: string,
+  tokens: ReadonlySet<string>,
+): ReadonlyMap<string, BatchEnd> {
+  const names = new Map([...tokens].map((token) => [jobName(token), token]));
+  const ends = new Map<string, BatchEnd>();
+  for (const line of text.split('\n')) {
+    const fields = line.split(':');
+    const token = names.get(fields[4] ?? '');
+    const end = token === undefined ? undefined : endOf(fields);
+    // A slave of a parallel job has a name after its task's number.
+    if (token === undefined || end === undefined || fields.at(-4) !== 'NONE') continue;
+    // Of an array the number of the task is the first that follows the slots.
+    ends.set(keyOf({ token, index: Number(fields[35]) || 1 }), end);
+  }
+  return ends;
+}
+
+/** Codes of `failed`: it was ended for a limit; it never began; it was ended by a signal. */
+const OVER_LIMIT = 37;
+const AFTER_JOB = 100;
+const KILLED = [137, 143];
+
+/** Undefined for a line that is cut short. */
+function endOf(fields: readonly string[]): BatchEnd | undefined {
+  if (fields.length < 45) return undefined;
+  const number = (at: number): number => Number(fields[at]);
+  const [failed, exitStatus, wallSeconds] = [number(11), number(12), number(13)];
+  const cpuMs = Math.round((number(14) + number(15)) * 1_000);
+  const usage = {
+    cpuMs: Math.max(cpuMs, Math.round(number(36) * 1_000) || 0),
+    wallMs: wallSeconds * 1_000,
+    peakMemoryBytes: number(16) * 1_024,
+  };
+  const host = fields[1] ?? '';
+  const words = failed === 0 ? `exit ${exitStatus} on ${host}` : `failed ${failed} on ${host}`;
+  const kind = kindOf({ failed, exitStatus, wallMs: usage.wallMs, request: requestOf(fields) });
+  return { kind, words, usage };
+}
+
+/** The job's request as it was made; it may hold the separator. */
+const requestOf = (fields: readonly string[]): string => fields.slice(39, -5).join(':');
+
+interface Ended {
+  readonly failed: number;
+  readonly exitStatus: number;
+  readonly wallMs: number;
+  readonly request: string;
+}
+
+function kindOf({ failed, exitStatus, wallMs, request }: Ended): BatchEnd['kind'] {
+  if (failed === OVER_LIMIT) {
+    const limit = /\bh_rt=([\d:]+)/.exec(request)?.[1];
+    return limit !== undefined && wallMs + 1_000 >= parseTime(limit) ? 'walltime' : 'memory';
+  }
+  // The script survives a kill of its task: that all of it was killed is the work of qdel.
+  if (failed === AFTER_JOB && KILLED.includes(exitStatus)) return 'cancelled';
+  return failed === 0 || failed === AFTER_JOB ? 'ended' : 'not-begun';
+}

@@ -1,0 +1,238 @@
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import type { Clock } from '../../../service/clock.ts';
+import {
+  BatchSilence,
+  type CommandResult,
+  type CommandRunner,
+  openCommandRunner,
+} from '../batch-command.ts';
+import {
+  type BatchEnd,
+  type BatchJob,
+  type BatchOrder,
+  type BatchSignal,
+  type BatchSystem,
+  type Element,
+  keyOf,
+  type SubmitAnswer,
+} from '../batch-system.ts';
+import type { Capacity } from '../lrms.ts';
+import { readAccounting } from './accounting.ts';
+import { capacityOf, closedReason } from './capacity.ts';
+import { openLayout } from './layout.ts';
+import { lostOf, openLostHosts } from './lost-hosts.ts';
+import { withoutEnvironment } from './parallel.ts';
+import { type JobLine, jobIdOf, parseDetails, parseQstat, stateOf } from './qstat.ts';
+import { type RequestOptions, submitArgs } from './request.ts';
+import { openWaitReasons } from './wait-reasons.ts';
+
+/** Grid Engine by its commands: XML where they have it. Made against Son of Grid Engine 8.1.9. */
+export interface GridEngineOptions extends RequestOptions {
+  /** SGE_ROOT; the commands' own default where it is ''. */
+  readonly root: string;
+  /** SGE_CELL. */
+  readonly cell: string;
+  /** SGE_QMASTER_PORT and SGE_EXECD_PORT; those of /etc/services where undefined. */
+  readonly ports: { readonly qmaster: number | undefined; readonly execd: number | undefined };
+  /** PATH of the commands. */
+  readonly path: string;
+  /** Complex by which memory is asked for; '' for the first of the usual ones that can be used up. */
+  readonly memory: string;
+  /** Complex by which GPUs are asked for; '' for none. */
+  readonly gpus: string;
+  /** A host that is not heard of for so long is lost, and its jobs with it. */
+  readonly hostPatienceMs: number;
+  readonly clock: Clock;
+}
+
+const LOOK_TIMEOUT_MS = 10_000;
+const SUBMIT_TIMEOUT_MS = 30_000;
+const JOBS_AT_A_TIME = 500;
+/** Debian's default. */
+const DEFAULT_ROOT = '/var/lib/gridengine';
+/** Accounting is written at intervals, 15 s by default. */
+const SETTLE_MS = 20_000;
+
+export function openGridEngine(options: GridEngineOptions): BatchSystem {
+  const run = openCommandRunner(environmentOf(options));
+  const tell = (command: string, args: readonly string[]): Promise<string> =>
+    told(run, command, args);
+  const layout = openLayout(tell, options);
+  const lostHosts = openLostHosts(options);
+  const waits = openWaitReasons(run, tell);
+  const accounting = join(options.root || DEFAULT_ROOT, options.cell, 'common/accounting');
+  let limits: Capacity['queues'] = [];
+  let troubled: ReadonlyMap<string, JobLine> = new Map();
+  let lost: ReadonlyMap<string, string> = new Map();
+  return {
+    name: 'Grid Engine',
+    settleMs: SETTLE_MS,
+    maxTasks: () => layout.maxTasks(),
+    submit: async (order) => {
+      const args = submitArgs(order, options, layout.now(), limits);
+      if (args === undefined) {
+        const words = withoutEnvironment(order.needs, layout.now().environments);
+        return { kind: 'refused', words };
+      }
+      return submit(run, args, order);
+    },
+    poll: async () => {
+      await layout.look();
+      const args = ['-f', '-F', layout.resources().join(','), '-r', '-u', userInfo().username];
+      const { instances, pending } = parseQstat(await tell('qstat', [...args, '-xml']));
+      await layout.lookAtHosts(instances);
+      lost = lostOf(instances, lostHosts(instances));
+      const lines = [...instances.flatMap(({ jobs }) => jobs), ...pending];
+      const isKnown = (key: string): boolean => !lost.has(key);
+      troubled = elementsOf(lines.filter((line) => stateOf(line) === 'stuck'));
+      const reasons = await waits(lines.filter((line) => stateOf(line) === 'waits'));
+      const capacity = capacityOf(instances, layout.now());
+      limits = capacity.queues;
+      return {
+        jobs: jobsOf(lines, reasons, isKnown),
+        capacity,
+        closedReason: closedReason(instances, layout.now()),
+      };
+    },
+    autopsy: async (elements) => {
+      const ends = await autopsy(accounting, elements);
+      const stuck = await stuckEnds(tell, elements, troubled);
+      const gone = elements.flatMap((element): [string, BatchEnd][] => {
+        const words = lost.get(keyOf(element));
+        if (words === undefined) return [];
+        return [[keyOf(element), { kind: 'node-failed', words, isListed: true }]];
+      });
+      return new Map([...ends, ...stuck, ...gone]);
+    },
+    signal: async (jobs, signal) => {
+      for (let at = 0; at < jobs.length; at += JOBS_AT_A_TIME)
+        await remove(run, jobs.slice(at, at + JOBS_AT_A_TIME), signal);
+    },
+  };
+}
+
+function environmentOf({ root, cell, ports, path }: GridEngineOptions): Record<string, string> {
+  const optional = {
+    SGE_ROOT: root,
+    SGE_CELL: cell,
+    SGE_QMASTER_PORT: ports.qmaster === undefined ? '' : String(ports.qmaster),
+    SGE_EXECD_PORT: ports.execd === undefined ? '' : String(ports.execd),
+  };
+  const set = Object.entries(optional).filter(([, value]) => value !== '');
+  return { PATH: path, ...Object.fromEntries(set) };
+}
+
+/** What a command says when all goes well. */
+async function told(run: CommandRunner, command: string, args: readonly string[]): Promise<string> {
+  const { ok, stdout, stderr } = await run(command, args, LOOK_TIMEOUT_MS);
+  if (!ok) throw new BatchSilence(wordsOf(stderr || stdout) || `${command} failed without a word`);
+  return stdout;
+}
+
+/** Its lines but for what says nothing. */
+const wordsOf = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => line.trim().replace(/^(?:Unable to run job: |error: )+/i, ''))
+    .filter((line) => line !== '' && !/^(?:Exiting\.|warning:)/i.test(line))
+    .join('; ');
+
+const FULL = /jobs are allowed (?:per user|to be|in)|maximum number of (?:active )?jobs/i;
+const AWAY = /commlib|unable to (?:contact|send message)|got no response|timed? ?out|denied: host/i;
+const UNSUITABLE = /no suitable queues/i;
+
+async function submit(
+  run: CommandRunner,
+  args: readonly string[],
+  { count }: BatchOrder,
+): Promise<SubmitAnswer> {
+  const result = await run('qsub', args, SUBMIT_TIMEOUT_MS);
+  const id = idOf(result);
+  if (id !== undefined)
+    return { kind: 'submitted', jobOf: (index) => (count > 1 ? `${id}.${index}` : id) };
+  const words = wordsOf(result.stderr || result.stdout);
+  if (FULL.test(words)) return { kind: 'full', words };
+  if (!/unable to run job|error|rejected/i.test(result.stderr) || AWAY.test(words))
+    throw new BatchSilence(words || 'qsub failed without a word');
+  return { kind: 'refused', words: UNSUITABLE.test(words) ? await whyNot(run, args) : words };
+}
+
+/** `123`, or `123.1-8:1` for an array. */
+const idOf = ({ ok, stdout }: CommandResult): string | undefined =>
+  ok ? /^(\d+)(?:\.1-\d+:1)?$/.exec(stdout.trim().split('\n').at(-1) ?? '')?.[1] : undefined;
+
+const MAX_WORDS = 500;
+
+/** Why no queue of the cell, were it empty, would run it. */
+async function whyNot(run: CommandRunner, args: readonly string[]): Promise<string> {
+  const verify = args.map((word, at) => (args[at - 1] === '-w' ? 'v' : word));
+  const { stdout, stderr } = await run('qsub', verify, LOOK_TIMEOUT_MS);
+  const lines = wordsOf(`${stdout}\n${stderr}`).replaceAll(/\bJob \d+ /g, '');
+  return `no suitable queues: ${lines}`.slice(0, MAX_WORDS);
+}
+
+function jobsOf(
+  lines: readonly JobLine[],
+  reasons: ReadonlyMap<string, string>,
+  isKnown: (key: string) => boolean,
+): ReadonlyMap<string, BatchJob> {
+  const jobs = new Map<string, BatchJob>();
+  for (const line of lines)
+    for (const index of line.indexes) {
+      const key = keyOf({ token: line.token, index });
+      const reason = reasons.get(line.number) ?? '';
+      const job = { id: jobIdOf(line, index), state: stateOf(line), reason };
+      // Of an element that was submitted twice the one that runs counts.
+      if (isKnown(key) && jobs.get(key)?.state !== 'runs') jobs.set(key, job);
+    }
+  return jobs;
+}
+
+const elementsOf = (lines: readonly JobLine[]): ReadonlyMap<string, JobLine> =>
+  new Map(
+    lines.flatMap((line) =>
+      line.indexes.map((index) => [keyOf({ token: line.token, index }), line] as const),
+    ),
+  );
+
+async function autopsy(
+  file: string,
+  elements: readonly Element[],
+): Promise<ReadonlyMap<string, BatchEnd>> {
+  const tokens = new Set(elements.map(({ token }) => token));
+  return (await readAccounting(file, tokens)) ?? new Map<string, BatchEnd>();
+}
+
+/** Of elements that could not be started: why, from where they still stand. */
+async function stuckEnds(
+  tell: (command: string, args: readonly string[]) => Promise<string>,
+  elements: readonly Element[],
+  troubled: ReadonlyMap<string, JobLine>,
+): Promise<ReadonlyMap<string, BatchEnd>> {
+  const stuck = elements.flatMap((element) => {
+    const line = troubled.get(keyOf(element));
+    return line === undefined ? [] : [{ element, line }];
+  });
+  if (stuck.length === 0) return new Map();
+  const numbers = [...new Set(stuck.map(({ line }) => line.number))];
+  const { errors } = parseDetails(await tell('qstat', ['-j', numbers.join(','), '-xml']));
+  return new Map(
+    stuck.map(({ element, line }) => {
+      const words = errors.get(line.number)?.get(element.index) ?? `state ${line.state}`;
+      return [keyOf(element), { kind: 'not-begun', words, isListed: true }] as const;
+    }),
+  );
+}
+
+/** Both signals are qdel: it announces the end to the script, and the script does the rest. */
+async function remove(
+  run: CommandRunner,
+  jobs: readonly string[],
+  _signal: BatchSignal,
+): Promise<void> {
+  const { ok, stdout, stderr } = await run('qdel', jobs, LOOK_TIMEOUT_MS);
+  // A job that has ended meanwhile is no error.
+  const words = wordsOf(stderr || stdout);
+  if (!ok && AWAY.test(words)) throw new BatchSilence(words);
+}

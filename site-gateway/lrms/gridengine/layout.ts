@@ -1,0 +1,101 @@
+import { choose, type Layout } from './capacity.ts';
+import {
+  type Complex,
+  type HostComplexes,
+  type ParallelEnvironment,
+  parseComplexes,
+  parseEnvironment,
+  parseHost,
+  parseObjects,
+  parseQueues,
+} from './qconf.ts';
+import type { QueueInstance } from './qstat.ts';
+
+/** What changes seldom in a cell, read again now and then, and few commands at a time. */
+export interface CellLayout {
+  look(): Promise<void>;
+  /** Reads what hosts have that it does not know yet. */
+  lookAtHosts(instances: readonly QueueInstance[]): Promise<void>;
+  now(): Layout;
+  /** Complexes to be shown in a look at the queues. */
+  resources(): readonly string[];
+  /** Most tasks of one array. */
+  maxTasks(): number;
+}
+
+type Tell = (command: string, args: readonly string[]) => Promise<string>;
+
+export interface LayoutOptions {
+  readonly queues: readonly string[];
+  readonly memory: string;
+  readonly gpus: string;
+}
+
+/** Looks at the queues between two of these. */
+const LOOKS = 60;
+const HOSTS_AT_A_TIME = 8;
+/** Grid Engine's own default, while it has not said. */
+const DEFAULT_MAX_TASKS = 75_000;
+/** Complexes for memory, those first that do not limit what a program may address; of the last each host has one. */
+const MEMORY = ['m_mem_free', 'mem_free', 'virtual_free', 'h_rss', 'h_vmem', 's_vmem'];
+
+export function openLayout(tell: Tell, options: LayoutOptions): CellLayout {
+  const hosts = new Map<string, HostComplexes>();
+  let layout: Layout = {
+    queues: [],
+    environments: [],
+    hosts,
+    measures: { memory: undefined, gpus: undefined },
+  };
+  let maxTasks = DEFAULT_MAX_TASKS;
+  let looks = 0;
+  const readAll = async (): Promise<void> => {
+    const [config] = parseObjects(await tell('qconf', ['-sconf']), '#global:');
+    maxTasks = Number(config?.['max_aj_tasks']) || DEFAULT_MAX_TASKS;
+    const complexes = parseComplexes(await tell('qconf', ['-sc']));
+    const queues = choose(parseQueues(await tell('qconf', ['-sq', '*'])), options.queues);
+    const names = new Set(queues.flatMap(({ environments }) => environments));
+    const environments: ParallelEnvironment[] = [];
+    for (const name of names)
+      environments.push(parseEnvironment(await tell('qconf', ['-sp', name])));
+    hosts.clear();
+    layout = { queues, environments, hosts, measures: measuresOf(complexes, options) };
+  };
+  return {
+    look: async () => {
+      if (looks++ % LOOKS !== 0) return;
+      try {
+        await readAll();
+      } catch (error) {
+        looks = 0;
+        throw error;
+      }
+    },
+    lookAtHosts: async (instances) => {
+      const names = new Set(instances.map(({ host }) => host));
+      const unknown = [...names].filter((name) => !hosts.has(name)).slice(0, HOSTS_AT_A_TIME);
+      for (const name of unknown) hosts.set(name, parseHost(await tell('qconf', ['-se', name])));
+    },
+    now: () => layout,
+    resources: () => {
+      const { memory, gpus } = layout.measures;
+      const own = [memory, gpus].flatMap((complex) => complex?.name ?? []);
+      return ['slots', 'mem_total', 'h_rt', ...own];
+    },
+    maxTasks: () => maxTasks,
+  };
+}
+
+function measuresOf(
+  complexes: readonly Complex[],
+  { memory, gpus }: LayoutOptions,
+): Layout['measures'] {
+  const called = (name: string): Complex | undefined => complexes.find((one) => one.name === name);
+  const usual = MEMORY.map(called).find((one) => one !== undefined && one.consumable !== 'NO');
+  // A complex that is not there is asked for all the same, so that Grid Engine says what is wrong.
+  const wanted = (name: string): Complex => called(name) ?? { name, consumable: 'NO' };
+  return {
+    memory: memory === '' ? (usual ?? called('mem_free')) : wanted(memory),
+    gpus: gpus === '' ? undefined : wanted(gpus),
+  };
+}

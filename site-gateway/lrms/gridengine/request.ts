@@ -1,0 +1,97 @@
+import type { BatchOrder, Needs } from '../batch-system.ts';
+import type { Capacity } from '../lrms.ts';
+import type { Layout } from './capacity.ts';
+import { type Slots, slotsFor } from './parallel.ts';
+import type { Complex } from './qconf.ts';
+import { jobName } from './qstat.ts';
+
+/** What the site's configuration adds to each submission. */
+export interface RequestOptions {
+  /** Queues to use; empty for all. */
+  readonly queues: readonly string[];
+  readonly project: string;
+  readonly account: string;
+  /** Further arguments of qsub. */
+  readonly extraArgs: readonly string[];
+}
+
+/** The gateway ends a task that overstays, and says why; Grid Engine does only where that fails. */
+const WALLTIME_MARGIN_MS = 15_000;
+
+/** Arguments of qsub; undefined where no parallel environment gives such slots. */
+export function submitArgs(
+  order: BatchOrder,
+  options: RequestOptions,
+  { environments, measures, queues }: Layout & { readonly queues: readonly unknown[] },
+  limits: Capacity['queues'],
+): readonly string[] | undefined {
+  const { needs, count, directory } = order;
+  const slots = slotsFor(needs, environments);
+  if (slots === undefined || queues.length === 0) return undefined;
+  const isArray = count > 1;
+  const comment = order.comment.replaceAll(/[,=]/g, ' ');
+  const values: readonly (readonly [option: string, ...values: string[]])[] = [
+    // Neither a copy of the script that is searched for `#$` lines, nor a shell that reads its arguments.
+    ['-b', 'y'],
+    ['-shell', 'n'],
+    ['-N', jobName(order.token)],
+    ['-ac', `grid=${comment}`],
+    ['-r', 'n'],
+    ['-w', 'e'],
+    ['-notify'],
+    ['-v', 'GRID_NOTIFY=yes'],
+    ['-wd', '/'],
+    // The script keeps a log of its own: in a path Grid Engine would read `$` and `:`.
+    ['-o', '/dev/null'],
+    ['-j', 'y'],
+    ['-l', resourcesOf(needs, slots, measures, limits).join(',')],
+    ['-pe', slots.environment, String(slots.perHost * needs.nodes)],
+    ['-R', needs.nodes > 1 ? 'y' : 'n'],
+    ['-q', options.queues.join(',')],
+    ['-P', options.project],
+    ['-A', options.account],
+  ];
+  return [
+    '-terse',
+    ...values.filter((words) => words[1] !== '').flat(),
+    ...options.extraArgs,
+    ...(isArray ? ['-t', `1-${count}`] : []),
+    order.script,
+    directory,
+    ...(isArray ? [] : ['1']),
+  ];
+}
+
+function resourcesOf(
+  needs: Needs,
+  slots: Slots,
+  { memory, gpus }: Layout['measures'],
+  limits: Capacity['queues'],
+): readonly string[] {
+  const amount = (complex: Complex | undefined, ofNode: number): readonly string[] => {
+    if (complex === undefined || ofNode === 0) return [];
+    return [`${complex.name}=${shareOf(complex, ofNode, { slots, nodes: needs.nodes })}`];
+  };
+  const seconds = Math.ceil(walltimeOf(needs, limits) / 1_000);
+  const time = needs.walltimeMs > 0 ? [`h_rt=${seconds}`] : [];
+  return [...time, ...amount(memory, needs.memoryBytes), ...amount(gpus, needs.gpus)];
+}
+
+/** What to ask for so that each node gets so much. */
+function shareOf(
+  { consumable }: Complex,
+  ofNode: number,
+  { slots, nodes }: { readonly slots: Slots; readonly nodes: number },
+): number {
+  if (consumable === 'YES') return Math.ceil(ofNode / slots.perHost);
+  return consumable === 'JOB' ? ofNode * nodes : ofNode;
+}
+
+/** With the margin, unless just that would take it out of a queue. */
+function walltimeOf({ walltimeMs }: Needs, limits: Capacity['queues']): number {
+  const generous = walltimeMs + WALLTIME_MARGIN_MS;
+  const isTight = limits.some(
+    ({ maxWalltimeMs: most }) => most >= walltimeMs && most > 0 && most < generous,
+  );
+  return isTight ? walltimeMs : generous;
+}

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest';
+import { parseAccounting } from '../../../site-gateway/lrms/gridengine/accounting.ts';
+import { parseBytes, parseTime } from '../../../site-gateway/lrms/gridengine/units.ts';
+import { TOKEN } from './captured.ts';
+
+interface Line {
+  readonly name?: string;
+  readonly failed?: string;
+  readonly wall?: string;
+  readonly task?: string;
+  readonly request?: string;
+  readonly slave?: string;
+}
+
+/** `failed` is that field and the exit status. */
+const line = ({
+  name = `grid-${TOKEN}`,
+  failed = '100:137',
+  wall = '8',
+  task = '0',
+  request = '-l h_rt=100',
+  slave = 'NONE',
+}: Line): string =>
+  `main.q:n1:root:root:${name}:19:sge:0:1795893148:1795893148:1795893149:${failed}:${wall}:1.5:0.25:4852.000000:0:0:0:0:243:0:0:0.000000:8:0:0:0:2:6:NONE:defaultdepartment:NONE:1:${task}:2.080000:0.002582:0.000806:${request}:0.000000:${slave}:209809408.000000:0:0`;
+
+const endsOf = (...lines: readonly string[]) =>
+  parseAccounting(`${lines.join('\n')}\n`, new Set([TOKEN]));
+
+test.for([
+  ['0:0', 'ended', 'exit 0 on n1'],
+  ['0:3', 'ended', 'exit 3 on n1'],
+  ['100:137', 'cancelled', 'failed 100 on n1'],
+  ['100:139', 'ended', 'failed 100 on n1'],
+  ['28:0', 'not-begun', 'failed 28 on n1'],
+  ['37:137', 'memory', 'failed 37 on n1'],
+] as const)('%s is the end %s', ([failed, kind, words]) => {
+  const usage = { cpuMs: 2_080, wallMs: 8_000, peakMemoryBytes: 4_852 * 1_024 };
+  expect(endsOf(line({ failed })).get(`${TOKEN}.1`)).toEqual({ kind, words, usage });
+});
+
+test.for(['-l h_rt=8', '-q main.q -l h_rt=0:0:8,h_vmem=100M'])(
+  'one that was ended after its %s has overstayed its time',
+  (request) => {
+    expect(endsOf(line({ failed: '37:137', request })).get(`${TOKEN}.1`)?.kind).toBe('walltime');
+  },
+);
+
+test('of an array each task has its own end, the last one that is written', () => {
+  const ends = endsOf(
+    line({ task: '2', failed: '0:0' }),
+    line({ task: '3', failed: '0:0' }),
+    line({ task: '3' }),
+  );
+  expect([...ends].map(([key, { kind }]) => [key, kind])).toEqual([
+    [`${TOKEN}.2`, 'ended'],
+    [`${TOKEN}.3`, 'cancelled'],
+  ]);
+});
+
+test("others' lines, those of slaves, and one that is cut short are passed over", () => {
+  const cut = line({}).slice(0, 120);
+  expect(endsOf(line({ name: 'sleep' }), line({ slave: '1.n2' }), '# a remark', cut).size).toBe(0);
+});
+
+test.for([
+  ['64M', 2 ** 26],
+  ['1.5G', 1.5 * 2 ** 30],
+  ['5k', 5_000],
+  ['4', 4],
+  ['0.000', 0],
+  ['infinity', Number.POSITIVE_INFINITY],
+  ['NONE', undefined],
+  ['', undefined],
+] as const)("'%s' is %d", ([text, expected]) => {
+  expect(parseBytes(text)).toBe(expected);
+});
+
+test.for([
+  ['01:00:00', 3_600_000],
+  ['90', 90_000],
+  ['infinity', Number.POSITIVE_INFINITY],
+  ['', Number.POSITIVE_INFINITY],
+] as const)("a limit of '%s' is %d ms", ([text, expected]) => {
+  expect(parseTime(text)).toBe(expected);
+});
