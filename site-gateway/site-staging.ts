@@ -7,6 +7,7 @@ import type { Clock } from '../service/clock.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { openStaging } from '../service/staging/connect-staging.ts';
+import { diskThread } from '../service/staging/disk/disk.ts';
 import { fetchTree } from '../service/staging/fetch-tree.ts';
 import { type FileCache, openFileCache } from '../service/staging/file-cache.ts';
 import type { Nkey } from '../service/staging/nats-link.ts';
@@ -47,6 +48,8 @@ export interface SiteStaging extends AttemptStaging, AsyncDisposable {
  */
 export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   const { nkey, tickets, clock, patienceMs, keeper } = options;
+  // Hashing, or a disk that is slow, must not hold up what else the gateway does.
+  diskThread();
   const onAdded = (bytes: number): void => keeper.added(bytes);
   const placement = process.getuid?.() === 0 ? 'copy' : 'link';
   const vos = new Map<string, VoData>();

@@ -7,6 +7,8 @@ export interface ChunkStore {
   missing(digests: readonly string[], signal?: AbortSignal): Promise<ReadonlySet<string>>;
   /** Keeps at most CHUNK_BYTES bytes; 'had' if they were there. The caller has computed the digest of them. */
   put(digest: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'stored' | 'had'>;
+  /** Bytes as they came, which whoever uses them must verify; throws CHUNK_MISSING. */
+  receive(digest: string, signal?: AbortSignal): Promise<Uint8Array>;
   /** Bytes that have been verified; throws CHUNK_MISSING or CHUNK_CORRUPT. */
   get(digest: string, signal?: AbortSignal): Promise<Uint8Array>;
 }

@@ -1,23 +1,21 @@
-import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
 import type { Slice } from '../../core/data/manifest.ts';
 import type { FileEntry } from '../../core/data/select.ts';
-import { GridError } from '../../core/errors.ts';
-import { mapAtOnce } from './at-once.ts';
-import { type ChunkStore, sha256 } from './chunk-store.ts';
-import { writeFailure } from './file-errors.ts';
-import { chunksInOrder, sliceOf } from './read-tree.ts';
+import type { ChunkStore } from './chunk-store.ts';
+import type { Disk, Landing, WriteJob, WrittenFile, WrittenSlice } from './disk/disk-jobs.ts';
+import { chunksInOrder } from './read-tree.ts';
 import { giveSlab } from './wire/slabs.ts';
 
-/** A file to fetch and where to: its bytes go to `partial`, which must not exist, then it is committed or abandoned. */
+/** A file to fetch and where to: its bytes go to `partial`, which must not exist, and when they are right it lands. */
 export interface FileFetch {
   readonly file: FileEntry;
   readonly partial: string;
   /** What `partial` is made with. */
   readonly mode: number;
-  commit(): Promise<void>;
-  abandon(): Promise<void>;
+  readonly landing: Landing;
+  /** It is there. */
+  landed(): void;
+  /** It will not come; `partial` is gone. */
+  abandon(): void;
 }
 
 interface FetchOptions {
@@ -26,132 +24,105 @@ interface FetchOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Open {
-  readonly fetch: FileFetch;
-  write(bytes: Uint8Array): Promise<void>;
-  /** Verifies the whole file, and gives it its mode. */
-  finish(): Promise<void>;
-  close(): Promise<void>;
-}
-
 /** One chunk and what is to be done with it. */
 interface Step {
   readonly digest: string;
-  readonly uses: { readonly fetch: FileFetch; readonly slice: Slice }[];
+  readonly uses: { readonly fetch: FileFetch; readonly slice: WrittenSlice }[];
 }
 
-const WRITES_AT_ONCE = 32;
-/** What `open` takes from the mode that it is asked for. */
-const UMASK = process.umask();
-const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+/** Chunks that are being written while the next one is received. */
+const WRITES_AHEAD = 4;
+/** Empty files that are made at a time. */
+const EMPTY_AT_ONCE = 256;
+const NOTHING = new Uint8Array(0);
 
-/** Fetches files; each is verified before it is committed. After a failure every file that is not committed is abandoned. */
+/** Fetches files; each is verified before it lands. After a failure every file that has not landed is abandoned. */
 export async function fetchFiles(
-  store: ChunkStore,
+  { store, disk }: { readonly store: ChunkStore; readonly disk: Disk },
   fetches: readonly FileFetch[],
   { onChunk, signal }: FetchOptions,
 ): Promise<void> {
   const pending = new Set(fetches);
-  let large: Open | undefined;
-  try {
-    const commit = async (fetch: FileFetch): Promise<void> => {
-      await fetch.commit();
+  const writing: Promise<void>[] = [];
+  const write = async (step: Step, bytes: Uint8Array): Promise<void> => {
+    await disk.write(jobOf(step, bytes));
+    giveSlab(bytes);
+    for (const { fetch, slice } of step.uses) {
+      if (slice.part === 'other') continue;
       pending.delete(fetch);
-    };
-    const empty = fetches.filter(({ file }) => file.slices.length === 0);
-    await mapAtOnce(WRITES_AT_ONCE, empty, (fetch) => writeSmall(fetch, new Uint8Array(0), commit));
-    for await (const { item, bytes: chunk } of chunksInOrder(store, planSteps(fetches), signal)) {
-      onChunk(chunk.byteLength);
-      const { uses } = item;
-      const [first] = uses;
-      if (first !== undefined && first.fetch.file.slices.length > 1) {
-        large ??= await openPartial(first.fetch);
-        large = await writeLarge(large, first.slice, chunk, commit);
-      } else {
-        await mapAtOnce(WRITES_AT_ONCE, uses, ({ fetch, slice }) =>
-          writeSmall(fetch, sliceOf(fetch.file, slice, chunk), commit),
-        );
-      }
-      giveSlab(chunk);
+      fetch.landed();
     }
+  };
+  const begin = async (step: Step, bytes: Uint8Array): Promise<void> => {
+    const done = write(step, bytes);
+    // Its turn to be awaited tells.
+    done.catch(() => undefined);
+    writing.push(done);
+    if (writing.length > WRITES_AHEAD) await writing.shift();
+  };
+  try {
+    const { empty, chunks } = planSteps(fetches);
+    for (const step of empty) await begin(step, NOTHING);
+    for await (const { item, bytes } of chunksInOrder(store, chunks, signal)) {
+      onChunk(bytes.byteLength);
+      await begin(item, bytes);
+    }
+    await Promise.all(writing);
   } finally {
-    await large?.close();
-    await Promise.all([...pending].map((fetch) => fetch.abandon()));
+    const lost = [...pending];
+    // Whatever was begun ends before it.
+    if (lost.length > 0) await disk.drop(lost.map(({ partial }) => partial));
+    for (const fetch of lost) if (pending.has(fetch)) fetch.abandon();
   }
 }
 
-/** Packed files by their chunk, each chunk once; then the large files, one after the other. */
-function planSteps(fetches: readonly FileFetch[]): readonly Step[] {
+const jobOf = ({ digest, uses }: Step, bytes: Uint8Array): WriteJob => ({
+  digest,
+  bytes,
+  slices: uses.map(({ slice }) => slice),
+});
+
+/** Empty files; then packed files by their chunk, each chunk once; then the large files, one after the other. */
+function planSteps(fetches: readonly FileFetch[]): {
+  readonly empty: readonly Step[];
+  readonly chunks: readonly Step[];
+} {
+  const empty: Step[] = [];
   const packs = new Map<string, Step>();
   const cuts: Step[] = [];
   for (const fetch of fetches) {
-    for (const slice of fetch.file.slices) {
-      const known = fetch.file.slices.length === 1 ? packs.get(slice.digest) : undefined;
-      const step = known ?? { digest: slice.digest, uses: [] };
-      step.uses.push({ fetch, slice });
-      if (fetch.file.slices.length > 1) cuts.push(step);
-      else packs.set(slice.digest, step);
+    const file = writtenFile(fetch);
+    const { slices } = fetch.file;
+    const [first, ...others] = slices;
+    if (first === undefined) {
+      if ((empty.at(-1)?.uses.length ?? EMPTY_AT_ONCE) === EMPTY_AT_ONCE)
+        empty.push({ digest: '', uses: [] });
+      empty.at(-1)?.uses.push({ fetch, slice: { file, offset: 0, length: 0, part: 'whole' } });
+    } else if (others.length === 0) {
+      const step = packs.get(first.digest) ?? { digest: first.digest, uses: [] };
+      step.uses.push({ fetch, slice: { file, ...placeOf(first), part: 'whole' } });
+      packs.set(first.digest, step);
+    } else {
+      for (const slice of slices) {
+        const part = slice === slices.at(-1) ? 'last' : 'other';
+        const use = { fetch, slice: { file, ...placeOf(slice), part } as const };
+        cuts.push({ digest: slice.digest, uses: [use] });
+      }
     }
   }
-  return [...packs.values(), ...cuts];
+  return { empty, chunks: [...packs.values(), ...cuts] };
 }
 
-async function writeSmall(
-  fetch: FileFetch,
-  bytes: Uint8Array,
-  commit: (fetch: FileFetch) => Promise<void>,
-): Promise<void> {
-  const [slice] = fetch.file.slices;
-  // The chunk has been verified; where it is the whole file, so is the file.
-  const isChunk = slice?.digest === fetch.file.digest && bytes.byteLength === fetch.file.sizeBytes;
-  if (!isChunk || slice.offset !== 0) verify(fetch.file, sha256(bytes));
-  const partial = await openPartial(fetch);
-  try {
-    await partial.write(bytes);
-    await partial.finish();
-  } finally {
-    await partial.close();
-  }
-  await commit(fetch);
-}
+const placeOf = ({ offset, length }: Slice): Pick<Slice, 'offset' | 'length'> => ({
+  offset,
+  length,
+});
 
-async function writeLarge(
-  large: Open,
-  slice: Slice,
-  chunk: Uint8Array,
-  commit: (fetch: FileFetch) => Promise<void>,
-): Promise<Open | undefined> {
-  const { file } = large.fetch;
-  await large.write(sliceOf(file, slice, chunk));
-  if (slice !== file.slices.at(-1)) return large;
-  await large.finish();
-  await large.close();
-  await commit(large.fetch);
-  return undefined;
-}
-
-async function openPartial(fetch: FileFetch): Promise<Open> {
-  const { file, partial, mode } = fetch;
-  const fail = (error: unknown): never => {
-    throw writeFailure(file.path, error);
-  };
-  const handle = await open(partial, FLAGS, mode).catch(fail);
-  const hash = file.slices.length > 1 ? createHash('sha256') : undefined;
-  return {
-    fetch,
-    write: async (bytes) => {
-      hash?.update(bytes);
-      await handle.appendFile(bytes).catch(fail);
-    },
-    finish: async () => {
-      if (hash !== undefined) verify(file, hash.digest('hex'));
-      if ((mode & UMASK) !== 0) await handle.chmod(mode).catch(fail);
-    },
-    close: () => handle.close(),
-  };
-}
-
-function verify(file: FileEntry, digest: string): void {
-  if (digest === file.digest) return;
-  throw new GridError('MANIFEST_INVALID', `'${file.path}' is not the file that the manifest names`);
-}
+const writtenFile = ({ file, partial, mode, landing }: FileFetch): WrittenFile => ({
+  path: file.path,
+  sizeBytes: file.sizeBytes,
+  digest: file.digest,
+  partial,
+  mode,
+  landing,
+});

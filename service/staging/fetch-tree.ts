@@ -4,6 +4,8 @@ import { type FileEntry, filesOf, filterTree, selectTree } from '../../core/data
 import type { InputFile } from '../../core/job/spec.ts';
 import { mapAtOnce } from './at-once.ts';
 import type { ChunkStore } from './chunk-store.ts';
+import { diskFor } from './disk/disk.ts';
+import type { Disk } from './disk/disk-jobs.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
 import { loadManifest } from './read-tree.ts';
@@ -58,7 +60,8 @@ export async function fetchTree(
     if (kept) done(file.sizeBytes);
     return kept;
   });
-  const run: Run = { store, place, signal, counts, done };
+  const disk = diskFor(wanted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+  const run: Run = { store, disk, place, signal, counts, done };
   if (cache === undefined) await fetchInto(run, wanted);
   else await fetchThrough(run, wanted, cache);
   await finish(place, manifest.entries);
@@ -67,6 +70,7 @@ export async function fetchTree(
 
 interface Run {
   readonly store: ChunkStore;
+  readonly disk: Disk;
   readonly place: Target;
   readonly signal: AbortSignal | undefined;
   readonly counts: { bytesFetched: number; bytesFromCache: number };
@@ -100,24 +104,22 @@ async function finish(place: Target, entries: readonly ManifestEntry[]): Promise
 }
 
 function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
-  const { store, place, signal, counts, done } = run;
+  const { place, signal, counts, done } = run;
   const fetches = files.map((file): FileFetch => {
     const partial = place.partialOf(file.path);
     return {
       file,
       partial,
       mode: file.mode,
-      commit: async () => {
-        await place.accept(partial, file.path);
-        done(file.sizeBytes);
-      },
-      abandon: () => place.discard(partial),
+      landing: place.landingOf(file.path),
+      landed: () => done(file.sizeBytes),
+      abandon: () => undefined,
     };
   });
   const onChunk = (bytes: number): void => {
     counts.bytesFetched += bytes;
   };
-  return fetchFiles(store, fetches, { onChunk, signal });
+  return fetchFiles(run, fetches, { onChunk, signal });
 }
 
 type Same = readonly FileEntry[];
@@ -133,7 +135,7 @@ async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<vo
   while (rest.length > 0) {
     run.signal?.throwIfAborted();
     const { fills, ready, again, others } = await askCache(cache, rest);
-    await fetchFiles(run.store, fills, {
+    await fetchFiles(run, fills, {
       signal: run.signal,
       onChunk: (bytes) => {
         run.counts.bytesFetched += bytes;
@@ -167,7 +169,7 @@ async function askCache(cache: FileCache, wanted: readonly Same[]): Promise<Aske
       (answer.kind === 'filling' ? again : ready).push(same);
     });
   } catch (error) {
-    await Promise.all(fills.map((fill) => fill.abandon()));
+    for (const fill of fills) fill.abandon();
     throw error;
   }
   return { fills, ready, again, others };

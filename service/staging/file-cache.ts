@@ -1,17 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import {
-  chmod,
-  constants,
-  copyFile,
-  link,
-  mkdir,
-  rename,
-  rm,
-  stat,
-  utimes,
-} from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { chmod, constants, copyFile, link, mkdir, rm, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
+import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 
@@ -27,15 +18,16 @@ type CacheAnswer =
   | { readonly kind: 'ready' }
   /** Somebody else fetches it; ask again when `ended` resolves. */
   | { readonly kind: 'filling'; readonly ended: Promise<void> }
-  /** The caller must fetch it: write it to `partial`, then `commit`, or `abandon` so that another one may try. */
+  /** The caller must fetch it: write it to `partial`, let it land and tell, or `abandon` so that another one may try. */
   | ({ readonly kind: 'fill' } & CacheFill);
 
 interface CacheFill {
   readonly partial: string;
   /** What `partial` must be made with. */
   readonly mode: number;
-  commit(): Promise<void>;
-  abandon(): Promise<void>;
+  readonly landing: Landing;
+  landed(): void;
+  abandon(): void;
 }
 
 /**
@@ -80,23 +72,17 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
 
   const fillOf = (file: CachedFile, end: () => void): CacheFill => {
     const partial = join(partials, randomUUID());
+    const path = pathIn(dir, file);
     return {
       partial,
       mode: sealedMode(file),
-      commit: async () => {
-        const path = pathIn(dir, file);
-        try {
-          await seal(partial, path, clock.nowMs());
-          trusted.add(path);
-        } finally {
-          end();
-        }
+      landing: { to: path, times: [clock.nowMs() / 1_000, SEALED_S], folderMode: 0o711 },
+      landed: () => {
+        trusted.add(path);
+        end();
         onAdded(file.sizeBytes);
       },
-      abandon: async () => {
-        end();
-        await rm(partial, { force: true });
-      },
+      abandon: end,
     };
   };
   return {
@@ -146,15 +132,6 @@ async function isSound(
   if (Math.abs(nowMs - stats.atimeMs) > USED_EVERY_MS)
     await utimes(path, nowMs / 1_000, SEALED_S).catch(() => undefined);
   return true;
-}
-
-async function seal(partial: string, path: string, nowMs: number): Promise<void> {
-  await utimes(partial, nowMs / 1_000, SEALED_S);
-  const failed = await rename(partial, path).then(() => '', errnoOf);
-  if (failed === '') return;
-  // Its folder is made at the first file in it.
-  await mkdir(dirname(path), { recursive: true, mode: 0o711 });
-  await rename(partial, path);
 }
 
 /** EMLINK: too many links of one file; EXDEV: another file system; the rest: file systems without hard links. */

@@ -24,6 +24,10 @@ export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
   const sending = openByteBudget(IN_FLIGHT_BYTES);
   const receiving = openByteBudget(IN_FLIGHT_BYTES);
   const probing = openByteBudget(PROBES_IN_FLIGHT);
+  const receive = (digest: string, signal?: AbortSignal): Promise<Uint8Array> =>
+    within(receiving, CHUNK_BYTES, () =>
+      link.use((nc) => directGet(nc, chunkSubject(vo, digest), digest), signal),
+    );
   return {
     missing: async (digests, signal) => {
       const absent = new Set<string>();
@@ -41,11 +45,8 @@ export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
       within(sending, bytes.byteLength, () =>
         link.use((nc) => publish(nc, chunkSubject(vo, digest), bytes), signal),
       ),
-    get: (digest, signal) =>
-      within(receiving, CHUNK_BYTES, async () => {
-        const subject = chunkSubject(vo, digest);
-        return verified(digest, await link.use((nc) => directGet(nc, subject, digest), signal));
-      }),
+    receive,
+    get: async (digest, signal) => verified(digest, await receive(digest, signal)),
   };
 }
 

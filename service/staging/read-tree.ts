@@ -1,9 +1,10 @@
 import type { Manifest, TreeRef } from '../../core/data/manifest.ts';
 import { decodeManifest } from '../../core/data/manifest-codec.ts';
 import { decodeManifestIndex } from '../../core/data/manifest-index.ts';
-import { type FileEntry, filesOf } from '../../core/data/select.ts';
+import { filesOf } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
-import { type ChunkStore, sha256 } from './chunk-store.ts';
+import { type ChunkStore, sha256, verified } from './chunk-store.ts';
+import { sliceOf } from './slice-of.ts';
 
 /** Chunks that are asked for ahead of the one in use. */
 const AHEAD = 12;
@@ -25,7 +26,9 @@ export async function loadManifest(
   if (index === undefined) return decodeManifest(root);
   const pieces: Uint8Array[] = [];
   const wanted = index.chunks.map((digest) => ({ digest }));
-  for await (const { bytes } of chunksInOrder(store, wanted, signal)) pieces.push(bytes);
+  for await (const { item, bytes } of chunksInOrder(store, wanted, signal)) {
+    pieces.push(verified(item.digest, bytes));
+  }
   const whole = Buffer.concat(pieces);
   if (whole.byteLength === index.totalBytes) return decodeManifest(whole);
   throw new GridError('MANIFEST_INVALID', `manifest of tree ${tree.digest} has another length`);
@@ -42,24 +45,11 @@ export async function* readTreeFile(
   const file = filesOf(manifest).find((entry) => entry.path === path);
   if (file === undefined) throw new GridError('INPUT_MISSING', `the tree has no file '${path}'`);
   for await (const { item, bytes } of chunksInOrder(store, file.slices, signal)) {
-    yield sliceOf(file, item, bytes);
+    yield sliceOf(file, item, verified(item.digest, bytes));
   }
 }
 
-/** The bytes of a slice; throws MANIFEST_INVALID if the chunk is shorter than the manifest says. */
-export function sliceOf(
-  file: FileEntry,
-  { digest, offset, length }: FileEntry['slices'][number],
-  chunk: Uint8Array,
-): Uint8Array {
-  if (offset + length <= chunk.byteLength) return chunk.subarray(offset, offset + length);
-  throw new GridError(
-    'MANIFEST_INVALID',
-    `'${file.path}' has a slice to byte ${offset + length} of chunk ${digest}, which has ${chunk.byteLength}`,
-  );
-}
-
-/** The chunks of `items` one after the other, with the next ones on their way already. */
+/** The chunks of `items` as they come, unverified, one after the other, with the next ones on their way already. */
 export async function* chunksInOrder<T extends { readonly digest: string }>(
   store: ChunkStore,
   items: readonly T[],
@@ -67,7 +57,7 @@ export async function* chunksInOrder<T extends { readonly digest: string }>(
 ): AsyncGenerator<{ readonly item: T; readonly bytes: Uint8Array }> {
   const ahead: Promise<Uint8Array>[] = [];
   const ask = ({ digest }: T): void => {
-    const chunk = store.get(digest, signal);
+    const chunk = store.receive(digest, signal);
     // It may fail before its turn comes; then its turn tells.
     chunk.catch(() => undefined);
     ahead.push(chunk);

@@ -1,4 +1,3 @@
-import { createHash, type Hash } from 'node:crypto';
 import {
   CHUNK_BYTES,
   EMPTY_TREE,
@@ -14,8 +13,9 @@ import { byPath } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type ChunkStore, sha256 } from './chunk-store.ts';
+import { diskFor } from './disk/disk.ts';
+import type { Disk, ReadPiece } from './disk/disk-jobs.ts';
 import { type KnownFiles, loadKnownFiles } from './known-files.ts';
-import { type FileReader, openFile, readWhole } from './read-file.ts';
 import { openUploads, type Uploads } from './uploads.ts';
 import { type Found, type FoundFile, walk } from './walk.ts';
 import { takeSlab } from './wire/slabs.ts';
@@ -72,7 +72,7 @@ export async function sendTree(
   const found = await walk(root, paths);
   if (found.length === 0) return { tree: EMPTY_TREE, sentBytes: 0, savedBytes: 0 };
   const files = found.filter((entry) => entry.kind === 'file');
-  const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const totalBytes = bytesOf(found);
   let doneBytes = 0;
   const onDone = (bytes: number): void => {
     doneBytes += bytes;
@@ -83,7 +83,8 @@ export async function sendTree(
     knownDir === undefined || totalBytes < KNOWN_BYTES
       ? undefined
       : await loadKnownFiles({ dir: knownDir, tree: JSON.stringify([root, paths]), walkedAtMs });
-  const entries = await sendContents({ root, store, uploads, known, signal }, found);
+  const disk = diskFor(totalBytes);
+  const entries = await sendContents({ root, store, disk, uploads, known, signal }, found);
   const bytes = encodeManifest({ entries });
   const inline = bytes.byteLength <= INLINE_BYTES;
   const digest = inline ? sha256(bytes) : await sendManifest(bytes, uploads);
@@ -92,12 +93,18 @@ export async function sendTree(
   return { tree, ...counts };
 }
 
+const bytesOf = (found: readonly Found[]): number =>
+  found.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.sizeBytes : 0), 0);
+
 /** Keeps nothing, and has everything. */
 const NOWHERE: ChunkStore = {
   missing: () => Promise.resolve(new Set()),
   put: () => Promise.resolve('had'),
-  get: (digest) => Promise.reject(new GridError('CHUNK_MISSING', `chunk ${digest} is nowhere`)),
+  receive: (digest) => Promise.reject(nowhere(digest)),
+  get: (digest) => Promise.reject(nowhere(digest)),
 };
+const nowhere = (digest: string): GridError =>
+  new GridError('CHUNK_MISSING', `chunk ${digest} is nowhere`);
 
 /** The manifest that `sendTree` would make, and nothing is sent. Throws what `sendTree` throws for files. */
 export async function describeTree(
@@ -105,8 +112,10 @@ export async function describeTree(
   signal?: AbortSignal,
 ): Promise<Manifest> {
   const uploads = openUploads(NOWHERE, { onDone: () => undefined, signal });
-  const sending = { root, store: NOWHERE, uploads, known: undefined, signal };
-  const entries = await sendContents(sending, await walk(root, paths));
+  const found = await walk(root, paths);
+  const disk = diskFor(bytesOf(found));
+  const sending = { root, store: NOWHERE, disk, uploads, known: undefined, signal };
+  const entries = await sendContents(sending, found);
   await uploads.finish();
   return { entries: entries.toSorted(byPath) };
 }
@@ -114,6 +123,7 @@ export async function describeTree(
 interface Sending {
   readonly root: string;
   readonly store: ChunkStore;
+  readonly disk: Disk;
   readonly uploads: Uploads;
   readonly known: KnownFiles | undefined;
   readonly signal: AbortSignal | undefined;
@@ -192,79 +202,52 @@ async function lackingFiles(
   return new Set(lacking.flatMap(({ parts }) => parts.map(({ file }) => file)));
 }
 
+/** Chunks that are being read while those before them are sent. */
+const READS_AHEAD = 4;
+
 async function sendUnread(
-  { root, uploads }: Sending,
+  { root, disk, uploads }: Sending,
   plan: readonly Planned[],
   lacking: ReadonlySet<FoundFile>,
 ): Promise<void> {
-  let cut: Cut | undefined;
+  const reading: Promise<void>[] = [];
+  const read = async (planned: Planned, length: number): Promise<void> => {
+    const { parts } = planned;
+    const bytes = takeSlab(length);
+    const done = await disk.read({ root, pieces: parts.map(pieceOf), target: bytes });
+    for (const [index, { file }] of parts.entries()) file.digest = done.files[index] ?? file.digest;
+    planned.digest = done.digest;
+    uploads.add({ digest: done.digest, bytes });
+  };
   try {
     for (const planned of plan) {
       const { parts } = planned;
-      const [first] = parts;
       const length = parts.reduce((sum, part) => sum + part.length, 0);
       if (!parts.some(({ file }) => lacking.has(file))) {
         uploads.skip(length);
         continue;
       }
       await uploads.reserve();
-      const bytes = takeSlab(length);
-      if (first !== undefined && first.length < first.file.sizeBytes) {
-        cut ??= { reader: await openFile(root, first.file), hash: createHash('sha256') };
-        cut = await readCut(cut, first, bytes);
-      } else {
-        await readPack(root, parts, bytes);
-      }
-      planned.digest = digestOf(parts) ?? sha256(bytes);
-      uploads.add({ digest: planned.digest, bytes });
+      const done = read(planned, length);
+      // Its turn to be awaited tells.
+      done.catch(() => undefined);
+      reading.push(done);
+      if (reading.length > READS_AHEAD) await reading.shift();
     }
-  } finally {
-    await cut?.reader.close();
+    await Promise.all(reading);
+  } catch (error) {
+    await disk.close(root);
+    throw error;
   }
 }
 
-/** Where a file is a chunk of its own it has the digest already. */
-function digestOf([first, ...others]: readonly Piece<Growing>[]): string | undefined {
-  const whole = first !== undefined && first.length === first.file.sizeBytes;
-  return whole && others.length === 0 ? first.file.digest : undefined;
-}
-
-/** A file that is cut, between its first chunk and its last. */
-interface Cut {
-  readonly reader: FileReader;
-  readonly hash: Hash;
-}
-
-/** Whole files, one behind the other. */
-async function readPack(
-  root: string,
-  parts: readonly Piece<Growing>[],
-  bytes: Uint8Array,
-): Promise<void> {
-  let at = 0;
-  const reads = parts.map(async ({ file, length }) => {
-    const target = bytes.subarray(at, at + length);
-    at += length;
-    await readWhole(root, file, target);
-    file.digest = sha256(target);
-  });
-  await Promise.all(reads);
-}
-
-/** The next piece of a large file; gives undefined after its last one. */
-async function readCut(
-  cut: Cut,
-  part: Piece<Growing>,
-  bytes: Uint8Array,
-): Promise<Cut | undefined> {
-  await cut.reader.read(bytes);
-  cut.hash.update(bytes);
-  if (part.offset + part.length < part.file.sizeBytes) return cut;
-  await cut.reader.finish();
-  await cut.reader.close();
-  part.file.digest = cut.hash.digest('hex');
-  return undefined;
-}
+const pieceOf = ({ file, offset, length }: Piece<Growing>): ReadPiece => ({
+  path: file.path,
+  sizeBytes: file.sizeBytes,
+  mtimeMs: file.mtimeMs,
+  offset,
+  length,
+});
 
 /** Stores an encoded manifest, in pieces with an index if it is large; gives the digest of the tree. */
 async function sendManifest(bytes: Uint8Array, uploads: Uploads): Promise<string> {

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { safePath } from '../../core/data/paths.ts';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
+import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 
@@ -17,7 +18,8 @@ export interface Target {
   partialOf(path: string): string;
   /** Puts what `partial` names in the place of `path`. */
   accept(partial: string, path: string): Promise<void>;
-  discard(partial: string): Promise<void>;
+  /** The same, for whoever writes the file. */
+  landingOf(path: string): Landing;
   makeLink(path: string, target: string): Promise<void>;
   setMode(path: string, mode: number): Promise<void>;
 }
@@ -49,7 +51,7 @@ export async function openTarget(root: string): Promise<Target> {
   return {
     makeFolder,
     accept,
-    discard: (partial) => rm(partial, { force: true }),
+    landingOf: (path) => ({ to: at(path), mayBeThere: !isFresh(path) }),
     partialOf: (path) => join(dirname(at(path)), `.grid-${randomUUID()}.part`),
     hasFile: async (file) => {
       if (isFresh(file.path)) return false;

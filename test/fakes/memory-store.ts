@@ -10,6 +10,12 @@ export interface MemoryStore extends ChunkStore {
 export function memoryStore(): MemoryStore {
   const chunks = new Map<string, Uint8Array>();
   const calls = { missing: 0, put: 0, get: 0 };
+  const receive = async (digest: string): Promise<Uint8Array> => {
+    calls.get += 1;
+    const bytes = await Promise.resolve(chunks.get(digest));
+    if (bytes !== undefined) return bytes;
+    throw new GridError('CHUNK_MISSING', `the store has no chunk ${digest}`);
+  };
   return {
     chunks,
     calls,
@@ -23,11 +29,7 @@ export function memoryStore(): MemoryStore {
       chunks.set(digest, chunks.get(digest) ?? Uint8Array.from(bytes));
       return Promise.resolve(had ? 'had' : 'stored');
     },
-    get: async (digest) => {
-      calls.get += 1;
-      const bytes = await Promise.resolve(chunks.get(digest));
-      if (bytes !== undefined) return verified(digest, bytes);
-      throw new GridError('CHUNK_MISSING', `the store has no chunk ${digest}`);
-    },
+    receive,
+    get: async (digest) => verified(digest, await receive(digest)),
   };
 }

@@ -85,10 +85,10 @@ describe.for(await natsServers())('with $name', ({ name, path }) => {
     let gets = 0;
     const counted: ChunkStore = {
       ...store,
-      get: (digest, signal) => {
+      receive: (digest, signal) => {
         gets += 1;
         [fetching.onProgress].slice(gets === 20 ? 0 : 1).forEach((crash) => crash());
-        return store.get(digest, signal);
+        return store.receive(digest, signal);
       },
     };
     await fetchTree(counted, tree, join(dir, 'crash'));

@@ -135,10 +135,10 @@ describe('fetching', () => {
     const fetching = fetchTree(
       {
         ...at.store,
-        get: async (digest, signal) => {
+        receive: async (digest, signal) => {
           stop.abort();
           signal?.throwIfAborted();
-          return at.store.get(digest);
+          return at.store.receive(digest);
         },
       },
       tree,

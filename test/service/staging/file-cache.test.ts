@@ -67,7 +67,7 @@ describe('the cache of a site', () => {
     const cut = Promise.withResolvers<never>();
     const failing = {
       ...at.store,
-      get: () => {
+      receive: () => {
         begun.resolve();
         return cut.promise;
       },

@@ -1,0 +1,128 @@
+import { createHash, type Hash } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { GridError } from '../../../core/errors.ts';
+import { sha256, verified } from '../chunk-store.ts';
+import { errnoOf, writeFailure } from '../file-errors.ts';
+import { sliceOf } from '../slice-of.ts';
+import type { WriteJob, WrittenFile, WrittenSlice } from './disk-jobs.ts';
+
+/** Writes files, and keeps those open that have not all their bytes yet. */
+export interface ChunkWriter {
+  write(job: WriteJob): void;
+  drop(partials: readonly string[]): void;
+}
+
+interface Open {
+  readonly fd: number;
+  readonly hash: Hash;
+}
+
+/** What `open` takes from the mode that it is asked for. */
+const UMASK = process.umask();
+const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+export function openChunkWriter(): ChunkWriter {
+  const open = new Map<string, Open>();
+  const writePart = ({ file, part }: WrittenSlice, bytes: Uint8Array): void => {
+    const { partial } = file;
+    const known = open.get(partial);
+    const { fd, hash } = known ?? { fd: create(file), hash: createHash('sha256') };
+    if (known === undefined) open.set(partial, { fd, hash });
+    hash.update(bytes);
+    writeAll(fd, bytes);
+    if (part !== 'last') return;
+    if (hash.digest('hex') !== file.digest) throw isAnother(file);
+    open.delete(partial);
+    closeSync(fd);
+    land(file);
+  };
+  return {
+    write: ({ digest, bytes, slices }) => {
+      const { byteLength } = bytes;
+      // A file of one slice has a digest of its own, which says all that the chunk's would.
+      const suffices = slices.every(
+        ({ part, offset, length }) => part === 'whole' && offset + length <= byteLength,
+      );
+      if (!suffices) verified(digest, bytes);
+      const parts = slices.map((slice) => ({
+        slice,
+        part: sliceOf(slice.file, { ...slice, digest }, bytes),
+      }));
+      for (const { slice, part } of parts) {
+        try {
+          if (slice.part === 'whole') writeWhole(slice.file, part, { digest, bytes });
+          else writePart(slice, part);
+        } catch (error) {
+          throw writeFailure(slice.file.path, error);
+        }
+      }
+    },
+    drop: (partials) => {
+      for (const partial of partials) {
+        const half = open.get(partial);
+        if (half !== undefined) closeSync(half.fd);
+        open.delete(partial);
+        rmSync(partial, { force: true });
+      }
+    },
+  };
+}
+
+function writeWhole(
+  file: WrittenFile,
+  bytes: Uint8Array,
+  chunk: Pick<WriteJob, 'digest' | 'bytes'>,
+): void {
+  if (sha256(bytes) !== file.digest) {
+    // Is it the chunk, which may be fetched again, or the manifest?
+    if (chunk.digest !== '') verified(chunk.digest, chunk.bytes);
+    throw isAnother(file);
+  }
+  const fd = create(file);
+  try {
+    writeAll(fd, bytes);
+  } finally {
+    closeSync(fd);
+  }
+  land(file);
+}
+
+function create({ partial, mode }: WrittenFile): number {
+  const fd = openSync(partial, FLAGS, mode);
+  if ((mode & UMASK) !== 0) fchmodSync(fd, mode);
+  return fd;
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.byteLength; ) {
+    at += writeSync(fd, bytes, at, bytes.byteLength - at);
+  }
+}
+
+/** Gives a file that is whole its times and its name. */
+function land({ partial, landing }: Pick<WrittenFile, 'partial' | 'landing'>): void {
+  const { to, times, folderMode, mayBeThere = false } = landing;
+  if (times !== undefined) utimesSync(partial, ...times);
+  try {
+    renameSync(partial, to);
+  } catch (error) {
+    if (folderMode === undefined || errnoOf(error) !== 'ENOENT') throw error;
+    mkdirSync(dirname(to), { recursive: true, mode: folderMode });
+    renameSync(partial, to);
+  }
+  if (mayBeThere) rmSync(partial, { force: true });
+}
+
+const isAnother = ({ path }: WrittenFile): GridError =>
+  new GridError('MANIFEST_INVALID', `'${path}' is not the file that the manifest names`);

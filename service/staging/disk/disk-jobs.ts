@@ -1,0 +1,76 @@
+/** Work on files that is done without a promise for each of them: a file of a few KiB takes less time than its promises. */
+
+/** Where a file goes when it is whole. */
+export interface Landing {
+  /** Absolute. */
+  readonly to: string;
+  /** Its folder is made with this mode if it is not there. */
+  readonly folderMode?: number;
+  /** Seconds since 1970: when it was last read, and last written. */
+  readonly times?: readonly [number, number];
+  /** Where a link of the same file is there already, renaming onto it leaves both. */
+  readonly mayBeThere?: boolean;
+}
+
+/** A file that is written to `partial`, which must not exist, and then lands. */
+export interface WrittenFile {
+  /** As messages name it. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly digest: string;
+  readonly partial: string;
+  /** What `partial` is made with. */
+  readonly mode: number;
+  readonly landing: Landing;
+}
+
+/** Bytes of a chunk that go to the end of a file. */
+export interface WrittenSlice {
+  readonly file: WrittenFile;
+  readonly offset: number;
+  readonly length: number;
+  /** Whether they are the whole file, its last bytes, or others. */
+  readonly part: 'whole' | 'last' | 'other';
+}
+
+/** A chunk as it came, unverified; '' as its digest says that there is none, for empty files. */
+export interface WriteJob {
+  readonly digest: string;
+  readonly bytes: Uint8Array;
+  readonly slices: readonly WrittenSlice[];
+}
+
+/** Bytes of a file that has not been written since it was looked at. */
+export interface ReadPiece {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly mtimeMs: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Pieces that fill `target`, one behind the other; those of one file come in their order. */
+export interface ReadJob {
+  readonly root: string;
+  readonly pieces: readonly ReadPiece[];
+  readonly target: Uint8Array;
+}
+
+/** Digests of what was read. */
+export interface ReadDone {
+  readonly digest: string;
+  /** Of each piece's file, where the piece was its last. */
+  readonly files: readonly (string | undefined)[];
+}
+
+/** Does file work in the order in which it is asked to. Failures are GridErrors. */
+export interface Disk {
+  /** Verifies and writes what a chunk has; every file that is whole then has been verified and has landed. */
+  write(job: WriteJob): Promise<void>;
+  /** Removes what was written of files that will not be whole. */
+  drop(partials: readonly string[]): Promise<void>;
+  /** Reads every file to its end once, and throws FILE_CHANGED by name if it is not what it was. */
+  read(job: ReadJob): Promise<ReadDone>;
+  /** Closes files below `root` that were not read to their end. */
+  close(root: string): Promise<void>;
+}

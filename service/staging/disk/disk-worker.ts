@@ -1,0 +1,20 @@
+/** The program of the disk thread: does one piece of work after the other. */
+import { parentPort } from 'node:worker_threads';
+import { GridError } from '../../../core/errors.ts';
+import type { Answer, Asked } from './disk-thread.ts';
+import { openFileWork } from './file-work.ts';
+
+const work = openFileWork();
+parentPort?.on('message', ({ id, kind, of }: Asked) => {
+  parentPort?.postMessage(answerTo(id, () => work[kind](of as never)));
+});
+
+function answerTo(id: number, run: () => unknown): Answer {
+  try {
+    return { id, result: run() };
+  } catch (error) {
+    const code = error instanceof GridError ? error.code : undefined;
+    const message = error instanceof Error ? error.message : String(error);
+    return { id, failure: { message, ...(code === undefined ? {} : { code }) } };
+  }
+}

@@ -1,0 +1,167 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sha256 } from '../../../service/staging/chunk-store.ts';
+import { diskFor, diskThread } from '../../../service/staging/disk/disk.ts';
+import type { ReadPiece, WrittenFile } from '../../../service/staging/disk/disk-jobs.ts';
+
+const inline = diskFor(0);
+
+describe.each([
+  ['in the same thread', () => inline],
+  ['in a thread of its own', () => diskThread()],
+])('file work %s', (_, open) => {
+  const disk = open();
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'hanse-disk-'));
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+
+  const fileOf = (content: Buffer, more: Partial<WrittenFile> = {}): WrittenFile => ({
+    path: 'some/file',
+    sizeBytes: content.length,
+    digest: sha256(content),
+    partial: join(dir, 'partial'),
+    mode: 0o640,
+    landing: { to: join(dir, 'file') },
+    ...more,
+  });
+
+  test('a file is written with its mode, in a folder that is made, with its times', async () => {
+    const content = Buffer.from('content');
+    const landing = { to: join(dir, 'a/b'), folderMode: 0o711, times: [5, 7] } as const;
+    const file = fileOf(content, { landing });
+    const slice = { file, offset: 1, length: 7, part: 'whole' } as const;
+    const bytes = Buffer.from('xcontenty');
+    await disk.write({ digest: sha256(bytes), bytes, slices: [slice] });
+    expect(await readFile(join(dir, 'a/b'), 'utf8')).toBe('content');
+    const stats = await stat(join(dir, 'a/b'));
+    expect([stats.mode & 0o777, stats.mtimeMs]).toEqual([0o640, 7_000]);
+    expect((await stat(join(dir, 'a'))).mode & 0o777).toBe(0o711);
+    expect(await readdir(dir)).toEqual(['a']);
+  });
+
+  test('a file of many chunks appears with the last of them', async () => {
+    const chunks = [randomBytes(1_000), randomBytes(1_000), randomBytes(7)];
+    const file = fileOf(Buffer.concat(chunks));
+    for (const [at, bytes] of chunks.entries()) {
+      const part = at === 2 ? 'last' : 'other';
+      const slices = [{ file, offset: 0, length: bytes.length, part }] as const;
+      expect(await readdir(dir)).not.toContain('file');
+      await disk.write({ digest: sha256(bytes), bytes, slices });
+    }
+    expect(Buffer.compare(await readFile(join(dir, 'file')), Buffer.concat(chunks))).toBe(0);
+  });
+
+  test.each([
+    ['CHUNK_CORRUPT', 'a chunk that is not what it should be', 'other', 'whole', 'content'],
+    ['CHUNK_CORRUPT', 'one piece of many that is not', 'other', 'other', 'content'],
+    ['CHUNK_CORRUPT', 'a chunk that is too short', 'con', 'whole', 'content'],
+    ['MANIFEST_INVALID', 'a file that is not in the chunk', 'content', 'whole', 'another'],
+    ['MANIFEST_INVALID', 'a file that is not its pieces', 'content', 'last', 'another'],
+  ] as const)('%s: %s', async (code, _what, came, part, wanted) => {
+    const bytes = Buffer.from(came);
+    const digest = code === 'CHUNK_CORRUPT' ? sha256(Buffer.from('content')) : sha256(bytes);
+    const file = fileOf(Buffer.from(wanted));
+    const length = wanted.length === 7 && came === 'other' ? 5 : 7;
+    const job = { digest, bytes, slices: [{ file, offset: 0, length, part }] };
+    await expect(disk.write(job)).rejects.toMatchObject({ code });
+    await disk.drop([file.partial]);
+    expect(await readdir(dir)).toEqual([]);
+  });
+
+  test('a slice that leaves its chunk is refused by the name of the file', async () => {
+    const bytes = Buffer.from('content');
+    const slices = [{ file: fileOf(bytes), offset: 3, length: 7, part: 'whole' }] as const;
+    await expect(disk.write({ digest: sha256(bytes), bytes, slices })).rejects.toMatchObject({
+      code: 'MANIFEST_INVALID',
+      message: expect.stringContaining("'some/file'"),
+    });
+  });
+
+  test('what cannot be written is told by its name, and what was begun can be dropped', async () => {
+    const [one, two] = [Buffer.from('one'), Buffer.from('two')];
+    const file = fileOf(Buffer.concat([one, two]));
+    await disk.write({
+      digest: sha256(one),
+      bytes: one,
+      slices: [{ file, offset: 0, length: 3, part: 'other' }],
+    });
+    expect(await readdir(dir)).toEqual(['partial']);
+    await disk.drop([file.partial, join(dir, 'never-begun')]);
+    expect(await readdir(dir)).toEqual([]);
+    const nowhere = fileOf(one, { partial: join(dir, 'none/partial') });
+    await expect(
+      disk.write({
+        digest: sha256(one),
+        bytes: one,
+        slices: [{ file: nowhere, offset: 0, length: 3, part: 'whole' }],
+      }),
+    ).rejects.toMatchObject({
+      code: 'FILE_UNWRITABLE',
+      message: expect.stringContaining("'some/file'"),
+    });
+  });
+
+  const pieceOf = async (path: string, offset: number, length: number): Promise<ReadPiece> => {
+    const { size, mtimeMs } = await stat(join(dir, path));
+    return { path, sizeBytes: size, mtimeMs, offset, length };
+  };
+
+  test('files are read one behind the other, and a cut file to its end', async () => {
+    const [small, large] = [randomBytes(10), randomBytes(100)];
+    await mkdir(join(dir, 'sub'));
+    await writeFile(join(dir, 'sub/small'), small);
+    await writeFile(join(dir, 'large'), large);
+    // A buffer of its own would come back from a thread as it went.
+    const target = new Uint8Array(new SharedArrayBuffer(70));
+    const first = [await pieceOf('sub/small', 0, 10), await pieceOf('large', 0, 60)];
+    const begun = await disk.read({ root: dir, pieces: first, target });
+    const bytes = Buffer.concat([small, large.subarray(0, 60)]);
+    expect(Buffer.compare(target, bytes)).toBe(0);
+    expect(begun).toEqual({ digest: sha256(bytes), files: [sha256(small), undefined] });
+    const rest = target.subarray(0, 40);
+    const last = [await pieceOf('large', 60, 40)];
+    expect(await disk.read({ root: dir, pieces: last, target: rest })).toEqual({
+      digest: sha256(large.subarray(60)),
+      files: [sha256(large)],
+    });
+  });
+
+  test('a file that has been written since, or that is shorter, is FILE_CHANGED by its name', async () => {
+    await writeFile(join(dir, 'file'), 'content');
+    const target = new Uint8Array(new SharedArrayBuffer(7));
+    const pieces = [await pieceOf('file', 0, 7)];
+    await utimes(join(dir, 'file'), 1, 1);
+    const changed = {
+      code: 'FILE_CHANGED',
+      message: expect.stringContaining("'file'"),
+    };
+    await expect(disk.read({ root: dir, pieces, target })).rejects.toMatchObject(changed);
+    await writeFile(join(dir, 'file'), 'con');
+    await expect(disk.read({ root: dir, pieces, target })).rejects.toMatchObject(changed);
+    await rm(join(dir, 'file'));
+    await expect(disk.read({ root: dir, pieces, target })).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+    });
+  });
+
+  test('files that were not read to their end are closed', async () => {
+    await writeFile(join(dir, 'file'), 'content');
+    const target = new Uint8Array(new SharedArrayBuffer(3));
+    const first = [await pieceOf('file', 0, 3)];
+    await disk.read({ root: dir, pieces: first, target });
+    const isOpen = async (): Promise<boolean> => {
+      const { readlink } = await import('node:fs/promises');
+      const fds = await readdir('/proc/self/fd');
+      const names = fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
+      return (await Promise.all(names)).includes(join(dir, 'file'));
+    };
+    expect(await isOpen()).toBe(true);
+    await disk.close(dir);
+    expect(await isOpen()).toBe(false);
+  });
+});
