@@ -5,6 +5,7 @@ import { isLicenceName } from '../core/job/spec.ts';
 import { isDnText } from '../core/pki/name.ts';
 import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
 import { checkExpression } from '../service/expression-check.ts';
+import { SHIPPED_TEMPLATES } from './lrms/command/load-template.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -89,7 +90,7 @@ export const SITE_CONFIG = z.object({
     .optional()
     .describe('size down to which it is cleared, the longest unused first (default: 80 % of it)'),
   lrms: z
-    .enum(['fork', 'slurm', 'gridengine'])
+    .enum(['fork', 'slurm', 'gridengine', 'command'])
     .default('fork')
     .describe('batch system behind the site; fork runs tasks on this machine'),
   slurm: z
@@ -130,6 +131,35 @@ export const SITE_CONFIG = z.object({
     })
     .prefault({})
     .describe('for lrms: gridengine'),
+  command: z
+    .strictObject({
+      template: z
+        .enum(SHIPPED_TEMPLATES)
+        .optional()
+        .describe('batch system with a template in the package'),
+      'template-file': filePath().optional().describe('a template of your own: docs/lrms.md'),
+      bin: filePath().optional().describe('directory of the commands, before the usual ones'),
+      env: z.record(z.string(), z.string()).default({}).describe('variables of the commands'),
+      account: z.string().default('').describe('account to charge; empty for the default one'),
+      'extra-args': z.array(z.string()).default([]).describe('{extra-args} of the template'),
+      queues: z
+        .array(
+          z.strictObject({
+            name: z.string().min(1),
+            nodes: count(1),
+            cpus: count(1),
+            memory: byteSize(),
+            gpus: count(0).default(0),
+            'max-walltime': duration().prefault('0s'),
+          }),
+        )
+        .default([])
+        .describe(
+          'queues to use, best first: name, nodes, and of a node cpus, memory, gpus; max-walltime',
+        ),
+    })
+    .prefault({})
+    .describe('for lrms: command'),
   path: z.string().default(DEFAULT_PATH).describe('PATH of tasks'),
   'keep-attempts': duration()
     .prefault('10m')

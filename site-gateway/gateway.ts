@@ -24,7 +24,7 @@ import { type Journal, openJournal } from './journal.ts';
 import { type BootClock, type Lease, openLease } from './lease.ts';
 import type { LrmsState } from './lrms/lrms.ts';
 import { offerOf, type SiteFacts, type SiteNow } from './offer.ts';
-import { openLrms, sizeOf } from './open-lrms.ts';
+import { lrmsName, openLrms, sizeOf } from './open-lrms.ts';
 import { openPlace } from './place.ts';
 import { gatewayHandlers } from './rpc.ts';
 import type { SiteStaging } from './site-staging.ts';
@@ -186,7 +186,7 @@ function factsOf(
   return {
     site: config.site,
     version,
-    lrms: config.lrms,
+    lrms: lrmsName(config),
     arch: machine[arch()] ?? arch(),
     os: process.platform,
     features: [...new Set([...config.features, ...found])].toSorted(),

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
-import { delimiter } from 'node:path';
+import { delimiter, parse } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
+import { commandOptions } from './command-site.ts';
 import type { SiteConfig } from './config.ts';
 import { openBatchLrms } from './lrms/batch.ts';
+import { openCommand } from './lrms/command/open-command.ts';
 import { openForkLrms } from './lrms/fork.ts';
 import { openGridEngine } from './lrms/gridengine/gridengine.ts';
 import type { Capacity, Lrms, LrmsListener, LrmsState } from './lrms/lrms.ts';
@@ -36,10 +38,19 @@ export async function openLrms(
       const system = openGridEngine(gridEngineOptions(config, around.clock));
       return openBatchLrms({ system, spool, ...around, listener });
     }
+    case 'command': {
+      const path = [config.command.bin, COMMAND_PATH].filter((part) => part !== undefined);
+      const system = openCommand(commandOptions(config, path.join(delimiter)));
+      return openBatchLrms({ system, spool, ...around, listener });
+    }
     default:
       return config.lrms satisfies never;
   }
 }
+
+/** Kind of batch system, as the offer says it: `slurm`; with `command` the name of its template, such as `pbs`. */
+export const lrmsName = ({ lrms, command }: SiteConfig): string =>
+  lrms === 'command' ? (command.template ?? parse(command['template-file'] ?? '').name) : lrms;
 
 function slurmOptions({ slurm }: SiteConfig): Parameters<typeof openSlurm>[0] {
   const uid = process.getuid?.();

@@ -160,7 +160,9 @@ export class Supervisor {
     this.stopping = true;
     clearInterval(this.ticker);
     for (const { abort } of this.attempts.values()) abort.abort();
-    await (await this.lrms)[Symbol.asyncDispose]();
+    // Where it could not be opened, `resume` has said why.
+    const lrms = await this.lrms.catch(() => undefined);
+    await lrms?.[Symbol.asyncDispose]();
   }
 
   private enter(accepted: AcceptedAttempt, live?: LiveAttempt): Attempt | undefined {

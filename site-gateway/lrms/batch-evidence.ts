@@ -1,6 +1,12 @@
 import type { Clock } from '../../service/clock.ts';
 import { type Evidence, isKill } from './batch-end.ts';
-import { type BatchEnd, type BatchPoll, type BatchSystem, keyOf } from './batch-system.ts';
+import {
+  type BatchEnd,
+  type BatchPoll,
+  type BatchSystem,
+  keyOf,
+  type MissingElement,
+} from './batch-system.ts';
 import type { BatchTask } from './batch-task.ts';
 import type { Submissions } from './submissions.ts';
 import { keyOfStat, readLimit, type StatusFile } from './task-files.ts';
@@ -30,6 +36,10 @@ export const maySettle = (
   { missed, missedAtMs }: BatchTask,
   { system, clock }: { readonly system: BatchSystem; readonly clock: Clock },
 ): boolean => missed > 0 && clock.monotonicMs() - missedAtMs < (system.settleMs ?? 0);
+
+/** What an autopsy is asked about. */
+export const elementsOf = (entries: readonly BatchTask[]): readonly MissingElement[] =>
+  entries.flatMap(({ element, job }) => (element === undefined ? [] : [{ ...element, job }]));
 
 /** Whether it was killed, not by the gateway, for a reason that perhaps only the batch system knows. */
 export async function isUnexplained(

@@ -1,5 +1,7 @@
 /**
- * The script that a batch system is given: always this text, `SCRIPT SUBMISSION [INDEX]`. What a task is stands in files,
+ * The script that a batch system is given: always this text, `SCRIPT SUBMISSION [INDEX]`; INDEX may be the name of the
+ * variable in which the batch system says it, and both may stand in GRID_SUBMISSION and GRID_ELEMENT where a script can
+ * have no arguments. What a task is stands in files,
  * so no name, argument or variable of a job is ever read by the batch system or interpreted by a shell. POSIX sh.
  *
  * - In the submission's directory the link INDEX leads to the attempt; INDEX.started is made with O_EXCL (noclobber) before
@@ -16,12 +18,15 @@
  * - `status` counts only with its last line. INDEX.ended tells the gateway that it is there.
  */
 export const BATCH_SCRIPT = `#!/bin/sh
-_grid_mark=$1/\${2:-\${SLURM_ARRAY_TASK_ID:-$SGE_TASK_ID}}
+_grid_index=\${2:-\${GRID_ELEMENT:-\${SLURM_ARRAY_TASK_ID:-$SGE_TASK_ID}}}
+case $_grid_index in *[!0-9]*) _grid_index=$(printenv "$_grid_index") ;; esac
+_grid_submission=\${1:-$GRID_SUBMISSION}
+_grid_mark=$_grid_submission/$_grid_index
 _grid_node=$(uname -n)
-_grid_job=\${SLURM_JOB_ID:-$JOB_ID}@$_grid_node
+_grid_job=\${SLURM_JOB_ID:-\${JOB_ID:-\${PBS_JOBID:-$LSB_JOBID}}}@$_grid_node
 _grid_notify=$GRID_NOTIFY
-[ -d "$1" ] && exec 2>>"$_grid_mark.log" || exit 0
-unset LC_ALL GRID_NOTIFY
+[ -d "$_grid_submission" ] && exec 2>>"$_grid_mark.log" || exit 0
+unset LC_ALL GRID_NOTIFY GRID_SUBMISSION GRID_ELEMENT
 trap : HUP INT TERM PIPE USR1 USR2
 _grid_dir=$(readlink "$_grid_mark") || exit 0
 cd "$_grid_dir/work" || exit 1

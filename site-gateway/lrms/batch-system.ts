@@ -15,7 +15,7 @@ export interface BatchSystem {
   /** Everything of this account that waits or runs, and what the system has; one batched look. */
   poll(): Promise<BatchPoll>;
   /** What became of elements that the poll does not list any more; those that it has forgotten are left out. */
-  autopsy(elements: readonly Element[]): Promise<ReadonlyMap<string, BatchEnd>>;
+  autopsy(elements: readonly MissingElement[]): Promise<ReadonlyMap<string, BatchEnd>>;
   /** Sends a signal to jobs; TERM may be followed by KILL in the system's own time. */
   signal(jobs: readonly string[], signal: BatchSignal): Promise<void>;
 }
@@ -26,6 +26,11 @@ export type BatchSignal = 'TERM' | 'KILL';
 export interface Element {
   readonly token: string;
   readonly index: number;
+}
+
+/** An element that is not listed; `job` is '' where its job is not known. */
+export interface MissingElement extends Element {
+  readonly job: string;
 }
 
 export const keyOf = ({ token, index }: Element): string => `${token}.${index}`;

@@ -4,7 +4,14 @@ import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
 import type { BatchSilence } from './batch-command.ts';
 import { CANCELLED, endOfTask } from './batch-end.ts';
-import { evidenceOf, isMissing, isRequeued, isUnexplained, maySettle } from './batch-evidence.ts';
+import {
+  elementsOf,
+  evidenceOf,
+  isMissing,
+  isRequeued,
+  isUnexplained,
+  maySettle,
+} from './batch-evidence.ts';
 import { type BatchHealth, openHealth } from './batch-health.ts';
 import { BatchSender } from './batch-sender.ts';
 import { BatchSignals } from './batch-signals.ts';
@@ -256,8 +263,7 @@ class BatchLrms implements Lrms {
 
   /** Tasks that the batch system does not list any more, and of which there is no status that explains itself. */
   private async examine(entries: readonly BatchTask[]): Promise<void> {
-    const elements = entries.flatMap(({ element }) => (element === undefined ? [] : [element]));
-    const ends = await this.options.system.autopsy(elements);
+    const ends = await this.options.system.autopsy(elementsOf(entries));
     for (const entry of entries) {
       if (entry.element === undefined || entry.state === 'ending') continue;
       const end = ends.get(keyOf(entry.element));
