@@ -21,10 +21,6 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
     'INSERT INTO attempts (id, job_id, ordinal, task_value, memory_bytes, accepted_at) VALUES (?, ?, ?, ?, ?, ?)',
   );
   const find = database.prepare('SELECT outputs FROM attempts WHERE id = ?');
-  const live = database.prepare(
-    `SELECT attempts.*, jobs.placed FROM attempts JOIN jobs ON jobs.id = attempts.job_id
-     WHERE ended_at IS NULL ORDER BY attempts.accepted_at, attempts.rowid`,
-  );
   const setEnding = database.prepare(
     'UPDATE attempts SET ending = ? WHERE id = ? AND ended_at IS NULL',
   );
@@ -48,7 +44,7 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
         }
       }),
     known: (ids) => new Set(ids.filter((id) => find.get(id) !== undefined)),
-    live: () => live.all().map((row) => liveOf(row as unknown as LiveRow)),
+    live: liveIn(database),
     intend: (ids, ending) =>
       commits.write(() => {
         for (const id of ids) setEnding.run(ending, id);
@@ -80,10 +76,29 @@ interface LiveRow {
   readonly state: AttemptState;
   readonly ending: Ending;
   readonly started_at: number | null;
-  readonly placed: Uint8Array;
 }
 
-const liveOf = (row: LiveRow): LiveAttempt => ({
+/** Attempts that have not ended, in the order in which they came; those of one job share it. */
+function liveIn(database: DatabaseSync): Journal['live'] {
+  const live = database.prepare(
+    'SELECT * FROM attempts WHERE ended_at IS NULL ORDER BY accepted_at, rowid',
+  );
+  const find = database.prepare('SELECT placed FROM jobs WHERE id = ?');
+  return () => {
+    const jobs = new Map<string, PlacedJob>();
+    return live.all().map((found) => {
+      const row = found as unknown as LiveRow;
+      const job = jobs.get(row.job_id) ?? placedIn(find.get(row.job_id));
+      jobs.set(row.job_id, job);
+      return liveOf(row, job);
+    });
+  };
+}
+
+const placedIn = (row: Record<string, unknown> | undefined): PlacedJob =>
+  PlacedJob.decode(row?.['placed'] as Uint8Array);
+
+const liveOf = (row: LiveRow, job: PlacedJob): LiveAttempt => ({
   id: attemptId(row.id),
   jobId: row.job_id,
   ordinal: row.ordinal,
@@ -92,7 +107,7 @@ const liveOf = (row: LiveRow): LiveAttempt => ({
   state: row.state,
   ending: row.ending,
   startedAtMs: row.started_at ?? 0,
-  job: PlacedJob.decode(row.placed),
+  job,
 });
 
 type Outbox = Pick<Journal, 'step' | 'updatesAfter' | 'acknowledge'>;

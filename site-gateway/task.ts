@@ -14,6 +14,8 @@ interface SiteBasics {
   readonly path: string;
 }
 
+const USER_NAME = userInfo().username;
+
 /** What a task finds in its environment, and nothing else: the site's basics, the job's own, the grid's. */
 function taskEnvironment(
   attempt: AcceptedAttempt,
@@ -21,7 +23,6 @@ function taskEnvironment(
   site: SiteBasics & { readonly directory: string },
 ): Readonly<Record<string, string>> {
   const work = join(site.directory, 'work');
-  const { username } = userInfo();
   const cpus = String(spec.resources.cpus);
   return {
     PATH: site.path,
@@ -29,8 +30,8 @@ function taskEnvironment(
     PWD: work,
     TMPDIR: join(site.directory, 'tmp'),
     LANG: 'C.UTF-8',
-    USER: username,
-    LOGNAME: username,
+    USER: USER_NAME,
+    LOGNAME: USER_NAME,
     OMP_NUM_THREADS: cpus,
     ...spec.env,
     GRID_JOB_ID: attempt.jobId,
@@ -44,12 +45,23 @@ function taskEnvironment(
   };
 }
 
+/** Tasks of an array share one: a site holds thousands of them. */
+const SPECS = new WeakMap<AcceptedAttempt['job'], JobSpec>();
+
+function whole(job: AcceptedAttempt['job']): JobSpec {
+  const known = SPECS.get(job);
+  if (known !== undefined) return known;
+  const spec = specFromWire(job.spec);
+  SPECS.set(job, spec);
+  return spec;
+}
+
 /** What an attempt runs: the job's spec, with the memory that this attempt was given. */
 export function specOf({
   job,
   memoryBytes,
 }: Pick<AcceptedAttempt, 'job' | 'memoryBytes'>): JobSpec {
-  const spec = specFromWire(job.spec);
+  const spec = whole(job);
   return memoryBytes === 0 ? spec : { ...spec, resources: { ...spec.resources, memoryBytes } };
 }
 
@@ -67,7 +79,10 @@ export function lrmsTaskOf(
     id,
     directory,
     command: spec.command,
-    env: taskEnvironment(accepted, spec, { ...site, directory }),
+    // Not before the task starts: those that wait need none.
+    get env() {
+      return taskEnvironment(accepted, spec, { ...site, directory });
+    },
     stdin: stdinOf(attempt),
     nodes: spec.resources.nodes,
     gpus: spec.resources.gpus,

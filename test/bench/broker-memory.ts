@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { startLocalGrid } from '../support/local-grid.ts';
 import type { Measurement } from './figures.ts';
 import { fillQueue } from './fill-queue.ts';
+import { residentBytes } from './memory.ts';
 import { rounded } from './statistics.ts';
 
 const JOBS = 1_000_000;
@@ -34,9 +34,4 @@ export async function brokerMemory(): Promise<Measurement> {
       'after a restart': rounded(read / 1e9),
     },
   };
-}
-
-function residentBytes(pid: number): number {
-  const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return Number(kib) * 1_024;
 }
