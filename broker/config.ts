@@ -70,6 +70,10 @@ export const BROKER_CONFIG = z.object({
     .object({
       servers: z.array(z.string().min(1)).min(1).describe('nats-servers, tls://host:port'),
       keys: filePath().describe("directory of the operator's seed and of the system's credentials"),
+      replicas: z
+        .literal([1, 3, 5])
+        .default(1)
+        .describe('nats-servers that keep each chunk; 3 and 5 need a cluster of as many'),
       quota: byteSize().optional().describe('most bytes that the chunks of one VO may take'),
       'sweep-every': duration()
         .prefault('6h')

@@ -148,6 +148,7 @@ async function openAccounts(
     stateDir: join(config.state, 'accounts'),
     caPem: trust.caPem(),
     vos: config.vos,
+    replicas: staging.replicas,
     ...(staging.quota === undefined ? {} : { bytesPerVo: staging.quota }),
     clock,
     log,

@@ -43,6 +43,8 @@ interface AccountsOptions {
   readonly vos: readonly string[];
   /** Most bytes that the chunks of one VO may take; no limit by default. */
   readonly bytesPerVo?: number;
+  /** Servers that keep each chunk: 1 by default; more need a cluster. */
+  readonly replicas?: number;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -93,6 +95,7 @@ export async function openStagingAccounts(options: AccountsOptions): Promise<Sta
   first.promise.catch(() => undefined);
   const keeping = keepAccounts(options, keys, stopping.signal, first.resolve);
   background('keep staging accounts', keeping, log, first.reject);
+  let turn = 0;
   const issueTicket: StagingAccounts['issueTicket'] = async (request) => {
     const { vo, nkey, lifetimeMs, purpose } = request;
     const account = keys.get(vo);
@@ -109,7 +112,8 @@ export async function openStagingAccounts(options: AccountsOptions): Promise<Sta
       clock,
       expiresAtMs,
     });
-    return { vo, userJwt, servers: [...servers], expiresAtMs };
+    turn += 1;
+    return { vo, userJwt, servers: inTurn(servers, turn), expiresAtMs };
   };
   return {
     issueTicket,
@@ -132,6 +136,10 @@ export async function openStagingAccounts(options: AccountsOptions): Promise<Sta
     },
   };
 }
+
+/** Clients try servers in order: each ticket begins with another one, so that all have as much to do. */
+const inTurn = (servers: readonly string[], turn: number): string[] =>
+  servers.map((_, at) => servers[(at + turn) % servers.length] ?? '');
 
 async function keepAccounts(
   options: AccountsOptions,
@@ -209,6 +217,7 @@ async function makeAccount(
 }
 
 async function makeStream(options: AccountsOptions, vo: string, account: KeyPair): Promise<void> {
+  const config = streamConfig(vo, options.replicas ?? 1);
   const user = createUser();
   const nkey = user.getPublicKey();
   const own = ['CREATE', 'UPDATE', 'INFO'].map((verb) => `$JS.API.STREAM.${verb}.${STREAM}`);
@@ -225,9 +234,9 @@ async function makeStream(options: AccountsOptions, vo: string, account: KeyPair
     const manager = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
     const known = await manager.streams.info(STREAM).catch(() => undefined);
     if (known === undefined) {
-      await manager.streams.add({ name: STREAM, storage: StorageType.File, ...streamConfig(vo) });
+      await manager.streams.add({ name: STREAM, storage: StorageType.File, ...config });
     } else {
-      await manager.streams.update(STREAM, { ...known.config, ...streamConfig(vo) });
+      await manager.streams.update(STREAM, { ...known.config, ...config });
     }
   } finally {
     await nc.close();
@@ -235,9 +244,9 @@ async function makeStream(options: AccountsOptions, vo: string, account: KeyPair
 }
 
 /** One message per subject, and a second one is refused by the server: a chunk is written once. */
-const streamConfig = (vo: string) => ({
+const streamConfig = (vo: string, replicas: number) => ({
   subjects: [chunkSubjects(vo)],
-  num_replicas: 1,
+  num_replicas: replicas,
   max_msgs_per_subject: 1,
   discard: DiscardPolicy.New,
   discard_new_per_subject: true,

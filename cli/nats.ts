@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import { parseBytes } from '../core/units.ts';
-import { writeNatsServer } from '../service/nats-config.ts';
+import { type NatsCluster, writeNatsServer } from '../service/nats-config.ts';
 import type { Context } from './context.ts';
 import { argument, type Input } from './input.ts';
 import { facts } from './render.ts';
@@ -9,6 +9,7 @@ import { facts } from './render.ts';
 /** `grid nats init`. */
 export async function initNats(context: Context, input: Input): Promise<number> {
   const { host, port } = addressOf(input.text('listen') ?? '127.0.0.1:4222');
+  const cluster = clusterOf(context, input);
   const storeBytes = sizeOf(input.text('max-store'));
   const files = await writeNatsServer({
     dir: resolve(context.cwd, argument(input, 0)),
@@ -17,6 +18,7 @@ export async function initNats(context: Context, input: Input): Promise<number> 
     certFile: resolve(context.cwd, input.text('certificate') ?? ''),
     keyFile: resolve(context.cwd, input.text('key') ?? ''),
     ...(storeBytes === undefined ? {} : { storeBytes }),
+    ...(cluster === undefined ? { syncAlways: true } : { cluster }),
   });
   if (context.json) context.terminal.out(JSON.stringify(files));
   else
@@ -32,9 +34,21 @@ export async function initNats(context: Context, input: Input): Promise<number> 
   return 0;
 }
 
+/** All four options or none. */
+function clusterOf(context: Context, input: Input): NatsCluster | undefined {
+  const [listen, name, caFile] = [input.text('cluster'), input.text('name'), input.text('ca')];
+  const peers = input.list('peer');
+  if (listen === undefined && name === undefined && caFile === undefined && peers.length === 0)
+    return undefined;
+  if (listen === undefined || name === undefined || caFile === undefined || peers.length === 0)
+    throw new GridError('USAGE', 'a cluster needs --cluster, --name, --ca and --peer');
+  for (const address of [listen, ...peers]) addressOf(address);
+  return { name, listen, peers, caFile: resolve(context.cwd, caFile) };
+}
+
 function addressOf(listen: string): { readonly host: string; readonly port: number } {
   const [, host, port] = /^(.+):(\d{1,5})$/.exec(listen) ?? [];
-  if (host === undefined) throw new GridError('USAGE', `--listen '${listen}' is not host:port`);
+  if (host === undefined) throw new GridError('USAGE', `'${listen}' is not host:port`);
   return { host, port: Number(port) };
 }
 

@@ -39,7 +39,7 @@ export async function up(context: Context, input: Input): Promise<number> {
   showEnvironment(context, layout);
   if (detached) return 0;
   context.terminal.note('the grid runs until Ctrl-C');
-  const end = await Promise.race([firstEnd(grid.processes.all), untilAborted(context.signal)]);
+  const end = await Promise.race([firstEnd(grid.processes.needed), untilAborted(context.signal)]);
   await grid.processes.stop();
   if (end === undefined) return 0;
   throw new GridError('UNAVAILABLE', `${end}; its log is in ${layout.logs}`);
@@ -82,7 +82,12 @@ async function makeNew(layout: Layout, input: Input, steps: Steps): Promise<Grid
   const cpusPerSite = input.whole('cpus');
   if (cpusPerSite === 0) throw new GridError('USAGE', '--cpus 0: a site needs at least one');
   return steps.run('certificate authority, certificates and keys', () =>
-    makeGrid(layout, { vo: 'demo', sites, cpusPerSite }),
+    makeGrid(layout, {
+      vo: 'demo',
+      sites,
+      cpusPerSite,
+      natsServers: input.on('nats-cluster') ? 3 : 1,
+    }),
   );
 }
 

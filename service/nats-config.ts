@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -17,6 +18,25 @@ interface NatsServerOptions {
   readonly keyFile: string;
   /** Most bytes that all chunks together may take; three quarters of the disk if unset. */
   readonly storeBytes?: number;
+  /** Where the keys are; `dir` by default. The servers of a cluster have the same keys. */
+  readonly keysDir?: string;
+  readonly cluster?: NatsCluster;
+  /** `host:port` at which leaf nodes of sites may connect. */
+  readonly leafListen?: string;
+  /** A chunk is on the disk before it is acknowledged, and not two minutes later; needs nats-server 2.10. */
+  readonly syncAlways?: boolean;
+}
+
+/** Being one of several servers that keep the chunks together. */
+export interface NatsCluster {
+  /** Unique in the cluster, and the same from run to run: JetStream knows the server by it. */
+  readonly name: string;
+  /** `host:port` for the other servers. */
+  readonly listen: string;
+  /** `host:port` of the other servers; naming itself does no harm. */
+  readonly peers: readonly string[];
+  /** PEM file of the authorities that certify the other servers. */
+  readonly caFile: string;
 }
 
 /** What `writeNatsServer` made. */
@@ -25,7 +45,7 @@ export interface NatsServerFiles {
   readonly port: number;
   /** `tls://host:port`. */
   readonly url: string;
-  /** `operator.seed` and `system.creds`: what the broker needs to make accounts. Copy it to the broker's machine. */
+  /** Secrets with which the broker makes accounts, and what leaf nodes need. Copy it to the broker's machine. */
   readonly brokerDir: string;
 }
 
@@ -37,14 +57,14 @@ const MAX_PAYLOAD = CHUNK_BYTES + 256 * 1024;
  * holder of `operator.seed` can add accounts. Keys that are in `dir` already are kept, so it may run before each start.
  */
 export async function writeNatsServer(options: NatsServerOptions): Promise<NatsServerFiles> {
-  const { dir, host } = options;
-  const brokerDir = join(dir, 'broker');
+  const { dir, host, keysDir = dir } = options;
+  const brokerDir = join(keysDir, 'broker');
   await mkdir(join(dir, 'accounts'), { recursive: true, mode: 0o700 });
   await mkdir(brokerDir, { recursive: true, mode: 0o700 });
-  const operator = await keepKey(join(dir, 'operator.seed'), createOperator);
+  const operator = await keepKey(join(keysDir, 'operator.seed'), createOperator);
   // The broker signs accounts with a key of its own, which the operator can replace.
   const signing = await keepKey(join(brokerDir, 'operator.seed'), createOperator);
-  const system = await keepKey(join(dir, 'system.seed'), createAccount);
+  const system = await keepKey(join(keysDir, 'system.seed'), createAccount);
   const systemId = system.getPublicKey();
   const operatorJwt = await encodeOperator('grid', operator, {
     system_account: systemId,
@@ -59,16 +79,16 @@ export async function writeNatsServer(options: NatsServerOptions): Promise<NatsS
   await writeAtomic(join(dir, 'operator.jwt'), operatorJwt, 0o600);
   await writeAtomic(join(dir, 'accounts', `${systemId}.jwt`), systemJwt, 0o600);
   await writeAtomic(join(brokerDir, 'system.creds'), await systemCreds(system), 0o600);
+  await writeAtomic(join(brokerDir, 'operator.jwt'), operatorJwt, 0o600);
+  await writeAtomic(join(brokerDir, 'system.jwt'), systemJwt, 0o600);
   const port = options.port === 0 ? await freePort(host) : options.port;
   const configFile = join(dir, 'nats-server.conf');
-  await writeAtomic(configFile, configText({ ...options, port, systemId }), 0o600);
-  return {
-    configFile,
-    port,
-    brokerDir,
-    url: `tls://${host.includes(':') ? `[${host}]` : host}:${port}`,
-  };
+  const secret = createHmac('sha256', operator.getSeed()).update('cluster').digest('hex');
+  await writeAtomic(configFile, configText({ ...options, port, systemId, secret }), 0o600);
+  return { configFile, port, brokerDir, url: `tls://${bracketed(host)}:${port}` };
 }
+
+const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
 /** A TCP port that nobody listens on at this moment. */
 export function freePort(host: string): Promise<number> {
@@ -124,23 +144,29 @@ async function systemCreds(system: KeyPair): Promise<Buffer> {
 /** Strings in nats-server's configuration are those of JSON. */
 const quote = JSON.stringify;
 
-function configText(options: NatsServerOptions & { readonly systemId: string }): string {
-  const { dir, host, port, certFile, keyFile, storeBytes, systemId } = options;
-  const store = storeBytes === undefined ? '' : `\n  max_file_store: ${storeBytes}`;
+interface ServerText extends NatsServerOptions {
+  readonly systemId: string;
+  /** What the servers of a cluster know each other by; a certificate of the grid alone is not enough. */
+  readonly secret: string;
+}
+
+function configText(options: ServerText): string {
+  const { dir, host, port, storeBytes, systemId, cluster, syncAlways = false } = options;
+  const jetstream = [
+    `  store_dir: ${quote(join(dir, 'jetstream'))}`,
+    '  max_memory_store: 67108864',
+    ...(storeBytes === undefined ? [] : [`  max_file_store: ${storeBytes}`]),
+    ...(syncAlways ? ['  sync_interval: always'] : []),
+  ];
   return `# Written by grid; it is written again at each start.
-listen: ${quote(`${host.includes(':') ? `[${host}]` : host}:${port}`)}
-server_name: ${quote(systemId)}
+listen: ${quote(`${bracketed(host)}:${port}`)}
+server_name: ${quote(cluster?.name ?? systemId)}
 max_payload: ${MAX_PAYLOAD}
 max_connections: 10000
 write_deadline: "30s"
-tls {
-  cert_file: ${quote(certFile)}
-  key_file: ${quote(keyFile)}
-  timeout: 10
-}
+${tlsText(options)}
 jetstream {
-  store_dir: ${quote(join(dir, 'jetstream'))}
-  max_memory_store: 67108864${store}
+${jetstream.join('\n')}
 }
 operator: ${quote(join(dir, 'operator.jwt'))}
 system_account: ${quote(systemId)}
@@ -150,5 +176,31 @@ resolver {
   allow_delete: false
   interval: "2m"
 }
+${clusterText(options)}${leafText(options)}`;
+}
+
+const tlsText = ({ certFile, keyFile }: ServerText, more = ''): string => `tls {
+  cert_file: ${quote(certFile)}
+  key_file: ${quote(keyFile)}
+  timeout: 10${more}
+}`;
+
+function clusterText(options: ServerText): string {
+  const { cluster, secret } = options;
+  if (cluster === undefined) return '';
+  const routes = cluster.peers.map((peer) => quote(`nats-route://grid:${secret}@${peer}`));
+  const both = `\n  ca_file: ${quote(cluster.caFile)}\n  verify: true`;
+  return `cluster {
+name: "grid"
+listen: ${quote(cluster.listen)}
+authorization { user: "grid", password: ${quote(secret)}, timeout: 10 }
+${tlsText(options, both)}
+routes: [${routes.join(', ')}]
+}
 `;
 }
+
+const leafText = (options: ServerText): string =>
+  options.leafListen === undefined
+    ? ''
+    : `leafnodes {\nlisten: ${quote(options.leafListen)}\n${tlsText(options)}\n}\n`;

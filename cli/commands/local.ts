@@ -28,12 +28,17 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
         flags: '--cpus <n>',
         about: 'CPUs that each site of a new grid offers (default: all, shared out)',
       },
+      {
+        flags: '--nats-cluster',
+        about: 'a new grid keeps its chunks on three nats-servers, three copies of each',
+      },
       { flags: '--print-env', about: 'only print the environment of the grid that is there' },
       { flags: '--detach', about: 'return once everything runs; `grid down` ends it' },
     ],
     examples: [
       ['up --detach', 'start it and go on working'],
       ['up --dir /tmp/g --sites 3', 'three sites, in the foreground'],
+      ['up --nats-cluster', 'one of three nats-servers may end, and nothing is lost'],
     ],
     run: async (context, input) => (await import('../up.ts')).up(context, input),
   },

@@ -6,7 +6,7 @@ export const NATS_COMMANDS: readonly CommandSpec[] = [
     path: 'nats init',
     summary: 'write keys and configuration of a nats-server for staging',
     details:
-      'Makes an operator, a system account and a configuration with TLS and JetStream in the directory; keys that are there stay. Then: nats-server -c DIR/nats-server.conf. The broker needs DIR/broker: copy it to `staging.keys` of its configuration, and keep it as secret as a key.',
+      'Makes an operator, a system account and a configuration with TLS and JetStream in the directory; keys that are there stay. Then: nats-server -c DIR/nats-server.conf. The broker needs DIR/broker: copy it to `staging.keys` of its configuration, and keep it as secret as a key. What a server alone acknowledges is on its disk; three servers that keep three copies of each chunk (docs/nats.md) write to it later.',
     args: [['<dir>', 'directory of keys, configuration and data']],
     options: [
       { flags: '--listen <host:port>', about: 'address to serve at (127.0.0.1:4222)' },
@@ -16,11 +16,22 @@ export const NATS_COMMANDS: readonly CommandSpec[] = [
         flags: '--max-store <size>',
         about: 'most bytes that all chunks may take, for instance 500G',
       },
+      {
+        flags: '--cluster <host:port>',
+        about: 'be one of several servers: address for the others to connect to',
+      },
+      { flags: '--name <name>', about: 'name of this server in the cluster; never changes' },
+      { flags: '--peer <host:port>', about: 'such an address of another server', repeat: true },
+      { flags: '--ca <file>', about: 'authorities that certify the other servers, PEM' },
     ],
     examples: [
       [
         'nats init /srv/hanse/nats --listen 0.0.0.0:4222 --certificate hostcert.pem --key hostkey.pem',
         'on the machine that keeps the bytes',
+      ],
+      [
+        'nats init /srv/hanse/nats --listen 0.0.0.0:4222 --certificate hostcert.pem --key hostkey.pem --name n1 --cluster 0.0.0.0:6222 --peer n2.example.org:6222 --peer n3.example.org:6222 --ca ca.pem',
+        'on the first of three machines, with the keys of one of them on all',
       ],
     ],
     run: async (context, input) => (await import('../nats.ts')).initNats(context, input),

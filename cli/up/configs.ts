@@ -13,7 +13,10 @@ export function brokerConfig(layout: Layout, plan: GridPlan): object {
     vos: [plan.vo],
     lease: '15s',
     staging: {
-      servers: [`tls://localhost:${plan.ports.nats}`],
+      servers: (plan.natsCluster ?? [{ port: plan.ports.nats }]).map(
+        ({ port }) => `tls://localhost:${port}`,
+      ),
+      ...(plan.natsCluster === undefined ? {} : { replicas: plan.natsCluster.length }),
       keys: join(layout.nats, 'broker'),
     },
   };

@@ -16,6 +16,8 @@ export interface Layout {
   readonly state: string;
   readonly running: string;
   site(name: string): string;
+  /** Directory of a nats-server of a cluster. */
+  natsServer(name: string): string;
 }
 
 export const layoutOf = (dir: string): Layout => ({
@@ -30,6 +32,7 @@ export const layoutOf = (dir: string): Layout => ({
   state: join(dir, 'grid.json'),
   running: join(dir, 'running.json'),
   site: (name) => join(dir, 'sites', name),
+  natsServer: (name) => join(dir, 'nats', name),
 });
 
 /** What a grid on one machine is made of; chosen when it is made, kept in `grid.json`. */
@@ -40,6 +43,16 @@ export interface GridPlan {
   readonly brokerDn: string;
   readonly ports: { readonly nats: number; readonly authority: number; readonly broker: number };
   readonly sites: readonly SitePlan[];
+  /** The servers of a cluster, of which the first has the port of `ports.nats`; absent where there is one server. */
+  readonly natsCluster?: readonly NatsPlan[];
+}
+
+/** A nats-server of a cluster. */
+export interface NatsPlan {
+  readonly name: string;
+  readonly port: number;
+  /** For the other servers. */
+  readonly routePort: number;
 }
 
 export interface SitePlan {

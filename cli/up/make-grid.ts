@@ -7,7 +7,7 @@ import { freePort } from '../../service/nats-config.ts';
 import { writeTrust } from '../../service/trust-dir.ts';
 import { writeAtomic } from '../../service/write-atomic.ts';
 import { identityOf } from './configs.ts';
-import type { GridPlan, Layout, SitePlan } from './layout.ts';
+import type { GridPlan, Layout, NatsPlan, SitePlan } from './layout.ts';
 
 /** What a new grid shall be. */
 export interface GridWish {
@@ -15,6 +15,8 @@ export interface GridWish {
   readonly sites: number;
   /** CPUs of each site; the machine's are shared out if unset. */
   readonly cpusPerSite: number | undefined;
+  /** 1, or the size of a cluster. */
+  readonly natsServers?: number;
   /** Further settings of the sites, in their order. */
   readonly siteSettings?: readonly SiteSettings[];
 }
@@ -64,6 +66,7 @@ export async function makeGrid(layout: Layout, wish: GridWish): Promise<GridPlan
     sites.push(settings === undefined ? site : { ...site, settings });
   }
   await makeUser(layout, await issue('user', USER_NAME), authority.trustFiles);
+  const nats = await planNats(wish.natsServers ?? 1);
   const plan: GridPlan = {
     version: 1,
     vo: wish.vo,
@@ -71,10 +74,11 @@ export async function makeGrid(layout: Layout, wish: GridWish): Promise<GridPlan
     brokerDn: `${BASE}/OU=Hosts/CN=broker.localhost`,
     ports: {
       authority: authorityPort,
-      nats: await freePort('127.0.0.1'),
+      nats: nats[0]?.port ?? 0,
       broker: await freePort('127.0.0.1'),
     },
     sites,
+    ...(nats.length > 1 ? { natsCluster: nats } : {}),
   };
   await writeUserSettings(layout, plan);
   await writeAtomic(layout.state, `${JSON.stringify(plan, undefined, 2)}\n`, 0o600);
@@ -104,6 +108,15 @@ async function planSite(name: string, dn: string, wish: GridWish): Promise<SiteP
     cpus: wish.cpusPerSite ?? share,
     memoryBytes: Math.floor(totalmem() / (2 * wish.sites)),
   };
+}
+
+async function planNats(servers: number): Promise<readonly NatsPlan[]> {
+  const plans: NatsPlan[] = [];
+  for (let at = 1; at <= servers; at += 1) {
+    const port = await freePort('127.0.0.1');
+    plans.push({ name: `n${at}`, port, routePort: await freePort('127.0.0.1') });
+  }
+  return plans;
 }
 
 async function makeUser(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { GridError } from '../../core/errors.ts';
-import { writeNatsServer } from '../../service/nats-config.ts';
+import { type NatsServerFiles, writeNatsServer } from '../../service/nats-config.ts';
 import { startNatsServer } from '../../service/nats-process.ts';
 import { findNatsServer, type NatsServerBinary } from '../../service/nats-server.ts';
 import { writeAtomic } from '../../service/write-atomic.ts';
@@ -36,30 +36,54 @@ export class GridProcesses {
     return this.programs;
   }
 
-  /** Starts nats-server with the grid's own configuration. */
+  /** Starts nats-server, or all servers of a cluster at a time, for they wait for each other. */
   async startNats(): Promise<void> {
-    const { layout, plan, binary, detached, signal } = this.options;
-    const identity = identityOf(layout.nats);
-    const files = await writeNatsServer({
-      dir: layout.nats,
-      host: '127.0.0.1',
-      port: plan.ports.nats,
-      certFile: identity.certificate,
-      keyFile: identity.key,
-    });
+    const { layout, plan } = this.options;
+    const alone = { name: 'nats-server', dir: layout.nats, port: plan.ports.nats };
+    const servers =
+      plan.natsCluster?.map((server) => ({
+        name: `nats-${server.name}`,
+        dir: layout.natsServer(server.name),
+        port: server.port,
+        cluster: {
+          name: server.name,
+          listen: `127.0.0.1:${server.routePort}`,
+          peers: plan.natsCluster?.map(({ routePort }) => `localhost:${routePort}`) ?? [],
+          caFile: join(layout.authority, 'ca.pem'),
+        },
+      })) ?? [];
+    const { certificate: certFile, key: keyFile } = identityOf(layout.nats);
+    const written: (NatsServerFiles & { readonly name: string })[] = [];
+    // One after the other: the first makes the keys of all.
+    for (const { name, ...server } of servers.length === 0 ? [alone] : servers) {
+      const how = { ...server, keysDir: layout.nats, host: '127.0.0.1', certFile, keyFile };
+      written.push({ name, ...(await writeNatsServer(how)) });
+    }
+    await Promise.all(written.map((files) => this.startNatsServer(files)));
+  }
+
+  private async startNatsServer(files: NatsServerFiles & { readonly name: string }): Promise<void> {
+    const { layout, binary, detached, signal } = this.options;
+    const { name, configFile, port } = files;
     const server = await startNatsServer({
       binary: binary.path,
-      configFile: files.configFile,
-      logFile: join(layout.logs, 'nats.log'),
+      configFile,
+      logFile: join(layout.logs, `${name}.log`),
       host: 'localhost',
-      port: files.port,
+      port,
       caPem: authorityPem(layout),
       // A process group of its own: Ctrl-C reaches it through us, after those that need it have stopped.
       detached: true,
       signal,
     });
     const ended = server.exited.then(() => 'ended');
-    await this.add({ name: 'nats-server', pid: server.pid, ended }, detached);
+    await this.add({ name, pid: server.pid, ended }, detached);
+  }
+
+  /** Those without which the grid does not go on: of a cluster of nats-servers one may end. */
+  get needed(): readonly Program[] {
+    const spare = new Set(this.options.plan.natsCluster?.map(({ name }) => `nats-${name}`));
+    return this.programs.filter(({ name }) => !spare.has(name));
   }
 
   /** Starts a service of ours with its configuration file. */

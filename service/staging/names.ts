@@ -14,7 +14,7 @@ export const directGetSubject = (subject: string): string =>
   `$JS.API.DIRECT.GET.${STREAM}.${subject}`;
 
 /** Answers to one user go below this prefix, which no other user may subscribe to. */
-export const inboxPrefix = (nkey: string): string => `_INBOX_${nkey}`;
+export const inboxPrefix = (nkey: string): string => `_INBOX.${nkey}`;
 
 /** A credential of the staging service: `userJwt` opens the chunks of `vo` to the holder of the NKEY in it. */
 export interface StagingTicket {

@@ -26,7 +26,7 @@ export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
   const probing = openByteBudget(PROBES_IN_FLIGHT);
   const receive = (digest: string, signal?: AbortSignal): Promise<Uint8Array> =>
     within(receiving, CHUNK_BYTES, () =>
-      link.use((nc) => directGet(nc, chunkSubject(vo, digest), digest), signal),
+      link.use((nc) => read(nc, chunkSubject(vo, digest), digest), signal),
     );
   return {
     missing: async (digests, signal) => {
@@ -91,11 +91,21 @@ async function isThere(nc: NatsConnection, subject: string): Promise<boolean> {
   return last !== undefined && last !== '0';
 }
 
-async function directGet(nc: NatsConnection, subject: string, digest: string): Promise<Uint8Array> {
+/** Any server of a cluster answers, and one that was away may not have caught up; the one that leads knows. */
+async function read(nc: NatsConnection, subject: string, digest: string): Promise<Uint8Array> {
+  const bytes = await directGet(nc, subject);
+  if (bytes !== undefined) return bytes;
+  if (await isThere(nc, subject))
+    throw new GridError('STAGING_UNAVAILABLE', `a server of the store lacks chunk ${digest} yet`);
+  throw new GridError('CHUNK_MISSING', `the store has no chunk ${digest}`);
+}
+
+/** Undefined where the server that answers has no such chunk. */
+async function directGet(nc: NatsConnection, subject: string): Promise<Uint8Array | undefined> {
   const question = { subject: directGetSubject(subject), bytes: NOTHING, timeoutMs };
   const answer = await requestsOn(nc).ask(question);
   const code = answer.headers?.code ?? 0;
-  if (code === 404) throw new GridError('CHUNK_MISSING', `the store has no chunk ${digest}`);
+  if (code === 404) return undefined;
   if (code >= 300) {
     const reason = answer.headers?.description ?? '';
     throw new GridError('STAGING_UNAVAILABLE', `the store answers ${code} ${reason}`);

@@ -15,7 +15,7 @@ import { connectNats } from '../../service/staging/nats-connect.ts';
 import { writeTlsIdentity } from './tls-identity.ts';
 
 /** A real nats-server with the accounts of VOs, in a directory of its own. */
-export interface TestNats extends AsyncDisposable {
+export interface TestNats extends TestClients, AsyncDisposable {
   readonly dir: string;
   /** With which `files` were written. */
   readonly settings: Parameters<typeof writeNatsServer>[0];
@@ -25,6 +25,10 @@ export interface TestNats extends AsyncDisposable {
   /** Ends the server as a crash does. */
   crash(): Promise<void>;
   start(): Promise<void>;
+}
+
+/** Those who use it. */
+export interface TestClients {
   /** A member's view of the chunks of a VO. */
   open(
     vo: string,
@@ -106,6 +110,17 @@ export async function startTestNats(options: TestNatsOptions): Promise<TestNats>
     accounts,
     start,
     crash: () => server.kill(),
+    ...clientsOf(accounts, caPem),
+    [Symbol.asyncDispose]: async () => {
+      await accounts[Symbol.asyncDispose]();
+      await server.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+export function clientsOf(accounts: StagingAccounts, caPem: string): TestClients {
+  return {
     open: (vo, { lifetimeMs = 600_000, patienceMs = 20_000 } = {}) => {
       const nkey = newNkey();
       return openStaging({
@@ -127,11 +142,6 @@ export async function startTestNats(options: TestNatsOptions): Promise<TestNats>
         inboxPrefix: inboxPrefix(publicKey),
         caPem,
       });
-    },
-    [Symbol.asyncDispose]: async () => {
-      await accounts[Symbol.asyncDispose]();
-      await server.stop();
-      await rm(dir, { recursive: true, force: true });
     },
   };
 }

@@ -31,7 +31,8 @@ export async function writeTlsIdentity(
     signingAlgorithm: ALGORITHM,
     extensions: [
       new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }]),
-      new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.1']),
+      // Server and client: the servers of a cluster are both.
+      new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']),
     ],
     ...dates,
   });

@@ -86,7 +86,7 @@ describe.for(await natsServers())('with $name', ({ path }) => {
 
   test('a member hears nothing but the answers to itself', async () => {
     const member = await nats.member('demo');
-    for (const subject of ['>', '_INBOX.>', '_INBOX_*.>', 'stage.demo.chunk.*']) {
+    for (const subject of ['>', '_INBOX.>', '_INBOX.*.>', 'stage.demo.chunk.*']) {
       const refusal = new Promise<string>((resolve) => {
         member.subscribe(subject, { callback: (error) => resolve(error?.message ?? 'heard') });
       });

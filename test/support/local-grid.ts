@@ -52,6 +52,7 @@ export async function startLocalGrid(wish: Partial<Omit<GridWish, 'vo'>> = {}): 
     vo: 'demo',
     sites: wish.sites ?? 2,
     cpusPerSite: wish.cpusPerSite ?? 4,
+    ...(wish.natsServers === undefined ? {} : { natsServers: wish.natsServers }),
     ...(wish.siteSettings === undefined ? {} : { siteSettings: wish.siteSettings }),
   });
   const options = { layout, plan, env: process.env, detached: false, signal, binary };

@@ -1,0 +1,29 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sha256 } from '../../service/staging/chunk-store.ts';
+import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
+
+let grid: LocalGrid;
+beforeAll(async () => {
+  grid = await startLocalGrid({ sites: 1, natsServers: 3 });
+}, 120_000);
+afterAll(() => grid[Symbol.asyncDispose]());
+
+test('one of three nats-servers ends while jobs with files run, and nothing is lost', async () => {
+  const content = randomBytes(20 * 2 ** 20);
+  const { dir } = grid.layout;
+  writeFileSync(join(dir, 'large.bin'), content);
+  const task = 'sleep 1; cat large.bin > copy.bin; sha256sum < copy.bin';
+  const submit = ['submit', '-i', 'large.bin', '-o', 'copy.bin', '--', 'sh', '-c', task];
+  const sent = await grid.grid(submit);
+  const id = sent.stdout.trim();
+  await grid.crash('nats-n1');
+  expect((await grid.grid(['wait', id, '--timeout', '120s'])).code).toBe(0);
+  expect((await grid.grid(['get', id, '--to', join(dir, 'got')])).code).toBe(0);
+  expect(sha256(readFileSync(join(dir, 'got', 'copy.bin')))).toBe(sha256(content));
+  const again = (await grid.grid(submit)).stdout.trim();
+  expect((await grid.grid(['wait', again, '--timeout', '120s'])).code).toBe(0);
+  expect((await grid.grid(['logs', again])).stdout).toContain(sha256(content));
+}, 300_000);

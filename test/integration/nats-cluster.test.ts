@@ -1,0 +1,142 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sha256 } from '../../service/staging/chunk-store.ts';
+import { fetchTree } from '../../service/staging/fetch-tree.ts';
+import { chunkSubject } from '../../service/staging/names.ts';
+import { sendTree } from '../../service/staging/send-tree.ts';
+import { chunkStoreContract } from '../contract/chunk-store.contract.ts';
+import { natsServers, testNatsBinary } from '../fakes/nats.ts';
+import { startNatsCluster, type TestCluster } from '../fakes/nats-cluster.ts';
+
+describe.for(await natsServers())('three of $name', ({ name, path }) => {
+  let nats: TestCluster;
+  let dir: string;
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'hanse-nats-cluster-'));
+    nats = await startNatsCluster(path);
+  }, 60_000);
+  afterAll(async () => {
+    await nats[Symbol.asyncDispose]();
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  chunkStoreContract(`a cluster of ${name}`, async () => {
+    const store = nats.open('demo');
+    const member = await nats.member('demo');
+    return {
+      store,
+      corrupt: async (digest, bytes) => {
+        await member.request(chunkSubject('demo', digest), bytes, { timeout: 5_000 });
+      },
+      [Symbol.asyncDispose]: async () => {
+        await member.close();
+        await store[Symbol.asyncDispose]();
+      },
+    };
+  });
+
+  test.for([0, 1, 2])(
+    'server %i may crash in the middle, and nothing is lost',
+    { timeout: 180_000 },
+    async (at) => {
+      const root = join(dir, `root${at}`);
+      await mkdir(root);
+      await writeFile(join(root, 'large.bin'), randomBytes(60 * 2 ** 20));
+      for (let n = 0; n < 500; n += 1) await writeFile(join(root, `${n}`), randomBytes(900));
+      await using sender = nats.open('demo', { patienceMs: 60_000 });
+      const crashing = doOnce(() => nats.crash(at));
+      const sent = await sendTree(sender, { root, paths: ['.'] }, { onProgress: crashing.start });
+      await crashing.done();
+      await using reader = nats.open('demo', { patienceMs: 60_000 });
+      const whileGone = join(dir, `gone${at}`);
+      await fetchTree(reader, sent.tree, whileGone);
+      await nats.start(at);
+      const other = (at + 1) % 3;
+      // What the one that is back has not caught up with comes from the third.
+      const crashingOther = doOnce(() => nats.crash(other));
+      const target = join(dir, `target${at}`);
+      await fetchTree(reader, sent.tree, target, { onProgress: crashingOther.start });
+      await crashingOther.done();
+      await nats.start(other);
+      for (const got of [whileGone, target])
+        expect(execFileSync('diff', ['-r', got, root], { encoding: 'utf8' })).toBe('');
+    },
+  );
+});
+
+test('one copy becomes three, and then any server may go', async () => {
+  await using nats = await startNatsCluster(await testNatsBinary(), 1);
+  await using store = nats.open('demo', { patienceMs: 60_000 });
+  const chunks = Array.from({ length: 40 }, () => randomBytes(100_000));
+  for (const bytes of chunks) await store.put(sha256(bytes), bytes);
+  await using _three = await nats.accounts(3);
+  await untilCopied(nats, chunks.length);
+  for (const at of [0, 1, 2]) {
+    await nats.crash(at);
+    for (const bytes of chunks)
+      expect(Buffer.compare(await store.get(sha256(bytes)), bytes)).toBe(0);
+    await nats.start(at);
+    await untilCopied(nats, chunks.length);
+  }
+}, 240_000);
+
+test('nobody joins the cluster with a certificate of the grid alone', async () => {
+  await using nats = await startNatsCluster(await testNatsBinary());
+  const answer = await joinAsServer(nats);
+  expect(answer).toContain('Authorization Violation');
+}, 60_000);
+
+/** Says what a server says first, over TLS with a host certificate, but without the secret. */
+async function joinAsServer(nats: TestCluster): Promise<string> {
+  const [host = '', port = ''] = (nats.routes[0] ?? '').split(':');
+  const socket = connectTls({
+    host,
+    port: Number(port),
+    ca: nats.caPem,
+    cert: readFileSync(nats.certFile),
+    key: readFileSync(nats.keyFile),
+    checkServerIdentity: () => undefined,
+  });
+  const said: Buffer[] = [];
+  socket.on('data', (bytes: Buffer) => said.push(bytes));
+  await once(socket, 'secureConnect');
+  socket.write(
+    'CONNECT {"verbose":false,"pedantic":false,"tls_required":true,"name":"X","cluster":"grid"}\r\nPING\r\n',
+  );
+  await once(socket, 'close');
+  return Buffer.concat(said).toString();
+}
+
+/** Each server keeps as many messages in its own store. */
+async function untilCopied(nats: TestCluster, messages: number): Promise<void> {
+  const counts = () =>
+    Promise.all(
+      nats.monitors.map(async (url) => {
+        const answer = await fetch(`${url}/jsz?streams=true`);
+        const found = (await answer.json()) as { readonly messages?: number };
+        return found.messages ?? 0;
+      }),
+    );
+  await expect.poll(counts, { timeout: 60_000 }).toEqual(nats.monitors.map(() => messages));
+}
+
+/** Does something once, when it is first told to. */
+function doOnce(work: () => Promise<void>) {
+  let running: Promise<void> | undefined;
+  return {
+    start: () => {
+      running ??= work();
+    },
+    done: async () => {
+      expect(running).toBeDefined();
+      await running;
+    },
+  };
+}
