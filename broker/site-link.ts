@@ -23,6 +23,8 @@ export interface SiteLink {
 export interface TailWish {
   readonly attemptId: AttemptId;
   readonly stream: Stream;
+  /** In the directory of the task, instead of the stream; '' for the stream. */
+  readonly file: string;
   readonly offset: number;
   readonly follow: boolean;
 }

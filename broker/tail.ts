@@ -9,14 +9,14 @@ import { readTrees } from './job-store.ts';
 import { parseOutcome } from './records.ts';
 import type { SiteLinks } from './site-links.ts';
 
-/** Output of a task's last attempt: from its site, or where to find it once it has been stored. */
+/** Output of a task's last attempt, or a file of it: from its site, or where to find it once it has been stored. */
 export async function* tailTask(
   book: Book,
   links: SiteLinks,
   request: TailTaskRequest,
   signal: AbortSignal,
 ): AsyncGenerator<TailChunk> {
-  const { ordinal, stream, offset, follow } = request;
+  const { ordinal, stream, file, offset, follow } = request;
   const jobId = request.jobId as JobId;
   await book.recorder.settled();
   const row = await book.db
@@ -35,7 +35,7 @@ export async function* tailTask(
     yield { offset, data: Buffer.alloc(0), stored };
     return;
   }
-  const wish = { attemptId: attemptId(row.id), stream, offset, follow };
+  const wish = { attemptId: attemptId(row.id), stream, file, offset, follow };
   const chunks = links.tail(row.site as SiteId, wish, signal);
   if (chunks === undefined)
     throw new GridError('SITE_NOT_FOUND', `site ${row.site} is not enrolled any more`);

@@ -32,10 +32,10 @@ export interface FetchResultsOptions {
 
 const AT_ONCE = 4;
 
-/** Fetches results; throws ALREADY_EXISTS with every file that is there and differs, before anything is written. */
+/** Fetches results, of which `hereBytes` need not come over the network; throws ALREADY_EXISTS with every file that is there and differs, before anything is written. */
 export async function fetchResults(
   options: FetchResultsOptions,
-): Promise<{ readonly files: number }> {
+): Promise<{ readonly files: number; readonly totalBytes: number; readonly hereBytes: number }> {
   const { store, results, force, signal, onProgress } = options;
   const plans = await inParallel(results, async ({ tree, dir }) => {
     const manifest = await loadManifest(store, tree, signal);
@@ -68,7 +68,13 @@ export async function fetchResults(
       },
     }),
   );
-  return { files: fetched.reduce((sum, { files }) => sum + files, 0) };
+  const sumOf = (of: (each: (typeof fetched)[number]) => number): number =>
+    fetched.reduce((sum, each) => sum + of(each), 0);
+  return {
+    files: sumOf(({ files }) => files),
+    totalBytes: sumOf((each) => each.totalBytes),
+    hereBytes: sumOf((each) => Math.max(0, each.totalBytes - each.bytesFetched)),
+  };
 }
 
 /** Everything at its own place, and the two streams beside it, unless the job made files of these names. */

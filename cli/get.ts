@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 import { isFinal } from '../core/job/state.ts';
+import { formatBytes } from '../core/units.ts';
 import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
 import type { Connection } from '../service/grpc-client.ts';
 import type { Context } from './context.ts';
@@ -24,6 +25,9 @@ export interface Fetched {
   readonly dir: string;
   readonly files: number;
   readonly tasks: number;
+  readonly totalBytes: number;
+  /** Bytes of them that did not come over the network, because they were here, or twice among them. */
+  readonly hereBytes: number;
 }
 
 /** `grid get`. */
@@ -37,7 +41,10 @@ export async function getResults(context: Context, input: Input): Promise<number
   else {
     context.terminal.out(fetched.dir);
     const of = job.tasks === 1 ? '' : ` from ${fetched.tasks} of ${job.tasks} tasks`;
-    context.terminal.note(`${fetched.files} ${fetched.files === 1 ? 'file' : 'files'}${of}`);
+    const here =
+      fetched.hereBytes === 0 ? '' : ` (${formatBytes(fetched.hereBytes)} need not come)`;
+    const files = `${fetched.files} ${fetched.files === 1 ? 'file' : 'files'}${of}`;
+    context.terminal.note(`${files}, ${formatBytes(fetched.totalBytes)}${here}`);
   }
   return 0;
 }
@@ -62,14 +69,14 @@ export async function fetchJob(
   await using store = await openUserStaging(context, broker.call, spec.vo);
   const progress = await openProgress(context, 'fetching');
   try {
-    const { files } = await fetchResults({
+    const fetched = await fetchResults({
       store,
       results,
       force: options.force,
       signal: context.signal,
       onProgress: progress.update,
     });
-    return { dir, files, tasks: results.length };
+    return { dir, ...fetched, tasks: results.length };
   } finally {
     progress.stop();
   }

@@ -17,9 +17,10 @@ export async function showLogs(context: Context, input: Input): Promise<number> 
     ordinal: taskOrdinal(spec, input.text('task')),
     stream: input.on('stderr') ? 'stderr' : 'stdout',
     vo: spec.vo,
+    file: input.text('file') ?? '',
     follow: input.on('follow'),
   });
-  // What the job wrote, as it wrote it: on stdout, whichever of its streams it is.
+  // What the job wrote, as it wrote it: on stdout, whichever of its streams or files it is.
   for await (const part of bytes) await context.terminal.write('stdout', part);
   return 0;
 }

@@ -1,4 +1,4 @@
-import { formatBytes } from '../core/units.ts';
+import { formatBytes, formatDuration } from '../core/units.ts';
 import type { TransferProgress } from '../service/staging/send-tree.ts';
 import type { Context } from './context.ts';
 
@@ -15,10 +15,34 @@ export interface ProgressLine {
 }
 
 const QUIET_MS = 500;
+/** What comes first is not measured: it may have been there already. */
+const SETTLED_MS = 1_000;
+
+/** How fast bytes went since `fromBytes`, and how long the others will take: `, 12 MiB/s, 3.0 s left`; '' for too early. */
+export function paceText(
+  {
+    fromBytes,
+    doneBytes,
+    totalBytes,
+  }: Readonly<Record<'fromBytes' | 'doneBytes' | 'totalBytes', number>>,
+  elapsedMs: number,
+): string {
+  const bytes = doneBytes - fromBytes;
+  if (bytes <= 0 || elapsedMs < SETTLED_MS) return '';
+  const leftMs = ((totalBytes - doneBytes) * elapsedMs) / bytes;
+  const left = formatDuration(Math.ceil(leftMs / 1_000) * 1_000);
+  return `, ${formatBytes(Math.round((bytes * 1_000) / elapsedMs))}/s, ${left} left`;
+}
 
 /** Opens a line for `what` (`sending`, `fetching`). Stop it before anything else is written. */
 export async function openProgress(context: Context, what: string): Promise<ProgressLine> {
-  const { update, stop } = await openBar(context, what, formatBytes);
+  let first: { readonly fromBytes: number; readonly atMs: number } | undefined;
+  const pace = (doneBytes: number, totalBytes: number): string => {
+    const nowMs = performance.now();
+    first ??= { fromBytes: doneBytes, atMs: nowMs };
+    return paceText({ fromBytes: first.fromBytes, doneBytes, totalBytes }, nowMs - first.atMs);
+  };
+  const { update, stop } = await openBar(context, what, formatBytes, pace);
   return { update: ({ doneBytes, totalBytes }) => update(doneBytes, totalBytes), stop };
 }
 
@@ -27,11 +51,12 @@ export async function openBar(
   context: Context,
   what: string,
   format: (amount: number) => string,
+  more: (done: number, total: number) => string = () => '',
 ): Promise<Bar> {
   if (!context.terminal.showsProgress) return { update: () => undefined, stop: () => undefined };
   const { SingleBar } = await import('cli-progress');
   const bar = new SingleBar({
-    format: `${what} {bar} {percentage}% {done} of {all}`,
+    format: `${what} {bar} {percentage}% {done} of {all}{more}`,
     barsize: 24,
     barCompleteChar: '█',
     barIncompleteChar: '─',
@@ -42,7 +67,7 @@ export async function openBar(
   const startedAtMs = performance.now();
   let shown = false;
   const update = (done: number, total: number): void => {
-    const payload = { done: format(done), all: format(total) };
+    const payload = { done: format(done), all: format(total), more: more(done, total) };
     if (shown) {
       bar.update(done, payload);
     } else if (performance.now() - startedAtMs > QUIET_MS) {

@@ -16,6 +16,8 @@ export interface TailOptions {
   readonly jobId: string;
   readonly ordinal: number;
   readonly stream: 'stdout' | 'stderr';
+  /** In the directory of the task, instead of the stream; '' for the stream. */
+  readonly file?: string;
   readonly vo: string;
   /** Until the task has ended. */
   readonly follow: boolean;
@@ -93,6 +95,7 @@ const requestOf = (options: TailOptions, offset: number): TailTaskRequest => ({
   stream: options.stream === 'stdout' ? Stream.STREAM_STDOUT : Stream.STREAM_STDERR,
   offset,
   follow: options.follow,
+  file: options.file ?? '',
 });
 
 /** The part of a chunk from `offset` on; a gateway may send a little again. */
@@ -102,7 +105,7 @@ function unseen(chunk: TailChunk, offset: number): Uint8Array {
 
 async function* storedBytes(
   context: Context,
-  { broker, vo, stream }: TailOptions,
+  { broker, vo, stream, file = '' }: TailOptions,
   chunk: TailChunk,
   offset: number,
 ): AsyncGenerator<Uint8Array> {
@@ -110,9 +113,21 @@ async function* storedBytes(
   if (tree.digest === '') return;
   await using store = await openUserStaging(context, broker, vo);
   let at = 0;
-  for await (const bytes of readTreeFile(store, tree, `.grid/${stream}`, context.signal)) {
+  const path = file === '' ? `.grid/${stream}` : file;
+  for await (const bytes of readStored(store, tree, path, context.signal)) {
     const skip = Math.max(0, Math.min(bytes.byteLength, offset - at));
     at += bytes.byteLength;
     if (skip < bytes.byteLength) yield bytes.subarray(skip);
+  }
+}
+
+async function* readStored(
+  ...[store, tree, path, signal]: Parameters<typeof readTreeFile>
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* readTreeFile(store, tree, path, signal);
+  } catch (error) {
+    if (!(error instanceof GridError) || error.code !== 'INPUT_MISSING') throw error;
+    throw new GridError('TASK_FILE_NOT_FOUND', `the task has left no output '${path}'`);
   }
 }

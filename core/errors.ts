@@ -120,6 +120,12 @@ export const ERRORS = {
     exit: 4,
     remedy: 'see `grid status ID` for the state it is in',
   },
+  TASK_FILE_NOT_FOUND: {
+    status: 'NOT_FOUND',
+    exit: 4,
+    remedy:
+      'name a file in the directory of the task; what shall outlive it belongs into its outputs',
+  },
   NO_RESULT_YET: {
     status: 'FAILED_PRECONDITION',
     exit: 4,

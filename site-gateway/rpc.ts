@@ -84,9 +84,9 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
     },
     tail: async function* (request, context) {
       await admit(context, request.epoch);
-      const { attemptId: id, offset, follow } = request;
+      const { attemptId: id, file, offset, follow } = request;
       const stream = request.stream === Stream.STREAM_STDERR ? 'stderr' : 'stdout';
-      yield* tail(parts.tailSource, { id, stream, offset, follow }, context.signal);
+      yield* tail(parts.tailSource, { id, stream, file, offset, follow }, context.signal);
     },
     reconcile: async (request, context) => {
       await admit(context, request.epoch);

@@ -190,10 +190,15 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
       TASK_OPTION,
       { flags: '-f, --follow', about: 'go on until the task has ended' },
       { flags: '--stderr', about: 'standard error instead of standard output' },
+      {
+        flags: '--file <path>',
+        about: 'a file in the directory of the task, also while it grows, instead of its output',
+      },
     ],
     examples: [
       ['logs 0j4k2 -f', 'as it comes'],
       ['logs 0j4k2 --task 17 --stderr', 'of one task of an array'],
+      ['logs 0j4k2 --file train.log -f', 'watch a file that the job writes'],
     ],
     run: async (context, input) => (await import('../logs.ts')).showLogs(context, input),
   },

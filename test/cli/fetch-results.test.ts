@@ -40,7 +40,7 @@ const MADE = {
 describe('fetching results', () => {
   test('puts them in their places, with both streams beside them', async () => {
     const { dir, fetch } = await resultsOf(MADE);
-    expect(await fetch(false)).toEqual({ files: 4 });
+    expect(await fetch(false)).toEqual({ files: 4, totalBytes: 11, hereBytes: 0 });
     expect((await readdir(dir, { recursive: true })).toSorted()).toEqual(
       ['fit.json', 'plots', 'plots/a.svg', 'stderr', 'stdout'].toSorted(),
     );
@@ -56,7 +56,7 @@ describe('fetching results', () => {
   test('may be repeated', async () => {
     const { fetch } = await resultsOf(MADE);
     await fetch(false);
-    expect(await fetch(false)).toEqual({ files: 4 });
+    expect(await fetch(false)).toEqual({ files: 4, totalBytes: 11, hereBytes: 11 });
   });
 
   test('refuses to overwrite what differs, before anything is written, unless forced', async () => {

@@ -176,7 +176,7 @@ export function batchSiteContract(
       await site.place([{ id: 'talker', spec: { command } }]);
       const wish = { epoch: EPOCH, attemptId: 'talker', stream: Stream.STREAM_STDOUT, offset: 0 };
       const seen: string[] = [];
-      for await (const { data } of site.call().tail({ ...wish, follow: true })) {
+      for await (const { data } of site.call().tail({ ...wish, file: '', follow: true })) {
         seen.push(Buffer.from(data).toString());
         await writeFile(go, '');
       }

@@ -118,7 +118,14 @@ test('output comes from the site while it has it', async () => {
   const id = await grid.submit();
   await placedAt(site);
   await until(async () => (await grid.job(id)).tasks.length === 1);
-  const wish = { jobId: id, ordinal: 0, stream: Stream.STREAM_STDOUT, offset: 0, follow: false };
+  const wish = {
+    jobId: id,
+    ordinal: 0,
+    stream: Stream.STREAM_STDOUT,
+    file: '',
+    offset: 0,
+    follow: false,
+  };
   const seen: string[] = [];
   for await (const { data } of grid.as('Alice').tailTask(wish)) seen.push(data.toString());
   expect(seen).toEqual([`output of ${id}.0.1`]);

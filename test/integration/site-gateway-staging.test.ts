@@ -198,7 +198,7 @@ describe('an attempt whose end was acknowledged', () => {
     await expect
       .poll(() => readdir(join(site.spool, 'attempts')), { timeout: 40_000, interval: 500 })
       .not.toContain(id);
-    const request = { epoch: EPOCH, attemptId: id, stream: Stream.STREAM_STDOUT };
+    const request = { epoch: EPOCH, attemptId: id, stream: Stream.STREAM_STDOUT, file: '' };
     const chunks = [];
     for await (const chunk of site.call().tail({ ...request, offset: 0, follow: true }))
       chunks.push(chunk);

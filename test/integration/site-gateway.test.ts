@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { readFile, rename, rm, stat } from 'node:fs/promises';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { State, Stream } from '../../proto/gen/grid/v1/common.ts';
@@ -203,6 +203,7 @@ describe('what the broker may ask later', () => {
       epoch: EPOCH,
       attemptId: 'talker',
       stream: Stream.STREAM_STDOUT,
+      file: '',
       follow: true,
     };
     const chunks: string[] = [];
@@ -212,8 +213,40 @@ describe('what the broker may ask later', () => {
     expect(chunks.length).toBeGreaterThan(1);
   });
 
+  test('follows a file that the task has yet to make, and gives no other', async () => {
+    const secret = join(site.spool, 'secret');
+    await writeFile(secret, 'not for you');
+    const steps = [
+      `ln -s ${secret} out; ln -s / root; mkfifo pipe; mkdir made; sleep 0.5`,
+      'for i in 1 2 3; do echo epoch $i >> made/train.log; sleep 0.3; done; ln -s made/train.log link; sleep 2',
+    ];
+    await site.place([{ id: 'trainer', spec: { command: ['sh', '-c', steps.join('; ')] } }]);
+    const request = { epoch: EPOCH, attemptId: 'trainer', stream: Stream.STREAM_STDOUT, offset: 0 };
+    const read = async (file: string, follow: boolean): Promise<string[]> => {
+      const chunks: string[] = [];
+      for await (const { data } of site.call().tail({ ...request, file, follow }))
+        chunks.push(Buffer.from(data).toString());
+      return chunks;
+    };
+    const chunks = await read('made/train.log', true);
+    expect(chunks.join('')).toBe('epoch 1\nepoch 2\nepoch 3\n');
+    expect(chunks.length).toBeGreaterThan(1);
+    expect(await read('link', false)).toEqual([chunks.join('')]);
+    for (const file of ['out', 'root/etc/passwd', 'pipe', 'made', '../stdout', '/etc/passwd'])
+      await expect(read(file, false)).rejects.toMatchObject({ code: 'PATH_REFUSED' });
+  });
+
+  test('a file that is not there is not found while the task runs', async () => {
+    await site.place([{ id: 'idle', spec: { command: ['sleep', '2'] } }]);
+    const request = { epoch: EPOCH, attemptId: 'idle', stream: Stream.STREAM_STDOUT, offset: 0 };
+    const read = async (): Promise<void> => {
+      for await (const _ of site.call().tail({ ...request, file: 'none', follow: false })) void _;
+    };
+    await expect(read()).rejects.toMatchObject({ code: 'TASK_FILE_NOT_FOUND' });
+  });
+
   test('a stream of an attempt that nobody knows is not found', async () => {
-    const request = { epoch: EPOCH, attemptId: 'nobody', stream: Stream.STREAM_STDERR };
+    const request = { epoch: EPOCH, attemptId: 'nobody', stream: Stream.STREAM_STDERR, file: '' };
     const read = async (): Promise<void> => {
       for await (const _ of site.call().tail({ ...request, offset: 0, follow: false })) void _;
     };

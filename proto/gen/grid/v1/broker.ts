@@ -411,6 +411,8 @@ export interface TailTaskRequest {
   offset: number;
   /** Keep the stream open until the task has ended. */
   follow: boolean;
+  /** A file in the task's directory instead of a stream; empty for the stream. */
+  file: string;
 }
 
 /** Empty. */
@@ -3126,7 +3128,7 @@ export const CancelJobsResponse: MessageFns<CancelJobsResponse> = {
 };
 
 function createBaseTailTaskRequest(): TailTaskRequest {
-  return { jobId: "", ordinal: 0, stream: 0, offset: 0, follow: false };
+  return { jobId: "", ordinal: 0, stream: 0, offset: 0, follow: false, file: "" };
 }
 
 export const TailTaskRequest: MessageFns<TailTaskRequest> = {
@@ -3145,6 +3147,9 @@ export const TailTaskRequest: MessageFns<TailTaskRequest> = {
     }
     if (message.follow !== false) {
       writer.uint32(40).bool(message.follow);
+    }
+    if (message.file !== "") {
+      writer.uint32(50).string(message.file);
     }
     return writer;
   },
@@ -3202,6 +3207,14 @@ export const TailTaskRequest: MessageFns<TailTaskRequest> = {
             message.follow = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.file = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3224,6 +3237,7 @@ export const TailTaskRequest: MessageFns<TailTaskRequest> = {
     message.stream = object.stream ?? 0;
     message.offset = object.offset ?? 0;
     message.follow = object.follow ?? false;
+    message.file = object.file ?? "";
     return message;
   },
 };
@@ -5687,7 +5701,7 @@ export const BrokerService = {
     responseSerialize: (value: CancelJobsResponse): Buffer => Buffer.from(CancelJobsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CancelJobsResponse => CancelJobsResponse.decode(value),
   },
-  /** Standard output or error of a task, from an offset, while it runs and afterwards. */
+  /** Standard output or error of a task, or a file of it, from an offset, while it runs and afterwards. */
   tailTask: {
     path: "/grid.v1.Broker/TailTask" as const,
     requestStream: false as const,
@@ -5858,7 +5872,7 @@ export interface BrokerServer extends UntypedServiceImplementation {
   whyJob: handleUnaryCall<WhyJobRequest, WhyJobResponse>;
   /** Ends jobs; answers when the intent is durable. */
   cancelJobs: handleUnaryCall<CancelJobsRequest, CancelJobsResponse>;
-  /** Standard output or error of a task, from an offset, while it runs and afterwards. */
+  /** Standard output or error of a task, or a file of it, from an offset, while it runs and afterwards. */
   tailTask: handleServerStreamingCall<TailTaskRequest, TailChunk>;
   /** Sites that the broker knows, with their offers. */
   listSites: handleUnaryCall<ListSitesRequest, ListSitesResponse>;
@@ -5994,7 +6008,7 @@ export interface BrokerClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CancelJobsResponse) => void,
   ): ClientUnaryCall;
-  /** Standard output or error of a task, from an offset, while it runs and afterwards. */
+  /** Standard output or error of a task, or a file of it, from an offset, while it runs and afterwards. */
   tailTask(request: TailTaskRequest, options?: Partial<CallOptions>): ClientReadableStream<TailChunk>;
   tailTask(
     request: TailTaskRequest,

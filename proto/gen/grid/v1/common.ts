@@ -478,7 +478,7 @@ export interface TailChunk {
   offset: number;
   /** The bytes. */
   data: Buffer;
-  /** Where the bytes are, when they are no longer at the site: fetch `.grid/stdout` from this tree. */
+  /** Where the bytes are, when they are no longer at the site: fetch the file, or `.grid/stdout`, from this tree. */
   stored: TreeRef | undefined;
 }
 

@@ -224,6 +224,8 @@ export interface TailRequest {
   offset: number;
   /** Keep the stream open until the attempt has ended. */
   follow: boolean;
+  /** A file in the task's directory instead of a stream; empty for the stream. */
+  file: string;
 }
 
 /** The broker's list. */
@@ -1391,7 +1393,7 @@ export const RenewResponse: MessageFns<RenewResponse> = {
 };
 
 function createBaseTailRequest(): TailRequest {
-  return { epoch: 0, attemptId: "", stream: 0, offset: 0, follow: false };
+  return { epoch: 0, attemptId: "", stream: 0, offset: 0, follow: false, file: "" };
 }
 
 export const TailRequest: MessageFns<TailRequest> = {
@@ -1410,6 +1412,9 @@ export const TailRequest: MessageFns<TailRequest> = {
     }
     if (message.follow !== false) {
       writer.uint32(40).bool(message.follow);
+    }
+    if (message.file !== "") {
+      writer.uint32(50).string(message.file);
     }
     return writer;
   },
@@ -1467,6 +1472,14 @@ export const TailRequest: MessageFns<TailRequest> = {
             message.follow = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.file = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1489,6 +1502,7 @@ export const TailRequest: MessageFns<TailRequest> = {
     message.stream = object.stream ?? 0;
     message.offset = object.offset ?? 0;
     message.follow = object.follow ?? false;
+    message.file = object.file ?? "";
     return message;
   },
 };
