@@ -17,8 +17,8 @@ export function pathProblem(text: string): string | undefined {
   const names = text.split('/');
   if (names.includes('')) return 'has an empty part';
   if (names.some((name) => name === '.' || name === '..')) return "has a part '.' or '..'";
-  if (names.some((name) => utf8Bytes(name) > MAX_NAME_BYTES)) return 'has a name over 255 bytes';
-  return utf8Bytes(text) > MAX_PATH_BYTES ? 'is longer than 4096 bytes' : undefined;
+  if (names.some((name) => isLonger(name, MAX_NAME_BYTES))) return 'has a name over 255 bytes';
+  return isLonger(text, MAX_PATH_BYTES) ? 'is longer than 4096 bytes' : undefined;
 }
 
 /** `text` if it is a relative, normal path that stays inside its tree; else throws PATH_REFUSED. */
@@ -49,6 +49,6 @@ export const byPath = (a: { readonly path: string }, b: { readonly path: string 
 export const isWithin = (path: string, folder: string): boolean =>
   path === folder || path.startsWith(`${folder}/`);
 
-function utf8Bytes(text: string): number {
-  return new TextEncoder().encode(text).byteLength;
-}
+/** In UTF-8, where a code unit has three bytes at most. */
+const isLonger = (text: string, bytes: number): boolean =>
+  text.length * 3 > bytes && new TextEncoder().encode(text).byteLength > bytes;

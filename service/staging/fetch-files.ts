@@ -1,7 +1,8 @@
 import type { Slice } from '../../core/data/manifest.ts';
 import type { FileEntry } from '../../core/data/select.ts';
 import type { ChunkStore } from './chunk-store.ts';
-import type { Disk, Landing, WriteJob, WrittenFile, WrittenSlice } from './disk/disk-jobs.ts';
+import { diskFor } from './disk/disk.ts';
+import type { Landing, WriteJob, WrittenFile, WrittenSlice } from './disk/disk-jobs.ts';
 import { chunksInOrder } from './read-tree.ts';
 import { giveSlab } from './wire/slabs.ts';
 
@@ -38,10 +39,11 @@ const NOTHING = new Uint8Array(0);
 
 /** Fetches files; each is verified before it lands. After a failure every file that has not landed is abandoned. */
 export async function fetchFiles(
-  { store, disk }: { readonly store: ChunkStore; readonly disk: Disk },
+  store: ChunkStore,
   fetches: readonly FileFetch[],
   { onChunk, signal }: FetchOptions,
 ): Promise<void> {
+  const disk = diskFor(fetches.reduce((sum, { file }) => sum + file.sizeBytes, 0));
   const pending = new Set(fetches);
   const writing: Promise<void>[] = [];
   const write = async (step: Step, bytes: Uint8Array): Promise<void> => {

@@ -4,8 +4,6 @@ import { type FileEntry, filesOf, filterTree, selectTree } from '../../core/data
 import type { InputFile } from '../../core/job/spec.ts';
 import { mapAtOnce } from './at-once.ts';
 import type { ChunkStore } from './chunk-store.ts';
-import { diskFor } from './disk/disk.ts';
-import type { Disk } from './disk/disk-jobs.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
 import { loadManifest } from './read-tree.ts';
@@ -60,8 +58,7 @@ export async function fetchTree(
     if (kept) done(file.sizeBytes);
     return kept;
   });
-  const disk = diskFor(wanted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
-  const run: Run = { store, disk, place, signal, counts, done };
+  const run: Run = { store, place, signal, counts, done };
   if (cache === undefined) await fetchInto(run, wanted);
   else await fetchThrough(run, wanted, cache);
   await finish(place, manifest.entries);
@@ -70,7 +67,6 @@ export async function fetchTree(
 
 interface Run {
   readonly store: ChunkStore;
-  readonly disk: Disk;
   readonly place: Target;
   readonly signal: AbortSignal | undefined;
   readonly counts: { bytesFetched: number; bytesFromCache: number };
@@ -104,7 +100,7 @@ async function finish(place: Target, entries: readonly ManifestEntry[]): Promise
 }
 
 function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
-  const { place, signal, counts, done } = run;
+  const { store, place, signal, counts, done } = run;
   const fetches = files.map((file): FileFetch => {
     const partial = place.partialOf(file.path);
     return {
@@ -119,7 +115,7 @@ function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
   const onChunk = (bytes: number): void => {
     counts.bytesFetched += bytes;
   };
-  return fetchFiles(run, fetches, { onChunk, signal });
+  return fetchFiles(store, fetches, { onChunk, signal });
 }
 
 type Same = readonly FileEntry[];
@@ -135,7 +131,7 @@ async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<vo
   while (rest.length > 0) {
     run.signal?.throwIfAborted();
     const { fills, ready, again, others } = await askCache(cache, rest);
-    await fetchFiles(run, fills, {
+    await fetchFiles(run.store, fills, {
       signal: run.signal,
       onChunk: (bytes) => {
         run.counts.bytesFetched += bytes;

@@ -13,11 +13,11 @@ import { byPath } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type ChunkStore, sha256 } from './chunk-store.ts';
-import { diskFor } from './disk/disk.ts';
-import type { Disk, ReadPiece } from './disk/disk-jobs.ts';
+import { anyDisk, diskFor } from './disk/disk.ts';
+import type { ReadPiece } from './disk/disk-jobs.ts';
 import { type KnownFiles, loadKnownFiles } from './known-files.ts';
 import { openUploads, type Uploads } from './uploads.ts';
-import { type Found, type FoundFile, walk } from './walk.ts';
+import type { Found, FoundFile } from './walk.ts';
 import { takeSlab } from './wire/slabs.ts';
 
 /** What is to be sent. */
@@ -69,7 +69,7 @@ export async function sendTree(
   { onProgress, signal, knownDir, clock = systemClock }: SendOptions = {},
 ): Promise<SentTree> {
   const walkedAtMs = clock.nowMs();
-  const found = await walk(root, paths);
+  const found = await anyDisk().walk({ root, paths });
   if (found.length === 0) return { tree: EMPTY_TREE, sentBytes: 0, savedBytes: 0 };
   const files = found.filter((entry) => entry.kind === 'file');
   const totalBytes = bytesOf(found);
@@ -83,8 +83,7 @@ export async function sendTree(
     knownDir === undefined || totalBytes < KNOWN_BYTES
       ? undefined
       : await loadKnownFiles({ dir: knownDir, tree: JSON.stringify([root, paths]), walkedAtMs });
-  const disk = diskFor(totalBytes);
-  const entries = await sendContents({ root, store, disk, uploads, known, signal }, found);
+  const entries = await sendContents({ root, store, uploads, known, signal }, found);
   const bytes = encodeManifest({ entries });
   const inline = bytes.byteLength <= INLINE_BYTES;
   const digest = inline ? sha256(bytes) : await sendManifest(bytes, uploads);
@@ -112,9 +111,8 @@ export async function describeTree(
   signal?: AbortSignal,
 ): Promise<Manifest> {
   const uploads = openUploads(NOWHERE, { onDone: () => undefined, signal });
-  const found = await walk(root, paths);
-  const disk = diskFor(bytesOf(found));
-  const sending = { root, store: NOWHERE, disk, uploads, known: undefined, signal };
+  const found = await anyDisk().walk({ root, paths });
+  const sending = { root, store: NOWHERE, uploads, known: undefined, signal };
   const entries = await sendContents(sending, found);
   await uploads.finish();
   return { entries: entries.toSorted(byPath) };
@@ -123,7 +121,6 @@ export async function describeTree(
 interface Sending {
   readonly root: string;
   readonly store: ChunkStore;
-  readonly disk: Disk;
   readonly uploads: Uploads;
   readonly known: KnownFiles | undefined;
   readonly signal: AbortSignal | undefined;
@@ -206,10 +203,11 @@ async function lackingFiles(
 const READS_AHEAD = 4;
 
 async function sendUnread(
-  { root, disk, uploads }: Sending,
+  { root, uploads }: Sending,
   plan: readonly Planned[],
   lacking: ReadonlySet<FoundFile>,
 ): Promise<void> {
+  const disk = diskFor([...lacking].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
   const reading: Promise<void>[] = [];
   const read = async (planned: Planned, length: number): Promise<void> => {
     const { parts } = planned;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { chmod, lstat, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { safePath } from '../../core/data/paths.ts';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
@@ -26,7 +26,8 @@ export interface Target {
 
 /** Makes `root` if it is not there. Nobody else may write below it meanwhile. */
 export async function openTarget(root: string): Promise<Target> {
-  const at = (path: string): string => join(root, safePath(path));
+  const base = resolve(root);
+  const at = (path: string): string => `${base}/${safePath(path)}`;
   const made = await mkdir(root, { recursive: true }).catch((error: unknown) => {
     throw writeFailure(root, error);
   });

@@ -1,10 +1,8 @@
-import type { Stats } from 'node:fs';
-import { lstat, readdir, readlink, realpath } from 'node:fs/promises';
+import { lstatSync, readdirSync, readlinkSync, realpathSync, type Stats } from 'node:fs';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import type { ManifestEntry } from '../../core/data/manifest.ts';
 import { byPath, linkProblem, pathProblem } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
-import { mapAtOnce } from './at-once.ts';
 import { readFailure } from './file-errors.ts';
 
 /** Something on disk that goes into a tree; a file without its content yet. */
@@ -22,66 +20,72 @@ export interface FoundFile {
   readonly inode: number;
 }
 
-const STATS_AT_ONCE = 32;
+/** Entries between two pauses. */
+const PAUSE_EVERY = 256;
 
 /**
  * Everything at and below `paths` (relative to `root`, `.` is all of it), by path. Nothing outside `root` is looked at: a link
  * that leads out, a path through a link, a device, socket or pipe, or a name that no tree can have is PATH_REFUSED by name.
+ * A caller that must not be held up by a large tree does something else at each pause.
  */
-export async function walk(root: string, paths: readonly string[]): Promise<readonly Found[]> {
+export function* walk(
+  root: string,
+  paths: readonly string[],
+): Generator<undefined, readonly Found[], undefined> {
   const found = new Map<string, Found>();
-  const realRoot = await realpath(root).catch((error: unknown) => {
-    throw readFailure(root, error);
-  });
+  const realRoot = reading(root, () => realpathSync.native(root));
   for (const path of paths) {
     if (path === '.') {
-      await walkFolder(realRoot, '', found);
+      yield* walkFolder(realRoot, '', found);
     } else {
       refuse(path, pathProblem(path));
-      await refuseLinkedParents(realRoot, path);
-      await visit(realRoot, path, found);
+      refuseLinkedParents(realRoot, path);
+      yield* visit(realRoot, path, found);
     }
   }
   return [...found.values()].toSorted(byPath);
 }
 
-async function visit(root: string, path: string, found: Map<string, Found>): Promise<void> {
+function* visit(root: string, path: string, found: Map<string, Found>): Generator<undefined, void> {
   if (found.has(path)) return;
-  const stats = await statOf(root, path);
+  const stats = statOf(root, path);
   const mode = stats.mode & 0o777;
   if (stats.isFile()) {
     const { size: sizeBytes, mtimeMs, ctimeMs, ino: inode } = stats;
     found.set(path, { kind: 'file', path, mode, sizeBytes, mtimeMs, ctimeMs, inode });
   } else if (stats.isDirectory()) {
     found.set(path, { kind: 'directory', path, mode });
-    await walkFolder(root, path, found);
+    yield* walkFolder(root, path, found);
   } else if (stats.isSymbolicLink()) {
-    found.set(path, { kind: 'link', path, target: await linkTarget(root, path) });
+    found.set(path, { kind: 'link', path, target: linkTarget(root, path) });
   } else {
     refuse(path, 'is a device, socket or pipe');
   }
 }
 
-async function walkFolder(root: string, path: string, found: Map<string, Found>): Promise<void> {
-  const names = await readdir(join(root, path)).catch((error: unknown) => {
-    throw readFailure(path, error);
-  });
-  await mapAtOnce(STATS_AT_ONCE, names, (name) => {
-    const below = path === '' ? name : `${path}/${name}`;
+function* walkFolder(
+  root: string,
+  path: string,
+  found: Map<string, Found>,
+): Generator<undefined, void> {
+  for (const name of reading(path, () => readdirSync(below(root, path)))) {
+    const entry = path === '' ? name : `${path}/${name}`;
     // Node shows bytes that are no UTF-8 as U+FFFD, and the file could not be opened by that name.
-    refuse(below, name.includes('\uFFFD') ? 'has a name that is not UTF-8' : pathProblem(below));
-    return visit(root, below, found);
-  });
+    refuse(entry, name.includes('\uFFFD') ? 'has a name that is not UTF-8' : pathProblem(entry));
+    yield* visit(root, entry, found);
+    if (found.size % PAUSE_EVERY === 0) yield;
+  }
 }
 
+/** `path` is normal: nothing of it needs to be resolved. */
+const below = (root: string, path: string): string => (path === '' ? root : `${root}/${path}`);
+
 /** What the link says, if that cannot lead out of the tree; else the same place said so that it cannot. */
-async function linkTarget(root: string, path: string): Promise<string> {
-  const target = await readlink(join(root, path)).catch((error: unknown) => {
-    throw readFailure(path, error);
-  });
+function linkTarget(root: string, path: string): string {
+  const target = reading(path, () => readlinkSync(below(root, path)));
   if (linkProblem(path, target) === undefined) return target;
   const folder = join(root, dirname(path));
-  const place = await realpath(join(root, path)).catch(() => undefined);
+  const place = realPlace(join(root, path));
   const inside = place === undefined ? '..' : relative(root, place);
   const normal = place === undefined ? '..' : relative(folder, place);
   const leaves = inside === '..' || inside.startsWith('../') || isAbsolute(inside);
@@ -91,18 +95,27 @@ async function linkTarget(root: string, path: string): Promise<string> {
   return normal;
 }
 
-async function refuseLinkedParents(root: string, path: string): Promise<void> {
-  for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) {
-    const parent = path.slice(0, end);
-    if ((await statOf(root, parent)).isSymbolicLink()) {
-      refuse(path, `goes through the link '${parent}'`);
-    }
+function realPlace(path: string): string | undefined {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    return undefined;
   }
 }
 
-async function statOf(root: string, path: string): Promise<Stats> {
+function refuseLinkedParents(root: string, path: string): void {
+  for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) {
+    const parent = path.slice(0, end);
+    if (statOf(root, parent).isSymbolicLink()) refuse(path, `goes through the link '${parent}'`);
+  }
+}
+
+const statOf = (root: string, path: string): Stats =>
+  reading(path, () => lstatSync(below(root, path)));
+
+function reading<T>(path: string, read: () => T): T {
   try {
-    return await lstat(join(root, path));
+    return read();
   } catch (error) {
     throw readFailure(path, error);
   }

@@ -1,5 +1,7 @@
 /** Work on files that is done without a promise for each of them: a file of a few KiB takes less time than its promises. */
 
+import type { Found } from '../walk.ts';
+
 /** Where a file goes when it is whole. */
 export interface Landing {
   /** Absolute. */
@@ -63,6 +65,12 @@ export interface ReadDone {
   readonly files: readonly (string | undefined)[];
 }
 
+/** What is to be looked at: files and directories below `root`; `.` is all of it. */
+export interface WalkJob {
+  readonly root: string;
+  readonly paths: readonly string[];
+}
+
 /** Does file work in the order in which it is asked to. Failures are GridErrors. */
 export interface Disk {
   /** Verifies and writes what a chunk has; every file that is whole then has been verified and has landed. */
@@ -71,6 +79,8 @@ export interface Disk {
   drop(partials: readonly string[]): Promise<void>;
   /** Reads every file to its end once, and throws FILE_CHANGED by name if it is not what it was. */
   read(job: ReadJob): Promise<ReadDone>;
+  /** What `walk` finds, and throws. */
+  walk(job: WalkJob): Promise<readonly Found[]>;
   /** Closes files below `root` that were not read to their end. */
   close(root: string): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, GridError } from '../../../core/errors.ts';
+import type { Found } from '../walk.ts';
 import type { Disk, ReadDone } from './disk-jobs.ts';
 import type { FileWork } from './file-work.ts';
 
@@ -33,7 +34,6 @@ export function openDiskThread(onEnd: () => void): Disk {
   const worker = new Worker(file, { resourceLimits: LIMITS, execArgv: [] });
   const waiting = new Map<number, PromiseWithResolvers<unknown>>();
   let count = 0;
-  worker.unref();
   worker.on('message', ({ id, result, failure }: Answer) => {
     const one = waiting.get(id);
     waiting.delete(id);
@@ -53,6 +53,8 @@ export function openDiskThread(onEnd: () => void): Disk {
     onEnd();
   };
   worker.on('error', end).on('exit', (code) => end(`exit ${code}`));
+  // Whoever listens to it would wait for its end.
+  worker.unref();
   const ask = (kind: keyof FileWork, of: unknown): Promise<unknown> => {
     if (broken !== undefined) return Promise.reject(broken);
     count += 1;
@@ -66,6 +68,7 @@ export function openDiskThread(onEnd: () => void): Disk {
     write: async (job) => void (await ask('write', job)),
     drop: async (partials) => void (await ask('drop', partials)),
     read: async (job) => (await ask('read', job)) as ReadDone,
+    walk: async (job) => (await ask('walk', job)) as readonly Found[],
     close: async (root) => void (await ask('close', root)),
   };
 }

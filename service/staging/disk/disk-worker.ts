@@ -1,10 +1,12 @@
 /** The program of the disk thread: does one piece of work after the other. */
 import { parentPort } from 'node:worker_threads';
 import { GridError } from '../../../core/errors.ts';
+import type { WalkJob } from './disk-jobs.ts';
 import type { Answer, Asked } from './disk-thread.ts';
-import { openFileWork } from './file-work.ts';
+import { atOnce, openFileWork } from './file-work.ts';
 
-const work = openFileWork();
+const fileWork = openFileWork();
+const work = { ...fileWork, walk: (job: WalkJob) => atOnce(fileWork.walk(job)) };
 parentPort?.on('message', ({ id, kind, of }: Asked) => {
   parentPort?.postMessage(answerTo(id, () => work[kind](of as never)));
 });

@@ -14,6 +14,9 @@ export const diskThread = (): Disk =>
     thread = undefined;
   }));
 
+/** For a tree of which nothing is known yet. */
+export const anyDisk = (): Disk => diskFor(0);
+
 /** What is best for a tree of so many bytes. */
 export const diskFor = (totalBytes: number): Disk =>
   thread === undefined && totalBytes < THREAD_BYTES ? inlineDisk() : diskThread();
@@ -29,6 +32,14 @@ function inlineDisk(): Disk {
     write: (job) => turn(() => work.write(job)),
     drop: (partials) => turn(() => work.drop(partials)),
     read: (job) => turn(() => work.read(job)),
+    walk: async (job) => {
+      const steps = work.walk(job);
+      for (;;) {
+        const { done, value } = steps.next();
+        if (done === true) return value;
+        await setImmediate();
+      }
+    },
     close: (root) => turn(() => work.close(root)),
   };
 }

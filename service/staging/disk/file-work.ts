@@ -1,6 +1,7 @@
+import { type Found, walk } from '../walk.ts';
 import { openChunkReader } from './chunk-reader.ts';
 import { openChunkWriter } from './chunk-writer.ts';
-import type { ReadDone, ReadJob, WriteJob } from './disk-jobs.ts';
+import type { ReadDone, ReadJob, WalkJob, WriteJob } from './disk-jobs.ts';
 
 /** What a Disk does, without promises. */
 export interface FileWork {
@@ -8,6 +9,19 @@ export interface FileWork {
   drop(partials: readonly string[]): void;
   read(job: ReadJob): ReadDone;
   close(root: string): void;
+  walk(of: WalkJob): Generator<undefined, readonly Found[], undefined>;
 }
 
-export const openFileWork = (): FileWork => ({ ...openChunkWriter(), ...openChunkReader() });
+export const openFileWork = (): FileWork => ({
+  ...openChunkWriter(),
+  ...openChunkReader(),
+  walk: ({ root, paths }) => walk(root, paths),
+});
+
+/** Runs to its end what pauses. */
+export function atOnce<T>(steps: Generator<undefined, T, undefined>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}

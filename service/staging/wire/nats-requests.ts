@@ -128,7 +128,7 @@ function openWaiting(): {
       // Whoever asked may have given up.
       promise.catch(() => undefined);
       waiting.set(token, { subject, endsAtMs: performance.now() + timeoutMs, resolve, reject });
-      timer ??= setInterval(look, LOOK_EVERY_MS);
+      timer ??= setInterval(look, LOOK_EVERY_MS).unref();
       return { token, answer: promise };
     },
     answer: (token, message) => {

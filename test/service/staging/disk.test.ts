@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sha256 } from '../../../service/staging/chunk-store.ts';
 import { diskFor, diskThread } from '../../../service/staging/disk/disk.ts';
@@ -164,4 +166,13 @@ describe.each([
     await disk.close(dir);
     expect(await isOpen()).toBe(false);
   });
+});
+
+test('a thread that nobody uses does not keep its process alive', async () => {
+  const disk = new URL('../../../service/staging/disk/disk.ts', import.meta.url).href;
+  const program = `(await import('${disk}')).diskThread();`;
+  const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
+    timeout: 8_000,
+  });
+  await expect(run).resolves.toMatchObject({ stderr: '' });
 });
