@@ -121,7 +121,7 @@ export function step(
   attempt.state = task.state;
   if (task.state === 'running') {
     if (attempt.startedAtMs === undefined) start(table, set, attempt, report.atMs);
-    attempt.waiting = false;
+    table.leaveBacklog(attempt);
   }
   set.touchAttempt(attempt);
 }
@@ -135,7 +135,7 @@ function start(table: JobTable, set: ChangeSet, attempt: AttemptRecord, atMs: nu
 /** A site has a live attempt no more: what it has used is charged in the transaction that ends it, so once. */
 function leave(table: JobTable, set: ChangeSet, attempt: AttemptRecord, endedAtMs: number): void {
   attempt.endedAtMs = endedAtMs;
-  attempt.waiting = false;
+  table.leaveBacklog(attempt);
   set.touchAttempt(attempt);
   if (!table.removeAttempt(attempt)) return;
   const { share, ask } = classOf(attempt.task);

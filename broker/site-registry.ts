@@ -117,15 +117,13 @@ export function viewOf(site: SiteRecord, table: JobTable, nowMs: number): SiteVi
     }
     reserved = add(reserved, needOf(classOf(attempt.task).ask.resources));
   }
-  let waiting = 0;
   const live = table.liveAt(site.id);
-  for (const attempt of live) if (attempt.waiting) waiting += 1;
   const { id, offer } = site;
   return {
     id,
     status: statusOf(site),
     reserved,
-    waiting,
+    waiting: table.waitingAt(id),
     runs: { [Symbol.iterator]: () => runsOf(live, nowMs) },
     backlogged: { [Symbol.iterator]: () => backlogOf(live) },
     ...quarantineOf(site, table, nowMs),

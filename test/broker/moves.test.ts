@@ -65,6 +65,22 @@ test('a site has the VOs of its live attempts until the last of each has left', 
   expect(vos('aachen')).toEqual([]);
 });
 
+test('a backlog is as long as attempts in it have neither started nor left', async () => {
+  await book.add({ jabcd0123456: {}, jabcd0123457: {}, jabcd0123458: {} });
+  const waiting = () => book.table.waitingAt(siteId('aachen'));
+  const queue = (id: string) => place(book.table, set, { ...at('aachen', id), backlog: true });
+  const first = queue(JOB);
+  queue('jabcd0123457');
+  place(book.table, set, at('aachen', 'jabcd0123458'));
+  expect(waiting()).toBe(2);
+  report('aachen', 'jabcd0123457.0.1', 'running');
+  report('aachen', 'jabcd0123457.0.1', 'done');
+  report('aachen', 'jabcd0123458.0.1', 'done');
+  expect(waiting()).toBe(1);
+  release(book.table, set, first, LOST);
+  expect(waiting()).toBe(0);
+});
+
 test('a late result of a task that waits again counts, and the task waits no more', async () => {
   await book.add({ jabcd0123456: {} });
   const attempt = place(book.table, set, at('aachen', JOB));

@@ -1,0 +1,60 @@
+import type { SiteId, VoName } from '../core/ids.ts';
+import type { AttemptRecord } from './records.ts';
+
+/** Live attempts by site, counted as they come and go: a site may have 10^5 of them, and each round asks. */
+export interface LiveAttempts {
+  /** Live attempts at a site. */
+  liveAt(site: SiteId): ReadonlySet<AttemptRecord>;
+  /** The VOs that they are of. */
+  vosAt(site: SiteId): readonly VoName[];
+  /** How many of them wait in the backlog of the site. */
+  waitingAt(site: SiteId): number;
+  /** It waits in the backlog no more. */
+  leaveBacklog(attempt: AttemptRecord): void;
+}
+
+interface Mutable extends LiveAttempts {
+  readonly add: (attempt: AttemptRecord) => void;
+  readonly remove: (attempt: AttemptRecord) => void;
+}
+
+interface AtSite {
+  readonly live: Set<AttemptRecord>;
+  readonly vos: Map<VoName, number>;
+  waiting: number;
+}
+
+const NOBODY: ReadonlySet<AttemptRecord> = new Set();
+
+export function openLiveAttempts(): Mutable {
+  const sites = new Map<SiteId, AtSite>();
+  const at = (site: SiteId): AtSite => {
+    const known = sites.get(site) ?? { live: new Set(), vos: new Map(), waiting: 0 };
+    sites.set(site, known);
+    return known;
+  };
+  return {
+    liveAt: (site) => sites.get(site)?.live ?? NOBODY,
+    vosAt: (site) => [...(sites.get(site)?.vos.keys() ?? [])],
+    waitingAt: (site) => sites.get(site)?.waiting ?? 0,
+    leaveBacklog: (attempt) => {
+      if (attempt.waiting) at(attempt.site).waiting -= 1;
+      attempt.waiting = false;
+    },
+    add: (attempt) => {
+      const { vo } = attempt.task.job;
+      const site = at(attempt.site);
+      site.live.add(attempt);
+      site.vos.set(vo, (site.vos.get(vo) ?? 0) + 1);
+      if (attempt.waiting) site.waiting += 1;
+    },
+    remove: (attempt) => {
+      const { vo } = attempt.task.job;
+      const { live, vos } = at(attempt.site);
+      live.delete(attempt);
+      const left = (vos.get(vo) ?? 0) - 1;
+      if (left > 0) vos.set(vo, left);
+      else vos.delete(vo);
+    },
+  };
+}
