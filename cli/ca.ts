@@ -144,7 +144,7 @@ export async function revokeCertificate(context: Context, input: Input): Promise
 export async function refreshTrust(context: Context, input: Input): Promise<number> {
   const settings = await context.settings();
   const { fetchTrust, installTrust, meetAuthority, parseFingerprint } = await import(
-    './fetch-trust.ts'
+    '../service/fetch-trust.ts'
   );
   const { signal } = context;
   const address = input.text('authority') ?? namedAuthority(settings);
@@ -152,7 +152,7 @@ export async function refreshTrust(context: Context, input: Input): Promise<numb
   const fingerprint = input.text('fingerprint');
   const caPem =
     fingerprint === undefined
-      ? (await import('./trust.ts')).readAuthorities(dir)
+      ? (await import('../service/read-trust.ts')).readAuthorities(dir)
       : await meetAuthority(address, parseFingerprint(fingerprint), signal);
   const trusted = await fetchTrust(address, caPem, signal);
   await installTrust(trusted, { dir, vomsDir: input.text('vomsdir') });

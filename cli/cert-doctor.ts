@@ -1,5 +1,7 @@
 import { GridError } from '../core/errors.ts';
 import { formatDuration } from '../core/units.ts';
+import { fetchTrust } from '../service/fetch-trust.ts';
+import { readAuthorities } from '../service/read-trust.ts';
 import {
   checkCertificate,
   checkKey,
@@ -13,8 +15,6 @@ import {
 } from './cert-checks.ts';
 import type { Settings } from './config.ts';
 import type { Context } from './context.ts';
-import { fetchTrust } from './fetch-trust.ts';
-import { readAuthorities } from './trust.ts';
 
 const ANSWER_MS = 5_000;
 /** Validation tolerates nothing beyond the five minutes that certificates are backdated. */

@@ -5,9 +5,9 @@ import type { CertInfo } from '../core/pki/cert.ts';
 import { formatDuration } from '../core/units.ts';
 import { carriedAttributes, readAttributeCertificate } from '../service/attribute-cert.ts';
 import { loadCredential } from '../service/credential.ts';
+import { colons } from '../service/fetch-trust.ts';
 import { certificatesFromPem } from '../service/x509.ts';
 import type { Context } from './context.ts';
-import { colons } from './fetch-trust.ts';
 import type { Input } from './input.ts';
 import { facts, instantText } from './render.ts';
 

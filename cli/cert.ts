@@ -5,20 +5,20 @@ import { CertAuthorityService } from '../proto/gen/grid/v1/authority.ts';
 import { loadUserCertificate } from '../service/credential.ts';
 import { type KeyKind, makeSigningRequest } from '../service/csr.ts';
 import { peekToken, type TokenHints } from '../service/enrolment-token.ts';
+import { fetchTrust, installTrust, meetAuthority } from '../service/fetch-trust.ts';
 import { openClient } from '../service/grpc-client.ts';
+import { readAuthorities } from '../service/read-trust.ts';
 import { writeAtomic } from '../service/write-atomic.ts';
 import { certificatesFromPem } from '../service/x509.ts';
 import { namedAuthority } from './authority-client.ts';
 import { keyKindOf } from './ca.ts';
 import type { Settings } from './config.ts';
 import type { Context } from './context.ts';
-import { fetchTrust, installTrust, meetAuthority } from './fetch-trust.ts';
 import type { Input } from './input.ts';
 import { instantText } from './render.ts';
-import { readAuthorities } from './trust.ts';
 
 /** Where a certificate, its key and the trust for it belong. */
-interface Places {
+export interface Places {
   readonly cert: string;
   readonly key: string;
   readonly trust: string;
@@ -32,22 +32,45 @@ export async function requestCertificate(context: Context, input: Input): Promis
   const hints = peekToken(token);
   const places = placesOf(input, settings, hints);
   refuseToReplace(places, input.on('force'));
-  const caPem = await meetAuthority(hints.address, hints.fingerprint, signal);
-  const trusted = await fetchTrust(hints.address, caPem, signal);
-  const { keyPem, csr } = await makeSigningRequest(keyKindOf(input) ?? 'ec', hints.commonName);
-  using authority = openClient(CertAuthorityService, 'authority', hints.address, {
-    caPem,
-    crlPem: trusted.crlPem,
+  const certificatePem = await obtainCertificate({
+    token,
+    places,
+    kind: keyKindOf(input) ?? 'ec',
+    lifetimeMs: input.duration('lifetime') ?? 0,
+    signal,
   });
-  const lifetimeMs = input.duration('lifetime') ?? 0;
-  const request = { token, csr: Buffer.from(csr), lifetimeMs };
-  const { certificatePem } = await authority.call.enrol(request, { signal });
-  await install(places, keyPem, certificatePem);
-  await installTrust(trusted, { dir: places.trust });
   if (hints.profile !== 'host') await rememberAuthority(settings, hints.address);
   report(context, places, certificatePem);
   if (hints.profile !== 'host') context.terminal.note('now run `grid login`');
   return 0;
+}
+
+/** What is wanted of the authority that a token names. */
+export interface CertificateWish {
+  readonly token: string;
+  readonly places: Places;
+  readonly kind: KeyKind;
+  /** 0 for what the authority gives by itself. */
+  readonly lifetimeMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Makes a key, gets a certificate for it and installs both with what the authority says of itself; gives the PEM. */
+export async function obtainCertificate(wish: CertificateWish): Promise<string> {
+  const { token, places, lifetimeMs, signal } = wish;
+  const hints = peekToken(token);
+  const caPem = await meetAuthority(hints.address, hints.fingerprint, signal);
+  const trusted = await fetchTrust(hints.address, caPem, signal);
+  const { keyPem, csr } = await makeSigningRequest(wish.kind, hints.commonName);
+  using authority = openClient(CertAuthorityService, 'authority', hints.address, {
+    caPem,
+    crlPem: trusted.crlPem,
+  });
+  const request = { token, csr: Buffer.from(csr), lifetimeMs };
+  const { certificatePem } = await authority.call.enrol(request, { signal });
+  await install(places, keyPem, certificatePem);
+  await installTrust(trusted, { dir: places.trust });
+  return certificatePem;
 }
 
 /** `grid cert renew`. */

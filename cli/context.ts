@@ -62,7 +62,7 @@ export async function connectService<D extends object>(
 export async function userCredentials(settings: Settings, env: Env): Promise<ClientCredentials> {
   const [{ loadCredential }, { readTrust }] = await Promise.all([
     import('../service/credential.ts'),
-    import('./trust.ts'),
+    import('../service/read-trust.ts'),
   ]);
   const { certPem, keyPem, certFile } = loadCredential({ home: settings.home, env });
   if (keyPem.includes('ENCRYPTED'))

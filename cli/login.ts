@@ -6,17 +6,17 @@ import { formatDuration } from '../core/units.ts';
 import { VoMembershipService } from '../proto/gen/grid/v1/authority.ts';
 import { loadUserCertificate, type UserCredential } from '../service/credential.ts';
 import type { KeyKind } from '../service/csr.ts';
+import { fetchTrust, installTrust } from '../service/fetch-trust.ts';
 import { type Connection, openClient } from '../service/grpc-client.ts';
 import { makeProxy, openPrivateKey } from '../service/proxy-cert.ts';
+import { readAuthorities, readTrust } from '../service/read-trust.ts';
 import { writeAtomic } from '../service/write-atomic.ts';
 import { certificatesFromPem } from '../service/x509.ts';
 import { keyKindOf } from './ca.ts';
 import type { Env, Settings } from './config.ts';
 import type { Context } from './context.ts';
-import { fetchTrust, installTrust } from './fetch-trust.ts';
 import type { Input } from './input.ts';
 import { facts, instantText } from './render.ts';
-import { readAuthorities, readTrust } from './trust.ts';
 
 /** What kind of proxy is wanted; everything has a default. */
 export interface LoginWish {

@@ -34,7 +34,7 @@ export async function listSites(context: Context): Promise<number> {
   const views = sites.map(siteView);
   const { terminal, colours } = context;
   if (context.json) terminal.out(JSON.stringify(views));
-  else if (views.length === 0) terminal.note('no sites yet: `grid site enrol` adds one');
+  else if (views.length === 0) terminal.note('no sites yet: `grid site invite` adds one');
   else {
     const headings = [
       'site',
@@ -77,8 +77,8 @@ function rowOf({ colours }: Context, site: SiteView): readonly string[] {
   ];
 }
 
-/** `grid site enrol`. */
-export async function enrolSite(context: Context, input: Input): Promise<number> {
+/** `grid site add`. */
+export async function addSite(context: Context, input: Input): Promise<number> {
   using broker = await context.openBroker();
   const request = {
     id: argument(input, 0),
@@ -86,7 +86,7 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
     dn: input.text('dn') ?? '',
   };
   const { site } = await broker.call.enrolSite(request, { signal: context.signal });
-  return answer(context, site, 'is enrolled');
+  return answer(context, site, 'is added');
 }
 
 /** `grid site drain`. */

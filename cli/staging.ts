@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import { vosOf } from '../core/vo/caller.ts';
 import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
+import { readAuthorities } from '../service/read-trust.ts';
 import type { RpcClient } from '../service/rpc.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../service/staging/connect-staging.ts';
 import { callerFromWire } from '../service/wire.ts';
 import type { Settings } from './config.ts';
 import type { Context } from './context.ts';
-import { readAuthorities } from './trust.ts';
 
 /** The user's way to the chunks of a VO, with tickets from the broker; dispose of it. */
 export async function openUserStaging(

@@ -22,6 +22,15 @@ export const SITE_CONFIG = z.object({
   trust: filePath().describe('trust directory'),
   vomsdir: filePath().optional().describe('directory of <vo>/<host>.lsc files'),
   crl: z.enum(['require', 'optional']).default('require').describe('what an absent CRL means'),
+  authority: z
+    .string()
+    .regex(/^.+:\d{1,5}$/, 'must be host:port, for instance ca.example.org:7440')
+    .optional()
+    .describe('authority that the gateway fetches revocation lists from by itself'),
+  'trust-every': duration()
+    .prefault('6h')
+    .refine((ms) => ms >= 1_000 && ms <= 30 * 86_400_000, 'must be from 1s to 30d')
+    .describe('how often it does'),
   'log-level': z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')

@@ -6,6 +6,7 @@ import { openAuthenticator } from '../service/authenticator.ts';
 import { type Clock, systemClock } from '../service/clock.ts';
 import { formatSettings, loadConfig } from '../service/config.ts';
 import { served, startServer } from '../service/grpc-server.ts';
+import { keepTrust } from '../service/keep-trust.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { announceReady, untilStopped } from '../service/shutdown.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
@@ -15,6 +16,8 @@ import { SITE_CONFIG, type SiteConfig } from './config.ts';
 import { openGateway } from './gateway.ts';
 import { systemBootClock } from './lease.ts';
 import { openSiteStaging } from './site-staging.ts';
+
+export { findLrms } from './find-lrms.ts';
 
 /** `grid site serve`: serves until it is told to stop, or only prints the settings. */
 export async function serveSite(
@@ -58,7 +61,10 @@ async function startSite(
 ): Promise<RunningSite> {
   await using stack = new AsyncDisposableStack();
   const { clock, log } = around;
-  const trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
+  const { authority, trust: dir } = config;
+  if (authority !== undefined)
+    stack.use(keepTrust({ authority, dir, everyMs: config['trust-every'], log }));
+  const trust = stack.use(TrustStore.open({ dir, crl: config.crl, clock, log }));
   const keeper = siteCache(config, clock, log);
   const gateway = stack.use(
     await openGateway({

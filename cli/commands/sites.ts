@@ -11,6 +11,8 @@ const CACHE_CONFIG: OptionSpec = {
   required: true,
 };
 
+const SITE_ARGUMENT = ['<id>', 'site id: lower-case letters, digits and hyphens'] as const;
+
 /** Sites, and the services that an operator runs. */
 export const SITE_COMMANDS: readonly CommandSpec[] = [
   {
@@ -21,20 +23,96 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
     run: async (context) => (await import('../sites.ts')).listSites(context),
   },
   {
+    path: 'site invite',
+    summary: 'print the token that makes a machine a site (grid administrators)',
+    details:
+      'Makes a host token at the authority and adds the site to the grid. On the machine itself `grid site enrol TOKEN` does the rest. The same again makes a new token, for one that has run out.',
+    args: [SITE_ARGUMENT],
+    options: [
+      {
+        flags: '--host <name>',
+        about: 'DNS name by which the broker reaches its gateway',
+        required: true,
+      },
+      { flags: '--port <n>', about: 'port of the gateway (7460)' },
+      {
+        flags: '--alt-name <name>',
+        about: 'further DNS name or address of the host',
+        repeat: true,
+      },
+      { flags: '--lifetime <duration>', about: 'how long the token lives, at most 30d (1d)' },
+    ],
+    examples: [
+      [
+        'site invite campus --host gw.campus.example',
+        'give the line that it prints to the administrator there',
+      ],
+    ],
+    run: async (context, input) => (await import('../site/invite.ts')).inviteSite(context, input),
+  },
+  {
     path: 'site enrol',
-    summary: 'add a site to the grid (grid administrators)',
-    args: [['<id>', 'site id: lower-case letters, digits and hyphens']],
+    summary: 'make this machine, or the batch system on it, a site of a grid',
+    details:
+      'Gets the host certificate, finds the batch system, writes the configuration of the gateway, starts it (under systemd where that runs the machine and you are root), and waits until the broker gives it work. It may be run again after whatever it complained of was mended: nothing is done twice.',
+    args: [['<token>', 'from `grid site invite`; `-` reads stdin']],
+    options: [
+      {
+        flags: '--lrms <name>',
+        about: 'batch system, where it is not the one that is found',
+        choices: ['fork', 'slurm', 'gridengine'],
+      },
+      {
+        flags: '--dir <dir>',
+        about: 'for certificate and configuration (root: /etc/hanse/ID, else ~/.hanse/sites/ID)',
+      },
+      {
+        flags: '--spool <dir>',
+        about: 'for tasks and cached files; compute nodes must see it (root: /var/lib/hanse/ID)',
+      },
+      { flags: '--admin <dn>', about: 'who may drain the site, beside you', repeat: true },
+      { flags: '--print-unit', about: 'start nothing: print a systemd unit for it instead' },
+    ],
+    examples: [
+      ['site enrol eyJ2Ij…', 'a new site'],
+      [
+        'site enrol eyJ2Ij… --lrms fork --spool /scratch/hanse',
+        'this machine alone, not the cluster',
+      ],
+    ],
+    run: async (context, input) => (await import('../site/enrol.ts')).enrolSite(context, input),
+  },
+  {
+    path: 'site add',
+    summary: 'add a site whose gateway has its certificate already (grid administrators)',
+    args: [SITE_ARGUMENT],
     options: [
       { flags: '--address <host:port>', about: 'where its gateway listens', required: true },
       { flags: '--dn <dn>', about: 'subject of its host certificate', required: true },
     ],
     examples: [
       [
-        'site enrol campus --address gw.campus.example:7460 --dn "/DC=org/DC=example/CN=gw.campus.example"',
+        'site add campus --address gw.campus.example:7460 --dn "/DC=org/DC=example/CN=gw.campus.example"',
         'let the gateway with this certificate offer its machines',
       ],
     ],
-    run: async (context, input) => (await import('../sites.ts')).enrolSite(context, input),
+    run: async (context, input) => (await import('../sites.ts')).addSite(context, input),
+  },
+  {
+    path: 'site test',
+    summary: 'send a probe through the whole chain to a site, and say which link fails',
+    details:
+      'Your certificate, the broker, the site, its policy, the store, the gateway, staging, the batch system, the run itself, the logs and the result: one line each. Ends with 1 where a link fails, with what to do about it.',
+    args: [['<id>', 'site id']],
+    options: [
+      { flags: '--timeout <duration>', about: 'how long the probe may wait and run (5m)' },
+      { flags: '--vo <name>', about: 'VO to act under' },
+    ],
+    examples: [
+      ['site test campus', 'after it was enrolled, and when something is wrong'],
+      ['site test campus --json --timeout 1m', 'for monitoring'],
+    ],
+    run: async (context, input) => (await import('../site/probe.ts')).testSite(context, input),
   },
   {
     path: 'site drain',

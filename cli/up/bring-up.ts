@@ -4,10 +4,10 @@ import { type BrokerService, SiteState } from '../../proto/gen/grid/v1/broker.ts
 import { pause } from '../../service/background.ts';
 import { loadUserCertificate } from '../../service/credential.ts';
 import { type Connection, openClient } from '../../service/grpc-client.ts';
+import { readTrust } from '../../service/read-trust.ts';
 import { loadSettings, type Settings } from '../config.ts';
 import { connectBroker } from '../context.ts';
 import { logIn } from '../login.ts';
-import { readTrust } from '../trust.ts';
 import { GridProcesses, type StartOptions } from './start-grid.ts';
 import type { Steps } from './steps.ts';
 

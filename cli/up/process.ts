@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { GridError } from '../../core/errors.ts';
 import { pause } from '../../service/background.ts';
 import type { Env } from '../config.ts';
@@ -157,4 +158,15 @@ export async function endProcessesBelow(dir: string): Promise<void> {
       // It has ended by itself.
     }
   }
+}
+
+/** The launcher of this very installation, which finds the right Node. */
+export function gridProgram(): string {
+  const places = ['../../bin/grid.js', '../../../bin/grid.js'];
+  const found = places
+    .map((place) => fileURLToPath(new URL(place, import.meta.url)))
+    .find(existsSync);
+  if (found === undefined)
+    throw new GridError('INTERNAL', 'bin/grid.js of this installation is gone');
+  return found;
 }

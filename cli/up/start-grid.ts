@@ -1,6 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { GridError } from '../../core/errors.ts';
 import { type NatsServerFiles, writeNatsServer } from '../../service/nats-config.ts';
@@ -10,7 +9,7 @@ import { writeAtomic } from '../../service/write-atomic.ts';
 import type { Env } from '../config.ts';
 import { brokerConfig, identityOf, siteConfig } from './configs.ts';
 import { type GridPlan, type Layout, type RunningGrid, readRunning } from './layout.ts';
-import { isAlive, type Program, saysReady, startProgram, stopPid } from './process.ts';
+import { gridProgram, isAlive, type Program, saysReady, startProgram, stopPid } from './process.ts';
 
 /** How a grid is started. */
 export interface StartOptions {
@@ -176,15 +175,4 @@ export function obtainNatsServer(
   const cacheDir = join(env['XDG_CACHE_HOME'] ?? join(userHome, '.cache'), 'hanse');
   mkdirSync(cacheDir, { recursive: true });
   return findNatsServer({ cacheDir, env, signal, onProgress });
-}
-
-/** The launcher of this very installation, which finds the right Node. */
-function gridProgram(): string {
-  const places = ['../../bin/grid.js', '../../../bin/grid.js'];
-  const found = places
-    .map((place) => fileURLToPath(new URL(place, import.meta.url)))
-    .find(existsSync);
-  if (found === undefined)
-    throw new GridError('INTERNAL', 'bin/grid.js of this installation is gone');
-  return found;
 }

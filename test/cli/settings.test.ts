@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadSettings } from '../../cli/config.ts';
 import { type Edge, runCommand } from '../../cli/run-command.ts';
-import { readTrust } from '../../cli/trust.ts';
+import { readTrust } from '../../service/read-trust.ts';
 
 const directory = (): string => mkdtempSync(join(tmpdir(), 'hanse-settings-'));
 const NO_FLAGS = { broker: undefined };

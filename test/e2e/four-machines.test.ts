@@ -136,7 +136,7 @@ test('four machines and a laptop become a grid as docs/install.md says', {
       laptop.grid([
         ...[
           'site',
-          'enrol',
+          'add',
           name,
           '--address',
           `${host}:7460`,

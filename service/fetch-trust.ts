@@ -7,12 +7,12 @@ import { GridError } from '../core/errors.ts';
 import { isVoName } from '../core/ids.ts';
 import type { CertInfo } from '../core/pki/cert.ts';
 import { CertAuthorityService, type VoTrust } from '../proto/gen/grid/v1/authority.ts';
-import { crlDerOf, readCrl } from '../service/crl.ts';
-import { openClient } from '../service/grpc-client.ts';
-import { toPem } from '../service/pem.ts';
-import { type TrustFiles, trustFileBase, writeTrust } from '../service/trust-dir.ts';
-import { writeAtomic } from '../service/write-atomic.ts';
-import { certificatesFromPem } from '../service/x509.ts';
+import { crlDerOf, readCrl } from './crl.ts';
+import { openClient } from './grpc-client.ts';
+import { toPem } from './pem.ts';
+import { type TrustFiles, trustFileBase, writeTrust } from './trust-dir.ts';
+import { writeAtomic } from './write-atomic.ts';
+import { certificatesFromPem } from './x509.ts';
 
 /** What an authority says of itself, checked against its certificate that was trusted before. */
 export interface FetchedTrust extends TrustFiles {

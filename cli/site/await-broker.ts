@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import { GridError } from '../../core/errors.ts';
+import { BrokerService, SiteState } from '../../proto/gen/grid/v1/broker.ts';
+import { pause } from '../../service/background.ts';
+import { openClient } from '../../service/grpc-client.ts';
+import { readTrust } from '../../service/read-trust.ts';
+import type { SiteLayout } from './layout.ts';
+import type { SiteToken } from './token.ts';
+
+export interface Wait {
+  readonly token: SiteToken;
+  readonly layout: SiteLayout;
+  readonly signal: AbortSignal;
+  readonly say: (words: string) => void;
+}
+
+const PATIENCE_MS = 60_000;
+const LOOK_MS = 250;
+
+/** Waits, as the host, until the broker has met the gateway; throws UNAVAILABLE with what the broker says of it. */
+export async function untilWelcome({ token, layout, signal, say }: Wait): Promise<string> {
+  using broker = openClient(BrokerService, 'broker', token.broker, {
+    ...readTrust(layout.trust),
+    certPem: readFileSync(layout.certificate, 'utf8'),
+    keyPem: readFileSync(layout.key, 'utf8'),
+  });
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const { sites } = await broker.call.listSites({}, { signal });
+    const site = sites.find(({ id }) => id === token.site);
+    if (site === undefined)
+      throw new GridError(
+        'SITE_NOT_FOUND',
+        `the broker does not know site ${token.site} (any more): ask for a new token`,
+      );
+    const { state, detail } = site;
+    if (
+      state === SiteState.SITE_STATE_UP &&
+      site.offer !== undefined &&
+      !detail.startsWith('not connected')
+    ) {
+      say(detail === '' ? 'gives it work' : detail);
+      return detail === '' ? 'up' : `closed (${detail})`;
+    }
+    if (state === SiteState.SITE_STATE_DRAINING) return 'draining';
+    say(detail === '' ? 'waits for its first word' : detail);
+    if (performance.now() > deadline)
+      throw new GridError(
+        'UNAVAILABLE',
+        `the broker cannot reach the gateway at ${token.address} (${detail || 'it has not tried yet'}): is the port open in the firewall? run this again then`,
+      );
+    await pause(LOOK_MS, signal);
+    signal.throwIfAborted();
+  }
+}

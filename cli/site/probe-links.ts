@@ -1,0 +1,52 @@
+import { formatDuration } from '../../core/units.ts';
+import type { Context } from '../context.ts';
+
+/** How one link of the chain did. */
+interface LinkReport {
+  readonly link: string;
+  readonly ok: boolean;
+  readonly tookMs: number;
+  readonly detail: string;
+  /** What to do; '' where nothing is to be done. */
+  readonly remedy: string;
+}
+
+/** What a link came to: words for people, and what to do where it is broken. */
+export class BrokenLink extends Error {
+  override readonly name = 'BrokenLink';
+  readonly remedy: string;
+
+  constructor(detail: string, remedy: string) {
+    super(detail);
+    this.remedy = remedy;
+  }
+}
+
+/** The chain as it is tried; each link is one line on stdout as soon as it is known. */
+export interface Chain {
+  readonly reports: readonly LinkReport[];
+  /** Notes that a link holds. `sinceMs` is a `performance.now()`. */
+  holds(link: string, sinceMs: number, detail: string): void;
+  breaks(link: string, sinceMs: number, detail: string, remedy: string): void;
+}
+
+export function openChain({ terminal, colours, json }: Context): Chain {
+  const reports: LinkReport[] = [];
+  const add = (report: LinkReport): void => {
+    reports.push(report);
+    if (json) return;
+    const { link, ok, tookMs, detail, remedy } = report;
+    const mark = ok ? colours.good('ok  ') : colours.bad('FAIL');
+    const took = colours.dim(`(${formatDuration(tookMs)})`);
+    terminal.out(`${mark}  ${link.padEnd(12)} ${detail} ${took}`);
+    if (remedy !== '') terminal.out(`${' '.repeat(19)}-> ${remedy}`);
+  };
+  const since = (sinceMs: number): number => Math.round(performance.now() - sinceMs);
+  return {
+    reports,
+    holds: (link, sinceMs, detail) =>
+      add({ link, ok: true, tookMs: since(sinceMs), detail, remedy: '' }),
+    breaks: (link, sinceMs, detail, remedy) =>
+      add({ link, ok: false, tookMs: since(sinceMs), detail, remedy }),
+  };
+}

@@ -1,0 +1,285 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { ERRORS, GridError } from '../../core/errors.ts';
+import { vosOf } from '../../core/vo/caller.ts';
+import { type BrokerService, SiteState, type SiteSummary } from '../../proto/gen/grid/v1/broker.ts';
+import { type CheckedJob, checkJobs } from '../../service/check-jobs.ts';
+import type { Connection } from '../../service/grpc-client.ts';
+import { readTreeFile } from '../../service/staging/read-tree.ts';
+import { callerFromWire, specToWire } from '../../service/wire.ts';
+import { checkCertificate, checkKey, checkProxy, checkTrust } from '../cert-checks.ts';
+import type { Context } from '../context.ts';
+import { argument, type Input } from '../input.ts';
+import { chooseVo, openUserStaging } from '../staging.ts';
+import { readJob } from '../status.ts';
+import { submitJobs } from '../submit.ts';
+import { tailTask } from '../tail.ts';
+import { followProbe } from './probe-follow.ts';
+import { BrokenLink, type Chain, openChain } from './probe-links.ts';
+
+const PATIENCE_MS = 300_000;
+
+/** `grid site test`: sends a probe through every link of the chain and says which one does not hold. */
+export async function testSite(context: Context, input: Input): Promise<number> {
+  const site = argument(input, 0);
+  const chain = openChain(context);
+  const base = await mkdtemp(join(tmpdir(), 'grid-probe-'));
+  let jobId = '';
+  try {
+    const probe = { context, chain, site, word: randomUUID(), base };
+    await link(chain, 'certificate', () => checkCredential(context));
+    using broker = await link(chain, 'broker', () => meetBroker(context, input));
+    await link(chain, 'site', () => checkSite(broker, site, context.signal));
+    const job = await probeJob(probe, await voOf(context, broker, input));
+    await link(chain, 'match', () => checkMatch(broker, site, job, context.signal));
+    jobId = await link(chain, 'submit', () => submitProbe(context, broker, job));
+    await tryLinks({
+      ...probe,
+      broker,
+      jobId,
+      patienceMs: input.duration('timeout') ?? PATIENCE_MS,
+    });
+  } catch (error) {
+    if (!(error instanceof BrokenLink)) throw error;
+  } finally {
+    await rm(base, { recursive: true, force: true });
+  }
+  return verdict(context, chain, site, jobId);
+}
+
+function verdict(context: Context, chain: Chain, site: string, jobId: string): number {
+  const { reports } = chain;
+  const ok = reports.every((report) => report.ok);
+  const { terminal, json } = context;
+  if (json) terminal.out(JSON.stringify({ site, ok, jobId, links: reports }));
+  else if (ok) terminal.note(`site ${site} works: all ${reports.length} links hold (job ${jobId})`);
+  else {
+    const job = jobId === '' ? '' : `; its history: grid job events ${jobId}`;
+    terminal.note(`site ${site} does not work: the link '${reports.at(-1)?.link}' fails${job}`);
+  }
+  return ok ? 0 : 1;
+}
+
+/** What a link gives to the next one, and the words for its line. */
+interface Held<T> {
+  readonly value: T;
+  readonly words: string;
+}
+
+const held = <T>(value: T, words: string): Held<T> => ({ value, words });
+
+/** Tries one link; throws BrokenLink after its line was written. */
+async function link<T>(chain: Chain, name: string, work: () => Promise<Held<T>>): Promise<T> {
+  const sinceMs = performance.now();
+  try {
+    const { value, words } = await work();
+    chain.holds(name, sinceMs, words);
+    return value;
+  } catch (error) {
+    const known = asBroken(error);
+    chain.breaks(name, sinceMs, known.message, known.remedy);
+    throw known;
+  }
+}
+
+/** An error of the catalogue brings its own remedy; what is not in it is a fault of ours and is thrown on. */
+function asBroken(error: unknown): BrokenLink {
+  if (error instanceof BrokenLink) return error;
+  if (!(error instanceof GridError) || error.code === 'INTERNAL' || error.code === 'INTERRUPTED')
+    throw error;
+  return new BrokenLink(`${error.code}: ${error.message}`, ERRORS[error.code].remedy);
+}
+
+async function checkCredential(context: Context): Promise<Held<void>> {
+  const { env } = context;
+  const known = await context.settings();
+  const nowMs = Date.now();
+  // With a proxy of its own (X509_USER_PROXY) nothing else need be there.
+  const own =
+    env['X509_USER_PROXY'] === undefined
+      ? [checkCertificate(known, env, nowMs), checkKey(known, env)]
+      : [];
+  const findings = [...own, checkProxy(known, env, nowMs), ...checkTrust(known, env, nowMs)];
+  const bad = findings.find(({ verdict: how }) => how === 'fail');
+  if (bad !== undefined) throw new BrokenLink(`${bad.check}: ${bad.detail}`, bad.remedy ?? '');
+  return held(undefined, findings.at(-1)?.detail ?? '');
+}
+
+async function meetBroker(
+  context: Context,
+  input: Input,
+): Promise<Held<Connection<BrokerService>>> {
+  const broker = await context.openBroker();
+  const { caller } = await broker.call.whoAmI({}, { signal: context.signal });
+  const { dn } = callerFromWire(caller);
+  const vo = input.text('vo') ?? vosOf(callerFromWire(caller)).join(', ');
+  if (vo === '') throw new BrokenLink(`${dn} shows no VO to act under`, 'run `grid login --vo VO`');
+  return held(broker, `lets ${dn} in, VO ${vo}`);
+}
+
+async function voOf(
+  context: Context,
+  broker: Connection<BrokerService>,
+  input: Input,
+): Promise<string> {
+  const named = input.text('vo') ?? (await context.settings()).vo;
+  return named ?? chooseVo(context, broker.call);
+}
+
+async function checkSite(
+  broker: Connection<BrokerService>,
+  id: string,
+  signal: AbortSignal,
+): Promise<Held<void>> {
+  const { sites } = await broker.call.listSites({}, { signal });
+  const site = sites.find((one) => one.id === id);
+  if (site === undefined)
+    throw new BrokenLink(
+      `the broker knows no site '${id}', only ${sites.map((one) => one.id).join(', ') || 'none'}`,
+      'an administrator of the grid runs `grid site invite`',
+    );
+  const broken = troubleOf(site);
+  if (broken !== undefined) throw broken;
+  const { offer } = site;
+  return held(
+    undefined,
+    `${offer?.lrms} at ${site.address}, ${offer?.freeCpus} of ${offer?.totalCpus} cpus free`,
+  );
+}
+
+/** Why nothing goes to a site, from the broker's side. */
+function troubleOf(site: SiteSummary): BrokenLink | undefined {
+  const { id, state, detail, address, quarantined, offer } = site;
+  const log = `look at the gateway's log on ${address.replace(/:\d+$/, '')} (systemctl status hanse-site-${id})`;
+  if (state === SiteState.SITE_STATE_DRAINING)
+    return new BrokenLink('it is draining', `\`grid site resume ${id}\``);
+  if (state === SiteState.SITE_STATE_LOST || detail.startsWith('not connected'))
+    return new BrokenLink(
+      `the broker does not hear it: ${detail}`,
+      `is its gateway running? ${log}`,
+    );
+  if (state !== SiteState.SITE_STATE_UP || offer === undefined)
+    return new BrokenLink(
+      `the broker has never heard of it at ${address}${detail === '' ? '' : `: ${detail}`}`,
+      `is its gateway running, and port open to the broker? ${log}`,
+    );
+  if (offer.closedReason !== '')
+    return new BrokenLink(
+      `it takes nothing: ${offer.closedReason}`,
+      'mend that at the site; it opens by itself',
+    );
+  if (quarantined !== '')
+    return new BrokenLink(
+      `it is in quarantine: ${quarantined}`,
+      `mend that, then \`grid site resume ${id}\``,
+    );
+  return undefined;
+}
+
+interface Probe {
+  readonly context: Context;
+  readonly chain: Chain;
+  readonly site: string;
+  /** What must come back. */
+  readonly word: string;
+  /** Directory of its input. */
+  readonly base: string;
+}
+
+/** Reads a file, writes two streams and a file: all that a job can do. */
+async function probeJob({ site, word, base }: Probe, vo: string): Promise<CheckedJob> {
+  await writeFile(join(base, 'probe.txt'), `${word}\n`);
+  const raw = {
+    name: 'site-test',
+    command: ['sh', '-c', 'cat probe.txt && cp probe.txt probe.out && hostname >&2'],
+    inputs: ['probe.txt'],
+    outputs: ['probe.out'],
+    memory: '64M',
+    walltime: '5m',
+    sites: [site],
+    vo,
+  };
+  const [job] = await checkJobs([{ raw, base, where: () => '' }]);
+  if (job === undefined) throw new TypeError('a job was checked and is not there');
+  return job;
+}
+
+/** That it would have to wait is no fault of the site's. */
+const BUSY = 'no-free-slots';
+
+async function checkMatch(
+  broker: Connection<BrokerService>,
+  site: string,
+  { spec }: CheckedJob,
+  signal: AbortSignal,
+): Promise<Held<void>> {
+  const why = await broker.call.explainJob({ spec: specToWire(spec) }, { signal });
+  const verdictOf = why.sites.find((one) => one.site === site);
+  if (verdictOf === undefined) throw new BrokenLink('the broker says nothing of it', why.answer);
+  const { matches, refusal, detail } = verdictOf;
+  if (matches) return held(undefined, 'takes a job of 1 cpu, 64 MiB and 5 minutes');
+  if (refusal === BUSY) return held(undefined, `takes it, after a wait: ${detail}`);
+  const remedy = why.advice[0] ?? "see the site's configuration: policy, vos, limits";
+  throw new BrokenLink(`${refusal}: ${detail}`, remedy);
+}
+
+async function submitProbe(
+  context: Context,
+  broker: Connection<BrokerService>,
+  job: CheckedJob,
+): Promise<Held<string>> {
+  const quiet: Context = { ...context, terminal: { ...context.terminal, note: () => undefined } };
+  const [submitted] = await submitJobs(quiet, broker.call, [job]);
+  const id = submitted?.id ?? '';
+  return held(id, `input is in the store, and job ${id} in the ledger`);
+}
+
+interface Sent extends Probe {
+  readonly broker: Connection<BrokerService>;
+  readonly jobId: string;
+  readonly patienceMs: number;
+}
+
+/** From the gateway to the result. A probe that gets stuck is cancelled. */
+async function tryLinks(probe: Sent): Promise<void> {
+  const { context, chain, broker, jobId } = probe;
+  try {
+    await followProbe(probe);
+  } catch (error) {
+    await broker.call
+      .cancelJobs({ jobIds: [jobId], reason: 'the test of the site is over' }, {})
+      .catch(() => undefined);
+    throw error;
+  }
+  const detail = await readJob(context, broker, jobId);
+  await link(chain, 'logs', async () => {
+    const said = await streamOf(probe, detail.spec.vo, 'stdout');
+    if (said.trim() !== probe.word)
+      throw new BrokenLink(`stdout is '${said.slice(0, 80)}', not what the probe wrote`, LOST);
+    const host = (await streamOf(probe, detail.spec.vo, 'stderr')).trim();
+    return held(undefined, `both streams came back; it ran on ${host}`);
+  });
+  await link(chain, 'result', async () => {
+    const tree = detail.outputs.get(0);
+    if (tree === undefined) throw new BrokenLink('the job has no results', LOST);
+    await using store = await openUserStaging(context, broker.call, detail.spec.vo);
+    const bytes = await buffer(readTreeFile(store, tree, 'probe.out', context.signal));
+    if (bytes.toString().trim() !== probe.word)
+      throw new BrokenLink('probe.out is not what went in', LOST);
+    return held(undefined, `${bytes.byteLength} bytes went in and came back the same`);
+  });
+}
+
+const LOST = 'look at the log of the gateway and of nats-server, and report it';
+
+async function streamOf(
+  { context, broker, jobId }: Sent,
+  vo: string,
+  stream: 'stdout' | 'stderr',
+): Promise<string> {
+  const wish = { broker: broker.call, jobId, ordinal: 0, stream, vo, follow: false };
+  return (await buffer(tailTask(context, wish))).toString();
+}

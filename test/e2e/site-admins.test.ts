@@ -1,0 +1,163 @@
+/** docs/site-admins.md: from nothing to the first job on a real Slurm, by the three commands that the page shows. */
+import { execFile } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { endProcessesBelow } from '../../cli/up/process.ts';
+import { freePort } from '../../service/nats-config.ts';
+import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
+import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
+
+const run = promisify(execFile);
+/** The account of the gateway; Debian has it on every machine. Where tests do not run as root it is their own. */
+const GAMES = process.getuid?.() === 0 ? { uid: 5, gid: 60 } : {};
+let grid: LocalGrid;
+let cluster: SlurmCluster;
+let home: string;
+let port: number;
+
+beforeAll(async () => {
+  port = await freePort('127.0.0.1');
+  home = mkdtempSync(join(tmpdir(), 'hanse-site-admin-'));
+  [grid, cluster] = await Promise.all([
+    startLocalGrid({ sites: 1 }),
+    startSlurm({ nodes: 2, cpus: 2, memoryMb: 1_000 }),
+  ]);
+  await run('npm', ['pack', '--silent', '--pack-destination', home]);
+  // The administrator is a member of the VO.
+  cpSync(grid.layout.user, join(home, '.hanse'), { recursive: true });
+  const { ports, vo } = grid.plan;
+  const settings = {
+    broker: `localhost:${ports.broker}`,
+    authority: `localhost:${ports.authority}`,
+    vo,
+  };
+  writeFileSync(join(home, '.hanse', 'config.yaml'), stringify(settings));
+  if (GAMES.uid !== undefined) await run('chown', ['-R', `${GAMES.uid}:${GAMES.gid}`, home]);
+  chmodSync(home, 0o755);
+});
+afterAll(async () => {
+  await endProcessesBelow(home);
+  await cluster[Symbol.asyncDispose]();
+  await grid[Symbol.asyncDispose]();
+  rmSync(home, { recursive: true, force: true });
+});
+
+/** A line as the administrator types it, in a shell of the gateway's account. */
+async function type(line: string): Promise<{ stdout: string; stderr: string }> {
+  const env = {
+    ...process.env,
+    HOME: home,
+    PATH: `${join(home, '.local/bin')}:${process.env['PATH']}`,
+    npm_config_prefix: join(home, '.local'),
+    npm_config_cache: join(home, '.npm'),
+    SLURM_CONF: cluster.conf,
+    NO_COLOR: '1',
+  };
+  return run('sh', ['-c', line], { cwd: home, env, ...GAMES, maxBuffer: 2 ** 24 });
+}
+
+/** The commands of the page, without their remarks. */
+function commands(): readonly string[] {
+  const page = readFileSync('docs/site-admins.md', 'utf8');
+  const [, lines = ''] = /site-admins-test[^\n]*\n```sh\n([\s\S]*?)```/.exec(page) ?? [];
+  return lines
+    .trim()
+    .split('\n')
+    .map((line) => line.replace(/\s+#.*/, ''));
+}
+
+async function invite(at: number): Promise<string> {
+  const words = ['site', 'invite', 'campus', '--host', 'localhost', '--port', String(at)];
+  const { code, stdout, stderr } = await grid.grid(words);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  return /^grid site enrol (\S+)\n$/.exec(stdout)?.[1] ?? '';
+}
+
+test('three commands make a Slurm cluster a site, and the first job is done on it', {
+  timeout: 240_000,
+}, async () => {
+  const [install = '', enrol = '', probe = '', ...others] = commands();
+  expect(others).toEqual([]);
+  expect(readdirSync(home).filter((name) => name.endsWith('.tgz'))).toEqual(['hanse-0.1.0.tgz']);
+  const token = await invite(port);
+
+  await type(install);
+  const enrolled = await type(enrol.replace('TOKEN', token));
+  expect(enrolled.stdout).toContain('site campus is up');
+  expect(enrolled.stderr).toMatch(/batch system: Slurm [\d.]+, partitions .*main/);
+
+  const tested = await type(probe);
+  const links = tested.stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => /^ok {4}(.{12})/.exec(line)?.[1]?.trimEnd());
+  expect(links).toEqual([
+    ...['certificate', 'broker', 'site', 'match', 'submit', 'placement', 'gateway', 'staging in'],
+    ...['batch system', 'run', 'staging out', 'logs', 'result'],
+  ]);
+  expect(tested.stderr).toMatch(/site campus works: all 13 links hold/);
+  // It was Slurm that ran it, for the account of the gateway.
+  const ended = await cluster.run('squeue', '-h', '-t', 'all', '-o', '%T %U %k');
+  expect(ended).toMatch(new RegExp(`^COMPLETED ${GAMES.uid ?? process.getuid?.()} grid`, 'm'));
+});
+
+test('the same again does nothing twice, and half a token is refused', {
+  timeout: 60_000,
+}, async () => {
+  const [, enrol = ''] = commands();
+  const token = await invite(port);
+  const before = readFileSync(join(home, '.hanse/sites/campus/hostcert.pem'), 'utf8');
+  const again = await type(enrol.replace('TOKEN', token));
+  expect(again.stderr).toMatch(/certificate: .* is there already/);
+  expect(again.stderr).toMatch(/gateway: runs already, process \d+/);
+  expect(readFileSync(join(home, '.hanse/sites/campus/hostcert.pem'), 'utf8')).toBe(before);
+  await expect(type(`grid site enrol ${token.slice(0, 40)}`)).rejects.toMatchObject({
+    code: 3,
+    stderr: expect.stringContaining('TOKEN_INVALID'),
+  });
+});
+
+test('grid site test names the link that fails, and what to do', {
+  timeout: 120_000,
+}, async () => {
+  const fails = async (words: string): Promise<readonly Record<string, unknown>[]> => {
+    const failed: unknown = await type(`grid site test ${words} --json`).catch((error) => error);
+    expect(failed).toMatchObject({ code: 1 });
+    const { ok, links } = JSON.parse((failed as { stdout: string }).stdout);
+    expect(ok).toBe(false);
+    return links;
+  };
+  expect((await fails('nowhere')).at(-1)).toMatchObject({ link: 'site', ok: false });
+
+  await type('grid site drain campus');
+  const drained = (await fails('campus')).at(-1);
+  expect(drained).toMatchObject({ link: 'site', remedy: '`grid site resume campus`' });
+  await type('grid site resume campus');
+
+  // The batch system will not have the task.
+  await cluster.run('scontrol', 'update', 'PartitionName=main', 'State=INACTIVE');
+  const stuck = (await fails('campus --timeout 8s')).at(-1);
+  expect(stuck).toMatchObject({
+    link: 'batch system',
+    detail: expect.stringContaining('partition'),
+    remedy: expect.stringContaining('squeue'),
+  });
+  await cluster.run('scontrol', 'update', 'PartitionName=main', 'State=UP');
+
+  const pid = Number(readFileSync(join(home, '.hanse/sites/campus/gateway.pid'), 'utf8'));
+  process.kill(pid, 'SIGKILL');
+  const dead = (await fails('campus --timeout 5s')).at(-1);
+  expect(dead).toMatchObject({ link: 'site', remedy: expect.stringContaining("gateway's log") });
+});
