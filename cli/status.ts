@@ -35,6 +35,8 @@ const MOST = { tasks: 10, ranges: 8 };
 
 /** `grid status`. */
 export async function showStatus(context: Context, input: Input): Promise<number> {
+  if (input.on('snakemake'))
+    return (await import('./snakemake/status.ts')).tellSnakemake(context, argument(input, 0));
   using broker = await context.openBroker();
   const detail = await readStatus(context, broker, argument(input, 0), input.on('tasks'));
   const { job, spec, tasks, ranges } = detail;

@@ -24,7 +24,9 @@ export interface SubmittedJob {
 
 /** `grid submit`. */
 export async function submit(context: Context, input: Input): Promise<number> {
-  const jobs = await readJobs(context, input);
+  const jobs = input.on('snakemake')
+    ? await (await import('./snakemake/read-job.ts')).readSnakemakeJob(context, input)
+    : await readJobs(context, input);
   if (input.on('dry-run')) return (await import('./dry-run.ts')).showDryRun(context, jobs);
   using broker = await context.openBroker();
   const submitted = await submitJobs(context, broker.call, jobs, input.text('submit-key'));

@@ -24,6 +24,7 @@ const PROGRAMS = [
   'singularity',
   'blastn',
   'samtools',
+  'snakemake',
 ];
 
 /** Which of the known programs are on `path`. */

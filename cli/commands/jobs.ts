@@ -103,6 +103,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
         about:
           'check everything, show the job as it would be sent and what the sites say, send nothing',
       },
+      { flags: '--snakemake', about: 'the file is a job script of snakemake: docs/snakemake.md' },
     ],
     takesCommand: true,
     examples: [
@@ -164,7 +165,13 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     alias: 'status',
     summary: 'show where a job and its tasks stand',
     args: [ID_ARGUMENT],
-    options: [{ flags: '--tasks', about: 'every task of an array, not only the telling ones' }],
+    options: [
+      { flags: '--tasks', about: 'every task of an array, not only the telling ones' },
+      {
+        flags: '--snakemake',
+        about: 'put what a job made into this directory, and say running, success or failed',
+      },
+    ],
     examples: [
       ['status 0j4k2', 'state, times, site, reason'],
       ['status 0j4k2 --tasks', 'task by task'],

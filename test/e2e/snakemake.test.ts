@@ -1,0 +1,136 @@
+/** docs/snakemake.md: Debian's snakemake runs a workflow of 30 rules on a plain machine and a real Slurm at a time. */
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { endProcessesBelow } from '../../cli/up/process.ts';
+import { freePort } from '../../service/nats-config.ts';
+import { needs } from '../setup/needs.ts';
+import { GRID, type LocalGrid, runGridWith, startLocalGrid } from '../support/local-grid.ts';
+import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
+
+const run = promisify(execFile);
+const CANCEL = join(dirname(GRID), 'bin', 'grid-cancel.js');
+const PARTS = Array.from({ length: 14 }, (_, at) => `p${at + 1}`);
+let grid: LocalGrid;
+let cluster: SlurmCluster;
+let dir: string;
+
+beforeAll(async () => {
+  needs('snakemake', 'snakemake');
+  dir = mkdtempSync(join(tmpdir(), 'hanse-snakemake-'));
+  [grid, cluster] = await Promise.all([
+    startLocalGrid({ sites: 1, cpusPerSite: 2 }),
+    startSlurm({ nodes: 2, cpus: 4, memoryMb: 4_000 }),
+  ]);
+  const port = String(await freePort('127.0.0.1'));
+  const words = ['site', 'invite', 'cluster', '--host', 'localhost', '--port', port, '--json'];
+  const { token } = JSON.parse((await grid.grid(words)).stdout) as { token: string };
+  const site = join(dir, 'site');
+  const env = { ...process.env, HANSE_HOME: grid.layout.user, SLURM_CONF: cluster.conf };
+  const enrol = [GRID, 'site', 'enrol', token, '--lrms', 'slurm', '--dir', site];
+  const enrolled = await runGridWith(enrol, { cwd: dir, env });
+  if (enrolled.code !== 0) throw new Error(enrolled.stderr);
+}, 120_000);
+afterAll(async () => {
+  await endProcessesBelow(dir);
+  await cluster[Symbol.asyncDispose]();
+  await grid[Symbol.asyncDispose]();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** 14 texts are made, 14 are counted by a script beside the Snakefile, one sums up, one reads the configuration. */
+const SNAKEFILE = `
+configfile: "config.yaml"
+PARTS = config["parts"]
+rule all:
+    input: "out/report.txt"
+rule make:
+    output: "out/{part}.txt"
+    resources: mem_mb=100, runtime=5
+    shell: "seq {config[lines]} > {output}"
+rule count:
+    input: "out/{part}.txt"
+    output: "out/{part}.count", "out/{part}.where"
+    log: "logs/{part}.log"
+    resources: mem_mb=100, runtime=5
+    shell: "sh scripts/count.sh {input} > {output[0]}; (pwd; echo $GRID_SITE) > {output[1]}"
+rule sum:
+    input: expand("out/{part}.count", part=PARTS)
+    output: "out/sum.txt"
+    resources: mem_mb=100, runtime=5
+    shell: "cat {input} | paste -sd+ | sed 's/^/echo $((/; s/$/))/' | sh > {output}"
+rule report:
+    input: "out/sum.txt"
+    output: "out/report.txt"
+    resources: mem_mb=100, runtime=5
+    shell: "(echo {config[title]:q}; cat {input}) > {output}"
+`;
+
+function workflow(name: string, snakefile: string): string {
+  const work = join(dir, name);
+  mkdirSync(join(work, 'scripts'), { recursive: true });
+  writeFileSync(join(work, 'Snakefile'), snakefile);
+  const config = { parts: PARTS, lines: 7, title: "it's a report" };
+  writeFileSync(join(work, 'config.yaml'), JSON.stringify(config));
+  writeFileSync(join(work, 'scripts', 'count.sh'), 'wc -l < "$1"\n');
+  return work;
+}
+
+async function snakemake(work: string, ...more: readonly string[]) {
+  const words = [
+    ...['--jobs', '30', '--nocolor', '--latency-wait', '2'],
+    ...['--cluster', `${GRID} submit --snakemake`],
+    ...['--cluster-status', `${GRID} status --snakemake`],
+    ...['--cluster-cancel', CANCEL],
+  ];
+  const env = { ...process.env, HANSE_HOME: grid.layout.user, HOME: dir };
+  return runGridWith(['snakemake', ...words, ...more], { cwd: work, env });
+}
+
+test('a workflow of 30 rules runs on two sites, in no shared directory', {
+  timeout: 300_000,
+}, async () => {
+  const work = workflow('study', SNAKEFILE);
+  const { code, stderr } = await snakemake(work);
+  expect({ code, stderr: stderr.slice(-2_000) }).toMatchObject({ code: 0 });
+  expect(stderr).toMatch(/31 of 31 steps \(100%\) done/);
+
+  const textOf = (path: string): string => readFileSync(join(work, path), 'utf8');
+  expect(textOf('out/report.txt')).toBe(`it's a report\n${7 * PARTS.length}\n`);
+  const wheres = PARTS.map((part) => textOf(`out/${part}.where`).trim().split('\n'));
+  expect(new Set(wheres.map(([, site]) => site)).size).toBe(2);
+  expect(wheres.filter(([pwd]) => pwd === work)).toEqual([]);
+  expect(readdirSync(join(work, 'logs'))).toHaveLength(PARTS.length);
+  const jobs = JSON.parse((await grid.grid(['ls', '--json', '--limit', '100'])).stdout);
+  expect(jobs.filter(({ state }: { state: string }) => state === 'done')).toHaveLength(30);
+});
+
+test('a rule that fails is said to fail, with what it wrote', { timeout: 120_000 }, async () => {
+  const work = workflow(
+    'bad',
+    'rule bad:\n    output: "x"\n    shell: "echo so sorry >&2; exit 3"\n',
+  );
+  const { code, stderr } = await snakemake(work);
+  expect(code).not.toBe(0);
+  expect(stderr).toContain('so sorry');
+  expect(stderr).toMatch(/Error in rule bad/);
+});
+
+test('Ctrl-C cancels what runs', { timeout: 120_000 }, async () => {
+  const work = workflow('long', 'rule long:\n    output: "x"\n    shell: "sleep 600"\n');
+  const words = `exec snakemake --jobs 1 --nocolor --cluster '${GRID} submit --snakemake' --cluster-status '${GRID} status --snakemake' --cluster-cancel '${CANCEL}'`;
+  const env = { ...process.env, HANSE_HOME: grid.layout.user, HOME: dir };
+  const running = run('sh', ['-c', words], { cwd: work, env });
+  const ended = running.catch((error) => error);
+  const stateOf = async (): Promise<string | undefined> => {
+    const { stdout } = await grid.grid(['ls', '--json', '--name', 'long.0']);
+    return (JSON.parse(stdout) as { state: string }[])[0]?.state;
+  };
+  await expect.poll(stateOf, { timeout: 60_000 }).toBe('running');
+  running.child.kill('SIGINT');
+  await ended;
+  await expect.poll(stateOf, { timeout: 60_000 }).toBe('cancelled');
+});
