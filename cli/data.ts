@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { formatDataset } from '../core/data/dataset.ts';
+import { type DatasetRef, formatDataset } from '../core/data/dataset.ts';
 import { GridError } from '../core/errors.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
 import type { Dataset } from '../proto/gen/grid/v1/data.ts';
@@ -8,12 +8,13 @@ import { loadManifest } from '../service/staging/read-tree.ts';
 import { type SentTree, sendTree } from '../service/staging/send-tree.ts';
 import { treeToWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
-import { datasetView, nameOf, openDatasetClient } from './dataset-client.ts';
+import { type DatasetClient, datasetView, nameOf, openDatasetClient } from './dataset-client.ts';
 import { fetchResults } from './fetch-results.ts';
 import { argument, type Input } from './input.ts';
 import { openProgress } from './progress.ts';
 import { agoText, table } from './render.ts';
 import { chooseVo, knownDirOf } from './staging.ts';
+import { readJob } from './status.ts';
 
 /** `grid data put`. */
 export async function putDataset(context: Context, input: Input): Promise<number> {
@@ -22,6 +23,8 @@ export async function putDataset(context: Context, input: Input): Promise<number
   if (ref.version !== undefined)
     throw new GridError('USAGE', `'${formatDataset(ref)}': versions are numbered by the grid`);
   const keepMs = input.duration('keep') ?? 0;
+  const [, job] = /^job:(.+)$/.exec(argument(input, 0)) ?? [];
+  if (job !== undefined) return await putResults(context, input, client, { ref, job, keepMs });
   const { root, path } = await placeOf(resolve(context.cwd, argument(input, 0)));
   const store = await client.store(ref.vo);
   const { signal } = context;
@@ -51,6 +54,24 @@ export async function putDataset(context: Context, input: Input): Promise<number
   terminal.out(nameOf(dataset));
   const news = sentBytes === 0 ? 'on the grid already' : `sent ${formatBytes(sentBytes)}`;
   terminal.note(`${tree.files} files, ${formatBytes(tree.totalBytes)}: ${news}`);
+  return 0;
+}
+
+/** What the only task of a job made is in the store already. */
+async function putResults(
+  context: Context,
+  input: Input,
+  { broker, datasets }: DatasetClient,
+  { ref, job, keepMs }: { readonly ref: DatasetRef; readonly job: string; readonly keepMs: number },
+): Promise<number> {
+  const { outputs, spec } = await readJob(context, broker, job);
+  const tree = spec.array === undefined ? outputs.get(0) : undefined;
+  if (tree === undefined || tree.digest === '')
+    throw new GridError('NO_RESULT_YET', `job ${job} has no results, or is an array`);
+  const shared = input.on('share');
+  const request = { vo: ref.vo, name: ref.name, tree: treeToWire(tree), shared, keepMs };
+  const dataset = await datasets.putDataset(request, { signal: context.signal });
+  context.terminal.out(context.json ? JSON.stringify(datasetView(dataset)) : nameOf(dataset));
   return 0;
 }
 

@@ -1,13 +1,9 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { lstat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { Manifest, TreeRef } from '../core/data/manifest.ts';
-import { filesOf, selectTree } from '../core/data/select.ts';
-import { GridError, type Problem } from '../core/errors.ts';
+import { selectTree } from '../core/data/select.ts';
+import { GridError } from '../core/errors.ts';
 import type { InputFile } from '../core/job/spec.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
+import { conflictsOf } from '../service/staging/conflicts.ts';
 import { fetchTree } from '../service/staging/fetch-tree.ts';
 import { loadManifest } from '../service/staging/read-tree.ts';
 
@@ -88,25 +84,6 @@ export function placesOf(manifest: Manifest): readonly InputFile[] {
       to: tops.has(name) ? `.grid/${name}` : name,
     }));
   return [...own, ...streams];
-}
-
-async function conflictsOf(manifest: Manifest, dir: string): Promise<readonly Problem[]> {
-  const found = await Promise.all(
-    filesOf(manifest).map(async ({ path, sizeBytes, digest }) => {
-      const place = join(dir, path);
-      const stats = await lstat(place).catch(() => undefined);
-      if (stats === undefined) return [];
-      const same = stats.isFile() && stats.size === sizeBytes && (await digestOf(place)) === digest;
-      return same ? [] : [{ where: place, message: 'differs from the result' }];
-    }),
-  );
-  return found.flat();
-}
-
-async function digestOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
 }
 
 /** In order, some at the same time. */

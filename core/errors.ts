@@ -155,6 +155,11 @@ export const ERRORS = {
     exit: 6,
     remedy: 'send the files again: the store has lost part of them',
   },
+  TRANSFER_FAILED: {
+    status: 'FAILED_PRECONDITION',
+    exit: 6,
+    remedy: 'see `grid status ID` of its job',
+  },
   CHUNK_CORRUPT: { status: 'DATA_LOSS', exit: 6, remedy: 'send the files again' },
   STAGING_UNAVAILABLE: {
     status: 'UNAVAILABLE',

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { isSiteId, isVoName } from '../core/ids.ts';
+import { dn, isSiteId, isVoName, voName } from '../core/ids.ts';
 import { SANDBOXES } from '../core/job/sandbox.ts';
 import { isLicenceName } from '../core/job/spec.ts';
 import { isDnText } from '../core/pki/name.ts';
@@ -92,6 +92,25 @@ export const SITE_CONFIG = z.object({
   admins: z.array(distinguishedName()).default([]).describe('DNs that may drain the site'),
   'max-walltime': duration().prefault('0s').describe('longest walltime; 0s for no limit'),
   'min-free-disk': byteSize().prefault('100M').describe('below this the site takes nothing new'),
+  'data-paths': z
+    .array(
+      z.object({
+        path: filePath().describe(
+          'absolute; whoever may write to it besides the gateway is trusted',
+        ),
+        vos: z
+          .array(z.string().refine(isVoName, 'must be the name of a VO').transform(voName))
+          .default([])
+          .describe('VOs all of whose members may'),
+        users: z
+          .array(distinguishedName().transform(dn))
+          .default([])
+          .describe('DNs that may, whatever their VO'),
+        access: z.enum(['read', 'write']).default('read').describe('write allows both'),
+      }),
+    )
+    .default([])
+    .describe('directories of the site that `grid data cp` may reach; none by default'),
   'cache-high': byteSize()
     .prefault('50G')
     .describe('when the cache of input files is larger than this it is cleared'),

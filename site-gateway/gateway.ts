@@ -31,6 +31,7 @@ import type { SiteStaging } from './site-staging.ts';
 import { openStock, type Stock } from './stock.ts';
 import { Supervisor } from './supervisor.ts';
 import { openTickets, type Tickets } from './tickets.ts';
+import { openTransfers } from './transfers.ts';
 
 /** What a gateway needs of the world around it. */
 export interface GatewayOptions {
@@ -91,6 +92,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     journal,
     openLrms: (listener) => openLrms(config, { clock, log }, listener),
     staging,
+    runTransfer: openTransfers({
+      paths: config['data-paths'],
+      storeOf: (vo) => staging.storeOf(vo),
+      stageIn: (attempt, signal) => staging.stageIn(attempt, signal),
+    }),
     disk,
     stock: stockOf(config, disk),
     clock,

@@ -40,6 +40,8 @@ const MAX_WARM = 64;
 export interface SiteStaging extends AttemptStaging, AsyncDisposable {
   /** Digests of input trees that were staged in lately. */
   warmTrees(): readonly string[];
+  /** The chunks of a VO. */
+  storeOf(vo: string): ChunkStore;
 }
 
 /**
@@ -90,6 +92,7 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   };
   return {
     ...openAttemptStaging({ storeOf: (vo) => dataOf(vo).store, fetch }),
+    storeOf: (vo) => dataOf(vo).store,
     warmTrees: () => [...warm].toSorted(),
     [Symbol.asyncDispose]: async () => {
       await Promise.all([...vos.values()].map(({ store }) => store[Symbol.asyncDispose]()));

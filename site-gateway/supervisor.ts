@@ -23,6 +23,7 @@ import { EMPTY_TREE } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
 import type { AttemptId } from '../core/ids.ts';
 import type { Outcome } from '../core/job/outcome.ts';
+import { type Transfer, transferOf } from '../core/job/transfer.ts';
 import { add, type Need, NO_NEED, needOf } from '../core/match/need.ts';
 import { background } from '../service/background.ts';
 import type { Clock } from '../service/clock.ts';
@@ -38,6 +39,7 @@ import { failed, failedBy, NO_USAGE, type Verdict, verdictOf } from './outcome.t
 import type { AttemptStaging } from './staging.ts';
 import type { Stock } from './stock.ts';
 import { lrmsTaskOf, stdinOf } from './task.ts';
+import type { RunTransfer } from './transfers.ts';
 
 export interface SupervisorOptions {
   readonly site: string;
@@ -47,6 +49,7 @@ export interface SupervisorOptions {
   readonly journal: Journal;
   readonly openLrms: (listener: LrmsListener) => Promise<Lrms>;
   readonly staging: AttemptStaging;
+  readonly runTransfer: RunTransfer;
   readonly disk: Disk;
   readonly stock: Stock;
   readonly clock: Clock;
@@ -65,6 +68,7 @@ export interface LiveView {
 const CANCEL_GRACE_MS = 3_000;
 const PREPARED_AT_A_TIME = 8;
 const STAGED_OUT_AT_A_TIME = 8;
+const TRANSFERS_AT_A_TIME = 4;
 /** A task that has waited this long is told of as `submitted`. */
 const WAITING_MS = 1_000;
 
@@ -73,6 +77,7 @@ export class Supervisor {
   private readonly attempts = new Map<string, Attempt>();
   private readonly prepare = openLimit(PREPARED_AT_A_TIME);
   private readonly stageOut = openLimit(STAGED_OUT_AT_A_TIME);
+  private readonly transfers = openLimit(TRANSFERS_AT_A_TIME);
   private readonly ticker: NodeJS.Timeout;
   private readonly lrms: Promise<Lrms>;
   private opened: Lrms | undefined;
@@ -189,6 +194,8 @@ export class Supervisor {
   }
 
   private async lifeOf(attempt: Attempt, lrms: Lrms, again: boolean): Promise<Outcome> {
+    const transfer = transferOf(attempt.spec.command);
+    if (transfer !== undefined) return this.transfers(() => this.transfer(attempt, transfer));
     const { site, path } = this.options;
     const task = lrmsTaskOf(attempt, { id: site, path });
     const adopted = again && (await lrms.adopt(task));
@@ -204,6 +211,16 @@ export class Supervisor {
       if (attempt.ending !== '') lrms.cancel(attempt.id, CANCEL_GRACE_MS);
     }
     return this.conclude(attempt, await attempt.task.promise);
+  }
+
+  /** What the gateway does itself; done again from the beginning after a restart. */
+  private async transfer(attempt: Attempt, transfer: Transfer): Promise<Outcome> {
+    const { stock, clock, runTransfer } = this.options;
+    if (attempt.ending !== '') return endedEarly(attempt.ending);
+    attempt.giveBack = await stock.take(needOf(attempt.spec.resources), attempt.abort.signal);
+    await this.step(attempt, 'running', { atMs: clock.nowMs() });
+    const outcome = await runTransfer(attempt, transfer, attempt.abort.signal);
+    return attempt.ending === '' ? outcome : endedEarly(attempt.ending);
   }
 
   private async makeReady(attempt: Attempt, again: boolean): Promise<void> {

@@ -13,7 +13,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
     summary: 'put a directory or file into the store and give it a name',
     details:
       'Only what the store has not is sent: of a changed directory just the change. The same content again is the same version, other content the next one. A job takes it as an input: `--input grid:/VO/NAME=DIR`.',
-    args: [['<path>', 'directory or file'], NAME_ARGUMENT],
+    args: [['<path>', 'directory or file, or job:ID for the results of a job'], NAME_ARGUMENT],
     options: [
       VO_OPTION,
       { flags: '--share', about: 'all members of the VO may use it' },
@@ -22,8 +22,31 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
     examples: [
       ['data put hg38/ /biomed/hg38 --share', 'a genome for the whole VO'],
       ['data put results/ run-7 --keep 30d', 'for yourself, for a month'],
+      ['data put job:0j4k2 run-7', 'what a job made, without passing through here'],
     ],
     run: async (context, input) => (await import('../data.ts')).putDataset(context, input),
+  },
+  {
+    path: 'data cp',
+    summary: 'copy between the store and a directory of a site, without passing through here',
+    details:
+      'A job of its own, which the site’s gateway carries out: it is tried again, explained by `grid why` and ended by `grid cancel` like any other, and goes on when this machine is shut. The site opens directories for it with `data-paths`. SITE: without a path is its cache: jobs with the dataset then start there at once.',
+    args: [
+      ['<from>', 'dataset, or SITE:/PATH of a file or directory'],
+      ['<to>', 'SITE:/PATH of a directory, SITE: for its cache, or the name of a dataset'],
+    ],
+    options: [
+      VO_OPTION,
+      { flags: '--detach', about: 'print the id of the job and return at once' },
+      { flags: '--force', about: 'overwrite files at the site that differ' },
+      { flags: '--share', about: 'all members of the VO may use the new dataset' },
+    ],
+    examples: [
+      ['data cp hg38 north:/data/biomed/hg38', 'to a site'],
+      ['data cp north:/data/biomed/run-7 run-7', 'from a site, as a new version'],
+      ['data cp hg38 north:', 'ahead of the jobs that will want it'],
+    ],
+    run: async (context, input) => (await import('../data-copy.ts')).copyDataset(context, input),
   },
   {
     path: 'data get',

@@ -9,6 +9,8 @@ export const REASONS = {
   COMMAND_NOT_FOUND: 'the site has no such program',
   COMMAND_NOT_EXECUTABLE: 'the command names a file that cannot be executed',
   COMMAND_TOO_LONG: 'arguments and environment are longer than the operating system takes',
+  DATA_PATH_DENIED: 'the site has not opened this path to this VO or user: its administrator can',
+  DATA_PATH_OCCUPIED: 'there is another file at a place that a transfer would write to',
   OUTPUT_MISSING: 'an output that the job names was not made',
   OUTPUT_REFUSED: 'an output leaves the task’s directory, or is no file that can be kept',
   // Limits that the job set.

@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Manifest } from '../../core/data/manifest.ts';
+import { filesOf } from '../../core/data/select.ts';
+import type { Problem } from '../../core/errors.ts';
+
+/** Files of a tree at whose places below `dir` there is something else. */
+export async function conflictsOf(manifest: Manifest, dir: string): Promise<readonly Problem[]> {
+  const found = await Promise.all(
+    filesOf(manifest).map(async ({ path, sizeBytes, digest }) => {
+      const place = join(dir, path);
+      const stats = await lstat(place).catch(() => undefined);
+      if (stats === undefined) return [];
+      const same = stats.isFile() && stats.size === sizeBytes && (await digestOf(place)) === digest;
+      return same ? [] : [{ where: place, message: 'differs from the result' }];
+    }),
+  );
+  return found.flat();
+}
+
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
