@@ -3,14 +3,17 @@
 const BINARY = 'KMGTPE';
 const DECIMAL = 'kmgtpe';
 
-/** `20.987G`, `64M` (of 1024), `5k` (of 1000), `4`, `4.000` -> a number; infinity for `infinity`, undefined for anything else. */
+/** `20.987G`, `64M` (of 1024), `5k` (of 1000), `4`, `4.000` -> whole bytes; infinity for `infinity`, undefined for anything else. */
 export function parseBytes(text: string): number | undefined {
   if (/^infinity$/i.test(text)) return Number.POSITIVE_INFINITY;
   const [, number, unit = ''] = /^(\d+(?:\.\d+)?)([A-Za-z]?)$/.exec(text) ?? [];
   if (number === undefined) return undefined;
-  if (unit === '') return Number(number);
-  if (BINARY.includes(unit)) return Number(number) * 1_024 ** (BINARY.indexOf(unit) + 1);
-  return DECIMAL.includes(unit) ? Number(number) * 1_000 ** (DECIMAL.indexOf(unit) + 1) : undefined;
+  if (unit === '') return Math.floor(Number(number));
+  const [base, units] = BINARY.includes(unit) ? [1_024, BINARY] : [1_000, DECIMAL];
+  // Halves of bytes come of `1.953G`, and no offer can say them.
+  return units.includes(unit)
+    ? Math.floor(Number(number) * base ** (units.indexOf(unit) + 1))
+    : undefined;
 }
 
 /** `1:00:00`, `90` (seconds) or `infinity` -> ms; infinity for no limit. */

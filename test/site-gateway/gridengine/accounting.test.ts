@@ -65,6 +65,7 @@ test("others' lines, those of slaves, and one that is cut short are passed over"
 test.for([
   ['64M', 2 ** 26],
   ['1.5G', 1.5 * 2 ** 30],
+  ['1.953G', 2_097_017_782],
   ['5k', 5_000],
   ['4', 4],
   ['0.000', 0],
