@@ -19,9 +19,7 @@ export function commandOptions(config: SiteConfig, path: string): CommandOptions
     ...(cpus === undefined || memory === undefined
       ? [fault('cpus, memory', 'with lrms: command say how much the grid may fill, or list queues')]
       : []),
-    ...(PLAIN_PATH.test(config.spool)
-      ? []
-      : [fault('spool', `'${config.spool}' goes through commands of the batch system: ${PLAIN}`)]),
+    ...[pathFault(config.spool)].filter((one) => one !== undefined),
   ];
   if (faults.length > 0 || file === undefined || cpus === undefined || memory === undefined)
     throw new GridError('CONFIG_INVALID', 'lrms: command is not complete', { problems: faults });
@@ -42,6 +40,12 @@ export function commandOptions(config: SiteConfig, path: string): CommandOptions
 /** A batch system may read `%`, commas, spaces or quotes in a path as something else. */
 const PLAIN_PATH = /^[\w./+@-]+$/;
 const PLAIN = 'use letters, digits and . _ - + @ only';
+
+/** What is wrong with a spool that a batch system has to hear of. */
+export const pathFault = (spool: string): Problem | undefined =>
+  PLAIN_PATH.test(spool)
+    ? undefined
+    : fault('spool', `'${spool}' goes through commands of the batch system: ${PLAIN}`);
 
 const fault = (key: string, message: string): Problem => ({ where: `${key}:`, message });
 

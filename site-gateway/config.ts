@@ -118,7 +118,7 @@ export const SITE_CONFIG = z.object({
     .optional()
     .describe('size down to which it is cleared, the longest unused first (default: 80 % of it)'),
   lrms: z
-    .enum(['fork', 'slurm', 'gridengine', 'command'])
+    .enum(['fork', 'slurm', 'gridengine', 'htcondor', 'command'])
     .default('fork')
     .describe('batch system behind the site; fork runs tasks on this machine'),
   slurm: z
@@ -159,6 +159,23 @@ export const SITE_CONFIG = z.object({
     })
     .prefault({})
     .describe('for lrms: gridengine'),
+  htcondor: z
+    .strictObject({
+      config: filePath().optional().describe('CONDOR_CONFIG (default: that of the commands)'),
+      bin: filePath().optional().describe('directory of condor_submit, condor_q and condor_rm'),
+      slots: z.string().default('').describe('ClassAd expression over the slots to use'),
+      'accounting-group': z
+        .string()
+        .regex(/^[\w.]*$/)
+        .default('')
+        .describe('group to charge'),
+      'submit-lines': z
+        .array(z.string().regex(/^[^\n]*$/, 'must be one line'))
+        .default([])
+        .describe('further lines of the submit file'),
+    })
+    .prefault({})
+    .describe('for lrms: htcondor'),
   command: z
     .strictObject({
       template: z

@@ -1,15 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { availableParallelism, totalmem } from 'node:os';
+import { availableParallelism, totalmem, userInfo } from 'node:os';
 import { delimiter, parse } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
-import { commandOptions } from './command-site.ts';
+import { commandOptions, pathFault } from './command-site.ts';
 import type { SiteConfig } from './config.ts';
 import { openBatchLrms } from './lrms/batch.ts';
 import { openCommand } from './lrms/command/open-command.ts';
 import { openForkLrms } from './lrms/fork.ts';
 import { openGridEngine } from './lrms/gridengine/gridengine.ts';
+import { openHTCondor } from './lrms/htcondor/htcondor.ts';
 import type { Capacity, Lrms, LrmsListener, LrmsState } from './lrms/lrms.ts';
 import { openSandbox } from './lrms/sandbox.ts';
 import { parseCpuList } from './lrms/slots.ts';
@@ -38,6 +39,10 @@ export async function openLrms(
       const system = openGridEngine(gridEngineOptions(config, around.clock));
       return openBatchLrms({ system, spool, ...around, listener });
     }
+    case 'htcondor': {
+      const system = openHTCondor(htcondorOptions(config));
+      return openBatchLrms({ system, spool, ...around, listener });
+    }
     case 'command': {
       const path = [config.command.bin, COMMAND_PATH].filter((part) => part !== undefined);
       const system = openCommand(commandOptions(config, path.join(delimiter)));
@@ -51,6 +56,22 @@ export async function openLrms(
 /** Kind of batch system, as the offer says it: `slurm`; with `command` the name of its template, such as `pbs`. */
 export const lrmsName = ({ lrms, command }: SiteConfig): string =>
   lrms === 'command' ? (command.template ?? parse(command['template-file'] ?? '').name) : lrms;
+
+function htcondorOptions({ htcondor, spool }: SiteConfig): Parameters<typeof openHTCondor>[0] {
+  const misread = pathFault(spool);
+  if (misread !== undefined)
+    throw new GridError('CONFIG_INVALID', 'lrms: htcondor is not complete', {
+      problems: [misread],
+    });
+  return {
+    config: htcondor.config ?? '',
+    path: [htcondor.bin, COMMAND_PATH].filter((part) => part !== undefined).join(delimiter),
+    slots: htcondor.slots,
+    accountingGroup: htcondor['accounting-group'],
+    lines: htcondor['submit-lines'],
+    user: userInfo().username,
+  };
+}
 
 function slurmOptions({ slurm }: SiteConfig): Parameters<typeof openSlurm>[0] {
   const uid = process.getuid?.();

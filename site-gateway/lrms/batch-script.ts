@@ -1,8 +1,8 @@
 /**
  * The script that a batch system is given: always this text, `SCRIPT SUBMISSION [INDEX]`; INDEX may be the name of the
  * variable in which the batch system says it, and both may stand in GRID_SUBMISSION and GRID_ELEMENT where a script can
- * have no arguments. What a task is stands in files,
- * so no name, argument or variable of a job is ever read by the batch system or interpreted by a shell. POSIX sh.
+ * have no arguments. What a task is stands in files, so no name, argument or variable of a job is ever read by the batch
+ * system or interpreted by a shell. POSIX sh.
  *
  * - In the submission's directory the link INDEX leads to the attempt; INDEX.started is made with O_EXCL (noclobber) before
  *   anything of the task happens. Whoever comes second goes away: a job that the batch system runs twice by itself, one
@@ -10,6 +10,8 @@
  * - The batch system may start the same job again while its first run still goes on, because it lost sight of that. Then
  *   the second waits for the first, as far as it can see it, so that the job stays in the queue as long as its task runs.
  * - A signal to all of the job must not end this shell before it has written `status`; the task gets the default back.
+ *   GRID_FORWARD is for systems that signal their own child alone, and with TERM only: all of the task gets it, and KILL
+ *   once there is INDEX.kill.
  *   GRID_NOTIFY is for systems that can only announce a kill by SIGUSR2: the task does not see it and gets TERM in its place,
  *   and KILL once INDEX.kill is there. INDEX.noticed tells the gateway that the system has announced one.
  * - The host file names each node once for each of its cores, as the batch system gave them, the first node first.
@@ -25,6 +27,19 @@ _grid_mark=$_grid_submission/$_grid_index
 _grid_node=$(uname -n)
 _grid_job=\${SLURM_JOB_ID:-\${JOB_ID:-\${PBS_JOBID:-$LSB_JOBID}}}@$_grid_node
 _grid_notify=$GRID_NOTIFY
+if [ "$GRID_FORWARD" = yes ]; then
+  unset GRID_FORWARD
+  setsid "$0" "$@" &
+  _grid_child=$!
+  trap '_grid_ends=yes; kill -TERM "-$_grid_child"' TERM
+  while kill -0 "$_grid_child" 2>/dev/null; do
+    [ -z "$_grid_ends" ] && { wait "$_grid_child"; _grid_code=$?; continue; }
+    [ -e "$_grid_mark.kill" ] && kill -KILL "-$_grid_child"
+    sleep 0.2
+  done
+  [ -z "$_grid_ends" ] || { wait "$_grid_child"; _grid_code=$?; }
+  exit "$_grid_code"
+fi
 [ -d "$_grid_submission" ] && exec 2>>"$_grid_mark.log" || exit 0
 unset LC_ALL GRID_NOTIFY GRID_SUBMISSION GRID_ELEMENT
 trap : HUP INT TERM PIPE USR1 USR2

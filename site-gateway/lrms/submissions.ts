@@ -145,7 +145,9 @@ class SubmissionDirectories implements Submissions {
   async startedAtMs(element: Element): Promise<number | undefined> {
     const text = await readIfThere(this.startedFile(element));
     if (text === undefined || text.startsWith(REVOKED)) return undefined;
-    return Math.round((await stat(this.startedFile(element))).mtimeMs);
+    // The directory may be removed meanwhile, with the end of its last element.
+    const found = await stat(this.startedFile(element)).catch(ifThere);
+    return found && Math.round(found.mtimeMs);
   }
 
   async startedStat(element: Element): Promise<string> {
@@ -239,13 +241,12 @@ function markOf(token: string, name: string): Mark | undefined {
   return { element: { token, index: Number(index) }, what };
 }
 
-async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+const readIfThere = (file: string): Promise<string | undefined> =>
+  readFile(file, 'utf8').catch(ifThere);
+
+/** Undefined for what is not there. */
+function ifThere(error: unknown): undefined {
+  if (codeOf(error) !== 'ENOENT') throw error;
 }
 
 const codeOf = (error: unknown): string =>

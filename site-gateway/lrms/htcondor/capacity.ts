@@ -1,0 +1,69 @@
+import type { Capacity } from '../lrms.ts';
+import { isRunning, type JobAd, type SlotAd } from './ads.ts';
+
+/** Slots whose owner wants them, or that drain, do not count. What our own jobs have stays usable. */
+export function capacityOf(slots: readonly SlotAd[], jobs: readonly JobAd[]): Capacity {
+  const up = slots.filter(({ State }) => USABLE.includes(State));
+  const free = up.filter(isFree);
+  const running = jobs.filter(isRunning);
+  const [cpus, memoryMib] = [
+    sum(up, (slot) => slot.TotalSlotCpus),
+    sum(up, (slot) => slot.TotalSlotMemory),
+  ];
+  const gpus = sum(up, (slot) => slot.TotalSlotGPUs);
+  const usable = (total: number, left: number, ours: number): number =>
+    Math.min(total, left + ours);
+  const largest = (of: (slot: SlotAd) => number): number => Math.max(0, ...up.map(of));
+  const freeCpus = sum(free, (slot) => slot.Cpus);
+  return {
+    cpus,
+    memoryBytes: memoryMib * MIB,
+    gpus,
+    usableCpus: usable(
+      cpus,
+      freeCpus,
+      sum(running, (job) => job.RequestCpus),
+    ),
+    usableMemoryBytes:
+      MIB *
+      usable(
+        memoryMib,
+        sum(free, (slot) => slot.Memory),
+        sum(running, (job) => job.RequestMemory),
+      ),
+    usableGpus: usable(
+      gpus,
+      sum(free, (slot) => slot.Gpus),
+      sum(running, (job) => job.RequestGpus),
+    ),
+    // Several nodes for one job are a matter of the parallel universe, which pools seldom have.
+    maxNodes: 1,
+    maxWalltimeMs: 0,
+    queues: [
+      {
+        name: 'pool',
+        maxWalltimeMs: 0,
+        maxCpus: 0,
+        maxNodes: 1,
+        cpusPerNode: largest((slot) => slot.TotalSlotCpus),
+        memoryPerNodeBytes: MIB * largest((slot) => slot.TotalSlotMemory),
+        totalCpus: cpus,
+        freeCpus,
+        features: [],
+        isDefault: true,
+        gpusPerNode: largest((slot) => slot.TotalSlotGPUs),
+        gpuModels: [],
+      },
+    ],
+  };
+}
+
+const MIB = 2 ** 20;
+const USABLE = ['Unclaimed', 'Claimed', 'Matched', 'Preempting', 'Backfill'];
+
+/** A slot that is not to be divided is free or not as a whole. */
+const isFree = ({ SlotType, State }: SlotAd): boolean =>
+  SlotType === 'Partitionable' || State === 'Unclaimed' || State === 'Backfill';
+
+const sum = <T>(ones: readonly T[], of: (one: T) => number): number =>
+  ones.reduce((all, one) => all + of(one), 0);
