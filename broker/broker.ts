@@ -21,6 +21,7 @@ import { type Ledger, type LedgerPlace, openLedger } from './open-ledger.ts';
 import { openRecorder } from './recorder.ts';
 import { openRounds } from './rounds.ts';
 import { type BrokerParts, brokerHandlers } from './rpc.ts';
+import { openS3Secrets } from './s3/s3-secrets.ts';
 import { openSiteLinks } from './site-links.ts';
 import { loadSites, type SiteRecord } from './site-registry.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
@@ -38,6 +39,8 @@ export interface BrokerOptions {
   /** Connects to the gateway of a site; must refuse one that is not the enrolled one. */
   readonly openGateway: (site: SiteRecord) => Connection<SiteGatewayService>;
   readonly accounts: StagingAccounts | undefined;
+  /** Opens what is sealed in the ledger; 32 bytes, the same for all brokers that share it. */
+  readonly sealKey: Uint8Array;
   /** How the stores are swept, where there is a staging service. */
   readonly sweep: { readonly everyMs: number; readonly graceMs: number };
   readonly clock: Clock;
@@ -71,6 +74,7 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
   const sites = await loadSites(db);
   const rules = openRules();
   const store = openJobStore(db);
+  const secrets = stack.use(await openS3Secrets(book, store, options.sealKey));
   const sweeper = stack.use(sweeperOf(book, options));
   const rounds = stack.use(
     openRounds({ book, sites, rules, send: (attempts) => links.place(attempts), onFatal }),
@@ -85,6 +89,7 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
       epoch,
       leaseMs,
       accounts,
+      secrets,
       admit: sweeper.admit,
       onChange,
       onFatal,
@@ -94,9 +99,9 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
   for (const site of sites.values()) links.open(site);
   const { lastSeq, lastJobId } = loaded;
   const datasets = await openDatasets(book, access, sweeper.admit);
-  const common = { book, access, datasets, sweeper };
+  const common = { book, access, datasets, sweeper, store, secrets };
   const ids = { lastSeq, lastJobId, chance: Math.random };
-  const submit = openSubmit({ ...common, ...ids, store, onQueued: onChange });
+  const submit = openSubmit({ ...common, ...ids, onQueued: onChange });
   const { reservations } = rounds;
   const parts = { ...common, sites, links, rules, submit, accounts, onChange, reservations };
   const owned = stack.move();

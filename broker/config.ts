@@ -31,6 +31,11 @@ export const BROKER_CONFIG = z.object({
   'ledger-password': filePath()
     .optional()
     .describe('file with the password of the PostgreSQL user, mode 0600'),
+  'seal-key': filePath()
+    .optional()
+    .describe(
+      'key that seals S3 credentials of jobs (default: made in `state`); brokers on one ledger share it',
+    ),
   admins: z
     .array(z.string().refine(isDnText, 'must be a DN such as /DC=org/DC=example/CN=Alice'))
     .default([])

@@ -7,6 +7,8 @@ import type {
   BrokerService,
   CancelJobsRequest,
   CancelJobsResponse,
+  GiveS3CredentialsRequest,
+  GiveS3CredentialsResponse,
   HoldJobsRequest,
   HoldJobsResponse,
   ReleaseJobsRequest,
@@ -17,9 +19,12 @@ import type {
 import type { Handlers } from '../service/rpc.ts';
 import { type Book, begin, commit } from './book.ts';
 import { holdJob, unholdJob } from './job-moves.ts';
+import type { JobStore } from './job-store.ts';
 import { cancelJob } from './moves.ts';
 import type { JobRecord } from './records.ts';
 import { openRetry, type Retry } from './retry-job.ts';
+import { checkCredentials, type S3Secrets } from './s3/s3-secrets.ts';
+import { s3Inputs } from './s3/sign-url.ts';
 import type { SiteLinks } from './site-links.ts';
 import { peerOf, visible } from './visible.ts';
 
@@ -28,6 +33,8 @@ interface Parts {
   readonly links: SiteLinks;
   readonly access: Access;
   readonly onChange: () => void;
+  readonly store: JobStore;
+  readonly secrets: S3Secrets;
 }
 
 const MOST_JOBS = 10_000;
@@ -35,12 +42,16 @@ const MOST_JOBS = 10_000;
 /** What its owner and administrators may do to a job. */
 export function controlHandlers(
   parts: Parts,
-): Pick<Handlers<BrokerService>, 'cancelJobs' | 'holdJobs' | 'releaseJobs' | 'retryJob'> {
+): Pick<
+  Handlers<BrokerService>,
+  'cancelJobs' | 'holdJobs' | 'releaseJobs' | 'retryJob' | 'giveS3Credentials'
+> {
   const retry = openRetry(parts.book, parts.onChange);
   return {
     cancelJobs: (request, context) => cancelJobs(parts, peerOf(context), request),
     holdJobs: (request, context) => holdJobs(parts, peerOf(context), request),
     releaseJobs: (request, context) => releaseJobs(parts, peerOf(context), request),
+    giveS3Credentials: (request, context) => giveS3(parts, peerOf(context), request),
     retryJob: (request, context) => retryJob(parts, retry, peerOf(context), request),
   };
 }
@@ -153,5 +164,30 @@ async function retryJob(
     throw new GridError('REQUEST_INVALID', `at most ${MOST_JOBS} tasks at a time`);
   const [id] = await controlled(parts, peer, [jobId]);
   if (id === undefined) return { tasks: 0 };
+  await checkSecret(parts, id);
   return { tasks: await retry({ id, failedOnly, ordinals, by: peer.dn }) };
+}
+
+/** A job that has ended has no credential any more. */
+async function checkSecret({ store, secrets }: Parts, id: JobId): Promise<void> {
+  const spec = (await store.get([id])).get(id)?.spec;
+  if (spec === undefined || s3Inputs(spec).length === 0 || secrets.has(id)) return;
+  const message = `job ${id} reads from S3, and its credential was removed when it ended: give one with --s3`;
+  throw new GridError('JOB_EVENT_REFUSED', message);
+}
+
+async function giveS3(
+  parts: Parts,
+  peer: Peer,
+  request: GiveS3CredentialsRequest,
+): Promise<GiveS3CredentialsResponse> {
+  const ids = await controlled(parts, peer, request.jobIds);
+  const jobs = await parts.store.get(ids);
+  const specs = [...jobs.values()].map(({ spec }) => spec);
+  const other = ids.find((id) => s3Inputs(jobs.get(id)?.spec ?? { inputs: [] }).length === 0);
+  if (other !== undefined)
+    throw new GridError('JOB_EVENT_REFUSED', `job ${other} has no inputs from S3`);
+  checkCredentials(specs, request.s3);
+  for (const [id, { owner }] of jobs) await parts.secrets.replace(id, owner.dn, request.s3);
+  return {};
 }

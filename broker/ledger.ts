@@ -5,6 +5,7 @@ import { FLOWS } from './ledger-flows.ts';
 import { HISTORY, type HistoryRow } from './ledger-history.ts';
 import { LIFE } from './ledger-life.ts';
 import { SHARES, type ShareRow, type UsageRow } from './ledger-shares.ts';
+import { SECRETS, type SecretRow } from './s3/ledger-secrets.ts';
 
 /**
  * The ledger: all that the broker must not lose. Columns that end in `_ms` are wall-clock times, null for `not yet`; texts
@@ -33,6 +34,7 @@ export interface LedgerSchema {
   shares: ShareRow;
   datasets: DatasetRow;
   history: HistoryRow;
+  secrets: SecretRow;
 }
 
 export interface JobRow {
@@ -322,4 +324,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '002-shares': SHARES,
   '003-history': HISTORY,
   '004-conduct': CONDUCT,
+  '004-secrets': SECRETS,
 };

@@ -14,6 +14,7 @@ import { TrustStore } from '../service/trust-store.ts';
 import { readCertificate } from '../service/x509.ts';
 import { openBroker } from './broker.ts';
 import { BROKER_CONFIG, type BrokerConfig, ledgerPlace } from './config.ts';
+import { keepSealKey } from './s3/seal.ts';
 import type { LinkOptions } from './site-context.ts';
 import type { SiteRecord } from './site-registry.ts';
 import { openStagingAccounts, type StagingAccounts } from './staging-accounts.ts';
@@ -98,6 +99,7 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
       shares: sharesOf(config),
       openGateway: open,
       accounts,
+      sealKey: keepSealKey(config['seal-key'] ?? join(config.state, 'seal.key')),
       sweep: {
         everyMs: config.staging?.['sweep-every'] ?? 0,
         graceMs: config.staging?.['sweep-grace'] ?? 0,

@@ -63,6 +63,7 @@ const RULES: Readonly<Record<Table, Rule>> = {
   usage: { key: ['vo', 'group_path', 'owner'], again: ['amount', 'at_ms'] },
   shares: { key: ['node'], again: columns('weight running_cpus queued_tasks') },
   datasets: { key: ['vo', 'name', 'version'], again: ['shared', 'expires_ms', 'removed_ms'] },
+  secrets: { key: ['job_id'], again: ['sealed'] },
 };
 const TABLES = Object.keys(RULES) as readonly Table[];
 const NO_ROWS: readonly Row[] = [];

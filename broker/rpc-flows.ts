@@ -43,8 +43,8 @@ export async function submitJobs(submit: Submit, peer: Peer, request: SubmitRequ
     inputs: treeFromWire(inputs),
     node,
   }));
-  const { submitKey, flow } = request;
-  const jobIds = [...(await submit(peer, submitKey, jobs, flow))];
+  const { submitKey, flow, s3 } = request;
+  const jobIds = [...(await submit(peer, submitKey, jobs, flow, s3))];
   const isNew = flow?.id === '';
   return { jobIds, flowId: isNew ? flowIdOf(jobId(jobIds[0] ?? '')) : (flow?.id ?? '') };
 }

@@ -9,8 +9,10 @@ import { callerToWire, specToWire, stateFromWire, treeToWire } from '../service/
 import type { Book } from './book.ts';
 import { controlHandlers } from './job-control.ts';
 import { watchJob } from './job-events.ts';
+import type { JobStore } from './job-store.ts';
 import { listJobs, readStored, readSummary, readTasks } from './listing.ts';
 import { flowHandlers, submitJobs } from './rpc-flows.ts';
+import type { S3Secrets } from './s3/s3-secrets.ts';
 import { shareHandlers } from './share-admin.ts';
 import { enrolSite, setSiteState, siteToWire } from './site-admin.ts';
 import type { SiteLinks } from './site-links.ts';
@@ -30,6 +32,8 @@ export interface BrokerParts {
   readonly rules: Rules;
   readonly access: Access;
   readonly submit: Submit;
+  readonly store: JobStore;
+  readonly secrets: S3Secrets;
   readonly accounts: StagingAccounts | undefined;
   readonly onChange: () => void;
   /** Room that is kept since the last round. */

@@ -9,6 +9,8 @@ import type { Bell } from './feed.ts';
 import type { JobStore } from './job-store.ts';
 import { release } from './moves.ts';
 import type { AttemptRecord, Why } from './records.ts';
+import type { S3Secrets } from './s3/s3-secrets.ts';
+import type { SiteUrls } from './s3/site-urls.ts';
 import type { SiteRecord } from './site-registry.ts';
 import type { SiteTickets } from './site-tickets.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
@@ -25,6 +27,7 @@ export interface LinkOptions {
   readonly epoch: number;
   readonly leaseMs: number;
   readonly accounts: StagingAccounts | undefined;
+  readonly secrets: Pick<S3Secrets, 'sign' | 'jobs'>;
   /** Told of every tree of results. */
   readonly admit: Admit;
   /** Something changed that may let jobs start. */
@@ -55,6 +58,7 @@ export interface Session {
   readonly gateway: Connection<SiteGatewayService>['call'];
   readonly signal: AbortSignal;
   readonly tickets: SiteTickets;
+  readonly urls: SiteUrls;
   /** Ends the session; the link opens another one. */
   end(): void;
 }

@@ -3,7 +3,6 @@ import { attemptId, type JobId } from '../core/ids.ts';
 import { hasTreeInputs, taskValue } from '../core/job/spec.ts';
 import type { Ask } from '../core/match/ask.ts';
 import { queueFor } from '../core/match/queue.ts';
-import type { StagingTicket } from '../proto/gen/grid/v1/common.ts';
 import {
   Acceptance,
   type PlacedAnswer,
@@ -83,6 +82,7 @@ async function sendBatch(
   const needed = await readNeeded(link, wanted);
   const vos = wanted.map(({ task }) => task.job.vo);
   const tickets = await session.tickets.due(vos, site.offer?.nkey ?? '');
+  const signedUrls = await session.urls.fresh(wanted.map(({ task }) => task.job.id));
   const sent = wanted.filter(({ id }) => book.table.attempts.has(id));
   if (sent.length === 0) return;
   const offersBefore = site.offers;
@@ -90,7 +90,7 @@ async function sendBatch(
   const queueOf = (ask: Ask): string =>
     (offer === undefined ? undefined : queueFor(ask, offer, link.rules))?.name ?? '';
   try {
-    const request = placeRequest(epoch, sent, needed, tickets, queueOf);
+    const request = placeRequest(epoch, sent, needed, { tickets, signedUrls }, queueOf);
     const answer = await session.gateway.place(request, {
       signal: session.signal,
       deadlineMs: CALL_MS,
@@ -136,7 +136,7 @@ function placeRequest(
   epoch: number,
   attempts: readonly AttemptRecord[],
   { jobs, results }: Needed,
-  tickets: StagingTicket[],
+  secrets: Pick<PlaceRequest, 'tickets' | 'signedUrls'>,
   queueOf: (ask: Ask) => string,
 ): PlaceRequest {
   const ids = [...new Set(attempts.map(({ task }) => task.job.id))];
@@ -166,7 +166,7 @@ function placeRequest(
       queue: queueOf(classOf(task).ask),
       memoryBytes: task.own?.ask.resources.memoryBytes ?? 0,
     })),
-    tickets,
+    ...secrets,
   };
 }
 

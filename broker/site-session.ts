@@ -1,7 +1,10 @@
+import type { SiteId } from '../core/ids.ts';
 import { credible } from '../core/match/credible.ts';
 import type { Advertisement, SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
 import type { Connection } from '../service/grpc-client.ts';
 import { offerFromWire } from '../service/wire.ts';
+import type { JobRecord } from './records.ts';
+import { openSiteUrls } from './s3/site-urls.ts';
 import { CALL_MS, type Link, releaseAll, type Session } from './site-context.ts';
 import { noteAdvertisement } from './site-registry.ts';
 import { runSender } from './site-sender.ts';
@@ -22,6 +25,7 @@ export async function runSession(
     gateway: connection.call,
     signal: AbortSignal.any([closing, ending.signal]),
     tickets: openSiteTickets(link.accounts, link.book.clock),
+    urls: openSiteUrls(link.secrets, link.book.clock),
     end: () => ending.abort(),
   };
   const first = Promise.withResolvers<Advertisement>();
@@ -78,13 +82,19 @@ async function renew(
 ): Promise<void> {
   const { book, site, epoch, leaseMs, lease } = link;
   const tickets = await session.tickets.due(book.table.vosAt(site.id), site.offer?.nkey ?? '');
+  const signedUrls = await session.urls.due((id) => isAt(book.table.jobs.get(id), site.id));
   if (session.signal.aborted) return;
   lease.echoedBeaconAtMs = Math.max(lease.echoedBeaconAtMs, heardAtMs);
   await session.gateway.renew(
-    { epoch, beaconMs, instance, leaseMs, tickets },
+    { epoch, beaconMs, instance, leaseMs, tickets, signedUrls },
     { signal: session.signal, deadlineMs: CALL_MS },
   );
 }
+
+/** Whether a job has a live attempt there. */
+const isAt = (job: JobRecord | undefined, site: SiteId): boolean =>
+  job?.sites.has(site) === true &&
+  [...job.open.values()].some(({ attempt }) => attempt?.site === site);
 
 /** Compares the lists: what was sent and the gateway does not know cannot run there. */
 async function reconcile(link: Link, session: Session): Promise<void> {

@@ -10,6 +10,7 @@ import { askOf } from '../core/match/ask.ts';
 import type { Peer } from '../core/vo/caller.ts';
 import { formatFqan } from '../core/vo/fqan.ts';
 import type { Access } from '../core/vo/policy.ts';
+import type { S3Credential } from '../proto/gen/grid/v1/broker.ts';
 import { type Book, begin, commit } from './book.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { Datasets } from './datasets.ts';
@@ -27,6 +28,9 @@ import {
   treeRows,
   waitFor,
 } from './records.ts';
+import type { SecretRow } from './s3/ledger-secrets.ts';
+import { checkCredentials, type S3Secrets } from './s3/s3-secrets.ts';
+import { s3Inputs } from './s3/sign-url.ts';
 import { checkGroup, checkQueueQuotas } from './submit-shares.ts';
 import type { Sweeper } from './sweeper.ts';
 import { openTurns } from './turns.ts';
@@ -45,6 +49,7 @@ export interface SubmitOptions {
   readonly access: Access;
   readonly datasets: Datasets;
   readonly sweeper: Pick<Sweeper, 'admit'>;
+  readonly secrets: Pick<S3Secrets, 'seal' | 'announce'>;
   readonly lastSeq: number;
   readonly lastJobId: string;
   /** A number from 0 up to 1. */
@@ -54,13 +59,14 @@ export interface SubmitOptions {
 
 /**
  * Accepts jobs, all or none; resolves when they are on the disk. The same key with the same jobs gives the same ids.
- * With `flow` the jobs are nodes of one flow.
+ * With `flow` the jobs are nodes of one flow; `s3` opens their S3 inputs.
  */
 export type Submit = (
   peer: Peer,
   submitKey: string,
   jobs: readonly WantedJob[],
   flow?: WantedFlow,
+  s3?: readonly S3Credential[],
 ) => Promise<readonly JobId[]>;
 
 export function openSubmit(options: SubmitOptions): Submit {
@@ -68,7 +74,7 @@ export function openSubmit(options: SubmitOptions): Submit {
   const numbers: Numbers = { seq: options.lastSeq, jobId: options.lastJobId };
   const inTurn = openTurns();
 
-  return async (peer, submitKey, wanted, flow) => {
+  return async (peer, submitKey, wanted, flow, s3 = []) => {
     checkRequest(submitKey, wanted);
     const named = wanted.map((job) => withVo(job, peer, options.access));
     const hash = hashOf(named, flow);
@@ -80,6 +86,10 @@ export function openSubmit(options: SubmitOptions): Submit {
       const known = flow === undefined ? new Map() : await knownNodes(book, flow, peer);
       checkJobs(named, flow && known);
       for (const { spec } of named) checkGroup(peer, spec);
+      checkCredentials(
+        named.map(({ spec }) => spec),
+        s3,
+      );
       const jobs = withKnownIds(named, known);
       const pinned = pinDatasets(options.datasets, jobs, peer);
       const dependencies = await readDependencies(book, pinned, peer, options.access);
@@ -91,6 +101,7 @@ export function openSubmit(options: SubmitOptions): Submit {
         jobs: pinned,
         flow,
         dependencies,
+        sealed: s3.length === 0 ? '' : await options.secrets.seal(peer.dn, s3),
       });
     };
     // Two submissions with one key are one, and a flow goes on once at a time.
@@ -132,6 +143,8 @@ interface Accepted {
   readonly jobs: readonly WantedJob[];
   readonly flow: WantedFlow | undefined;
   readonly dependencies: ReadonlyMap<JobId, AwaitedJob>;
+  /** Credentials for S3 inputs. */
+  readonly sealed: string;
 }
 
 /** Puts the jobs into memory and ledger. Nothing is awaited before all of them are in memory. */
@@ -171,10 +184,12 @@ async function accept(
     });
   }
   const ids = [...records.keys()];
+  const secrets = secretRows(options, ids, accepted);
   options.onQueued();
   await commit(book, set, {
     jobs: rows,
     flows,
+    secrets,
     trees: accepted.jobs.flatMap(({ inputs }) => treeRows(inputs)),
     submits: [
       {
@@ -187,6 +202,19 @@ async function accept(
     ],
   });
   return ids;
+}
+
+/** `ids` in the order of the jobs. */
+function secretRows(
+  { secrets }: SubmitOptions,
+  ids: readonly JobId[],
+  { jobs, sealed }: Accepted,
+): readonly SecretRow[] {
+  const reading = ids.filter(
+    (_, index) => s3Inputs(jobs[index]?.spec ?? { inputs: [] }).length > 0,
+  );
+  for (const id of reading) secrets.announce(id);
+  return reading.map((id) => ({ job_id: id, sealed }));
 }
 
 function recordOf(

@@ -16,6 +16,7 @@ import { afterText, edgesOf, type NodeView, readFlow } from './flow-view.ts';
 import { argument, type Input } from './input.ts';
 import { readJobFile } from './read-jobs.ts';
 import { table } from './render.ts';
+import { s3For } from './s3-credentials.ts';
 import { chooseVo, openUserStaging } from './staging.ts';
 import { pathsOf, persistently, sendOne } from './submit.ts';
 import { writeSpec } from './write-spec.ts';
@@ -130,10 +131,15 @@ async function submitNodes(
   const nodes = planned.map((node) =>
     node.spec.vo === '' ? { ...node, spec: { ...node.spec, vo: voName(vo) } } : node,
   );
+  const s3 = s3For(
+    nodes.map(({ spec }) => spec),
+    context.env,
+  );
   const sent = await sendFiles(context, broker, nodes);
   const request = {
     submitKey: input.text('submit-key') ?? randomUUID(),
     flow,
+    s3,
     jobs: nodes.map(({ node, spec, inputs }) => ({
       node,
       spec: specToWire(spec),

@@ -1,5 +1,6 @@
 import type { Context } from './context.ts';
 import type { Input } from './input.ts';
+import { giveS3 } from './s3-credentials.ts';
 
 /** `grid hold`. */
 export async function holdJobs(context: Context, input: Input): Promise<number> {
@@ -15,6 +16,7 @@ export async function holdJobs(context: Context, input: Input): Promise<number> 
 export async function releaseJobs(context: Context, input: Input): Promise<number> {
   using broker = await context.openBroker();
   const request = { jobIds: [...input.args] };
+  if (input.on('s3')) await giveS3(context, broker.call, request.jobIds);
   const { released } = await broker.call.releaseJobs(request, { signal: context.signal });
   if (context.json) context.terminal.out(JSON.stringify({ released }));
   else for (const id of released) context.terminal.out(`${id} waits for a site again`);

@@ -1,4 +1,5 @@
 import { relative, resolve } from 'node:path';
+import { isRemoteInput } from '../core/data/remote-file.ts';
 import { GridError } from '../core/errors.ts';
 import type { Path } from '../core/job/parse-value.ts';
 import { isRecord } from '../core/job/parse-value.ts';
@@ -114,6 +115,7 @@ const itemsOf = (value: unknown): readonly unknown[] =>
 /** `FROM` or `FROM=TO`; paths are seen from the current directory and become relative to the job's. */
 function inputsOf(input: Input, base: string, cwd: string): readonly unknown[] {
   return input.list('input').map((text) => {
+    if (isRemoteInput(text)) return text;
     const cut = text.indexOf('=');
     const from = cut === -1 ? text : text.slice(0, cut);
     const moved =

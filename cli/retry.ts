@@ -1,6 +1,7 @@
 import { specFromWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
 import { argument, type Input } from './input.ts';
+import { giveS3 } from './s3-credentials.ts';
 import { taskOrdinal } from './task-ordinal.ts';
 
 /** `grid retry`. */
@@ -15,6 +16,7 @@ export async function retryJob(context: Context, input: Input): Promise<number> 
     const { spec } = await broker.call.getJob(whole, { signal });
     ordinals.push(...values.map((value) => taskOrdinal(specFromWire(spec), value)));
   }
+  if (input.on('s3')) await giveS3(context, broker.call, [jobId]);
   const request = { jobId, failedOnly: input.on('failed'), ordinals };
   const { tasks } = await broker.call.retryJob(request, { signal });
   if (context.json) terminal.out(JSON.stringify({ id: jobId, tasks }));

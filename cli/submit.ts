@@ -14,6 +14,7 @@ import type { Context } from './context.ts';
 import type { Input } from './input.ts';
 import { openProgress } from './progress.ts';
 import { readJobs } from './read-jobs.ts';
+import { s3For } from './s3-credentials.ts';
 import { chooseVo, knownDirOf, openUserStaging } from './staging.ts';
 
 /** A job that the broker has. */
@@ -63,6 +64,7 @@ export async function submitJobs(
   const isUnnamed = jobs.some(({ spec }) => spec.vo === '');
   const vo = isUnnamed ? await chooseVo(context, broker) : '';
   const specs = jobs.map(({ spec }) => (spec.vo === '' ? { ...spec, vo: voName(vo) } : spec));
+  const s3 = s3For(specs, context.env);
   const trees = await sendInputs(context, broker, jobs, specs);
   const request: SubmitRequest = {
     submitKey,
@@ -72,6 +74,7 @@ export async function submitJobs(
       node: '',
     })),
     flow: undefined,
+    s3,
   };
   const { jobIds } = await persistently(context, () =>
     broker.submit(request, { signal: context.signal }),

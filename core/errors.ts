@@ -188,6 +188,33 @@ export const ERRORS = {
     remedy: 'check the permissions of the directory, and that nothing is in the way',
   },
   DISK_FULL: { status: 'RESOURCE_EXHAUSTED', exit: 6, remedy: 'free some space' },
+  FETCH_REFUSED: {
+    status: 'PERMISSION_DENIED',
+    exit: 6,
+    remedy:
+      'ask the administrator of the site to add the host to `fetch-from`, or choose other sites',
+  },
+  FETCH_FAILED: {
+    status: 'UNAVAILABLE',
+    exit: 6,
+    remedy: 'see that the address is right and its server answers, then `grid release ID`',
+  },
+  FETCH_DENIED: {
+    status: 'PERMISSION_DENIED',
+    exit: 6,
+    remedy: 'give credentials that may read the object: `grid release ID --s3`',
+  },
+  FETCH_MISMATCH: {
+    status: 'DATA_LOSS',
+    exit: 6,
+    remedy:
+      'see whether the file has changed, and submit again with the digest that it should have',
+  },
+  FETCH_TOO_LARGE: {
+    status: 'RESOURCE_EXHAUSTED',
+    exit: 6,
+    remedy: 'ask for more `disk`',
+  },
   STUDY_FAILED: {
     status: 'FAILED_PRECONDITION',
     exit: 1,

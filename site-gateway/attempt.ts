@@ -29,6 +29,7 @@ export function attemptOf(spool: string, accepted: AcceptedAttempt, live?: LiveA
   const spec = specOf(accepted);
   return {
     id: accepted.id,
+    jobId: accepted.jobId,
     accepted,
     spec,
     inputs: treeFromWire(accepted.job.inputs),

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { type FetchRule, parseFetchRule } from '../core/data/fetch-rules.ts';
 import { dn, isSiteId, isVoName, voName } from '../core/ids.ts';
 import { SANDBOXES } from '../core/job/sandbox.ts';
 import { isLicenceName } from '../core/job/spec.ts';
@@ -117,6 +118,17 @@ export const SITE_CONFIG = z.object({
   'cache-low': byteSize()
     .optional()
     .describe('size down to which it is cleared, the longest unused first (default: 80 % of it)'),
+  'fetch-from': z
+    .array(
+      z
+        .string()
+        .refine((text) => parseFetchRule(text) !== undefined, 'must be a host, *.domain or *'),
+    )
+    .default(['*'])
+    .describe('hosts that inputs are fetched from; what is not public must be named itself'),
+  'fetch-ca': filePath()
+    .optional()
+    .describe('further authorities of these hosts, PEM; those of the machine are always trusted'),
   lrms: z
     .enum(['fork', 'slurm', 'gridengine', 'htcondor', 'command'])
     .default('fork')
@@ -216,3 +228,7 @@ export const SITE_CONFIG = z.object({
 
 /** The parsed file. */
 export type SiteConfig = z.output<typeof SITE_CONFIG>;
+
+/** Which hosts the site fetches inputs from. */
+export const fetchRules = (config: Pick<SiteConfig, 'fetch-from'>): readonly FetchRule[] =>
+  config['fetch-from'].flatMap((text) => parseFetchRule(text) ?? []);

@@ -20,6 +20,7 @@ import { type Change, openChange } from './change.ts';
 import type { SiteConfig } from './config.ts';
 import { type Disk, openDisk } from './disk.ts';
 import { detectFeatures } from './features.ts';
+import { openSignedUrls, type SignedUrls } from './fetch/signed-urls.ts';
 import { type Journal, openJournal } from './journal.ts';
 import { type BootClock, type Lease, openLease } from './lease.ts';
 import type { LrmsState } from './lrms/lrms.ts';
@@ -42,7 +43,16 @@ export interface GatewayOptions {
   readonly log: Log;
   /** The cache of input files. */
   readonly cache: Pick<CacheKeeper, 'free'>;
-  readonly openStaging: (nkey: Nkey, tickets: Tickets) => SiteStaging;
+  readonly openStaging: (parts: StagingNeeds) => SiteStaging;
+}
+
+/** What staging gets of the gateway. */
+interface StagingNeeds {
+  readonly nkey: Nkey;
+  readonly tickets: Tickets;
+  readonly signed: SignedUrls;
+  /** Scratch space that is there now. */
+  readonly freeBytes: () => number;
 }
 
 /** A gateway without its server. */
@@ -84,7 +94,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   );
   const lease = openLease(options.bootClock, randomUUID(), journal.lease());
   const tickets = openTickets(journal, clock, config['staging-patience']);
-  const staging = stack.use(options.openStaging(nkey, tickets));
+  const signed = openSignedUrls(clock, config['staging-patience']);
+  const staging = stack.use(openStaging(options, { nkey, tickets, signed }, disk));
   const supervisor = new Supervisor({
     site: config.site,
     spool: config.spool,
@@ -109,11 +120,18 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   stack.use(
     every(CLEAN_MS, 'clean the spool', log, () => clean(journal, config, log, clock.nowMs())),
   );
-  const parts = { journal, supervisor, lease, tickets, staging, disk, offerChange };
+  stack.use(every(CLEAN_MS, 'forget addresses', log, () => forgetUrls(signed, supervisor)));
+  const parts = { journal, supervisor, lease, tickets, signed, staging, disk, offerChange };
   const handlers = handlersOf(options, nkey.publicKey, parts);
   const owned = stack.move();
   return { handlers, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
+
+const openStaging = (
+  options: GatewayOptions,
+  needs: Omit<StagingNeeds, 'freeBytes'>,
+  disk: Disk,
+): SiteStaging => options.openStaging({ ...needs, freeBytes: () => disk.space().availableBytes });
 
 const stockOf = ({ licences }: SiteConfig, disk: Disk): Stock =>
   openStock(() => ({ diskBytes: disk.space().totalBytes, licences }));
@@ -123,6 +141,7 @@ interface Parts {
   readonly supervisor: Supervisor;
   readonly lease: Lease;
   readonly tickets: Tickets;
+  readonly signed: SignedUrls;
   readonly staging: SiteStaging;
   readonly disk: Disk;
   readonly offerChange: Change;
@@ -130,7 +149,7 @@ interface Parts {
 
 function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gateway['handlers'] {
   const { config, clock } = options;
-  const { journal, supervisor, lease, tickets, staging, disk, offerChange } = parts;
+  const { journal, supervisor, lease, tickets, signed, staging, disk, offerChange } = parts;
   const facts = factsOf(options, nkey, supervisor.lrmsState());
   const closedReason = (): string => disk.closedReason() || supervisor.lrmsState().closedReason;
   const now = (): Pick<SiteNow, 'size' | 'disk'> => ({
@@ -161,6 +180,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
       nowMs: () => clock.nowMs(),
     }),
     addTickets: (fresh) => tickets.add(fresh),
+    addSignedUrls: (fresh) => signed.add(fresh),
     tailSource: {
       find: (id) => supervisor.find(id),
       directoryOf: (id) => attemptDirectory(config.spool, id),
@@ -225,6 +245,10 @@ async function endOfLease(lease: Lease, supervisor: Supervisor): Promise<void> {
   if (lease.leftMs() > 0) return;
   await supervisor.end(supervisor.leased(), 'lease-expired', lease.graceMs() / 2);
 }
+
+/** A signed address is kept while an attempt of its job is here. */
+const forgetUrls = (signed: SignedUrls, supervisor: Supervisor): Promise<void> =>
+  Promise.resolve(signed.keepOnly(supervisor.liveJobs()));
 
 async function clean(journal: Journal, config: SiteConfig, log: Log, nowMs: number): Promise<void> {
   const beforeMs = nowMs - config['keep-attempts'];

@@ -12,7 +12,9 @@ import { announceReady, untilStopped } from '../service/shutdown.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import { TrustStore } from '../service/trust-store.ts';
 import { cacheDirectory, siteCache } from './cache.ts';
-import { SITE_CONFIG, type SiteConfig } from './config.ts';
+import { fetchRules, SITE_CONFIG, type SiteConfig } from './config.ts';
+import { openWeb, type Web } from './fetch/https-get.ts';
+import { openRemoteInputs } from './fetch/remote-inputs.ts';
 import { openGateway } from './gateway.ts';
 import { systemBootClock } from './lease.ts';
 import { openSiteStaging } from './site-staging.ts';
@@ -74,7 +76,7 @@ async function startSite(
       bootClock: systemBootClock(),
       log,
       cache: keeper,
-      openStaging: (nkey, tickets) =>
+      openStaging: ({ nkey, tickets, signed, freeBytes }) =>
         openSiteStaging({
           nkey,
           tickets,
@@ -83,6 +85,14 @@ async function startSite(
           keeper,
           patienceMs: config['staging-patience'],
           clock,
+          remote: openRemoteInputs({
+            web: webOf(config),
+            signed,
+            clock,
+            patienceMs: config['staging-patience'],
+            freeBytes,
+            pace: () => Promise.resolve(),
+          }),
         }),
     }),
   );
@@ -105,6 +115,14 @@ async function startSite(
     address: host.includes(':') ? `[${host}]:${server.port}` : `${host}:${server.port}`,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+function webOf(config: SiteConfig): Web {
+  const ca = config['fetch-ca'];
+  return openWeb({
+    rules: fetchRules(config),
+    moreCa: ca === undefined ? undefined : readFileSync(ca, 'utf8'),
+  });
 }
 
 /** Of the package: package.json is one folder up in a checkout and two in an installed package. */

@@ -44,6 +44,9 @@ export function failed(failure: FailureKind, reason: string, detail: string): Ou
 const FAULTS: Readonly<Partial<Record<ErrorCode, FailureKind>>> = {
   DISK_FULL: 'site',
   INPUT_MISSING: 'job',
+  FETCH_MISMATCH: 'job',
+  FETCH_TOO_LARGE: 'job',
+  FETCH_DENIED: 'credential',
 };
 
 /** An attempt that met a refusal before or after its program. */

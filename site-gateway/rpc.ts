@@ -8,6 +8,7 @@ import type {
   AttemptUpdate,
   PlacedAnswer,
   PlaceRequest,
+  SignedUrl,
   SiteGatewayService,
   WatchRequest,
 } from '../proto/gen/grid/v1/site.ts';
@@ -31,6 +32,7 @@ export interface GatewayParts {
   /** Something of the offer may have changed. */
   readonly offerChange: Change;
   readonly addTickets: (tickets: readonly StagingTicket[]) => Promise<void>;
+  readonly addSignedUrls: (signed: readonly SignedUrl[]) => void;
   readonly tailSource: TailSource;
 }
 
@@ -56,6 +58,7 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
     },
     place: async (request, context) => {
       await admit(context, request.epoch);
+      parts.addSignedUrls(request.signedUrls);
       await parts.addTickets(request.tickets);
       return { answers: [...(await parts.place(request))] };
     },
@@ -74,6 +77,7 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
     },
     renew: async (request, context) => {
       await admit(context, request.epoch);
+      parts.addSignedUrls(request.signedUrls);
       const renewed = lease.renew(request.beaconMs, request.instance, request.leaseMs);
       const kept = renewed ? lease.kept() : undefined;
       await Promise.all([

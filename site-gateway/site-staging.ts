@@ -2,7 +2,7 @@ import { join, normalize } from 'node:path';
 import type { TreeRef } from '../core/data/manifest.ts';
 import { isWithin, safePath } from '../core/data/paths.ts';
 import { filesOf, filterTree, selectTree } from '../core/data/select.ts';
-import { fileInputs, type InputFile } from '../core/job/spec.ts';
+import { fileInputs, type InputFile, remoteInputs } from '../core/job/spec.ts';
 import type { Clock } from '../service/clock.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
@@ -12,6 +12,7 @@ import { fetchTree } from '../service/staging/fetch-tree.ts';
 import { type FileCache, openFileCache } from '../service/staging/file-cache.ts';
 import type { Nkey } from '../service/staging/nats-link.ts';
 import { loadManifest } from '../service/staging/read-tree.ts';
+import type { RemoteInputs } from './fetch/remote-inputs.ts';
 import { type AttemptStaging, openAttemptStaging, type StagedAttempt } from './staging.ts';
 import type { Tickets } from './tickets.ts';
 
@@ -25,6 +26,8 @@ export interface SiteStagingOptions {
   readonly keeper: CacheKeeper;
   readonly patienceMs: number;
   readonly clock: Clock;
+  /** Brings the inputs from elsewhere. */
+  readonly remote: RemoteInputs;
 }
 
 /** What a gateway has of one VO: its chunks, and the input files that came from them. */
@@ -88,6 +91,9 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
       files.push(...filesOf(made).map(({ path }) => normalize(join(below, path))));
       remember(tree);
     }
+    const cached = { cache: await cache, partials: join(options.cache, attempt.spec.vo, 'remote') };
+    bytes += await options.remote.place(attempt, into, cached, signal);
+    files.push(...remoteInputs(attempt.spec).map(({ to }) => normalize(to)));
     return { bytes, files };
   };
   return {
@@ -95,6 +101,7 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     storeOf: (vo) => dataOf(vo).store,
     warmTrees: () => [...warm].toSorted(),
     [Symbol.asyncDispose]: async () => {
+      options.remote[Symbol.dispose]();
       await Promise.all([...vos.values()].map(({ store }) => store[Symbol.asyncDispose]()));
       await keeper.settled();
     },

@@ -14,6 +14,7 @@ import { placeStreams, STREAMS, streamSizes } from './streams.ts';
 /** What staging needs to know of an attempt. */
 export interface StagedAttempt {
   readonly id: AttemptId;
+  readonly jobId: string;
   readonly directory: string;
   readonly spec: JobSpec;
   readonly inputs: TreeRef;

@@ -136,6 +136,11 @@ export class Supervisor {
     return [...this.attempts.values()].map(({ id }) => id);
   }
 
+  /** Jobs of live attempts. */
+  liveJobs(): ReadonlySet<string> {
+    return new Set([...this.attempts.values()].map(({ jobId }) => jobId));
+  }
+
   /** Live attempts that hold on to the lease: all but those that may outlast it and those whose task has ended. */
   leased(): readonly AttemptId[] {
     return [...this.attempts.values()]

@@ -1,4 +1,5 @@
 import { isDatasetInput, parseDataset } from '../data/dataset.ts';
+import { isRemoteInput, parseRemote } from '../data/remote-file.ts';
 import type { Problem } from '../errors.ts';
 import { isSiteId, isVoName } from '../ids.ts';
 import { MAX_MEMORY_FACTOR, MIN_RETRY_MEMORY } from '../retry/retry.ts';
@@ -117,7 +118,7 @@ function checkFiles(spec: JobSpec, demand: Demand): void {
     `${outputs.length} outputs, at most ${SPEC_LIMITS.outputs}`,
   );
   for (const [index, { from, to }] of inputs.entries()) {
-    const source = isDatasetInput(from) ? parseDataset(from) : parsePath(from);
+    const source = checkedSource(from);
     const target = parseTarget(to);
     demand(source.ok, `inputs[${index}].from`, source.ok ? '' : source.message);
     demand(target.ok, `inputs[${index}].to`, target.ok ? '' : target.message);
@@ -128,6 +129,11 @@ function checkFiles(spec: JobSpec, demand: Demand): void {
   }
   const input = stdin === '' ? undefined : parseTarget(stdin);
   if (input?.ok === false) demand(false, 'stdin', input.message);
+}
+
+function checkedSource(from: string): { readonly ok: true } | { ok: false; message: string } {
+  if (isDatasetInput(from)) return parseDataset(from);
+  return isRemoteInput(from) ? parseRemote(from) : parsePath(from);
 }
 
 function checkResources(resources: Resources, demand: Demand): void {

@@ -1,8 +1,9 @@
 import { isDatasetInput, parseDataset } from '../data/dataset.ts';
+import { isRemoteInput, joinRemote, parseRemote, type RemoteParts } from '../data/remote-file.ts';
 import { suggestion } from '../nearest.ts';
 import type { CheckRef } from './parse-after.ts';
 import { type Collect, isRecord, type Path, scalarText } from './parse-value.ts';
-import type { InputFile } from './spec.ts';
+import { type InputFile, isFileInput } from './spec.ts';
 import { isGlob, parsePath, parseTarget } from './spec-path.ts';
 
 /** An input with the way to where it was written. */
@@ -11,7 +12,7 @@ export interface WrittenInput extends InputFile {
 }
 
 /**
- * `path`, `{from, to}`, `job:ID=TO`, or a list of them. `to` is `from` where it is not given; for a glob with a `to` of its own it
+ * `path`, `{from, to}`, `job:ID=TO`, `https://...#sha256=HEX=TO`, or a list of them. `to` is `from` where it is not given; for a glob with a `to` of its own it
  * is the directory that the matches come into. Two inputs for one place are a problem.
  */
 export function parseInputs(
@@ -27,7 +28,7 @@ export function parseInputs(
     return input === undefined ? [] : [input];
   });
   const places = new Map<string, WrittenInput>();
-  for (const input of inputs.filter((candidate) => !isGlob(candidate.from))) {
+  for (const input of inputs.filter(({ from }) => !isFileInput(from) || !isGlob(from))) {
     const earlier = places.get(input.to);
     if (earlier !== undefined)
       collect(input.path, `'${input.from}' and '${earlier.from}' would both be '${input.to}'`);
@@ -44,24 +45,15 @@ function inputOf(
 ): WrittenInput | undefined {
   const text = scalarText(item);
   if (text !== undefined) {
-    const [from = '', to] = text.startsWith('job:') ? text.split(/=(.*)/s) : [text];
+    const [from, to] = splitText(text);
     return checked(sourceOf(from, check), to, path, collect);
   }
   if (!isRecord(item)) {
     collect(path, "an input is a path, or a set of 'from' and 'to'");
     return undefined;
   }
-  for (const key of Object.keys(item).filter((name) => name !== 'from' && name !== 'to'))
-    collect(
-      [...path, key],
-      `an input has no key '${key}'${suggestion(key, ['from', 'to'])}`,
-      'key',
-    );
-  const from = scalarText(item['from']);
-  if (from === undefined) {
-    collect(path, "an input needs 'from'");
-    return undefined;
-  }
+  const from = fromOf(item, path, collect);
+  if (from === undefined) return undefined;
   const to = item['to'];
   const toText = to === undefined || to === null ? undefined : scalarText(to);
   if (to !== undefined && to !== null && toText === undefined) {
@@ -69,6 +61,39 @@ function inputOf(
     return undefined;
   }
   return checked(sourceOf(from, check), toText, path, collect);
+}
+
+/** `job:ID=TO` and `URL#sha256=HEX=TO`; of anything else it is all a path. */
+function splitText(text: string): readonly [string, string?] {
+  const cut = /^(job:[^=]*|[^#]*:\/\/[^#]*#sha256=[^=]*)=(.*)$/s.exec(text);
+  return cut === null ? [text] : [cut[1] ?? '', cut[2] ?? ''];
+}
+
+const KEYS = ['from', 'to'];
+const REMOTE_KEYS = ['sha256', 'endpoint', 'region'] as const;
+
+/** The source of an input that is written as a set; what a remote file has beside its address is put into it. */
+function fromOf(
+  item: Readonly<Record<string, unknown>>,
+  path: Path,
+  collect: Collect,
+): string | undefined {
+  const from = scalarText(item['from']);
+  const known = [...KEYS, ...(from !== undefined && isRemoteInput(from) ? REMOTE_KEYS : [])];
+  for (const key of Object.keys(item).filter((name) => !known.includes(name)))
+    collect([...path, key], `an input has no key '${key}'${suggestion(key, known)}`, 'key');
+  if (from === undefined) {
+    collect(path, "an input needs 'from'");
+    return undefined;
+  }
+  if (!isRemoteInput(from)) return from;
+  const parts = REMOTE_KEYS.flatMap((key) => {
+    const text = scalarText(item[key]);
+    if (text === undefined && item[key] !== undefined)
+      collect([...path, key], `'${key}' must be a text`);
+    return text === undefined ? [] : [[key, text] as const];
+  });
+  return joinRemote(from, Object.fromEntries(parts) as RemoteParts);
 }
 
 function checked(
@@ -105,6 +130,11 @@ function sourceOf(from: string, check: CheckRef): Source {
     const dataset = parseDataset(from);
     if (!dataset.ok) return dataset;
     return { ok: true, from, name: dataset.ref.name.split('/').at(-1) ?? '' };
+  }
+  if (isRemoteInput(from)) {
+    const remote = parseRemote(from);
+    if (!remote.ok) return remote;
+    return { ok: true, from, name: remote.file.name === '' ? 'download' : remote.file.name };
   }
   const file = parsePath(from);
   return file.ok ? { ok: true, from: file.path, name: file.path } : file;

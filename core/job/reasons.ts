@@ -41,6 +41,11 @@ export const REASONS = {
   // Data.
   STAGING_UNAVAILABLE: 'files could not be moved: nats-server is away',
   INPUT_MISSING: 'an input could not be found',
+  FETCH_REFUSED: 'the site does not fetch inputs from there',
+  FETCH_FAILED: 'an input could not be fetched from its address',
+  FETCH_DENIED: 'the S3 server does not let the job’s credentials read an input',
+  FETCH_MISMATCH: 'an input that was fetched has not the digest that the job names',
+  FETCH_TOO_LARGE: 'the inputs that were fetched are larger than the `disk` of the job',
   OUTPUTS_LOST: 'parts of the outputs were not in the store any more when the site reported them',
   // The grid's doing.
   CANCELLED: 'somebody cancelled it',
@@ -48,7 +53,7 @@ export const REASONS = {
   HELD_BY_OWNER: 'its owner holds it',
   HELD_BY_ADMIN: 'an administrator of the grid holds it',
   DATA_UNAVAILABLE: 'its data could not be moved, again and again',
-  CREDENTIAL_EXPIRED: 'the credential that the job was delegated has ended',
+  CREDENTIAL_EXPIRED: 'a credential that the job needs has ended, or does not suffice',
   RELEASED_TOO_OFTEN: 'sites gave it back again and again without running it',
   NOT_NEEDED: 'it was there in case another job did not end well, and that one is done',
   LATE_RESULT: 'a result came from an attempt that had been given up; it was not used',
@@ -60,6 +65,6 @@ export const REMEDIES: Readonly<Partial<Record<string, string>>> = {
   HELD_BY_ADMIN: 'ask the administrator who holds it',
   DATA_UNAVAILABLE:
     'see that nats-server runs, submit the files again if the store has lost them, then `grid release ID`',
-  CREDENTIAL_EXPIRED: 'run `grid login`, then `grid release ID`',
+  CREDENTIAL_EXPIRED: 'see the detail: for S3 inputs `grid release ID --s3`',
   RELEASED_TOO_OFTEN: 'see `grid job events ID` for what the sites say, then `grid release ID`',
 } satisfies Partial<Record<keyof typeof REASONS, string>>;

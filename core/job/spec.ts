@@ -1,4 +1,5 @@
 import { isDatasetInput } from '../data/dataset.ts';
+import { isRemoteInput } from '../data/remote-file.ts';
 import { type JobId, jobId, type SiteId, type VoName } from '../ids.ts';
 import type { SandboxDemand } from './sandbox.ts';
 
@@ -32,7 +33,8 @@ export type ArraySpec =
 
 /**
  * An input: `from` is relative to the submit directory (its place in the manifest), or `job:ID` for the outputs of
- * another job, or `grid:/VO/NAME@v3` for a dataset; `to` is relative to the task's directory.
+ * another job, or `grid:/VO/NAME@v3` for a dataset, or the address of a file elsewhere with its digest; `to` is relative to the
+ * task's directory.
  */
 export interface InputFile {
   readonly from: string;
@@ -117,9 +119,11 @@ export function jobInputs(
   });
 }
 
-/** Whether an input comes from the submit directory, not from the grid. */
-export const isFileInput = (from: string): boolean =>
-  !JOB_INPUT.test(from) && !isDatasetInput(from);
+/** Whether an input is a tree that is on the grid already. */
+const isTreeInput = (from: string): boolean => JOB_INPUT.test(from) || isDatasetInput(from);
+
+/** Whether an input comes from the submit directory, not from the grid and not from elsewhere. */
+export const isFileInput = (from: string): boolean => !isTreeInput(from) && !isRemoteInput(from);
 
 /** Inputs that come from the submit directory. */
 export const fileInputs = (spec: Pick<JobSpec, 'inputs'>): readonly InputFile[] =>
@@ -127,11 +131,15 @@ export const fileInputs = (spec: Pick<JobSpec, 'inputs'>): readonly InputFile[] 
 
 /** Whether it has inputs that are trees on the grid already. */
 export const hasTreeInputs = (spec: Pick<JobSpec, 'inputs'>): boolean =>
-  spec.inputs.some(({ from }) => !isFileInput(from));
+  spec.inputs.some(({ from }) => isTreeInput(from));
 
 /** Inputs that are datasets. */
 export const datasetInputs = (spec: Pick<JobSpec, 'inputs'>): readonly InputFile[] =>
   spec.inputs.filter(({ from }) => isDatasetInput(from));
+
+/** Inputs that gateways fetch from elsewhere. */
+export const remoteInputs = (spec: Pick<JobSpec, 'inputs'>): readonly InputFile[] =>
+  spec.inputs.filter(({ from }) => isRemoteInput(from));
 
 /** Name of a task's own directory among the results of its array: its value where that is a safe name, else its ordinal. */
 export function taskDirectory(spec: Pick<JobSpec, 'array'>, ordinal: number): string {

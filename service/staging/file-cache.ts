@@ -9,7 +9,8 @@ import { errnoOf, writeFailure } from './file-errors.ts';
 /** What names a file in the cache: its content, and whether it can be executed. */
 interface CachedFile {
   readonly digest: string;
-  readonly sizeBytes: number;
+  /** Undefined where nobody knows it before it is there. */
+  readonly sizeBytes: number | undefined;
   readonly mode: number;
 }
 
@@ -26,7 +27,8 @@ interface CacheFill {
   /** What `partial` must be made with. */
   readonly mode: number;
   readonly landing: Landing;
-  landed(): void;
+  /** `bytes` are those of a file whose size was not known. */
+  landed(bytes?: number): void;
   abandon(): void;
 }
 
@@ -77,10 +79,10 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
       partial,
       mode: sealedMode(file),
       landing: { to: path, times: [clock.nowMs() / 1_000, SEALED_S], folderMode: 0o711 },
-      landed: () => {
+      landed: (bytes = file.sizeBytes ?? 0) => {
         trusted.add(path);
         end();
-        onAdded(file.sizeBytes);
+        onAdded(bytes);
       },
       abandon: end,
     };
@@ -123,7 +125,8 @@ async function isSound(
 ): Promise<boolean> {
   const stats = await stat(path).catch(() => undefined);
   const sealed =
-    stats?.size === file.sizeBytes &&
+    stats !== undefined &&
+    (file.sizeBytes ?? stats.size) === stats.size &&
     stats.mtimeMs === SEALED_S * 1_000 &&
     (stats.mode & 0o777) === sealedMode(file);
   if (!sealed) return false;

@@ -71,6 +71,7 @@ export function brokerContract(name: string, open: () => Promise<BrokerGrid>): v
         submitKey: 'k',
         jobs: [newJob({ name: 'one' }), newJob({ name: 'two' })],
         flow: undefined,
+        s3: [],
       };
       const submit = (wanted: typeof request) => grid.as('Alice').submit(wanted);
       const [first, second] = await Promise.all([submit(request), submit(request)]);
@@ -78,9 +79,9 @@ export function brokerContract(name: string, open: () => Promise<BrokerGrid>): v
       expect(second).toEqual(first);
       await grid.restart();
       expect(await submit(request)).toEqual(first);
-      expect(await codeOf(submit({ submitKey: 'k', jobs: [newJob()], flow: undefined }))).toBe(
-        'SUBMIT_KEY_REUSED',
-      );
+      expect(
+        await codeOf(submit({ submitKey: 'k', jobs: [newJob()], flow: undefined, s3: [] })),
+      ).toBe('SUBMIT_KEY_REUSED');
       expect((await grid.as('Bob').submit(request)).jobIds).not.toEqual(first.jobIds);
       const wish = { states: [], everyone: false, limit: 0, pageToken: '', name: '' };
       const { jobs } = await grid.as('Alice').listJobs(wish);
@@ -108,7 +109,9 @@ export function brokerContract(name: string, open: () => Promise<BrokerGrid>): v
       const late = await grid.submit({ after: [{ job: jobId(second), when: 'ok' }] });
       expect(await grid.stateOf(late)).toBe('cancelled');
       const unknown = newJob({ after: [{ job: jobId('j00000000000'), when: 'ok' }] });
-      const answer = grid.as('Alice').submit({ submitKey: 'x', jobs: [unknown], flow: undefined });
+      const answer = grid
+        .as('Alice')
+        .submit({ submitKey: 'x', jobs: [unknown], flow: undefined, s3: [] });
       expect(await codeOf(answer)).toBe('SPEC_INVALID');
     });
   });

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,6 +86,7 @@ export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
           },
         }),
       accounts: undefined,
+      sealKey: randomBytes(32),
       sweep: { everyMs: 0, graceMs: 0 },
       clock: systemClock,
       log,
@@ -155,6 +156,7 @@ export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
         submitKey: randomUUID(),
         jobs: [newJob(details)],
         flow: undefined,
+        s3: [],
       });
       return jobIds[0] ?? '';
     },

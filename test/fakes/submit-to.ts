@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { openDatasets } from '../../broker/datasets.ts';
 import { openJobStore } from '../../broker/job-store.ts';
+import { openS3Secrets } from '../../broker/s3/s3-secrets.ts';
 import { openSubmit, type Submit } from '../../broker/submit.ts';
 import { NO_SWEEPER, type Sweeper } from '../../broker/sweeper.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
@@ -15,15 +17,18 @@ export const wanted = (name: string, details: Partial<JobSpec> = {}) => ({
 
 const ACCESS = { admins: [], vos: ['demo'] };
 /** Submits to a book that has no sites. */
-export const submitTo = async (book: OpenBook, sweeper: Sweeper = NO_SWEEPER): Promise<Submit> =>
-  openSubmit({
+export async function submitTo(book: OpenBook, sweeper: Sweeper = NO_SWEEPER): Promise<Submit> {
+  const store = openJobStore(book.db);
+  return openSubmit({
     book,
     datasets: await openDatasets(book, ACCESS, sweeper.admit),
     sweeper,
-    store: openJobStore(book.db),
+    secrets: await openS3Secrets(book, store, randomBytes(32)),
+    store,
     access: ACCESS,
     lastSeq: 1_000,
     lastJobId: '',
     chance: () => 0,
     onQueued: () => undefined,
   });
+}

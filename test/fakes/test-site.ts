@@ -151,7 +151,14 @@ export async function startTestSite(
       purpose: 'gateway',
     });
     const tickets = [{ ...ticket, servers: [...ticket.servers] }];
-    await call().renew({ epoch: EPOCH, beaconMs: 0, instance: 'none', leaseMs: 0, tickets });
+    await call().renew({
+      epoch: EPOCH,
+      beaconMs: 0,
+      instance: 'none',
+      leaseMs: 0,
+      tickets,
+      signedUrls: [],
+    });
   };
   return {
     dir,
@@ -195,6 +202,7 @@ const placeRequest = (attempts: readonly Placed[], epoch: number) => ({
     memoryBytes,
   })),
   tickets: [],
+  signedUrls: [],
 });
 
 function spawnSite(config: string): Promise<ChildProcess> {

@@ -20,7 +20,7 @@ const node = (name: string, details: Partial<JobSpec> = {}) => ({
   node: name,
 });
 const submit = (jobs: ReturnType<typeof node>[], flow = { name: 'study', id: '' }, key = 'k') =>
-  grid.as('Alice').submit({ submitKey: key, jobs, flow });
+  grid.as('Alice').submit({ submitKey: key, jobs, flow, s3: [] });
 const read = (flowId: string, withDefinitions = false, who = 'Alice'): Promise<GetFlowResponse> =>
   grid.as(who).getFlow({ flowId, withDefinitions });
 const statesOf = ({ nodes }: GetFlowResponse) =>
@@ -122,7 +122,12 @@ test('a flow that is no flow is refused whole, with every problem', async () => 
   expect(await refusal(submit(wide))).toMatchObject({
     problems: ["jobs[1].inputs 'wide' has 10001 tasks: at most 10000 can be inputs"],
   });
-  const outside = { submitKey: 'k', jobs: [named('a', []), named('b', ['a'])], flow: undefined };
+  const outside = {
+    submitKey: 'k',
+    jobs: [named('a', []), named('b', ['a'])],
+    flow: undefined,
+    s3: [],
+  };
   expect(await refusal(grid.as('Alice').submit(outside))).toMatchObject({ code: 'SPEC_INVALID' });
   expect(
     (await grid.as('Alice').listFlows({ everyone: true, limit: 0, pageToken: '' })).flows,
@@ -132,7 +137,9 @@ test('a flow that is no flow is refused whole, with every problem', async () => 
 test('a flow goes on only when it has ended, once at a time, and for its owner', async () => {
   const { flowId } = await submit([node('a'), node('b', { after: [ok('a')] })]);
   const more = (who: string, key: string) =>
-    grid.as(who).submit({ submitKey: key, jobs: [node('a')], flow: { name: '', id: flowId } });
+    grid
+      .as(who)
+      .submit({ submitKey: key, jobs: [node('a')], flow: { name: '', id: flowId }, s3: [] });
   expect(await refusal(more('Alice', 'one'))).toMatchObject({ code: 'JOB_EVENT_REFUSED' });
   expect(await refusal(more('Bob', 'one'))).toMatchObject({ code: 'FLOW_NOT_FOUND' });
   expect(await refusal(read(flowId, false, 'Bob'))).toMatchObject({ code: 'PERMISSION_DENIED' });

@@ -27,7 +27,9 @@ test('a site that fails everything at once gets a few tasks of two hundred, and 
   failAll(hole);
   good.onPlaced = finishAll(good);
   const jobs = Array.from({ length: 200 }, (_, n) => newJob({ name: `job-${n}` }));
-  const { jobIds } = await grid.as('Alice').submit({ submitKey: 'hole', jobs, flow: undefined });
+  const { jobIds } = await grid
+    .as('Alice')
+    .submit({ submitKey: 'hole', jobs, flow: undefined, s3: [] });
   const wish = { states: [State.STATE_DONE], everyone: false, limit: 0, pageToken: '', name: '' };
   const done = async () => (await grid.as('Alice').listJobs({ ...wish, limit: 1_000 })).jobs.length;
   await expect.poll(done, { timeout: 30_000 }).toBe(jobIds.length);

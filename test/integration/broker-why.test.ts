@@ -28,7 +28,9 @@ const whyOf = (id: string, person = 'Alice') => grid.as(person).whyJob({ jobId: 
 const submitAs = async (person: string, cpus: number): Promise<string> => {
   const resources = resourcesOf({ cpus, walltimeMs: WALLTIME_MS });
   const jobs = [newJob({ resources })];
-  const { jobIds } = await grid.as(person).submit({ submitKey: person, jobs, flow: undefined });
+  const { jobIds } = await grid
+    .as(person)
+    .submit({ submitKey: person, jobs, flow: undefined, s3: [] });
   return jobIds[0] ?? '';
 };
 

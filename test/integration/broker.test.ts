@@ -28,7 +28,7 @@ test('a batch with one bad job is refused as a whole, with every problem', async
   const jobs = [newJob(), newJob({ command: [], retries: -1 >>> 0, requirements: 'site.cpu > 1' })];
   const refusal = await grid
     .as('Alice')
-    .submit({ submitKey: 'k', jobs, flow: undefined })
+    .submit({ submitKey: 'k', jobs, flow: undefined, s3: [] })
     .catch((error: { code: string; problems: { where: string }[] }) => error);
   expect(refusal).toMatchObject({ code: 'SPEC_INVALID' });
   expect('problems' in refusal && refusal.problems.map(({ where }) => where)).toEqual([
@@ -46,9 +46,9 @@ test('who is in no VO cannot submit, and sees of the jobs of others nothing at a
   const bob = grid.as('Bob');
   const whole = { jobId: id, summaryOnly: true, firstTask: 0, maxTasks: 0 };
   const wish = { states: [], everyone: true, limit: 0, pageToken: '', name: '' };
-  expect(await codeOf(eve.submit({ submitKey: 'k', jobs: [newJob()], flow: undefined }))).toBe(
-    'VO_DENIED',
-  );
+  expect(
+    await codeOf(eve.submit({ submitKey: 'k', jobs: [newJob()], flow: undefined, s3: [] })),
+  ).toBe('VO_DENIED');
   expect(await codeOf(eve.getJob(whole))).toBe('JOB_NOT_FOUND');
   expect(await codeOf(bob.getJob(whole))).toBe('PERMISSION_DENIED');
   expect(await codeOf(bob.cancelJobs({ jobIds: [id], reason: '' }))).toBe('PERMISSION_DENIED');

@@ -32,6 +32,7 @@ const submitAs = (person: string, tasks: number, group?: string) =>
   grid.as(person).submit({
     submitKey: crypto.randomUUID(),
     flow: undefined,
+    s3: [],
     jobs: [
       newJob({
         array: { kind: 'range', first: 1, last: tasks, step: 1 },
@@ -123,7 +124,7 @@ describe('the queue of a VO, a group and a person', () => {
     const quota = { node: '/demo', runningCpus: undefined, queuedTasks: most(1) };
     await grid.as('Root').setQuota(quota);
     const jobs = [newJob(), newJob()];
-    const batch = grid.as('Alice').submit({ submitKey: 'k', jobs, flow: undefined });
+    const batch = grid.as('Alice').submit({ submitKey: 'k', jobs, flow: undefined, s3: [] });
     expect((await refusalOf(batch)).code).toBe('QUOTA_EXCEEDED');
     expect(await shareOf('/demo')).toMatchObject({ queuedTasks: 0 });
   });

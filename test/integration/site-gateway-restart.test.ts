@@ -135,7 +135,7 @@ describe('a gateway that has lost its broker', () => {
     }
     stop.abort();
     const { beaconMs = 0, instance = '' } = beacon ?? {};
-    const renewal = { epoch: EPOCH, beaconMs, instance, leaseMs, tickets: [] };
+    const renewal = { epoch: EPOCH, beaconMs, instance, leaseMs, tickets: [], signedUrls: [] };
     await site.call().renew(renewal);
     const begunAtMs = Date.now();
     const stubborn = ['sh', '-c', "trap '' TERM; while :; do sleep 0.1; done"];

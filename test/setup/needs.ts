@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 /**
@@ -22,6 +23,20 @@ export function needsPostgres(): string {
   const installed = postgresPrograms();
   if (installed === undefined) throw new Error('package postgresql has no program initdb');
   return installed;
+}
+
+/** A program of a Go module, built once for this user; throws where there is no Go. */
+export function needsGo(name: string, module: string, version: string): string {
+  const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
+  const bin = join(cache, 'hanse', `${name}-${version}`);
+  const program = join(bin, name);
+  if (isExecutable(program)) return program;
+  if (!onPath('go')) throw new Error(`this test needs '${name}': install Go, which builds it`);
+  execFileSync('go', ['install', `${module}@${version}`], {
+    env: { ...process.env, GOBIN: bin, CGO_ENABLED: '0' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  return program;
 }
 
 function install(program: string, packages: readonly string[]): void {

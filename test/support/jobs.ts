@@ -55,6 +55,7 @@ export async function submitJobs(
     submitKey: randomUUID(),
     jobs: specs.map(newJob),
     flow: undefined,
+    s3: [],
   });
   return jobIds;
 }

@@ -17,6 +17,8 @@ const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '..', '..');
 export const GRID = join(ROOT, 'grid');
 
+type Env = Readonly<Record<string, string>>;
+
 /** What a command line came to. */
 export interface Ran {
   readonly code: number;
@@ -32,7 +34,7 @@ export interface LocalGrid extends AsyncDisposable {
   /** Runs `grid ARGS` as the grid's user, in `cwd`. */
   grid(
     args: readonly string[],
-    options?: { readonly cwd?: string; readonly input?: string },
+    options?: { readonly cwd?: string; readonly input?: string; readonly env?: Env },
   ): Promise<Ran>;
   broker(): Promise<Connection<BrokerService>>;
   /** The process that a program runs in now. Names as for `crash`. */
@@ -69,7 +71,8 @@ export async function startLocalGrid(wish: Partial<Omit<GridWish, 'vo'>> = {}): 
     processes,
     broker: () => openBroker({ layout }),
     pid: pidOf,
-    grid: (args, { cwd = layout.dir, input } = {}) => runGrid(args, { cwd, env, input }),
+    grid: (args, { cwd = layout.dir, input, env: more = {} } = {}) =>
+      runGrid(args, { cwd, env: { ...env, ...more }, input }),
     crash: async (name) => {
       const pid = pidOf(name);
       process.kill(pid, 'SIGKILL');

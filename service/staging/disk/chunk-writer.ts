@@ -111,7 +111,7 @@ function writeAll(fd: number, bytes: Uint8Array): void {
 }
 
 /** Gives a file that is whole its times and its name. */
-function land({ partial, landing }: Pick<WrittenFile, 'partial' | 'landing'>): void {
+export function land({ partial, landing }: Pick<WrittenFile, 'partial' | 'landing'>): void {
   const { to, times, folderMode, mayBeThere = false } = landing;
   if (times !== undefined) utimesSync(partial, ...times);
   try {

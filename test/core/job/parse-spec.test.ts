@@ -14,6 +14,8 @@ const problemsOf = (raw: unknown): readonly string[] => {
   return parsed.ok ? [] : parsed.problems.map((p) => `${p.path.join('.')}: ${p.message}`);
 };
 
+const HEX = 'ab'.repeat(32);
+
 describe('what a job gets that says little', () => {
   test('one core, 1 GiB, one hour, no further try', () => {
     expect(specOf({ command: ['./fit', 'x'] })).toEqual({
@@ -80,6 +82,24 @@ describe('forms of values', () => {
       gpuModel: 'A100',
       licences: { matlab: 2, ansys: 1 },
     });
+  });
+
+  test('inputs from elsewhere are addresses with a digest, at the end or beside them', () => {
+    const from = `https://a.org/d/x.gz?q=1#sha256=${HEX}`;
+    const inputs = [
+      from,
+      `${from}=in/y=z`,
+      { from: 'https://a.org/d/x.gz?q=1', sha256: HEX, to: 'w' },
+      `https://a.org/#sha256=${HEX}`,
+      { from: 's3://lab/k', sha256: HEX, endpoint: 'https://s3.a.org', region: 'eu' },
+    ];
+    expect(specOf({ command: 'x', inputs }).inputs).toMatchObject([
+      { from, to: 'x.gz' },
+      { from, to: 'in/y=z' },
+      { from, to: 'w' },
+      { to: 'download' },
+      { from: `s3://lab/k?endpoint=https://s3.a.org&region=eu#sha256=${HEX}`, to: 'k' },
+    ]);
   });
 
   test('inputs are paths, pairs, or the results of another job, which then comes first', () => {
@@ -169,6 +189,15 @@ describe('refusals', () => {
       "inputs.0.to: '.grid/stdout' is in .grid, which is the grid's own",
     ],
     [{ inputs: ['a', { from: 'b', to: 'a' }] }, "inputs.1: 'b' and 'a' would both be 'a'"],
+    [
+      { inputs: ['https://a.org/x'] },
+      "inputs.0: 'https://a.org/x' has no digest: add `#sha256=` and 64 hex digits, as `curl -sL URL | sha256sum` prints them",
+    ],
+    [{ inputs: [{ from: 'x', sha256: HEX }] }, "inputs.0.sha256: an input has no key 'sha256'"],
+    [
+      { inputs: [`https://a.org/x?a#sha256=${HEX}`, `https://b.org/x?b#sha256=${HEX}`] },
+      `inputs.1: 'https://b.org/x?b#sha256=${HEX}' and 'https://a.org/x?a#sha256=${HEX}' would both be 'x'`,
+    ],
     [{ inputs: ['job:17'] }, "inputs.0: '17' is no job id: `grid ls` shows them"],
     [{ outputs: ['../x'] }, "outputs.0: '../x' may leave the directory: write no '..'"],
     [{ outputs: [['x']] }, 'outputs.0: outputs must hold texts, not a list'],

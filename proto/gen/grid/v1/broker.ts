@@ -116,7 +116,23 @@ export interface SubmitRequest {
   /** At most 1000. In a flow each node comes behind all those that it names. */
   jobs: NewJob[];
   /** Unset for jobs that are in no flow. */
-  flow: NewFlow | undefined;
+  flow:
+    | NewFlow
+    | undefined;
+  /** What opens the S3 inputs of these jobs, one for each endpoint. Kept apart from the jobs, sealed, until they end. */
+  s3: S3Credential[];
+}
+
+/** Access to an S3 server: a secret of the caller. */
+export interface S3Credential {
+  /** For which server, `https://host[:port]`; empty for all that have none of their own. */
+  endpoint: string;
+  /** Access key id. */
+  accessKeyId: string;
+  /** Secret access key. */
+  secretAccessKey: string;
+  /** Session token of a temporary credential; empty without one. */
+  sessionToken: string;
 }
 
 /** Ids in the order of the request. */
@@ -507,6 +523,18 @@ export interface HoldJobsResponse {
 export interface ReleaseJobsRequest {
   /** Job ids. */
   jobIds: string[];
+}
+
+/** New credentials for jobs. */
+export interface GiveS3CredentialsRequest {
+  /** Job ids; each has S3 inputs. */
+  jobIds: string[];
+  /** As in `SubmitRequest`. */
+  s3: S3Credential[];
+}
+
+/** They are sealed in the ledger. */
+export interface GiveS3CredentialsResponse {
 }
 
 /** The jobs wait again. */
@@ -1026,7 +1054,7 @@ export const NewFlow: MessageFns<NewFlow> = {
 };
 
 function createBaseSubmitRequest(): SubmitRequest {
-  return { submitKey: "", jobs: [], flow: undefined };
+  return { submitKey: "", jobs: [], flow: undefined, s3: [] };
 }
 
 export const SubmitRequest: MessageFns<SubmitRequest> = {
@@ -1039,6 +1067,9 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     }
     if (message.flow !== undefined) {
       NewFlow.encode(message.flow, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.s3) {
+      S3Credential.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1080,6 +1111,14 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
             message.flow = NewFlow.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.s3.push(S3Credential.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1100,6 +1139,98 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     message.submitKey = object.submitKey ?? "";
     message.jobs = object.jobs?.map((e) => NewJob.fromPartial(e)) || [];
     message.flow = (object.flow !== undefined && object.flow !== null) ? NewFlow.fromPartial(object.flow) : undefined;
+    message.s3 = object.s3?.map((e) => S3Credential.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseS3Credential(): S3Credential {
+  return { endpoint: "", accessKeyId: "", secretAccessKey: "", sessionToken: "" };
+}
+
+export const S3Credential: MessageFns<S3Credential> = {
+  encode(message: S3Credential, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.endpoint !== "") {
+      writer.uint32(10).string(message.endpoint);
+    }
+    if (message.accessKeyId !== "") {
+      writer.uint32(18).string(message.accessKeyId);
+    }
+    if (message.secretAccessKey !== "") {
+      writer.uint32(26).string(message.secretAccessKey);
+    }
+    if (message.sessionToken !== "") {
+      writer.uint32(34).string(message.sessionToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): S3Credential {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseS3Credential();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.endpoint = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.accessKeyId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.secretAccessKey = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sessionToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<S3Credential>, I>>(base?: I): S3Credential {
+    return S3Credential.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<S3Credential>, I>>(object: I): S3Credential {
+    const message = createBaseS3Credential();
+    message.endpoint = object.endpoint ?? "";
+    message.accessKeyId = object.accessKeyId ?? "";
+    message.secretAccessKey = object.secretAccessKey ?? "";
+    message.sessionToken = object.sessionToken ?? "";
     return message;
   },
 };
@@ -4018,6 +4149,116 @@ export const ReleaseJobsRequest: MessageFns<ReleaseJobsRequest> = {
   },
 };
 
+function createBaseGiveS3CredentialsRequest(): GiveS3CredentialsRequest {
+  return { jobIds: [], s3: [] };
+}
+
+export const GiveS3CredentialsRequest: MessageFns<GiveS3CredentialsRequest> = {
+  encode(message: GiveS3CredentialsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.jobIds) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.s3) {
+      S3Credential.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GiveS3CredentialsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGiveS3CredentialsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobIds.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.s3.push(S3Credential.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GiveS3CredentialsRequest>, I>>(base?: I): GiveS3CredentialsRequest {
+    return GiveS3CredentialsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GiveS3CredentialsRequest>, I>>(object: I): GiveS3CredentialsRequest {
+    const message = createBaseGiveS3CredentialsRequest();
+    message.jobIds = object.jobIds?.map((e) => e) || [];
+    message.s3 = object.s3?.map((e) => S3Credential.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGiveS3CredentialsResponse(): GiveS3CredentialsResponse {
+  return {};
+}
+
+export const GiveS3CredentialsResponse: MessageFns<GiveS3CredentialsResponse> = {
+  encode(_: GiveS3CredentialsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GiveS3CredentialsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGiveS3CredentialsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GiveS3CredentialsResponse>, I>>(base?: I): GiveS3CredentialsResponse {
+    return GiveS3CredentialsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GiveS3CredentialsResponse>, I>>(_: I): GiveS3CredentialsResponse {
+    const message = createBaseGiveS3CredentialsResponse();
+    return message;
+  },
+};
+
 function createBaseReleaseJobsResponse(): ReleaseJobsResponse {
   return { released: [] };
 }
@@ -5855,6 +6096,18 @@ export const BrokerService = {
     responseSerialize: (value: WhyJobResponse): Buffer => Buffer.from(WhyJobResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WhyJobResponse => WhyJobResponse.decode(value),
   },
+  /** Replaces what opens the S3 inputs of jobs. */
+  giveS3Credentials: {
+    path: "/grid.v1.Broker/GiveS3Credentials" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GiveS3CredentialsRequest): Buffer =>
+      Buffer.from(GiveS3CredentialsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GiveS3CredentialsRequest => GiveS3CredentialsRequest.decode(value),
+    responseSerialize: (value: GiveS3CredentialsResponse): Buffer =>
+      Buffer.from(GiveS3CredentialsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GiveS3CredentialsResponse => GiveS3CredentialsResponse.decode(value),
+  },
 } as const;
 
 export interface BrokerServer extends UntypedServiceImplementation {
@@ -5902,6 +6155,8 @@ export interface BrokerServer extends UntypedServiceImplementation {
   getFlow: handleUnaryCall<GetFlowRequest, GetFlowResponse>;
   /** What the grid would say to a job if it were submitted now; nothing is stored. */
   explainJob: handleUnaryCall<ExplainJobRequest, WhyJobResponse>;
+  /** Replaces what opens the S3 inputs of jobs. */
+  giveS3Credentials: handleUnaryCall<GiveS3CredentialsRequest, GiveS3CredentialsResponse>;
 }
 
 export interface BrokerClient extends Client {
@@ -6238,6 +6493,22 @@ export interface BrokerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: WhyJobResponse) => void,
+  ): ClientUnaryCall;
+  /** Replaces what opens the S3 inputs of jobs. */
+  giveS3Credentials(
+    request: GiveS3CredentialsRequest,
+    callback: (error: ServiceError | null, response: GiveS3CredentialsResponse) => void,
+  ): ClientUnaryCall;
+  giveS3Credentials(
+    request: GiveS3CredentialsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GiveS3CredentialsResponse) => void,
+  ): ClientUnaryCall;
+  giveS3Credentials(
+    request: GiveS3CredentialsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GiveS3CredentialsResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -132,6 +132,20 @@ export interface PlaceRequest {
   attempts: PlacedAttempt[];
   /** Tickets for the VOs of these jobs. */
   tickets: StagingTicket[];
+  /** Signed addresses of the S3 inputs of these jobs. Kept in memory only. */
+  signedUrls: SignedUrl[];
+}
+
+/** The address of an S3 object with a signature that lets its holder read it for a while. */
+export interface SignedUrl {
+  /** Job id. */
+  jobId: string;
+  /** The address without the signature, as the job's spec comes to it. */
+  url: string;
+  /** The address with the signature: a secret. */
+  signed: string;
+  /** When the signature ends. */
+  expiresAtMs: number;
 }
 
 /** The answer for one attempt. */
@@ -206,6 +220,8 @@ export interface RenewRequest {
   leaseMs: number;
   /** Fresh staging tickets, where some are about to end. */
   tickets: StagingTicket[];
+  /** Signed addresses for jobs that are here, where the gateway may have forgotten them or they are about to end. */
+  signedUrls: SignedUrl[];
 }
 
 /** The lease stands. */
@@ -692,7 +708,7 @@ export const InputTree: MessageFns<InputTree> = {
 };
 
 function createBasePlaceRequest(): PlaceRequest {
-  return { epoch: 0, jobs: [], attempts: [], tickets: [] };
+  return { epoch: 0, jobs: [], attempts: [], tickets: [], signedUrls: [] };
 }
 
 export const PlaceRequest: MessageFns<PlaceRequest> = {
@@ -708,6 +724,9 @@ export const PlaceRequest: MessageFns<PlaceRequest> = {
     }
     for (const v of message.tickets) {
       StagingTicket.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.signedUrls) {
+      SignedUrl.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -757,6 +776,14 @@ export const PlaceRequest: MessageFns<PlaceRequest> = {
             message.tickets.push(StagingTicket.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.signedUrls.push(SignedUrl.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -778,6 +805,98 @@ export const PlaceRequest: MessageFns<PlaceRequest> = {
     message.jobs = object.jobs?.map((e) => PlacedJob.fromPartial(e)) || [];
     message.attempts = object.attempts?.map((e) => PlacedAttempt.fromPartial(e)) || [];
     message.tickets = object.tickets?.map((e) => StagingTicket.fromPartial(e)) || [];
+    message.signedUrls = object.signedUrls?.map((e) => SignedUrl.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSignedUrl(): SignedUrl {
+  return { jobId: "", url: "", signed: "", expiresAtMs: 0 };
+}
+
+export const SignedUrl: MessageFns<SignedUrl> = {
+  encode(message: SignedUrl, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    if (message.url !== "") {
+      writer.uint32(18).string(message.url);
+    }
+    if (message.signed !== "") {
+      writer.uint32(26).string(message.signed);
+    }
+    if (message.expiresAtMs !== 0) {
+      writer.uint32(32).int64(message.expiresAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignedUrl {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignedUrl();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.url = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signed = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.expiresAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SignedUrl>, I>>(base?: I): SignedUrl {
+    return SignedUrl.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SignedUrl>, I>>(object: I): SignedUrl {
+    const message = createBaseSignedUrl();
+    message.jobId = object.jobId ?? "";
+    message.url = object.url ?? "";
+    message.signed = object.signed ?? "";
+    message.expiresAtMs = object.expiresAtMs ?? 0;
     return message;
   },
 };
@@ -1247,7 +1366,7 @@ export const ControlResponse: MessageFns<ControlResponse> = {
 };
 
 function createBaseRenewRequest(): RenewRequest {
-  return { epoch: 0, beaconMs: 0, instance: "", leaseMs: 0, tickets: [] };
+  return { epoch: 0, beaconMs: 0, instance: "", leaseMs: 0, tickets: [], signedUrls: [] };
 }
 
 export const RenewRequest: MessageFns<RenewRequest> = {
@@ -1266,6 +1385,9 @@ export const RenewRequest: MessageFns<RenewRequest> = {
     }
     for (const v of message.tickets) {
       StagingTicket.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.signedUrls) {
+      SignedUrl.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1323,6 +1445,14 @@ export const RenewRequest: MessageFns<RenewRequest> = {
             message.tickets.push(StagingTicket.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.signedUrls.push(SignedUrl.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1345,6 +1475,7 @@ export const RenewRequest: MessageFns<RenewRequest> = {
     message.instance = object.instance ?? "";
     message.leaseMs = object.leaseMs ?? 0;
     message.tickets = object.tickets?.map((e) => StagingTicket.fromPartial(e)) || [];
+    message.signedUrls = object.signedUrls?.map((e) => SignedUrl.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1687,7 +1818,7 @@ export const SiteGatewayService = {
     responseSerialize: (value: ControlResponse): Buffer => Buffer.from(ControlResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ControlResponse => ControlResponse.decode(value),
   },
-  /** Extends the lease of every attempt that this broker has here, and renews staging tickets. */
+  /** Extends the lease of every attempt that this broker has here, and renews staging tickets and signed addresses. */
   renew: {
     path: "/grid.v1.SiteGateway/Renew" as const,
     requestStream: false as const,
@@ -1728,7 +1859,7 @@ export interface SiteGatewayServer extends UntypedServiceImplementation {
   watch: handleServerStreamingCall<WatchRequest, AttemptUpdate>;
   /** Cancels attempts; `Watch` confirms. */
   control: handleUnaryCall<ControlRequest, ControlResponse>;
-  /** Extends the lease of every attempt that this broker has here, and renews staging tickets. */
+  /** Extends the lease of every attempt that this broker has here, and renews staging tickets and signed addresses. */
   renew: handleUnaryCall<RenewRequest, RenewResponse>;
   /** Standard output or error of an attempt, from an offset. */
   tail: handleServerStreamingCall<TailRequest, TailChunk>;
@@ -1783,7 +1914,7 @@ export interface SiteGatewayClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ControlResponse) => void,
   ): ClientUnaryCall;
-  /** Extends the lease of every attempt that this broker has here, and renews staging tickets. */
+  /** Extends the lease of every attempt that this broker has here, and renews staging tickets and signed addresses. */
   renew(
     request: RenewRequest,
     callback: (error: ServiceError | null, response: RenewResponse) => void,

@@ -1,0 +1,161 @@
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { GridError } from '../../core/errors.ts';
+import { pause } from '../../service/background.ts';
+import type { Clock } from '../../service/clock.ts';
+import { writeFailure } from '../../service/staging/file-errors.ts';
+import { nameOf } from './addresses.ts';
+import { failed, type Web, type WebFile } from './https-get.ts';
+
+/** A file to fetch. */
+export interface Wanted {
+  /** Asked before each request: a signed address does not hold for ever. */
+  readonly url: () => Promise<URL>;
+  /** SHA-256, lower-case hex. */
+  readonly digest: string;
+  /** Where its bytes are collected; what an earlier try has left there is not fetched again. */
+  readonly partial: string;
+  /** Throws where a file of so many bytes may not be; `had` of them are on the disk. */
+  readonly checkSize: (bytes: number, had: number) => void;
+  /** Waits until so many bytes may come. */
+  readonly pace: (bytes: number) => Promise<void>;
+}
+
+export interface DownloadOptions {
+  readonly web: Web;
+  readonly clock: Clock;
+  /** How long a server may be away before the download fails. */
+  readonly patienceMs: number;
+  readonly signal: AbortSignal;
+}
+
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 10_000;
+
+/**
+ * Fetches a file into `partial` with the memory of one piece of it; gives the bytes that came over the network. Begins where an
+ * earlier try ended, tries again while the server is away. Throws FETCH_MISMATCH for another content, what `checkSize` throws,
+ * FETCH_REFUSED, FETCH_DENIED, FETCH_FAILED, DISK_FULL.
+ */
+export async function download(wanted: Wanted, options: DownloadOptions): Promise<number> {
+  const { clock, signal } = options;
+  await using file = await openPartial(wanted.partial);
+  let came = 0;
+  let sinceMs: number | undefined;
+  for (let waitMs = FIRST_PAUSE_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_PAUSE_MS)) {
+    signal.throwIfAborted();
+    const before = came;
+    try {
+      await fetchRest(wanted, options, file, (bytes) => {
+        came += bytes;
+      });
+      if (file.digest() === wanted.digest) return came;
+      await refuseContent(wanted, file);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof GridError) throw error;
+      if (came > before) [sinceMs, waitMs] = [undefined, FIRST_PAUSE_MS];
+      sinceMs ??= clock.monotonicMs();
+      if (clock.monotonicMs() - sinceMs >= options.patienceMs)
+        throw failed(await wanted.url(), `cannot be fetched: ${wordsOf(error)}`);
+      await pause(waitMs, signal);
+    }
+  }
+}
+
+/** What was there before may have been of another content; what came in one piece was not. */
+async function refuseContent(wanted: Wanted, file: Partial): Promise<void> {
+  const [found, { resumed, size }] = [file.digest(), file];
+  await file.begin(0);
+  if (resumed) return;
+  const url = nameOf(await wanted.url());
+  const what = `has ${size} bytes with SHA-256 ${found}, and the job expects ${wanted.digest}`;
+  throw new GridError('FETCH_MISMATCH', `'${url}' ${what}`);
+}
+
+async function fetchRest(
+  wanted: Wanted,
+  { web, signal }: DownloadOptions,
+  file: Partial,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  if (file.size > 0 && file.digest() === wanted.digest) return;
+  const answer = await web.get(await wanted.url(), file.size, signal);
+  try {
+    await file.begin(answer.offset);
+    if (answer.totalBytes !== undefined) wanted.checkSize(answer.totalBytes, file.size);
+    for await (const bytes of piecesOf(answer)) {
+      await wanted.pace(bytes.byteLength);
+      wanted.checkSize(file.size + bytes.byteLength, file.size);
+      await file.append(bytes);
+      onBytes(bytes.byteLength);
+    }
+  } finally {
+    answer.body.destroy();
+  }
+  if (answer.totalBytes !== undefined && file.size < answer.totalBytes)
+    throw new Error(`the connection ended at byte ${file.size} of ${answer.totalBytes}`);
+}
+
+const piecesOf = ({ body }: WebFile): AsyncIterable<Buffer> => body;
+
+/** A file that grows, and its digest so far. */
+interface Partial extends AsyncDisposable {
+  readonly size: number;
+  /** Whether some of it was there before the last request. */
+  readonly resumed: boolean;
+  digest(): string;
+  /** Bytes from `offset` on follow: behind what is there, or in the place of all of it. */
+  begin(offset: number): Promise<void>;
+  append(bytes: Uint8Array): Promise<void>;
+}
+
+async function openPartial(path: string): Promise<Partial> {
+  const handle = await open(path, 'a', 0o600).catch((error: unknown) => {
+    throw writeFailure(path, error);
+  });
+  const had = await hashOf(path, handle);
+  let { hash, size } = had;
+  let resumed = false;
+  return {
+    get size() {
+      return size;
+    },
+    get resumed() {
+      return resumed;
+    },
+    digest: () => hash.copy().digest('hex'),
+    begin: async (offset) => {
+      resumed = offset > 0 && offset === size;
+      if (offset === size) return;
+      await handle.truncate(0);
+      [hash, size] = [createHash('sha256'), 0];
+    },
+    append: async (bytes) => {
+      await handle.appendFile(bytes).catch((error: unknown) => {
+        throw writeFailure(path, error);
+      });
+      hash.update(bytes);
+      size += bytes.byteLength;
+    },
+    [Symbol.asyncDispose]: () => handle.close(),
+  };
+}
+
+async function hashOf(
+  path: string,
+  handle: FileHandle,
+): Promise<{ readonly hash: Hash; readonly size: number }> {
+  const hash = createHash('sha256');
+  const { size } = await handle.stat();
+  if (size > 0)
+    for await (const bytes of createReadStream(path) as AsyncIterable<Buffer>) hash.update(bytes);
+  return { hash, size };
+}
+
+/** A failed connection to several addresses is an AggregateError without a message of its own. */
+function wordsOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(wordsOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}

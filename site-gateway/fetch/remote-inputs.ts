@@ -1,0 +1,185 @@
+import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { parseRemote, type RemoteFile } from '../../core/data/remote-file.ts';
+import { GridError } from '../../core/errors.ts';
+import { type InputFile, remoteInputs } from '../../core/job/spec.ts';
+import { formatBytes } from '../../core/units.ts';
+import type { Clock } from '../../service/clock.ts';
+import { land } from '../../service/staging/disk/chunk-writer.ts';
+import type { FileCache } from '../../service/staging/file-cache.ts';
+import { openTarget, type Target } from '../../service/staging/target.ts';
+import type { StagedAttempt } from '../staging.ts';
+import { download } from './download.ts';
+import type { Web } from './https-get.ts';
+import type { SignedUrls } from './signed-urls.ts';
+
+export interface RemoteInputsOptions {
+  readonly web: Web;
+  readonly signed: SignedUrls;
+  readonly clock: Clock;
+  readonly patienceMs: number;
+  /** Scratch space that is there now, bytes. */
+  readonly freeBytes: () => number;
+  /** Waits until so many bytes may come. */
+  readonly pace: (bytes: number) => Promise<void>;
+}
+
+/** Puts what a job wants of elsewhere into its directory, through the cache of the site. */
+export interface RemoteInputs extends Disposable {
+  /** Gives the bytes that came over the network. `partials` is where downloads that are not whole are kept. */
+  place(
+    attempt: StagedAttempt,
+    into: string,
+    cached: { readonly cache: FileCache; readonly partials: string },
+    signal: AbortSignal,
+  ): Promise<number>;
+}
+
+const MODE = 0o644;
+/** What nobody has gone on with for so long is given up. */
+const FORGOTTEN_MS = 7 * 86_400_000;
+
+export function openRemoteInputs(options: RemoteInputsOptions): RemoteInputs {
+  return {
+    place: async (attempt, into, { cache, partials }, signal) => {
+      const inputs = remoteInputs(attempt.spec);
+      if (inputs.length === 0) return 0;
+      await mkdir(partials, { recursive: true, mode: 0o700 });
+      await removeForgotten(partials, options.clock.nowMs());
+      const target = await openTarget(into);
+      const room = roomOf(attempt, options);
+      let came = 0;
+      for (const { from, to } of inputs) {
+        const file = fileOf(from);
+        const fill = { attempt, cache, partials, room, signal };
+        came += await bringIntoCache(file, fill, options);
+        await placeOne({ from, to }, file, { cache, target, room });
+      }
+      return came;
+    },
+    [Symbol.dispose]: () => options.web[Symbol.dispose](),
+  };
+}
+
+function fileOf(from: string): RemoteFile {
+  const parsed = parseRemote(from);
+  if (parsed.ok) return parsed.file;
+  throw new GridError('SPEC_INVALID', parsed.message);
+}
+
+const keyOf = ({ digest }: RemoteFile) => ({ digest, sizeBytes: undefined, mode: MODE });
+
+interface Filling {
+  readonly attempt: StagedAttempt;
+  readonly cache: FileCache;
+  readonly partials: string;
+  readonly room: Room;
+  readonly signal: AbortSignal;
+}
+
+/** Whoever comes first fetches it, the others wait for that one, and try themselves where it failed. */
+async function bringIntoCache(
+  file: RemoteFile,
+  filling: Filling,
+  options: RemoteInputsOptions,
+): Promise<number> {
+  const { cache, signal } = filling;
+  for (;;) {
+    signal.throwIfAborted();
+    const answer = await cache.ask(keyOf(file));
+    if (answer.kind === 'ready') return 0;
+    if (answer.kind === 'filling') {
+      await Promise.race([answer.ended, aborted(signal)]);
+      continue;
+    }
+    try {
+      const partial = join(filling.partials, `${file.digest}.part`);
+      const bytes = await downloadOne(file, partial, filling, options);
+      await chmod(partial, answer.mode);
+      const { size } = await stat(partial);
+      land({ partial, landing: answer.landing });
+      answer.landed(size);
+      return bytes;
+    } catch (error) {
+      answer.abandon();
+      throw error;
+    }
+  }
+}
+
+async function downloadOne(
+  file: RemoteFile,
+  partial: string,
+  { attempt, room, signal }: Filling,
+  { web, signed, clock, patienceMs, pace }: RemoteInputsOptions,
+): Promise<number> {
+  const isSigned = file.kind === 's3';
+  const url = (): Promise<URL> =>
+    isSigned ? signed.get(attempt.jobId, file.url, signal) : Promise.resolve(new URL(file.url));
+  const { checkSize } = room;
+  try {
+    return await download(
+      { url, digest: file.digest, partial, checkSize, pace },
+      { web, clock, patienceMs, signal },
+    );
+  } catch (error) {
+    // Without credentials there are none to renew.
+    if (!isSigned && error instanceof GridError && error.code === 'FETCH_DENIED')
+      throw new GridError('FETCH_FAILED', error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** How much a job may bring from elsewhere. */
+interface Room {
+  /** Throws FETCH_TOO_LARGE, DISK_FULL where a file of so many bytes, `had` of them on the disk already, has no room. */
+  readonly checkSize: (bytes: number, had: number) => void;
+  readonly take: (bytes: number) => void;
+}
+
+function roomOf({ spec }: StagedAttempt, { freeBytes }: RemoteInputsOptions): Room {
+  const most = spec.resources.diskBytes;
+  let taken = 0;
+  const checkSize = (bytes: number, had: number): void => {
+    const sum = taken + bytes;
+    if (most > 0 && sum > most)
+      throw new GridError(
+        'FETCH_TOO_LARGE',
+        `inputs from elsewhere take ${formatBytes(sum)} or more, and the job asks for ${formatBytes(most)} of disk`,
+      );
+    if (most === 0 && bytes - had > freeBytes())
+      throw new GridError('DISK_FULL', `an input of ${formatBytes(bytes)} does not fit`);
+  };
+  return {
+    checkSize,
+    take: (bytes) => {
+      checkSize(bytes, bytes);
+      taken += bytes;
+    },
+  };
+}
+
+async function placeOne(
+  { to }: InputFile,
+  file: RemoteFile,
+  { cache, target, room }: { cache: FileCache; target: Target; room: Room },
+): Promise<void> {
+  const partial = target.partialOf(to);
+  await target.makeFolder(dirname(to));
+  if (!(await cache.place({ ...keyOf(file) }, partial)))
+    throw new GridError('FETCH_FAILED', `the cache has just lost '${file.url}'`);
+  room.take((await stat(partial)).size);
+  await target.accept(partial, to);
+}
+
+async function removeForgotten(partials: string, nowMs: number): Promise<void> {
+  for (const name of await readdir(partials)) {
+    const path = join(partials, name);
+    const stats = await stat(path).catch(() => undefined);
+    if (stats !== undefined && nowMs - stats.mtimeMs > FORGOTTEN_MS)
+      await rm(path, { force: true });
+  }
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
