@@ -221,6 +221,10 @@ export const SITE_CONFIG = z.object({
   'keep-attempts': duration()
     .prefault('10m')
     .describe('how long the directory of an attempt stays after its end was acknowledged'),
+  'max-rate': byteSize()
+    .refine((bytes) => bytes >= 1_024, 'must be at least 1K')
+    .optional()
+    .describe('most bytes in a second that staging moves, in each direction (default: no limit)'),
   'staging-patience': duration()
     .prefault('10m')
     .describe('how long staging waits for a nats-server that is away'),

@@ -10,11 +10,16 @@ import { keepTrust } from '../service/keep-trust.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { announceReady, untilStopped } from '../service/shutdown.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
+import { openRate, type Rate } from '../service/staging/rate.ts';
 import { TrustStore } from '../service/trust-store.ts';
 import { cacheDirectory, siteCache } from './cache.ts';
 import { fetchRules, SITE_CONFIG, type SiteConfig } from './config.ts';
 import { openWeb, type Web } from './fetch/https-get.ts';
-import { openRemoteInputs } from './fetch/remote-inputs.ts';
+import {
+  openRemoteInputs,
+  type RemoteInputs,
+  type RemoteInputsOptions,
+} from './fetch/remote-inputs.ts';
 import { openGateway } from './gateway.ts';
 import { systemBootClock } from './lease.ts';
 import { openSiteStaging } from './site-staging.ts';
@@ -68,6 +73,8 @@ async function startSite(
     stack.use(keepTrust({ authority, dir, everyMs: config['trust-every'], log }));
   const trust = stack.use(TrustStore.open({ dir, crl: config.crl, clock, log }));
   const keeper = siteCache(config, clock, log);
+  const newRate = (): Rate => openRate(config['max-rate'], clock);
+  const rates = { incoming: newRate(), outgoing: newRate() };
   const gateway = stack.use(
     await openGateway({
       config,
@@ -85,14 +92,8 @@ async function startSite(
           keeper,
           patienceMs: config['staging-patience'],
           clock,
-          remote: openRemoteInputs({
-            web: webOf(config),
-            signed,
-            clock,
-            patienceMs: config['staging-patience'],
-            freeBytes,
-            pace: () => Promise.resolve(),
-          }),
+          remote: remoteOf(config, { signed, freeBytes }, clock, rates.incoming),
+          rates,
         }),
     }),
   );
@@ -115,6 +116,21 @@ async function startSite(
     address: host.includes(':') ? `[${host}]:${server.port}` : `${host}:${server.port}`,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+function remoteOf(
+  config: SiteConfig,
+  needs: Pick<RemoteInputsOptions, 'signed' | 'freeBytes'>,
+  clock: Clock,
+  incoming: Rate,
+): RemoteInputs {
+  return openRemoteInputs({
+    ...needs,
+    web: webOf(config),
+    clock,
+    patienceMs: config['staging-patience'],
+    pace: (bytes) => incoming.take(bytes),
+  });
 }
 
 function webOf(config: SiteConfig): Web {

@@ -11,6 +11,7 @@ import { diskThread } from '../service/staging/disk/disk.ts';
 import { fetchTree } from '../service/staging/fetch-tree.ts';
 import { type FileCache, openFileCache } from '../service/staging/file-cache.ts';
 import type { Nkey } from '../service/staging/nats-link.ts';
+import { atRate, type Rate } from '../service/staging/rate.ts';
 import { loadManifest } from '../service/staging/read-tree.ts';
 import type { RemoteInputs } from './fetch/remote-inputs.ts';
 import { type AttemptStaging, openAttemptStaging, type StagedAttempt } from './staging.ts';
@@ -28,6 +29,8 @@ export interface SiteStagingOptions {
   readonly clock: Clock;
   /** Brings the inputs from elsewhere. */
   readonly remote: RemoteInputs;
+  /** How fast the site's bytes come and go. */
+  readonly rates: { readonly incoming: Rate; readonly outgoing: Rate };
 }
 
 /** What a gateway has of one VO: its chunks, and the input files that came from them. */
@@ -53,6 +56,7 @@ export interface SiteStaging extends AttemptStaging, AsyncDisposable {
  */
 export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   const { nkey, tickets, clock, patienceMs, keeper } = options;
+  const { incoming, outgoing } = options.rates;
   // Hashing, or a disk that is slow, must not hold up what else the gateway does.
   diskThread();
   const onAdded = (bytes: number): void => keeper.added(bytes);
@@ -63,7 +67,8 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     const known = vos.get(vo);
     if (known !== undefined) return known;
     const ticket = () => tickets.get(vo);
-    const store = openStaging({ nkey, ticket, caPem: options.caPem(), vo, clock, patienceMs });
+    const nats = openStaging({ nkey, ticket, caPem: options.caPem(), vo, clock, patienceMs });
+    const store = { ...nats, ...atRate(nats, incoming, outgoing) };
     const cache = openFileCache({ dir: join(options.cache, vo), placement, clock, onAdded });
     const data = { store, cache };
     vos.set(vo, data);

@@ -195,6 +195,23 @@ test('what a server refuses or has not fails the attempt with its answer; what p
   expect(never.detail).toContain('answers 503');
 }, 30_000);
 
+test('a site with a rate fetches no faster', async () => {
+  const slow = await startTestSite(grid, 'slow', [
+    'cpus: 8',
+    `fetch-ca: ${join(grid.dir, 'web/ca.pem')}`,
+    `fetch-from: ["127.0.0.1:${web.port}"]`,
+    'max-rate: 1M',
+  ]);
+  try {
+    const digest = serve('/slowly', randomBytes(3 * 2 ** 20));
+    const fromMs = performance.now();
+    expect(await run(at('/slowly', digest), {}, slow)).toMatchObject({ state: State.STATE_DONE });
+    expect(performance.now() - fromMs).toBeGreaterThan(2_500);
+  } finally {
+    await slow[Symbol.asyncDispose]();
+  }
+});
+
 test('a server whose authority nobody trusts is refused', async () => {
   const distrusting = await startTestSite(grid, 'distrusting', [
     'cpus: 8',

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -177,6 +178,22 @@ describe('inputs and outputs', () => {
     expect(text.startsWith('first\n')).toBe(true);
     expect(text.endsWith('last\n')).toBe(true);
     expect(text).toContain('[grid: 31.4 MiB of 95.4 MiB left out here]');
+  });
+
+  test('a site with a rate moves its inputs and outputs no faster', async () => {
+    const slow = await startTestSite(grid, 'slow', ['cpus: 4', 'max-rate: 2M']);
+    try {
+      await slow.giveTicket(nats.accounts, 'demo');
+      const inputs = await sent({ noise: randomBytes(2 ** 21).toString('hex') });
+      const part = { inputs: [{ from: 'noise', to: 'in' }], outputs: ['out'] };
+      const command = ['sh', '-c', 'rev in >out'];
+      const fromMs = performance.now();
+      await slow.place([{ id: 'slowly', spec: { command, ...part }, inputs }]);
+      expect(await slow.outcomeOf('slowly')).toMatchObject({ state: State.STATE_DONE });
+      expect(performance.now() - fromMs).toBeGreaterThan(3_200);
+    } finally {
+      await slow[Symbol.asyncDispose]();
+    }
   });
 
   test('a nats-server that comes back is waited for', async () => {
