@@ -38,8 +38,8 @@ interface Progress {
 }
 
 /** Files go below `BENCH_DIR`, by default the directory for temporary files. */
-export async function openWorld(): Promise<World> {
-  const dir = await mkdtemp(join(process.env['BENCH_DIR'] ?? tmpdir(), 'hanse-bench-'));
+export async function openWorld(below = tmpdir()): Promise<World> {
+  const dir = await mkdtemp(join(process.env['BENCH_DIR'] ?? below, 'hanse-bench-'));
   const binary = await testNatsBinary();
   const nats = await startTestNats({ binary, vos: ['bench'] });
   const caFile = join(dir, 'ca.pem');
