@@ -8,7 +8,9 @@ if [ "${1:-}" != --inside ]; then
   [ "$(id -u)" = 0 ] || { echo 'test-htcondor: run it as root, it makes a Debian 13 and chroots into it' >&2; exit 1; }
   command -v debootstrap >/dev/null || { apt-get -qq update && apt-get -yqq install --no-install-recommends debootstrap; }
   root=${1:-$(mktemp -d /var/tmp/hanse-htcondor.XXXXXX)}
+  mkdir -p "$root"
   [ -n "${1:-}" ] || trap 'rm -rf --one-file-system "$root"' EXIT
+  chmod 755 "$root" # HTCondor's own account walks through it
   if [ ! -x "$root/usr/bin/condor_submit" ]; then
     echo "test-htcondor: making a Debian 13 in $root"
     debootstrap --variant=minbase --include=libstdc++6,procps trixie "$root" >"$root.log" 2>&1 ||
@@ -16,7 +18,7 @@ if [ "${1:-}" != --inside ]; then
     rm -f "$root.log"
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod 755 "$root/usr/sbin/policy-rc.d"
-    DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get -yqq install --no-install-recommends htcondor >/dev/null
+    DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get -yqq -o Dpkg::Use-Pty=0 install --no-install-recommends htcondor >/dev/null
     chroot "$root" useradd --create-home grid
   fi
   unshare --mount --pid --fork --kill-child --net --uts sh "$0" --inside "$root"
