@@ -151,15 +151,17 @@ const ranText = ({ startedAtMs, endedAtMs }: TaskView, nowMs: number): string =>
   startedAtMs === 0 ? '' : formatDuration((endedAtMs === 0 ? nowMs : endedAtMs) - startedAtMs);
 
 function exitText({ state, exitCode, signal }: TaskView): string {
-  if (exitCode === undefined || (state !== 'done' && state !== 'failed')) return '';
+  const hasEnded =
+    state === 'done' || state === 'failed' || (state === 'cancelled' && exitCode !== 0);
+  if (exitCode === undefined || !hasEnded) return '';
   return signal === 0 ? String(exitCode) : `${exitCode} (signal ${signal})`;
 }
 
 function usedText({ usage }: TaskView): string {
   if (usage === undefined) return '';
-  const { cpuMs, peakMemoryBytes, bytesIn, bytesOut } = usage;
+  const { cpuMs, wallMs, peakMemoryBytes, bytesIn, bytesOut } = usage;
   return [
-    `${formatDuration(cpuMs)} of CPU`,
+    `${formatDuration(cpuMs)} of CPU in ${formatDuration(wallMs)}`,
     ...(peakMemoryBytes > 0 ? [`${formatBytes(peakMemoryBytes)} of memory`] : []),
     `${formatBytes(bytesIn)} in`,
     `${formatBytes(bytesOut)} out`,

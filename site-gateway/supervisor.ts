@@ -265,14 +265,14 @@ export class Supervisor {
 
   private async conclude(attempt: Attempt, end: TaskEnd): Promise<Outcome> {
     const { path } = this.options;
-    if (attempt.ending === 'lease-expired') return endedEarly(attempt.ending);
+    const measured = end.kind === 'not-started' ? NO_USAGE : end.usage;
+    const usage = { ...NO_USAGE, ...measured, bytesIn: attempt.bytesIn };
     const ran = end.kind === 'exited' || end.kind === 'limit';
-    if (!ran && attempt.ending !== '') return endedEarly(attempt.ending);
+    if (attempt.ending === 'lease-expired' || (!ran && attempt.ending !== ''))
+      return { ...endedEarly(attempt.ending), usage };
     const [program = ''] = attempt.spec.command;
     const cwd = join(attempt.directory, 'work');
     const verdict = verdictOf(end, { program, path: attempt.spec.env['PATH'] ?? path, cwd });
-    const measured = ran ? end.usage : NO_USAGE;
-    const usage = { ...NO_USAGE, ...measured, bytesIn: attempt.bytesIn };
     const full = await this.diskFull(attempt, end, verdict);
     if (full !== undefined) return full;
     if (!ran) return { ...verdict, usage, outputs: EMPTY_TREE };

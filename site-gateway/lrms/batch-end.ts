@@ -1,6 +1,6 @@
 import type { BatchEnd } from './batch-system.ts';
 import type { TaskEnd, TaskUsage } from './lrms.ts';
-import type { LimitFile, StatusFile } from './task-files.ts';
+import type { LimitFile, MeterFile, StatusFile } from './task-files.ts';
 
 /** All that is known of a task that the batch system does not list any more, or whose script has come to its end. */
 export interface Evidence {
@@ -13,6 +13,9 @@ export interface Evidence {
   /** Whether the program was begun; where not, it never will be. */
   readonly began: boolean;
   readonly status: StatusFile | undefined;
+  readonly meter: MeterFile | undefined;
+  /** The gateway has had it killed, with its script. */
+  readonly isKilled: boolean;
   readonly limit: LimitFile | undefined;
   /** What the batch system says; undefined where it has forgotten the job. */
   readonly end: BatchEnd | undefined;
@@ -42,11 +45,15 @@ export function endOfTask(evidence: Evidence): TaskEnd {
   const common = { exitCode, usage: usageOf(evidence), leftBehind: [] };
   const exceeded = limit ?? limitOf(evidence, exitCode);
   if (exceeded !== undefined) return { kind: 'limit', ...exceeded, ...common };
-  if (status !== undefined && !(isKill(exitCode) && BY_SITE.includes(end?.kind)))
-    return { kind: 'exited', ...common };
+  if (evidence.isKilled || isOwnEnd(evidence)) return { kind: 'exited', ...common };
   const reason = end?.kind === 'cancelled' ? 'SITE_CANCELLED' : 'TASK_VANISHED';
-  return { kind: 'vanished', reason, detail: `${nameOf(evidence)} ${wordsOf(evidence)}` };
+  const detail = `${nameOf(evidence)} ${wordsOf(evidence)}`;
+  return { kind: 'vanished', reason, detail, usage: common.usage };
 }
+
+/** It has said how it ended, and the site had no hand in that. */
+const isOwnEnd = ({ status, end }: Evidence): boolean =>
+  status !== undefined && !(isKill(status.exitCode) && BY_SITE.includes(end?.kind));
 
 /** A limit at which the batch system itself struck. */
 function limitOf(evidence: Evidence, exitCode: number): LimitFile | undefined {
@@ -91,11 +98,14 @@ const END_WORDS: Readonly<Record<BatchEnd['kind'], string>> = {
   requeued: 'was ended and put back into the queue',
 };
 
-/** The script's own record, and what it cannot know from the batch system. */
-function usageOf({ status, end, wallMs }: Evidence): TaskUsage {
+/** The most that anybody knows of: the shell counts what has ended, its meter what still ran when all was killed. */
+function usageOf({ status, meter, end, wallMs }: Evidence): TaskUsage {
+  const all = [status, meter, end?.usage];
+  const most = (counts: readonly (number | undefined)[]): number =>
+    Math.max(0, ...counts.filter((count) => count !== undefined));
   return {
-    cpuMs: status?.cpuMs ?? end?.usage?.cpuMs ?? 0,
+    cpuMs: most(all.map((one) => one?.cpuMs)),
     wallMs: end?.usage?.wallMs || wallMs,
-    peakMemoryBytes: end?.usage?.peakMemoryBytes ?? 0,
+    peakMemoryBytes: most([meter?.peakMemoryBytes, end?.usage?.peakMemoryBytes]),
   };
 }

@@ -9,9 +9,12 @@ import {
 } from './batch-system.ts';
 import type { BatchTask } from './batch-task.ts';
 import type { Submissions } from './submissions.ts';
-import { keyOfStat, readLimit, type StatusFile } from './task-files.ts';
+import { keyOfStat, readLimit, readMeter, type StatusFile } from './task-files.ts';
 
-/** A task that is not listed has had this many looks to show its status, which a shared file system may tell late. */
+/**
+ * A task that is not listed has had this many looks to show its status, which a shared file system may tell late. One whose
+ * script was killed with it has none to show.
+ */
 const MISSED_LOOKS = 2;
 
 /** Notes what the look says of a task; whether it is time to ask what became of it. */
@@ -28,7 +31,8 @@ export function isMissing(entry: BatchTask, jobs: BatchPoll['jobs'], beganAtMs: 
     if (entry.missed === 0) entry.missedAtMs = beganAtMs;
     entry.missed += 1;
   }
-  return entry.missed >= (entry.unexplained ? 1 : MISSED_LOOKS);
+  const isKilled = entry.signalled === 'KILL';
+  return entry.missed >= (entry.unexplained || isKilled ? 1 : MISSED_LOOKS);
 }
 
 /** Whether the system may still come to tell how it ended. */
@@ -88,10 +92,9 @@ export async function evidenceOf(
 ): Promise<Evidence> {
   const { element, task, job, state, unexplained } = entry;
   const asks = element !== undefined && (status === undefined || unexplained);
-  const stat = element === undefined ? '' : await submissions.startedStat(element);
-  const beganMs = (keyOfStat(stat.split('\n')[0] ?? '')?.startTicks ?? 0) * 10;
-  const wallMs = beganMs > 0 && status !== undefined ? status.endedUptimeMs - beganMs : 0;
   const { memoryBytes, walltimeMs, directory } = task;
+  const meter = await readMeter(directory);
+  const stat = element === undefined ? '' : await submissions.startedStat(element);
   return {
     system,
     job,
@@ -99,9 +102,17 @@ export async function evidenceOf(
     walltimeMs,
     began: state === 'runs',
     status,
+    meter,
+    isKilled: status === undefined && entry.signalled === 'KILL',
     limit: await readLimit(directory),
     end: await endedBy(entry, end, submissions),
     log: asks ? await submissions.logOf(element) : '',
-    wallMs: Math.max(0, wallMs),
+    wallMs: wallMsOf(stat, status?.endedUptimeMs ?? meter?.atUptimeMs ?? 0),
   };
+}
+
+/** From the start of the script, as it left it, to an instant of the same machine; 0 where either is not known. */
+function wallMsOf(stat: string, endedMs: number): number {
+  const startedMs = (keyOfStat(stat.split('\n')[0] ?? '')?.startTicks ?? 0) * 10;
+  return startedMs > 0 ? Math.max(0, endedMs - startedMs) : 0;
 }

@@ -1,3 +1,5 @@
+import { BATCH_METER } from './batch-meter.ts';
+
 /**
  * The script that a batch system is given: always this text, `SCRIPT SUBMISSION [INDEX]`; INDEX may be the name of the
  * variable in which the batch system says it, and both may stand in GRID_SUBMISSION and GRID_ELEMENT where a script can
@@ -86,10 +88,16 @@ if [ "$_grid_notify" = yes ]; then
   _grid_watch=$!
   trap '' USR2
 fi
+${BATCH_METER}
+_grid_meter </dev/null >/dev/null 2>&1 3>&- 4>&- &
+_grid_meter=$!
 ( exec "$@" <"$_grid_in" 1>&3 2>&4 3>&- 4>&- )
 _grid_code=$?
 exec 3>&- 4>&-
-read -r _grid_up _grid_idle </proc/uptime
+read -r _grid_up _grid_line </proc/uptime
+if [ -e "$_grid_dir/usage" ]; then kill -HUP "$_grid_meter"; else kill -KILL "$_grid_meter"; fi
+wait "$_grid_meter" 2>/dev/null
+_grid_kernel
 { echo "$_grid_code $_grid_up"; times; echo end; } >"$_grid_dir/status"
 : >"$_grid_mark.ended"
 if [ -n "$_grid_watch" ]; then kill -KILL "$_grid_watch"; fi

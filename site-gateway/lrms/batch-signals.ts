@@ -1,3 +1,4 @@
+import { openChange } from '../change.ts';
 import { BatchSilence } from './batch-command.ts';
 import type { BatchSystem } from './batch-system.ts';
 import type { BatchTask } from './batch-task.ts';
@@ -14,6 +15,8 @@ export interface SignalOptions {
 
 /** Sends the signals that are due, few commands for many tasks; what gets no answer is sent again by the next `flush`. */
 export class BatchSignals {
+  /** KILLs that were sent. */
+  readonly kills = openChange();
   private readonly options: SignalOptions;
   /** Jobs of tasks that are over and that the batch system may still have in its queue. */
   private leftovers: readonly string[] = [];
@@ -39,6 +42,11 @@ export class BatchSignals {
     entry.wanted ??= 'TERM';
     entry.killTimer = setTimeout(setKill, graceMs).unref();
     this.flush();
+  }
+
+  /** Whether there are tasks that were sent a KILL. */
+  isEnding(): boolean {
+    return [...this.options.tasks()].some(({ signalled }) => signalled === 'KILL');
   }
 
   flush(): void {
@@ -85,6 +93,7 @@ export class BatchSignals {
         if (signal === 'KILL') await this.allowKills(entries);
         await system.signal(jobs, signal);
         for (const entry of entries) entry.signalled = signal;
+        if (signal === 'KILL') this.kills.announce();
         if (signal === 'TERM') this.leftovers = this.leftovers.slice(leftovers.length);
       }
     })();

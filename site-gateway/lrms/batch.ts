@@ -102,6 +102,7 @@ class BatchLrms implements Lrms {
       ...this.options,
       health: this.health,
       signal: this.stop.signal,
+      signals: this.signals,
       onPoll: (poll, beganAtMs) => this.compare(poll, beganAtMs),
     });
     this.run('watch the batch system', watching());

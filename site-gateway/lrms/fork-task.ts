@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { uptime } from 'node:os';
 import type { GroupFigures, TaskGroups } from './cgroups.ts';
 import type { LrmsTask, TaskEnd, TaskUsage } from './lrms.ts';
 import { type ProcessInfo, treeOf } from './process-tree.ts';
@@ -87,16 +88,16 @@ export async function endWithStatus(entry: ForkTask, status: StatusFile): Promis
 /** Its wrapper was killed, by us in the end or by somebody else. */
 export async function endWithoutStatus(entry: ForkTask): Promise<TaskEnd> {
   const limit = await readLimit(entry.task.directory);
-  const usage = { cpuMs: 0, wallMs: 0, peakMemoryBytes: entry.peakMemoryBytes };
+  const usage = usageOf(entry, { cpuMs: 0, endedUptimeMs: uptime() * 1_000 });
   if (limit !== undefined) return { kind: 'limit', ...limit, exitCode: 137, usage, leftBehind: [] };
   const detail =
     'its processes are gone and left no exit status: killed from outside, or the machine went down';
-  return { kind: 'vanished', reason: 'TASK_VANISHED', detail };
+  return { kind: 'vanished', reason: 'TASK_VANISHED', detail, usage };
 }
 
-function usageOf(entry: ForkTask, status: StatusFile): TaskUsage {
+function usageOf(entry: ForkTask, status: Pick<StatusFile, 'cpuMs' | 'endedUptimeMs'>): TaskUsage {
   const startedMs = (entry.wrapper?.startTicks ?? 0) * 10;
-  const wallMs = startedMs > 0 ? Math.max(status.endedUptimeMs - startedMs, 0) : 0;
+  const wallMs = startedMs > 0 ? Math.round(Math.max(status.endedUptimeMs - startedMs, 0)) : 0;
   return { cpuMs: status.cpuMs, wallMs, peakMemoryBytes: entry.peakMemoryBytes };
 }
 
@@ -107,10 +108,14 @@ export function withFigures(
   allowed: number,
   leftBehind: readonly string[],
 ): TaskEnd {
-  if (end.kind !== 'exited' && end.kind !== 'limit') return end;
-  if (figures === undefined) return { ...end, leftBehind };
-  const { cpuMs, peakMemoryBytes = end.usage.peakMemoryBytes, isOverMemory } = figures;
+  if (end.kind === 'not-started') return end;
+  const {
+    cpuMs,
+    peakMemoryBytes = end.usage.peakMemoryBytes,
+    isOverMemory,
+  } = figures ?? { ...end.usage, isOverMemory: false };
   const usage = { ...end.usage, cpuMs, peakMemoryBytes };
+  if (end.kind === 'vanished') return { ...end, usage };
   const counted = { ...end, usage, leftBehind };
   if (counted.kind === 'limit' || !isOverMemory) return counted;
   return { ...counted, kind: 'limit', limit: 'memory', measured: peakMemoryBytes, allowed };

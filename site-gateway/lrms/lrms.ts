@@ -57,6 +57,8 @@ export type TaskEnd =
       readonly kind: 'vanished';
       readonly reason: 'TASK_VANISHED' | 'SITE_CANCELLED';
       readonly detail: string;
+      /** As far as it is known. */
+      readonly usage: TaskUsage;
     }
   /** It never ran. `fault` says whose fault that is. */
   | {

@@ -22,6 +22,14 @@ export interface StatusFile {
   readonly endedUptimeMs: number;
 }
 
+/** What the batch script has seen of its processes while they ran. */
+export interface MeterFile {
+  readonly cpuMs: number;
+  readonly peakMemoryBytes: number;
+  /** Uptime of the machine at the last look, ms. */
+  readonly atUptimeMs: number;
+}
+
 /** Why the batch system itself ended a task; written before it does, so that it outlives the gateway. */
 export interface LimitFile {
   readonly limit: 'walltime' | 'memory';
@@ -70,6 +78,23 @@ export async function readStatus(directory: string): Promise<StatusFile | undefi
   if (!Number.isSafeInteger(exitCode)) return undefined;
   return { exitCode, cpuMs: cpuMsOf(children), endedUptimeMs: Math.round(uptime * 1_000) };
 }
+
+/** Undefined where the task ended before it was looked at, and where nobody looks. */
+export async function readMeter(directory: string): Promise<MeterFile | undefined> {
+  const lines = ((await readIfThere(join(directory, 'usage'))) ?? '').split('\n').slice(0, -1);
+  const looks = lines.map((line) => line.split(' ').map(Number)).filter(isLook);
+  const [kib, ticks, uptime] = looks.at(-1) ?? [];
+  if (kib === undefined || ticks === undefined || uptime === undefined) return undefined;
+  const [, counted] = lines.findLast((line) => line.startsWith('kernel '))?.split(' ') ?? [];
+  return {
+    cpuMs: (ticks * 1_000) / TICKS_PER_SECOND,
+    peakMemoryBytes: Number(counted ?? kib) * 1_024,
+    atUptimeMs: Math.round(uptime * 1_000),
+  };
+}
+
+const isLook = (numbers: readonly number[]): boolean =>
+  numbers.length === 3 && numbers.every(Number.isFinite);
 
 /** A line of the shell's `times`: `0m1.50s 0m0.25s`. */
 function cpuMsOf(line: string): number {

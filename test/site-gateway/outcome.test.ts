@@ -19,7 +19,7 @@ test.for<[string, TaskEnd, object]>([
   ['127 of a program that is there is its own', exited(127), { reason: 'EXIT_NONZERO' }],
   [
     'a vanished task is the fault of the site',
-    { kind: 'vanished', reason: 'TASK_VANISHED', detail: 'gone' },
+    { kind: 'vanished', reason: 'TASK_VANISHED', detail: 'gone', usage },
     { failure: 'site', reason: 'TASK_VANISHED', detail: 'gone' },
   ],
   [

@@ -1,0 +1,74 @@
+/**
+ * Shell functions of the batch script that find out what a task uses. POSIX sh, and of programs nothing but `sleep`.
+ *
+ * - `_grid_meter` runs beside the task and looks at the script's processes once a second, at many of them once in ten. A line
+ *   `KIB TICKS UPTIME` of the file `usage` says the most memory that they had together at any look, and the CPU time that
+ *   they and their children have had. It is written when it is a tenth older than the last, because the file may lie on a
+ *   server, and at the end, which the script tells by HUP. Before the
+ *   meter can hear that, it is killed instead: `usage` is there once it can. What was killed together with its meter has the last line.
+ * - `_grid_kernel` adds `kernel KIB` where Slurm has put the job into a memory group of its own: the kernel has missed nothing.
+ */
+export const BATCH_METER = `_grid_meter() {
+  trap '' INT TERM PIPE USR1 USR2
+  trap '_grid_tell; kill "$_grid_nap"; exit 0' HUP
+  : >>"$_grid_dir/usage"
+  read -r _grid_own _grid_line </proc/self/stat
+  { read -r _grid_line; read -r _grid_line; read -r _grid_line _grid_page _grid_line; } </proc/self/smaps
+  _grid_peak=0 _grid_ticks=0 _grid_next=0 _grid_pause=0.1
+  read -r _grid_from _grid_line </proc/uptime
+  while :; do
+    sleep "$_grid_pause" & _grid_nap=$!
+    wait "$_grid_nap"
+    _grid_look
+    read -r _grid_up _grid_line </proc/uptime
+    [ "\${_grid_up%.*}" -lt "$_grid_next" ] || _grid_tell
+  done
+}
+_grid_tell() {
+  read -r _grid_up _grid_line </proc/uptime
+  echo "$_grid_peak $_grid_ticks $_grid_up" >>"$_grid_dir/usage"
+  _grid_next=$((\${_grid_up%.*} + (\${_grid_up%.*} - \${_grid_from%.*}) / 10 + 1))
+}
+_grid_look() {
+  _grid_kib=0 _grid_cpu=0 _grid_seen=0
+  set -- "$$"
+  while [ "$#" -gt 0 ]; do
+    if [ "$1" != "$_grid_own" ] && [ "$1" != "$_grid_watch" ]; then
+      for _grid_kids in /proc/"$1"/task/*/children; do
+        _grid_line=
+        read -r _grid_line 2>/dev/null <"$_grid_kids"
+        set -- "$@" $_grid_line
+      done
+      _grid_line=
+      read -r _grid_line 2>/dev/null <"/proc/$1/stat"
+      [ "$1" = "$$" ] || _grid_add \${_grid_line##*) }
+    fi
+    shift
+  done
+  [ "$_grid_kib" -le "$_grid_peak" ] || _grid_peak=$_grid_kib
+  [ "$_grid_cpu" -le "$_grid_ticks" ] || _grid_ticks=$_grid_cpu
+  _grid_pause=1
+  [ "$_grid_seen" -le 200 ] || _grid_pause=10
+}
+_grid_add() {
+  _grid_kib=$((_grid_kib + \${22:-0} * \${_grid_page:-4}))
+  _grid_cpu=$((_grid_cpu + \${12:-0} + \${13:-0} + \${14:-0} + \${15:-0}))
+  _grid_seen=$((_grid_seen + 1))
+}
+_grid_kernel() {
+  while IFS=: read -r _grid_line _grid_kind _grid_group; do
+    case $_grid_group in
+      */job_"$SLURM_JOB_ID"/*) _grid_group=\${_grid_group%%/job_"$SLURM_JOB_ID"/*}/job_$SLURM_JOB_ID ;;
+      *) continue ;;
+    esac
+    case $_grid_kind in
+      '') _grid_group=$_grid_group/memory.peak ;;
+      memory) _grid_group=memory/$_grid_group/memory.max_usage_in_bytes ;;
+      *) continue ;;
+    esac
+    _grid_line=
+    read -r _grid_line 2>/dev/null <"/sys/fs/cgroup/$_grid_group"
+    [ -z "$_grid_line" ] || echo "kernel $((_grid_line / 1024))" >>"$_grid_dir/usage"
+  done </proc/self/cgroup
+}
+`;
