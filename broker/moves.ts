@@ -108,19 +108,27 @@ export function place(table: JobTable, set: ChangeSet, placement: Placement): At
   return attempt;
 }
 
-/** A step of a live attempt that its gateway reported: `stageIn`, `submit`, `start`, `stageOut` or `suspend`. */
+/**
+ * A step of a live attempt that its gateway reported: `stageIn`, `submit`, `start`, `stageOut` or `suspend`. `siteAtMs`
+ * is when by the gateway's clock, `atMs` the same within what is possible by the broker's.
+ */
 export function step(
   table: JobTable,
   set: ChangeSet,
   attempt: AttemptRecord,
   kind: JobMove,
-  report: { readonly atMs: number; readonly detail: string },
+  report: { readonly atMs: number; readonly siteAtMs: number; readonly detail: string },
 ): void {
   const { task } = attempt;
   move(set, task, kind, { reason: '', detail: report.detail });
   attempt.state = task.state;
+  const waits = table.waitsAt(attempt.site);
+  if (task.state === 'submitted') waits.queue(attempt, report.siteAtMs, set.nowMs);
   if (task.state === 'running') {
-    if (attempt.startedAtMs === undefined) start(table, set, attempt, report.atMs);
+    if (attempt.startedAtMs === undefined) {
+      waits.start(attempt, report.siteAtMs, set.nowMs);
+      start(table, set, attempt, report.atMs);
+    }
     table.leaveBacklog(attempt);
   }
   set.touchAttempt(attempt);

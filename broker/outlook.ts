@@ -4,7 +4,8 @@ import type { Ask, Rules } from '../core/match/ask.ts';
 import { type ExpectedStart, expectedStart } from '../core/match/expected-start.ts';
 import type { Refusal, SiteView } from '../core/match/refusal.ts';
 import type { Reservation } from '../core/match/snapshot.ts';
-import { openHearing, type Standards, verdicts } from '../core/match/verdicts.ts';
+import { type Hearing, openHearing, type Standards, verdicts } from '../core/match/verdicts.ts';
+import { waitAt, waitKindOf } from '../core/match/waits.ts';
 import { type Ahead, tasksAhead } from '../core/share/ahead.ts';
 import type { ShareRecord, ShareTree } from '../core/share/share-tree.ts';
 import { claimantOf } from '../core/share/shares.ts';
@@ -32,6 +33,8 @@ export interface Waiter {
 /** What the grid says to a job that waits; the checks are those of the scheduling rounds, run on the sites as they are now. */
 export interface Outlook {
   readonly verdicts: ReadonlyMap<SiteId, Refusal | undefined>;
+  /** How long a task of it is expected to wait at each, where it could go as soon as there is room. */
+  readonly waitsMs: ReadonlyMap<SiteId, number>;
   readonly advice: readonly Advice[];
   readonly turns: readonly Turn[];
   readonly ahead: Ahead;
@@ -63,11 +66,32 @@ export function outlookOn(grid: Grid, { ask, key, seq, share }: Waiter): Outlook
   const shares = grid.shares.sharesAt(nowMs);
   const standards: Standards = { key, nowMs, shares, reservations };
   const hearing = openHearing(views, rules, standards);
+  const said = verdicts(ask, views, rules, standards);
   return {
-    verdicts: verdicts(ask, views, rules, standards),
+    verdicts: said,
+    waitsMs: waitsOf(ask, hearing, said),
     advice: adviceFor(ask, views, rules, standards),
     turns: turnsOf(grid.shares, share, nowMs),
     ahead: tasksAhead(queues.census(seq), claimantOf(ask), shares),
     start: expectedStart(ask, hearing, standards),
   };
+}
+
+/** Of the sites that would take it now, or that are full. */
+function waitsOf(
+  ask: Ask,
+  { rooms, judge }: Hearing,
+  said: Outlook['verdicts'],
+): Outlook['waitsMs'] {
+  const kind = waitKindOf(ask.resources);
+  const verdict = judge(ask);
+  return new Map(
+    rooms.flatMap((room) => {
+      const { id } = room.view;
+      const code = said.get(id)?.code ?? 'no-free-slots';
+      if (code !== 'no-free-slots') return [];
+      const way = verdict(room).startsNow ? 'start' : 'wait';
+      return [[id, waitAt(room.view, kind, way)] as const];
+    }),
+  );
 }

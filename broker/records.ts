@@ -7,6 +7,7 @@ import type { JobState } from '../core/job/state.ts';
 import type { StateCounts } from '../core/job/summary.ts';
 import type { FailureCounts } from '../core/retry/retry.ts';
 import type { AskClass } from './ask-classes.ts';
+import type { WaitTally } from './site-waits.ts';
 
 /** Why something is done, for the log and for listings. */
 export interface Why {
@@ -122,6 +123,8 @@ export interface AttemptRecord {
   acknowledged: boolean;
   /** Whether it was placed into the site's backlog and has not started since. */
   waiting: boolean;
+  /** While it waits in the batch system: since when by the gateway's clock, where that is known. */
+  queued?: { readonly tally: WaitTally; readonly siteAtMs: number | undefined };
 }
 
 /** What a task asks for. */

@@ -1,14 +1,27 @@
 import { GridError } from '../core/errors.ts';
 import { dn, isSiteId, siteId } from '../core/ids.ts';
+import type { SiteView } from '../core/match/refusal.ts';
+import { LEAST_WAIT_MS, WAIT_KINDS, WAYS, waitAt } from '../core/match/waits.ts';
 import type { Peer } from '../core/vo/caller.ts';
 import { type Access, isAdmin } from '../core/vo/policy.ts';
-import { type EnrolSiteRequest, SiteState, type SiteSummary } from '../proto/gen/grid/v1/broker.ts';
+import {
+  type EnrolSiteRequest,
+  SiteState,
+  type SiteSummary,
+  type SiteWait,
+} from '../proto/gen/grid/v1/broker.ts';
 import { offerToWire } from '../service/wire.ts';
 import type { Book } from './book.ts';
 import type { SiteRow } from './ledger.ts';
 import { quarantineOf, trust } from './site-conduct.ts';
 import type { SiteLinks } from './site-links.ts';
-import { type SiteRecord, type SiteRegistry, siteRecord, siteRow } from './site-registry.ts';
+import {
+  type SiteRecord,
+  type SiteRegistry,
+  siteRecord,
+  siteRow,
+  viewOf,
+} from './site-registry.ts';
 
 interface Parts {
   readonly book: Book;
@@ -83,6 +96,15 @@ export async function setSiteState(
   return site;
 }
 
+const waitsOf = (view: SiteView): SiteWait[] =>
+  WAIT_KINDS.flatMap((kind) =>
+    WAYS.map((way) => ({
+      kind,
+      backlog: way === 'wait',
+      expectedMs: Math.round(waitAt(view, kind, way)),
+    })),
+  ).filter(({ expectedMs }) => expectedMs >= LEAST_WAIT_MS);
+
 const STATE = {
   unknown: SiteState.SITE_STATE_UNKNOWN,
   lost: SiteState.SITE_STATE_LOST,
@@ -106,5 +128,6 @@ export function siteToWire(site: SiteRecord, book: Book): SiteSummary {
     attempts: book.table.liveAt(site.id).size,
     quarantined: quarantineOf(site, book.table, book.clock.nowMs()).quarantined ?? '',
     quarantinedUntilMs: site.conduct.quarantine?.untilMs ?? 0,
+    waits: waitsOf(viewOf(site, book.table, book.clock.nowMs())),
   };
 }

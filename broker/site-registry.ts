@@ -124,6 +124,8 @@ export function viewOf(site: SiteRecord, table: JobTable, nowMs: number): SiteVi
     status: statusOf(site),
     reserved,
     waiting: table.waitingAt(id),
+    waitMs: (kind, way) =>
+      table.waitsAt(id).expectedMs(kind, way, offer?.expectedWaitMs ?? 0, nowMs),
     runs: { [Symbol.iterator]: () => runsOf(live, nowMs) },
     backlogged: { [Symbol.iterator]: () => backlogOf(live) },
     ...quarantineOf(site, table, nowMs),

@@ -55,6 +55,7 @@ export function applyReport(
   else if (peekNext(attempt.task.state, kind) !== undefined)
     step(table, set, attempt, kind, {
       atMs: boundTime(attempt, report.atMs, set),
+      siteAtMs: report.atMs,
       detail: report.detail,
     });
   else log.debug({ attempt: attempt.id, state: report.state }, 'a report is repeated');

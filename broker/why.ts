@@ -112,10 +112,11 @@ const placesToWire = (job: JobRecord, sites: SiteRegistry): SiteVerdict[] =>
     refusal: '',
     detail: attempts.length === 1 ? 'it is there' : `${attempts.length} of its tasks are there`,
     lastHeardAtMs: sites.get(site)?.lastHeardAtMs ?? 0,
+    expectedWaitMs: 0,
   }));
 
 function outlookToWire(outlook: Outlook, sites: SiteRegistry) {
-  const { verdicts, advice, turns, ahead, start } = outlook;
+  const { verdicts, waitsMs, advice, turns, ahead, start } = outlook;
   return {
     sites: [...verdicts].map(([site, refusal]) => ({
       site,
@@ -123,6 +124,7 @@ function outlookToWire(outlook: Outlook, sites: SiteRegistry) {
       refusal: refusal?.code ?? '',
       detail: refusal?.detail ?? '',
       lastHeardAtMs: sites.get(site)?.lastHeardAtMs ?? 0,
+      expectedWaitMs: Math.round(waitsMs.get(site) ?? 0),
     })),
     advice:
       verdicts.size === 0

@@ -1,3 +1,4 @@
+import { LEAST_WAIT_MS } from '../core/match/waits.ts';
 import { formatDuration } from '../core/units.ts';
 import type { SiteVerdict, Turn, WhyJobResponse } from '../proto/gen/grid/v1/broker.ts';
 import type { Context } from './context.ts';
@@ -56,7 +57,7 @@ function sitesText(sites: readonly SiteVerdict[], { colours, columns }: Look): s
   const rows = shown.map((verdict) => [
     verdict.site,
     verdict.matches ? colours.good(verdictText(verdict)) : colours.warn(verdictText(verdict)),
-    wrap(verdict.detail, Math.max(24, columns - taken)),
+    wrap(detailText(verdict), Math.max(24, columns - taken)),
   ]);
   const more = Map.groupBy(sites.slice(MAX_SITES), verdictText);
   const rest = [...more].map(([verdict, { length }]) => `${length} ${verdict}`).join(', ');
@@ -65,6 +66,12 @@ function sitesText(sites: readonly SiteVerdict[], { colours, columns }: Look): s
 }
 
 const verdictText = ({ matches, refusal }: SiteVerdict): string => (matches ? 'takes it' : refusal);
+
+function detailText({ detail, expectedWaitMs }: SiteVerdict): string {
+  const wait = `tasks like it wait about ${formatDuration(expectedWaitMs)} there`;
+  const parts = [detail, expectedWaitMs < LEAST_WAIT_MS ? '' : wait];
+  return parts.filter((part) => part !== '').join('; ');
+}
 
 /** Whose turn it is; nothing where nobody else waits. */
 function turnsText({ turns, tasksAhead }: Why, colours: Palette): string {

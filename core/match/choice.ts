@@ -1,7 +1,8 @@
 import type { Lane } from './lane.ts';
 import { openPool, type Pool } from './pool.ts';
 import { canStart, canWait, type Room } from './room.ts';
-import type { QueueItem, Snapshot } from './snapshot.ts';
+import type { QueueItem } from './snapshot.ts';
+import { LEAST_WAIT_MS, type Way, waitAt } from './waits.ts';
 
 /** The sites of a round. */
 export interface Rooms {
@@ -11,13 +12,9 @@ export interface Rooms {
   readonly live: readonly Room[];
   /** Those of them where a tree is warm. */
   warmAt(tree: string): readonly Room[];
-  /** All that can start anything, in the order of all asks of a ranking. */
+  /** All that can start anything, in the order of all asks of a ranking that wait alike. */
   readonly common: Map<string, Pool>;
-  readonly waitMs: Snapshot['waitMs'];
 }
-
-/** To start at once, or to wait in the backlog. */
-type Way = 'start' | 'wait';
 
 const canTake = { start: canStart, wait: canWait } as const;
 const spareAt = {
@@ -60,16 +57,16 @@ function bestOfAny(way: Way, lane: Lane, { avoid }: QueueItem, rooms: Rooms): Ro
   return poolOf(way, lane, { inputs: '', avoid }, rooms).best();
 }
 
-function commonPool({ standing }: Lane, { common, live }: Rooms): Pool {
-  const known = common.get(standing.ranking);
+function commonPool({ standing, kind }: Lane, { common, live }: Rooms): Pool {
+  const name = `${kind} ${standing.ranking}`;
+  const known = common.get(name);
   if (known !== undefined) return known;
   const pool = openPool(live, {
     isUsable: ({ free, tasksLeft }) => free.cpus > 0 && tasksLeft > 0,
-    merits: (room) =>
-      meritsOf(room, standing.rank(room.slot), room.view.offer?.expectedWaitMs ?? 0),
+    merits: (room) => meritsOf(room, standing.rank(room.slot), waitAt(room.view, kind, 'start')),
     spare: spareAt.start,
   });
-  common.set(standing.ranking, pool);
+  common.set(name, pool);
   return pool;
 }
 
@@ -86,14 +83,13 @@ function poolOf(
   const shuns =
     avoid.length > 0 && rooms.open.some((room) => !isShunned(room) && suits(lane, room));
   const from = inputs === '' ? rooms.live : rooms.warmAt(inputs);
-  const waitAt = ({ view }: Room): number =>
-    rooms.waitMs?.(lane.key, view.id) ?? view.offer?.expectedWaitMs ?? 0;
   const pool = openPool(
     from.filter((room) => suits(lane, room) && !(shuns && isShunned(room))),
     {
       isUsable: (room) => canTake[way](room, lane),
       spare: spareAt[way],
-      merits: (room) => meritsOf(room, lane.standing.rank(room.slot), waitAt(room)),
+      merits: (room) =>
+        meritsOf(room, lane.standing.rank(room.slot), waitAt(room.view, lane.kind, way)),
     },
   );
   lane.pools.set(name, pool);
@@ -108,4 +104,5 @@ const meritsOf = (room: Room, rank: number, waitMs: number): readonly [number, n
 ];
 
 /** Waits are guesses: those that differ by less than a factor of two, or are below a second, count as equal. */
-const waitStep = (ms: number): number => (ms < 1_000 ? 0 : 1 + Math.floor(Math.log2(ms / 1_000)));
+const waitStep = (ms: number): number =>
+  ms < LEAST_WAIT_MS ? 0 : 1 + Math.floor(Math.log2(ms / LEAST_WAIT_MS));

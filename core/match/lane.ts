@@ -7,12 +7,14 @@ import { needOf } from './need.ts';
 import type { Pool } from './pool.ts';
 import type { Demand } from './room.ts';
 import type { AskQueue, QueueItem, Snapshot } from './snapshot.ts';
+import { type WaitKind, waitKindOf } from './waits.ts';
 
 /** The queue of an ask class while a round empties it. */
 export interface Lane extends Demand {
   readonly queue: AskQueue;
   readonly claimant: Claimant;
   readonly standing: Standing;
+  readonly kind: WaitKind;
   readonly items: Iterator<QueueItem>;
   /** Undefined when nothing is left that this round could place. */
   head: QueueItem | undefined;
@@ -32,12 +34,13 @@ export function openLane(
   queue: AskQueue,
   claimant: Claimant,
   standing: Standing,
-  { nowMs, waitMs }: Snapshot,
+  { nowMs }: Snapshot,
 ): Lane {
   const { key, ask } = queue;
   const lane: Lane = {
     key,
     need: needOf(ask.resources),
+    kind: waitKindOf(ask.resources),
     nowMs,
     endsByMs: nowMs + ask.resources.walltimeMs,
     queue,
@@ -47,7 +50,7 @@ export function openLane(
     head: undefined,
     taken: 0,
     pools: new Map(),
-    isParticular: waitMs !== undefined,
+    isParticular: false,
   };
   advance(lane);
   return lane;

@@ -60,7 +60,6 @@ export function openPass(snapshot: Snapshot, memory: RoundMemory): Pass {
         [...(memory.warm.get(tree) ?? [])]
           .flatMap((slot) => bySlot.get(slot) ?? [])
           .toSorted((a, b) => a.index - b.index),
-      waitMs: snapshot.waitMs,
     },
     lanes,
     order: fairOrder(claimants.values(), shares),

@@ -7,6 +7,7 @@ import { hasGpuModel } from './gpu-model.ts';
 import { missingLicence, type Need, NO_NEED, needOf, subtract } from './need.ts';
 import type { LicencePool, Offer } from './offer.ts';
 import { type QueueRefusal, queueRefusal, requirementVerdict } from './queue.ts';
+import type { WaitKind, Way } from './waits.ts';
 
 /** How a site stands with the broker. */
 export type SiteStatus = 'unknown' | 'up' | 'unreachable' | 'draining' | 'lost';
@@ -25,6 +26,8 @@ export interface SiteView {
   readonly runs?: Iterable<Run>;
   /** What waits in its backlog, first come first. */
   readonly backlogged?: Iterable<Backlogged>;
+  /** How long one more task of a kind is expected to wait there; absent where only the site itself says. */
+  readonly waitMs?: (kind: WaitKind, way: Way) => number;
   /** Why the broker keeps tasks away from it; absent where it does not. */
   readonly quarantined?: string;
   /** Whether one task is let in although it is quarantined, to see how it does. */

@@ -43,8 +43,6 @@ export interface Snapshot {
   readonly reservations?: readonly Reservation[];
   /** Whether turns go by shares (which is the default) or by age alone, in which case nobody is capped. */
   readonly order?: 'shares' | 'arrival';
-  /** How long tasks of a class have waited at a site before they started, where that has been seen. */
-  readonly waitMs?: (key: string, site: SiteId) => number | undefined;
 }
 
 /** A task and the site that gets it. */

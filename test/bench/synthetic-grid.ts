@@ -7,6 +7,7 @@ import type { Ask } from '../../core/match/ask.ts';
 import { fits, NO_NEED, needOf, subtract } from '../../core/match/need.ts';
 import { freeAt, type SiteView } from '../../core/match/refusal.ts';
 import type { Placement, Snapshot } from '../../core/match/snapshot.ts';
+import { expectedWaitMs, NONE_SEEN, noteStart } from '../../core/match/waits.ts';
 import { openShareTree } from '../../core/share/share-tree.ts';
 import { openRules } from '../../service/rules.ts';
 import { askFor, siteOf } from '../fakes/offers.ts';
@@ -143,6 +144,12 @@ function jobOf(seq: number, known: Pick<JobRecord, 'askId' | 'ask' | 'share'>, t
   return job;
 }
 
+/** A tenth of the sites lets tasks wait, each for a time of its own. */
+function waitsSeenAt(n: number): NonNullable<SiteView['waitMs']> {
+  const seen = noteStart(NONE_SEEN, n % 10 === 0 ? 1_000 * n : 0, 0);
+  return (_, way) => expectedWaitMs({ way, seen, stalledMs: 0, ownMs: 0 }, 60_000);
+}
+
 function siteAt(n: number, { sites, freeSlots }: GridSize, generation: number): SiteView {
   const freeCpus = Math.floor(freeSlots / sites) + (n < freeSlots % sites ? 1 : 0);
   const totalCpus = freeCpus + 8 * (1 + (n % 32)) + generation;
@@ -158,6 +165,6 @@ function siteAt(n: number, { sites, freeSlots }: GridSize, generation: number): 
       policy: of(POLICIES, n),
       price: n % 3,
     },
-    { reserved: NO_NEED },
+    { reserved: NO_NEED, waitMs: waitsSeenAt(n) },
   );
 }

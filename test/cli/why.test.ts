@@ -13,6 +13,7 @@ const verdict = (site: string, details: Partial<SiteVerdict> = {}): SiteVerdict 
   refusal: 'no-free-slots',
   detail: 'needs 4 cpus, 0 are free',
   lastHeardAtMs: NOW_MS - 1_200,
+  expectedWaitMs: 0,
   ...details,
 });
 const why = (details: Partial<WhyJobResponse> = {}): WhyJobResponse => ({

@@ -22,27 +22,31 @@ const siteAt = (index: number) =>
       machine: fc.integer({ min: 0, max: 9 }),
       price: fc.integer({ min: 0, max: 2 }),
       expectedWaitMs: fc.constantFrom(0, 0, 5_000),
+      seenMs: fc.constantFrom(undefined, { plain: 0, gang: 5_000 }, { plain: 5_000, gang: 0 }),
       policy: fc.constantFrom('', 'job.cpus < 3'),
     })
-    .map(
-      ({ freeCpus, machine, ...offer }): SiteView =>
-        siteOf(siteId(`site-${10 + index}`), {
-          ...offer,
-          arch: machine === 9 ? 'aarch64' : 'x86_64',
-          freeCpus: Math.min(freeCpus, offer.totalCpus),
-          backlog: 0,
-        }),
-    );
+    .map(({ freeCpus, machine, seenMs, ...offer }): SiteView => {
+      const view = siteOf(siteId(`site-${10 + index}`), {
+        ...offer,
+        arch: machine === 9 ? 'aarch64' : 'x86_64',
+        freeCpus: Math.min(freeCpus, offer.totalCpus),
+        maxNodes: 2,
+        backlog: 0,
+      });
+      if (seenMs === undefined) return view;
+      return { ...view, waitMs: (kind) => seenMs[kind === 'gang' ? 'gang' : 'plain'] };
+    });
 const sites = fc.tuple(...Array.from({ length: SITES }, (_, index) => siteAt(index)));
 
 const asks = fc.array(
   fc
     .record({
       cpus: fc.integer({ min: 1, max: 4 }),
+      nodes: fc.constantFrom(1, 1, 2),
       requirements: fc.constantFrom('', 'site.arch == "aarch64"', 'site.cpus > job.cpus'),
       rank: fc.constantFrom('', '', 'site.cpus', '-site.price', 'site.cpus % (job.cpus + 1)'),
     })
-    .map(({ cpus, ...expressions }) => askFor(expressions, { cpus })),
+    .map(({ cpus, nodes, ...expressions }) => askFor(expressions, { cpus, nodes })),
   { minLength: 1, maxLength: 40 },
 );
 
@@ -51,7 +55,8 @@ function meritsOf(ask: Ask, view: SiteView): readonly number[] {
   const { offer } = view;
   if (offer === undefined) return [];
   const rank = RULES.rank(ask, offer);
-  const wait = offer.expectedWaitMs === 0 ? 0 : 1;
+  const seenMs = view.waitMs?.(ask.resources.nodes > 1 ? 'gang' : 'plain', 'start');
+  const wait = (seenMs ?? offer.expectedWaitMs) === 0 ? 0 : 1;
   return [rank, -wait, -offer.price, freeAt(view).cpus / offer.totalCpus];
 }
 

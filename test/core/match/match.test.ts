@@ -195,8 +195,8 @@ test('the shorter wait beats the lower price, and that the emptier site', () => 
   expect(placed({ sites: [aachen, bremen], queues })).toEqual(['j.0@bremen']);
   const celle = siteOf('celle', { price: 3, expectedWaitMs: 3_000, freeCpus: 1 });
   expect(placed({ sites: [aachen, bremen, celle], queues })).toEqual(['j.0@celle']);
-  const waitMs = (_key: string, site: string) => (site === 'celle' ? 60_000 : undefined);
-  expect(placed({ sites: [aachen, bremen, celle], queues, waitMs })).toEqual(['j.0@bremen']);
+  const slow = { ...celle, waitMs: () => 60_000 };
+  expect(placed({ sites: [aachen, bremen, slow], queues })).toEqual(['j.0@bremen']);
 });
 
 test('a rank that is no number is the worst', () => {

@@ -333,6 +333,8 @@ export interface SiteVerdict {
   detail: string;
   /** When the broker heard of the site last; 0 for never. */
   lastHeardAtMs: number;
+  /** How long a task like these is expected to wait in the batch system there; 0 for not at all or not known. */
+  expectedWaitMs: number;
 }
 
 /** What a job could ask for instead; tried by putting the changed job to the sites. */
@@ -465,6 +467,18 @@ export interface SiteSummary {
   quarantined: string;
   /** When it is tried again, with one task; 0 where it is not quarantined. */
   quarantinedUntilMs: number;
+  /** How long tasks are expected to wait in its batch system; only what is a second or more. */
+  waits: SiteWait[];
+}
+
+/** How long one more task is expected to wait at a site, by what the broker has seen there and what the site says. */
+export interface SiteWait {
+  /** `gpu` for tasks with GPUs, `gang` for those of several nodes, `plain` for all others. */
+  kind: string;
+  /** Of a task that goes into the backlog; else of one for which there is room. */
+  backlog: boolean;
+  /** In milliseconds. */
+  expectedMs: number;
 }
 
 /** A site to add. */
@@ -2570,7 +2584,7 @@ export const ExplainJobRequest: MessageFns<ExplainJobRequest> = {
 };
 
 function createBaseSiteVerdict(): SiteVerdict {
-  return { site: "", matches: false, refusal: "", detail: "", lastHeardAtMs: 0 };
+  return { site: "", matches: false, refusal: "", detail: "", lastHeardAtMs: 0, expectedWaitMs: 0 };
 }
 
 export const SiteVerdict: MessageFns<SiteVerdict> = {
@@ -2589,6 +2603,9 @@ export const SiteVerdict: MessageFns<SiteVerdict> = {
     }
     if (message.lastHeardAtMs !== 0) {
       writer.uint32(40).int64(message.lastHeardAtMs);
+    }
+    if (message.expectedWaitMs !== 0) {
+      writer.uint32(48).uint64(message.expectedWaitMs);
     }
     return writer;
   },
@@ -2646,6 +2663,14 @@ export const SiteVerdict: MessageFns<SiteVerdict> = {
             message.lastHeardAtMs = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.expectedWaitMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2668,6 +2693,7 @@ export const SiteVerdict: MessageFns<SiteVerdict> = {
     message.refusal = object.refusal ?? "";
     message.detail = object.detail ?? "";
     message.lastHeardAtMs = object.lastHeardAtMs ?? 0;
+    message.expectedWaitMs = object.expectedWaitMs ?? 0;
     return message;
   },
 };
@@ -3483,6 +3509,7 @@ function createBaseSiteSummary(): SiteSummary {
     attempts: 0,
     quarantined: "",
     quarantinedUntilMs: 0,
+    waits: [],
   };
 }
 
@@ -3517,6 +3544,9 @@ export const SiteSummary: MessageFns<SiteSummary> = {
     }
     if (message.quarantinedUntilMs !== 0) {
       writer.uint32(80).int64(message.quarantinedUntilMs);
+    }
+    for (const v of message.waits) {
+      SiteWait.encode(v!, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -3614,6 +3644,14 @@ export const SiteSummary: MessageFns<SiteSummary> = {
             message.quarantinedUntilMs = longToNumber(reader.int64());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.waits.push(SiteWait.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3641,6 +3679,86 @@ export const SiteSummary: MessageFns<SiteSummary> = {
     message.attempts = object.attempts ?? 0;
     message.quarantined = object.quarantined ?? "";
     message.quarantinedUntilMs = object.quarantinedUntilMs ?? 0;
+    message.waits = object.waits?.map((e) => SiteWait.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSiteWait(): SiteWait {
+  return { kind: "", backlog: false, expectedMs: 0 };
+}
+
+export const SiteWait: MessageFns<SiteWait> = {
+  encode(message: SiteWait, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.backlog !== false) {
+      writer.uint32(16).bool(message.backlog);
+    }
+    if (message.expectedMs !== 0) {
+      writer.uint32(24).uint64(message.expectedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SiteWait {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSiteWait();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.backlog = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expectedMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SiteWait>, I>>(base?: I): SiteWait {
+    return SiteWait.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SiteWait>, I>>(object: I): SiteWait {
+    const message = createBaseSiteWait();
+    message.kind = object.kind ?? "";
+    message.backlog = object.backlog ?? false;
+    message.expectedMs = object.expectedMs ?? 0;
     return message;
   },
 };
