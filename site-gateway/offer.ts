@@ -72,7 +72,7 @@ export function offerOf(facts: SiteFacts, now: SiteNow): Offer {
     })),
     gpuModels: gpuModelsOf(facts, size),
     queues: size.queues,
-    expectedWaitMs: 0,
+    expectedWaitMs: size.expectedWaitMs ?? 0,
   };
 }
 

@@ -34,7 +34,12 @@ export async function openLrms(
       return openForkLrms({ ...own, spool, ...around, listener });
     }
     case 'slurm':
-      return openBatchLrms({ system: openSlurm(slurmOptions(config)), spool, ...around, listener });
+      return openBatchLrms({
+        system: openSlurm(slurmOptions(config, around.clock)),
+        spool,
+        ...around,
+        listener,
+      });
     case 'gridengine': {
       const system = openGridEngine(gridEngineOptions(config, around.clock));
       return openBatchLrms({ system, spool, ...around, listener });
@@ -73,7 +78,7 @@ function htcondorOptions({ htcondor, spool }: SiteConfig): Parameters<typeof ope
   };
 }
 
-function slurmOptions({ slurm }: SiteConfig): Parameters<typeof openSlurm>[0] {
+function slurmOptions({ slurm }: SiteConfig, clock: Clock): Parameters<typeof openSlurm>[0] {
   const uid = process.getuid?.();
   if (uid === undefined) throw new GridError('TOOL_MISSING', 'Slurm needs a system with user ids');
   return {
@@ -83,6 +88,7 @@ function slurmOptions({ slurm }: SiteConfig): Parameters<typeof openSlurm>[0] {
     account: slurm.account,
     extraArgs: slurm['extra-args'],
     uid,
+    clock,
   };
 }
 

@@ -91,6 +91,8 @@ export interface Capacity {
   readonly maxWalltimeMs: number;
   /** Empty where it is one queue as a whole. */
   readonly queues: Offer['queues'];
+  /** How long a task waits before it starts, as the batch system itself expects; absent where it does not say. */
+  readonly expectedWaitMs?: number;
 }
 
 /** How the batch system is. */

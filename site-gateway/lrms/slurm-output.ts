@@ -88,6 +88,12 @@ const ENDS: Readonly<Record<string, BatchEnd['kind']>> = {
   BOOT_FAIL: 'node-failed',
 };
 
+/** When a job would start, of what `sbatch --test-only` says with TZ=UTC; undefined where it says something else. */
+export function parseTestedStart(text: string): number | undefined {
+  const start = /^sbatch: Job \d+ to start at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d) /m.exec(text)?.[1];
+  return start === undefined ? undefined : Date.parse(`${start}Z`);
+}
+
 /** Undefined for a state in which it has not ended. */
 export function endOf({
   state,

@@ -1,3 +1,4 @@
+import type { Clock } from '../../service/clock.ts';
 import {
   BatchSilence,
   type CommandResult,
@@ -12,6 +13,7 @@ import {
   type BatchSystem,
   type Element,
   keyOf,
+  type Needs,
   type SubmitAnswer,
 } from './batch-system.ts';
 import type { Capacity } from './lrms.ts';
@@ -25,6 +27,7 @@ import {
   parseNodes,
   parsePartitions,
   parseQueue,
+  parseTestedStart,
   QUEUE_FORMAT,
   type QueueLine,
 } from './slurm-output.ts';
@@ -42,6 +45,7 @@ export interface SlurmOptions {
   readonly extraArgs: readonly string[];
   /** The account whose jobs these are. */
   readonly uid: number;
+  readonly clock: Clock;
 }
 
 const LOOK_TIMEOUT_MS = 10_000;
@@ -51,16 +55,23 @@ const DEFAULT_MAX_ARRAY = 1_001;
 const JOBS_AT_A_TIME = 500;
 /** Limits of partitions change seldom. */
 const PARTITION_LOOKS = 12;
+/** Looks between two questions when a task would start: with them the gateway runs 28 commands a minute. */
+const START_LOOKS = 6;
+/** What is asked for before a task has come. */
+const SMALL: Needs = { cpus: 1, memoryBytes: 2 ** 20, gpus: 0, nodes: 1, walltimeMs: 0 };
 
 export function openSlurm(options: SlurmOptions): BatchSystem {
   const env = { PATH: options.path, ...(options.conf === '' ? {} : { SLURM_CONF: options.conf }) };
   const run = openCommandRunner(env);
   // Without it long lists of array elements are cut.
   const look = openCommandRunner({ ...env, SLURM_BITSTR_LEN: '0' });
+  // Slurm writes instants without an offset.
+  const waitOf = openStartLooks(openCommandRunner({ ...env, TZ: 'UTC' }), options);
   let maxArray = DEFAULT_MAX_ARRAY;
   let limits: readonly PartitionLine[] = [];
   let queues: Capacity['queues'] = [];
   let looks = 0;
+  let typical = SMALL;
   const lookAtLimits = async (): Promise<void> => {
     if (looks++ % PARTITION_LOOKS !== 0) return;
     try {
@@ -77,6 +88,7 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
     maxTasks: () => Math.max(1, maxArray - 1),
     submit: async (order) => {
       const partition = queueFor(order.needs, queues);
+      typical = order.needs;
       const args = submitArgs(order, { ...options, partition });
       const result = await run('sbatch', args, SUBMIT_TIMEOUT_MS);
       return submitAnswer(result, order.count);
@@ -92,7 +104,8 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
       const chosen = choose(limits, options.partitions);
       const capacity = capacityOf(parseNodes(nodes), lines, chosen);
       ({ queues } = capacity);
-      return { jobs: jobsOf(lines), capacity, closedReason: closedReason(chosen) };
+      const said = { ...capacity, expectedWaitMs: await waitOf(typical, queues) };
+      return { jobs: jobsOf(lines), capacity: said, closedReason: closedReason(chosen) };
     },
     autopsy: (elements) => autopsy(look, elements),
     signal: async (jobs, signal) => {
@@ -102,10 +115,26 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
   };
 }
 
-function submitArgs(
-  order: BatchOrder,
-  options: SlurmOptions & { readonly partition: string },
-): readonly string[] {
+interface PlaceOptions extends SlurmOptions {
+  readonly partition: string;
+}
+
+/** Asks now and then how long a task would wait; 0 where there is no answer, which says nothing of how Slurm is. */
+function openStartLooks(run: CommandRunner, options: SlurmOptions) {
+  let looks = 0;
+  let waitMs = 0;
+  return async (needs: Needs, queues: Capacity['queues']): Promise<number> => {
+    if (looks++ % START_LOOKS !== 0) return waitMs;
+    const asked = needsArgs(needs, { ...options, partition: queueFor(needs, queues) });
+    const args = ['--test-only', ...asked, '--wrap=true'];
+    const said = await run('sbatch', args, LOOK_TIMEOUT_MS).catch(() => undefined);
+    const atMs = parseTestedStart(said?.stderr ?? '');
+    waitMs = atMs === undefined ? 0 : Math.max(0, atMs - options.clock.nowMs());
+    return waitMs;
+  };
+}
+
+function submitArgs(order: BatchOrder, options: PlaceOptions): readonly string[] {
   const { needs, count, directory } = order;
   const isArray = count > 1;
   return [
@@ -119,21 +148,25 @@ function submitArgs(
     `--output=${isArray ? '%a' : '1'}.log`,
     '--open-mode=append',
     '--input=/dev/null',
-    `--nodes=${needs.nodes}`,
-    // A core is a slot, so that mpirun and srun start as many processes as there are cores.
-    `--ntasks-per-node=${needs.cpus}`,
-    `--mem=${Math.ceil(needs.memoryBytes / 2 ** 20)}M`,
-    ...(needs.walltimeMs > 0 ? [`--time=${Math.ceil(needs.walltimeMs / 60_000)}`] : []),
-    ...(needs.gpus > 0 ? [`--gres=gpu:${needs.gpus}`] : []),
-    ...(options.partition === '' ? [] : [`--partition=${options.partition}`]),
-    ...(options.account === '' ? [] : [`--account=${options.account}`]),
-    ...options.extraArgs,
+    ...needsArgs(needs, options),
     ...(isArray ? [`--array=1-${count}`] : []),
     order.script,
     directory,
     ...(isArray ? [] : ['1']),
   ];
 }
+
+const needsArgs = (needs: Needs, options: PlaceOptions): readonly string[] => [
+  `--nodes=${needs.nodes}`,
+  // A core is a slot, so that mpirun and srun start as many processes as there are cores.
+  `--ntasks-per-node=${needs.cpus}`,
+  `--mem=${Math.ceil(needs.memoryBytes / 2 ** 20)}M`,
+  ...(needs.walltimeMs > 0 ? [`--time=${Math.ceil(needs.walltimeMs / 60_000)}`] : []),
+  ...(needs.gpus > 0 ? [`--gres=gpu:${needs.gpus}`] : []),
+  ...(options.partition === '' ? [] : [`--partition=${options.partition}`]),
+  ...(options.account === '' ? [] : [`--account=${options.account}`]),
+  ...options.extraArgs,
+];
 
 const FULL = /submit limit|MaxSubmit|MaxJobCount|limit on number of jobs|temporarily unable/i;
 const AWAY =

@@ -14,16 +14,19 @@ beforeAll(async () => {
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
 
+const openSystem = () =>
+  openSlurm({
+    conf: cluster.conf,
+    path: process.env['PATH'] ?? '',
+    partitions: [],
+    account: '',
+    extraArgs: [],
+    uid: process.getuid?.() ?? 0,
+    clock: systemClock,
+  });
 const openOn = (spool: string, listener: LrmsListener) =>
   openBatchLrms({
-    system: openSlurm({
-      conf: cluster.conf,
-      path: process.env['PATH'] ?? '',
-      partitions: [],
-      account: '',
-      extraArgs: [],
-      uid: process.getuid?.() ?? 0,
-    }),
+    system: openSystem(),
     spool,
     clock: systemClock,
     log: openLog('test', 'warn'),
@@ -32,6 +35,22 @@ const openOn = (spool: string, listener: LrmsListener) =>
   });
 
 lrmsContract('Slurm', openOn, { many: 10, inOrder: false });
+
+test('says how long a task would wait, by what runs there and its time limit', async () => {
+  await cluster.untilIdle();
+  const expected = async () => (await openSystem().poll()).capacity.expectedWaitMs;
+  expect(await expected()).toBeLessThan(2_000);
+  const filled = await cluster.run(
+    'sbatch',
+    ...['--parsable', '-o', '/dev/null', '-t', '10', '-n', '2', '--wrap', 'sleep 600'],
+  );
+  const running = () => cluster.run('squeue', '-h', '-t', 'R');
+  await expect.poll(running, { timeout: 20_000 }).not.toBe('');
+  const wait = await expected();
+  expect(wait).toBeGreaterThan(5 * 60_000);
+  expect(wait).toBeLessThanOrEqual(10 * 60_000 + 2_000);
+  await cluster.run('scancel', filled.trim());
+}, 60_000);
 
 test('a cluster whose slurmd was killed leaves no process behind', async () => {
   const other = await startSlurm({ nodes: 1, cpus: 1, memoryMb: 500 });

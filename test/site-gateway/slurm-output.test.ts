@@ -8,11 +8,25 @@ import {
   parseNodes,
   parsePartitions,
   parseQueue,
+  parseTestedStart,
 } from '../../site-gateway/lrms/slurm-output.ts';
 
 const TOKEN = '0123456789abcdef';
 const queueLine = (part: string, state = 'RUNNING'): string =>
   `${part}|${state}|2|1|64M|N/A|grid-${TOKEN}|None\n`;
+
+test('when a job would start is read, and what is no such answer is none', () => {
+  const said =
+    'sbatch: Job 7 to start at 2026-11-28T20:30:00 using 1 processors on nodes n1 in partition main\n';
+  expect(parseTestedStart(said)).toBe(Date.UTC(2026, 10, 28, 20, 30));
+  expect(parseTestedStart(`sbatch: warning: be kind\n${said}`)).toBe(
+    Date.UTC(2026, 10, 28, 20, 30),
+  );
+  expect(
+    parseTestedStart('allocation failure: Requested node configuration is not available'),
+  ).toBe(undefined);
+  expect(parseTestedStart(said.replace('2026-11-28T20:30:00', 'N/A'))).toBe(undefined);
+});
 
 describe('the queue', () => {
   test('a single job is element 1 under its own number', () => {
