@@ -14,6 +14,8 @@ export interface Rooms {
   warmAt(tree: string): readonly Room[];
   /** All that can start anything, in the order of all asks of a ranking that wait alike. */
   readonly common: Map<string, Pool>;
+  /** Expected waits as far as they are worked out, by way and kind, then by the index of the room. */
+  readonly waits: Map<string, Float64Array>;
 }
 
 const canTake = { start: canStart, wait: canWait } as const;
@@ -57,13 +59,27 @@ function bestOfAny(way: Way, lane: Lane, { avoid }: QueueItem, rooms: Rooms): Ro
   return poolOf(way, lane, { inputs: '', avoid }, rooms).best();
 }
 
-function commonPool({ standing, kind }: Lane, { common, live }: Rooms): Pool {
+/** How long a task of the class is expected to wait at a site; each is worked out once in a round. */
+function waitsOf(way: Way, { kind }: Lane, { waits, open }: Rooms): (room: Room) => number {
+  const name = `${way} ${kind}`;
+  const known = waits.get(name) ?? new Float64Array((open.at(-1)?.index ?? 0) + 1).fill(Number.NaN);
+  waits.set(name, known);
+  return ({ index, view }) => {
+    const worked = known[index] ?? Number.NaN;
+    return Number.isNaN(worked) ? (known[index] = waitAt(view, kind, way)) : worked;
+  };
+}
+
+function commonPool(lane: Lane, rooms: Rooms): Pool {
+  const { standing, kind } = lane;
+  const { common, live } = rooms;
   const name = `${kind} ${standing.ranking}`;
   const known = common.get(name);
   if (known !== undefined) return known;
+  const waitMs = waitsOf('start', lane, rooms);
   const pool = openPool(live, {
     isUsable: ({ free, tasksLeft }) => free.cpus > 0 && tasksLeft > 0,
-    merits: (room) => meritsOf(room, standing.rank(room.slot), waitAt(room.view, kind, 'start')),
+    merits: (room) => meritsOf(room, standing.rank(room.slot), waitMs(room)),
     spare: spareAt.start,
   });
   common.set(name, pool);
@@ -82,14 +98,14 @@ function poolOf(
   const isShunned = ({ view }: Room): boolean => avoid.includes(view.id);
   const shuns =
     avoid.length > 0 && rooms.open.some((room) => !isShunned(room) && suits(lane, room));
+  const waitMs = waitsOf(way, lane, rooms);
   const from = inputs === '' ? rooms.live : rooms.warmAt(inputs);
   const pool = openPool(
     from.filter((room) => suits(lane, room) && !(shuns && isShunned(room))),
     {
       isUsable: (room) => canTake[way](room, lane),
       spare: spareAt[way],
-      merits: (room) =>
-        meritsOf(room, lane.standing.rank(room.slot), waitAt(room.view, lane.kind, way)),
+      merits: (room) => meritsOf(room, lane.standing.rank(room.slot), waitMs(room)),
     },
   );
   lane.pools.set(name, pool);

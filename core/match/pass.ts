@@ -56,6 +56,7 @@ export function openPass(snapshot: Snapshot, memory: RoundMemory): Pass {
       open: sites.filter(({ isOpen }) => isOpen),
       live,
       common: new Map(),
+      waits: new Map(),
       warmAt: (tree) =>
         [...(memory.warm.get(tree) ?? [])]
           .flatMap((slot) => bySlot.get(slot) ?? [])
