@@ -79,6 +79,10 @@ export const BROKER_CONFIG = z.object({
         .literal([1, 3, 5])
         .default(1)
         .describe('nats-servers that keep each chunk; 3 and 5 need a cluster of as many'),
+      'leaf-servers': z
+        .array(z.string().min(1))
+        .default([])
+        .describe('where they wait for leaf nodes of sites, tls://host:port'),
       quota: byteSize().optional().describe('most bytes that the chunks of one VO may take'),
       'sweep-every': duration()
         .prefault('6h')

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import { GridError } from '../core/errors.ts';
 import type { ShareSettings } from '../core/share/share-tree.ts';
 import { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
 import { openAuthenticator } from '../service/authenticator.ts';
@@ -14,6 +15,7 @@ import { TrustStore } from '../service/trust-store.ts';
 import { readCertificate } from '../service/x509.ts';
 import { openBroker } from './broker.ts';
 import { BROKER_CONFIG, type BrokerConfig, ledgerPlace } from './config.ts';
+import { writeLeafPackage } from './leaf-package.ts';
 import { keepSealKey } from './s3/seal.ts';
 import type { LinkOptions } from './site-context.ts';
 import type { SiteRecord } from './site-registry.ts';
@@ -55,6 +57,33 @@ export async function serveBroker(
     if (error !== stop.signal.reason) throw error;
   }
 }
+
+/** `grid broker leaf`: writes what a leaf node needs; throws CONFIG_INVALID, VO_NOT_FOUND. */
+export async function writeLeaf(
+  file: string,
+  wish: { readonly dir: string; readonly vos: readonly string[]; readonly lifetimeMs: number },
+): Promise<{ readonly vos: readonly string[]; readonly expiresAtMs: number }> {
+  const { config } = loadConfig(BROKER_CONFIG, file);
+  const { staging } = config;
+  if (staging === undefined || staging['leaf-servers'].length === 0)
+    throw new GridError('CONFIG_INVALID', `${file} names no staging.leaf-servers`);
+  const unknown = wish.vos.find((vo) => !config.vos.some((known) => known === vo));
+  if (unknown !== undefined)
+    throw new GridError('VO_NOT_FOUND', `this broker does not serve the VO '${unknown}'`);
+  const vos = wish.vos.length === 0 ? config.vos : wish.vos;
+  const expiresAtMs = systemClock.nowMs() + wish.lifetimeMs;
+  await writeLeafPackage({
+    dir: wish.dir,
+    servers: staging['leaf-servers'],
+    operatorDir: staging.keys,
+    stateDir: accountsDir(config),
+    vos,
+    expiresAtMs,
+  });
+  return { vos, expiresAtMs };
+}
+
+const accountsDir = ({ state }: BrokerConfig): string => join(state, 'accounts');
 
 /** A broker that answers. */
 interface RunningBroker extends AsyncDisposable {
@@ -147,7 +176,7 @@ async function openAccounts(
   return openStagingAccounts({
     servers: staging.servers,
     operatorDir: staging.keys,
-    stateDir: join(config.state, 'accounts'),
+    stateDir: accountsDir(config),
     caPem: trust.caPem(),
     vos: config.vos,
     replicas: staging.replicas,

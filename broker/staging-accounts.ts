@@ -1,7 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DiscardPolicy, jetstreamManager, StorageType } from '@nats-io/jetstream';
-import { encodeAccount, encodeUser, type Permissions } from '@nats-io/jwt';
+import { encodeUser, type Permissions } from '@nats-io/jwt';
 import { createAccount, createUser, fromPublic, fromSeed, type KeyPair } from '@nats-io/nkeys';
 import {
   type Authenticator,
@@ -31,6 +31,7 @@ import {
 import { connectNats } from '../service/staging/nats-connect.ts';
 import { openNatsLink } from '../service/staging/nats-link.ts';
 import { natsChunkStore } from '../service/staging/nats-store.ts';
+import { accountToken, DENIED } from './account-tokens.ts';
 
 interface AccountsOptions {
   /** `tls://host:port` of the nats-servers. */
@@ -74,8 +75,6 @@ export interface StagingAccounts extends AsyncDisposable {
   settled(): Promise<void>;
 }
 
-/** CVE-2025-30215: with these open, one account can purge another one's streams on an old server. */
-const DENIED = ['$JS.API.ACCOUNT.>', '$JS.API.SERVER.>', '$JS.API.META.>'];
 const BROKER_TICKET_MS = 60_000;
 const KEEPER = { ticketMs: 600_000, patienceMs: 10_000 };
 const LOOK_AGAIN_MS = 2_000;
@@ -183,28 +182,7 @@ async function makeAccount(
   vo: string,
   key: KeyPair,
 ): Promise<void> {
-  const jwt = await encodeAccount(
-    `vo-${vo}`,
-    key,
-    {
-      limits: {
-        conn: -1,
-        leaf: 0,
-        subs: -1,
-        data: -1,
-        payload: -1,
-        imports: 0,
-        exports: 0,
-        wildcards: false,
-        mem_storage: 0,
-        disk_storage: options.bytesPerVo ?? -1,
-        streams: 1,
-        consumer: 1,
-      },
-      default_permissions: { pub: { deny: DENIED } },
-    },
-    { signer: operator },
-  );
+  const jwt = await accountToken(vo, key, operator, options.bytesPerVo);
   const answer = await system.request('$SYS.REQ.CLAIMS.UPDATE', jwt, { timeout: 5_000 });
   const { error } = answer.json<{ error?: { description?: string } }>();
   if (error !== undefined) {
@@ -265,7 +243,10 @@ const connectAs = (options: AccountsOptions, authenticator: Authenticator, nkey:
 
 /** Put and get of chunks whose digest is known; no listing, no deleting, no consumers, but for what is in `more`. */
 const chunkPermissions = (vo: string, nkey: string, more: readonly string[]): Permissions =>
-  permissions([chunkSubjects(vo), directGetSubject(chunkSubjects(vo)), ...more], nkey);
+  permissions([chunkSubjects(vo), ...getSubjects(chunkSubjects(vo)), ...more], nkey);
+
+const getSubjects = (subjects: string): readonly string[] =>
+  (['server', 'leaf'] as const).map((at) => directGetSubject(subjects, at));
 
 /** A user's own permissions replace the account's default ones, so the denied subjects are named again. */
 const permissions = (publish: readonly string[], nkey: string): Permissions => ({

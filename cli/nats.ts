@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import { parseBytes } from '../core/units.ts';
 import { type NatsCluster, writeNatsServer } from '../service/nats-config.ts';
+import { writeLeafServer } from '../service/nats-leaf.ts';
 import type { Context } from './context.ts';
 import { argument, type Input } from './input.ts';
 import { facts } from './render.ts';
@@ -10,6 +11,8 @@ import { facts } from './render.ts';
 export async function initNats(context: Context, input: Input): Promise<number> {
   const { host, port } = addressOf(input.text('listen') ?? '127.0.0.1:4222');
   const cluster = clusterOf(context, input);
+  const leafListen = input.text('leaf-listen');
+  if (leafListen !== undefined) addressOf(leafListen);
   const storeBytes = sizeOf(input.text('max-store'));
   const files = await writeNatsServer({
     dir: resolve(context.cwd, argument(input, 0)),
@@ -18,6 +21,7 @@ export async function initNats(context: Context, input: Input): Promise<number> 
     certFile: resolve(context.cwd, input.text('certificate') ?? ''),
     keyFile: resolve(context.cwd, input.text('key') ?? ''),
     ...(storeBytes === undefined ? {} : { storeBytes }),
+    ...(leafListen === undefined ? {} : { leafListen }),
     ...(cluster === undefined ? { syncAlways: true } : { cluster }),
   });
   if (context.json) context.terminal.out(JSON.stringify(files));
@@ -33,6 +37,37 @@ export async function initNats(context: Context, input: Input): Promise<number> 
     );
   return 0;
 }
+
+/** `grid nats leaf`. */
+export async function initLeaf(context: Context, input: Input): Promise<number> {
+  const { host, port } = addressOf(input.text('listen') ?? '127.0.0.1:4222');
+  const fileOf = (option: string): string => resolve(context.cwd, input.text(option) ?? '');
+  const dir = resolve(context.cwd, argument(input, 0));
+  const [certFile, keyFile, caFile] = [fileOf('certificate'), fileOf('key'), fileOf('ca')];
+  const files = await writeLeafServer({ dir, host, port, certFile, keyFile, caFile });
+  const { terminal, json, colours } = context;
+  const shown: [string, string][] = [
+    ['start it', `nats-server -c ${files.configFile}`],
+    ['for site.yaml', `nats-servers: ['${files.url}']`],
+  ];
+  terminal.out(json ? JSON.stringify(files) : facts(shown, colours));
+  return 0;
+}
+
+/** `grid broker leaf`: the broker's own keys sign. */
+export async function makeLeaf(context: Context, input: Input): Promise<number> {
+  const { writeLeaf } = await import('../broker/main.ts');
+  const dir = resolve(context.cwd, argument(input, 0));
+  const lifetimeMs = input.duration('for') ?? YEAR_MS;
+  const file = resolve(context.cwd, input.text('config') ?? '');
+  const made = await writeLeaf(file, { dir, vos: input.list('vo'), lifetimeMs });
+  const until = new Date(made.expiresAtMs).toISOString();
+  if (context.json) context.terminal.out(JSON.stringify({ dir, ...made }));
+  else context.terminal.out(`${dir}: a leaf node for ${made.vos.join(', ')}, until ${until}`);
+  return 0;
+}
+
+const YEAR_MS = 365 * 86_400_000;
 
 /** All four options or none. */
 function clusterOf(context: Context, input: Input): NatsCluster | undefined {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { encodeAccount, encodeOperator, encodeUser, fmtCreds } from '@nats-io/jwt';
 import { createAccount, createOperator, createUser, fromSeed, type KeyPair } from '@nats-io/nkeys';
 import { CHUNK_BYTES } from '../core/data/manifest.ts';
+import { JS_DOMAIN } from './staging/names.ts';
 import { writeAtomic } from './write-atomic.ts';
 
 interface NatsServerOptions {
@@ -50,7 +51,7 @@ export interface NatsServerFiles {
 }
 
 /** A chunk and its headers must fit into one message. */
-const MAX_PAYLOAD = CHUNK_BYTES + 256 * 1024;
+export const MAX_PAYLOAD = CHUNK_BYTES + 256 * 1024;
 
 /**
  * Writes the configuration of a nats-server in operator mode: TLS, JetStream, and an account resolver to which only the
@@ -88,7 +89,8 @@ export async function writeNatsServer(options: NatsServerOptions): Promise<NatsS
   return { configFile, port, brokerDir, url: `tls://${bracketed(host)}:${port}` };
 }
 
-const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+/** As it stands in a URL. */
+export const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
 /** A TCP port that nobody listens on at this moment. */
 export function freePort(host: string): Promise<number> {
@@ -142,7 +144,7 @@ async function systemCreds(system: KeyPair): Promise<Buffer> {
 }
 
 /** Strings in nats-server's configuration are those of JSON. */
-const quote = JSON.stringify;
+export const quote = JSON.stringify;
 
 interface ServerText extends NatsServerOptions {
   readonly systemId: string;
@@ -156,6 +158,7 @@ function configText(options: ServerText): string {
     `  store_dir: ${quote(join(dir, 'jetstream'))}`,
     '  max_memory_store: 67108864',
     ...(storeBytes === undefined ? [] : [`  max_file_store: ${storeBytes}`]),
+    ...(options.leafListen === undefined ? [] : [`  domain: ${JS_DOMAIN}`]),
     ...(syncAlways ? ['  sync_interval: always'] : []),
   ];
   return `# Written by grid; it is written again at each start.

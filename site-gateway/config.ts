@@ -93,6 +93,10 @@ export const SITE_CONFIG = z.object({
   admins: z.array(distinguishedName()).default([]).describe('DNs that may drain the site'),
   'max-walltime': duration().prefault('0s').describe('longest walltime; 0s for no limit'),
   'min-free-disk': byteSize().prefault('100M').describe('below this the site takes nothing new'),
+  'nats-servers': z
+    .array(z.string().min(1))
+    .default([])
+    .describe('nats-servers to try before those of the grid, such as a leaf node: tls://host:port'),
   'data-paths': z
     .array(
       z.object({

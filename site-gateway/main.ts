@@ -88,6 +88,7 @@ async function startSite(
           nkey,
           tickets,
           caPem: () => trust.caPem(),
+          servers: config['nats-servers'],
           cache: cacheDirectory(config),
           keeper,
           patienceMs: config['staging-patience'],

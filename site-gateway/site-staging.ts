@@ -21,6 +21,8 @@ export interface SiteStagingOptions {
   readonly nkey: Nkey;
   readonly tickets: Tickets;
   readonly caPem: () => string;
+  /** Tried before those that a ticket names. */
+  readonly servers?: readonly string[];
   /** Directory of the cache of input files, with a folder for each VO. */
   readonly cache: string;
   /** Keeps it within bounds. */
@@ -66,7 +68,10 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   const dataOf = (vo: string): VoData => {
     const known = vos.get(vo);
     if (known !== undefined) return known;
-    const ticket = () => tickets.get(vo);
+    const ticket = async () => {
+      const given = await tickets.get(vo);
+      return { ...given, servers: [...(options.servers ?? []), ...given.servers] };
+    };
     const nats = openStaging({ nkey, ticket, caPem: options.caPem(), vo, clock, patienceMs });
     const store = { ...nats, ...atRate(nats, incoming, outgoing) };
     const cache = openFileCache({ dir: join(options.cache, vo), placement, clock, onAdded });

@@ -30,7 +30,7 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
       },
       {
         flags: '--nats-cluster',
-        about: 'a new grid keeps its chunks on three nats-servers, three copies of each',
+        about: 'three nats-servers, three copies of each chunk, and a leaf node at the first site',
       },
       { flags: '--print-env', about: 'only print the environment of the grid that is there' },
       { flags: '--detach', about: 'return once everything runs; `grid down` ends it' },

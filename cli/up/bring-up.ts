@@ -32,6 +32,8 @@ export async function bringUp(options: StartOptions, steps: Steps): Promise<Loca
       joinVo(options),
     );
     await steps.run('broker', () => processes.startBroker());
+    if (options.plan.leafPort !== undefined)
+      await steps.run('leaf node', () => processes.startLeaf());
     const names = options.plan.sites.map(({ name }) => name);
     await steps.run(`sites ${names.join(', ')}`, async () => {
       await allEnded(names.map((name) => processes.startSite(name)));

@@ -16,11 +16,16 @@ export function brokerConfig(layout: Layout, plan: GridPlan): object {
       servers: (plan.natsCluster ?? [{ port: plan.ports.nats }]).map(
         ({ port }) => `tls://localhost:${port}`,
       ),
-      ...(plan.natsCluster === undefined ? {} : { replicas: plan.natsCluster.length }),
+      ...(plan.natsCluster === undefined ? {} : clusterSettings(plan.natsCluster)),
       keys: join(layout.nats, 'broker'),
     },
   };
 }
+
+const clusterSettings = (servers: NonNullable<GridPlan['natsCluster']>): object => ({
+  replicas: servers.length,
+  'leaf-servers': servers.map(({ leafPort }) => `tls://localhost:${leafPort}`),
+});
 
 /** A gateway's YAML, as an object. */
 export function siteConfig(layout: Layout, plan: GridPlan, site: SitePlan): object {
@@ -36,6 +41,9 @@ export function siteConfig(layout: Layout, plan: GridPlan, site: SitePlan): obje
     memory: `${site.memoryBytes}B`,
     vos: [plan.vo],
     admins: [plan.userDn],
+    ...(plan.leafPort === undefined || site !== plan.sites[0]
+      ? {}
+      : { 'nats-servers': [`tls://localhost:${plan.leafPort}`] }),
     ...site.settings,
   };
 }

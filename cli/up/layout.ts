@@ -45,6 +45,8 @@ export interface GridPlan {
   readonly sites: readonly SitePlan[];
   /** The servers of a cluster, of which the first has the port of `ports.nats`; absent where there is one server. */
   readonly natsCluster?: readonly NatsPlan[];
+  /** Where the leaf node of the first site serves; there is one where there is a cluster. */
+  readonly leafPort?: number;
 }
 
 /** A nats-server of a cluster. */
@@ -53,6 +55,8 @@ export interface NatsPlan {
   readonly port: number;
   /** For the other servers. */
   readonly routePort: number;
+  /** For the leaf node. */
+  readonly leafPort: number;
 }
 
 export interface SitePlan {

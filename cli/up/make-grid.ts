@@ -78,7 +78,7 @@ export async function makeGrid(layout: Layout, wish: GridWish): Promise<GridPlan
       broker: await freePort('127.0.0.1'),
     },
     sites,
-    ...(nats.length > 1 ? { natsCluster: nats } : {}),
+    ...(nats.length > 1 ? { natsCluster: nats, leafPort: await freePort('127.0.0.1') } : {}),
   };
   await writeUserSettings(layout, plan);
   await writeAtomic(layout.state, `${JSON.stringify(plan, undefined, 2)}\n`, 0o600);
@@ -114,7 +114,8 @@ async function planNats(servers: number): Promise<readonly NatsPlan[]> {
   const plans: NatsPlan[] = [];
   for (let at = 1; at <= servers; at += 1) {
     const port = await freePort('127.0.0.1');
-    plans.push({ name: `n${at}`, port, routePort: await freePort('127.0.0.1') });
+    const [routePort, leafPort] = [await freePort('127.0.0.1'), await freePort('127.0.0.1')];
+    plans.push({ name: `n${at}`, port, routePort, leafPort });
   }
   return plans;
 }

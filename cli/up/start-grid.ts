@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { GridError } from '../../core/errors.ts';
 import { type NatsServerFiles, writeNatsServer } from '../../service/nats-config.ts';
+import { writeLeafServer } from '../../service/nats-leaf.ts';
 import { startNatsServer } from '../../service/nats-process.ts';
 import { findNatsServer, type NatsServerBinary } from '../../service/nats-server.ts';
 import { writeAtomic } from '../../service/write-atomic.ts';
@@ -10,6 +11,8 @@ import type { Env } from '../config.ts';
 import { brokerConfig, identityOf, siteConfig } from './configs.ts';
 import { type GridPlan, type Layout, type RunningGrid, readRunning } from './layout.ts';
 import { gridProgram, isAlive, type Program, saysReady, startProgram, stopPid } from './process.ts';
+
+const YEAR_MS = 365 * 86_400_000;
 
 /** How a grid is started. */
 export interface StartOptions {
@@ -44,6 +47,7 @@ export class GridProcesses {
         name: `nats-${server.name}`,
         dir: layout.natsServer(server.name),
         port: server.port,
+        leafListen: `127.0.0.1:${server.leafPort}`,
         cluster: {
           name: server.name,
           listen: `127.0.0.1:${server.routePort}`,
@@ -61,7 +65,25 @@ export class GridProcesses {
     await Promise.all(written.map((files) => this.startNatsServer(files)));
   }
 
-  private async startNatsServer(files: NatsServerFiles & { readonly name: string }): Promise<void> {
+  /** Starts the leaf node of the first site, where there is a cluster; the broker has made the keys of its VOs by then. */
+  async startLeaf(): Promise<void> {
+    const { layout, plan } = this.options;
+    const { leafPort: port, sites } = plan;
+    const [site] = sites;
+    if (port === undefined || site === undefined) return;
+    const { writeLeaf } = await import('../../broker/main.ts');
+    const dir = layout.natsServer('leaf');
+    await writeLeaf(join(layout.broker, 'broker.yaml'), { dir, vos: [], lifetimeMs: YEAR_MS });
+    const { certificate: certFile, key: keyFile } = identityOf(layout.site(site.name));
+    const caFile = join(layout.authority, 'ca.pem');
+    const how = { dir, host: '127.0.0.1', port, certFile, keyFile, caFile };
+    const { configFile } = await writeLeafServer(how);
+    await this.startNatsServer({ name: 'nats-leaf', configFile, port });
+  }
+
+  private async startNatsServer(
+    files: Pick<NatsServerFiles, 'configFile' | 'port'> & { readonly name: string },
+  ): Promise<void> {
     const { layout, binary, detached, signal } = this.options;
     const { name, configFile, port } = files;
     const server = await startNatsServer({
@@ -81,7 +103,8 @@ export class GridProcesses {
 
   /** Those without which the grid does not go on: of a cluster of nats-servers one may end. */
   get needed(): readonly Program[] {
-    const spare = new Set(this.options.plan.natsCluster?.map(({ name }) => `nats-${name}`));
+    const cluster = this.options.plan.natsCluster?.map(({ name }) => `nats-${name}`) ?? [];
+    const spare = new Set([...cluster, 'nats-leaf']);
     return this.programs.filter(({ name }) => !spare.has(name));
   }
 

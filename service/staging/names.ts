@@ -9,9 +9,12 @@ export const chunkSubjects = (vo: string): string => `stage.${vo}.chunk.*`;
 /** Subject of one chunk; `digest` is lower-case hex. */
 export const chunkSubject = (vo: string, digest: string): string => `stage.${vo}.chunk.${digest}`;
 
-/** Direct get of the last (and only) message of a subject. */
-export const directGetSubject = (subject: string): string =>
-  `$JS.API.DIRECT.GET.${STREAM}.${subject}`;
+/** The JetStream of the grid, as leaf nodes name it, which have none. */
+export const JS_DOMAIN = 'grid';
+
+/** Direct get of the last (and only) message of a subject, asked of a server or of a leaf node. */
+export const directGetSubject = (subject: string, at: 'server' | 'leaf' = 'server'): string =>
+  `$JS.${at === 'leaf' ? `${JS_DOMAIN}.` : ''}API.DIRECT.GET.${STREAM}.${subject}`;
 
 /** Answers to one user go below this prefix, which no other user may subscribe to. */
 export const inboxPrefix = (nkey: string): string => `_INBOX.${nkey}`;

@@ -102,7 +102,8 @@ async function read(nc: NatsConnection, subject: string, digest: string): Promis
 
 /** Undefined where the server that answers has no such chunk. */
 async function directGet(nc: NatsConnection, subject: string): Promise<Uint8Array | undefined> {
-  const question = { subject: directGetSubject(subject), bytes: NOTHING, timeoutMs };
+  const at = nc.info?.jetstream === true ? 'server' : 'leaf';
+  const question = { subject: directGetSubject(subject, at), bytes: NOTHING, timeoutMs };
   const answer = await requestsOn(nc).ask(question);
   const code = answer.headers?.code ?? 0;
   if (code === 404) return undefined;

@@ -11,7 +11,14 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => grid[Symbol.asyncDispose]());
 
-test('one of three nats-servers ends while jobs with files run, and nothing is lost', async () => {
+/** Established connections to a local port. */
+function connectionsTo(port: number): number {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n');
+  return lines.filter((line) => new RegExp(`^ *\\d+: \\w+:\\w+ \\w+:${hex} 01 `).test(line)).length;
+}
+
+test('a nats-server and the leaf node end while jobs with files run, and nothing is lost', async () => {
   const content = randomBytes(20 * 2 ** 20);
   const { dir } = grid.layout;
   writeFileSync(join(dir, 'large.bin'), content);
@@ -23,6 +30,9 @@ test('one of three nats-servers ends while jobs with files run, and nothing is l
   expect((await grid.grid(['wait', id, '--timeout', '120s'])).code).toBe(0);
   expect((await grid.grid(['get', id, '--to', join(dir, 'got')])).code).toBe(0);
   expect(sha256(readFileSync(join(dir, 'got', 'copy.bin')))).toBe(sha256(content));
+  // The site's gateway goes by way of its leaf node.
+  expect(connectionsTo(grid.plan.leafPort ?? 0)).toBeGreaterThan(0);
+  await grid.crash('nats-leaf');
   const again = (await grid.grid(submit)).stdout.trim();
   expect((await grid.grid(['wait', again, '--timeout', '120s'])).code).toBe(0);
   expect((await grid.grid(['logs', again])).stdout).toContain(sha256(content));

@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { credsAuthenticator } from '@nats-io/transport-node';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { writeLeafPackage } from '../../broker/leaf-package.ts';
+import { openStagingAccounts, type StagingAccounts } from '../../broker/staging-accounts.ts';
+import { systemClock } from '../../service/clock.ts';
+import { openLog } from '../../service/log.ts';
+import { freePort } from '../../service/nats-config.ts';
+import { writeLeafServer } from '../../service/nats-leaf.ts';
+import { type NatsProcess, startNatsServer } from '../../service/nats-process.ts';
+import { sha256 } from '../../service/staging/chunk-store.ts';
+import { fetchTree } from '../../service/staging/fetch-tree.ts';
+import { chunkSubject, directGetSubject } from '../../service/staging/names.ts';
+import { connectNats } from '../../service/staging/nats-connect.ts';
+import { sendTree } from '../../service/staging/send-tree.ts';
+import { chunkStoreContract } from '../contract/chunk-store.contract.ts';
+import { clientsOf, type TestClients, testNatsBinary } from '../fakes/nats.ts';
+import { startNatsCluster, type TestCluster } from '../fakes/nats-cluster.ts';
+
+const HOST = '127.0.0.1';
+let grid: TestCluster;
+let leaf: NatsProcess;
+let dir: string;
+let url: string;
+let accounts: StagingAccounts;
+let atLeaf: TestClients;
+beforeAll(async () => {
+  const binary = await testNatsBinary();
+  grid = await startNatsCluster(binary);
+  dir = join(grid.dir, 'leaf');
+  const operatorDir = grid.files[0]?.brokerDir ?? '';
+  const stateDir = join(grid.dir, 'broker');
+  await writeLeafPackage({
+    dir,
+    servers: grid.leaves.map((address) => `tls://${address}`),
+    operatorDir,
+    stateDir,
+    vos: ['demo'],
+    expiresAtMs: Date.now() + 600_000,
+  });
+  const port = await freePort(HOST);
+  const { caFile, certFile, keyFile, caPem } = grid;
+  const files = await writeLeafServer({ dir, host: HOST, port, certFile, keyFile, caFile });
+  ({ url } = files);
+  leaf = await startNatsServer({
+    binary,
+    configFile: files.configFile,
+    logFile: join(grid.dir, 'leaf.log'),
+    host: HOST,
+    port,
+    caPem,
+  });
+  // Their tickets name the leaf node only.
+  accounts = await openStagingAccounts({
+    servers: grid.files.map((file) => file.url),
+    operatorDir,
+    stateDir,
+    caPem,
+    vos: ['demo'],
+    replicas: 3,
+    clock: systemClock,
+    log: openLog('test', 'silent'),
+  });
+  const issueTicket: StagingAccounts['issueTicket'] = async (request) => ({
+    ...(await accounts.issueTicket(request)),
+    servers: [url],
+  });
+  atLeaf = clientsOf({ ...accounts, issueTicket }, caPem);
+}, 120_000);
+afterAll(async () => {
+  await accounts[Symbol.asyncDispose]();
+  await leaf.stop();
+  await grid[Symbol.asyncDispose]();
+});
+
+chunkStoreContract('a leaf node', async () => {
+  const store = atLeaf.open('demo');
+  const member = await atLeaf.member('demo');
+  return {
+    store,
+    corrupt: async (digest, bytes) => {
+      await member.request(chunkSubject('demo', digest), bytes, { timeout: 5_000 });
+    },
+    [Symbol.asyncDispose]: async () => {
+      await member.close();
+      await store[Symbol.asyncDispose]();
+    },
+  };
+});
+
+test('what was sent to the grid is fetched by way of the leaf node, though a server ends', async () => {
+  const root = join(grid.dir, 'root');
+  await mkdir(root);
+  const content = randomBytes(30 * 2 ** 20);
+  await writeFile(join(root, 'large.bin'), content);
+  await using outside = grid.open('demo');
+  const { tree } = await sendTree(outside, { root, paths: ['.'] });
+  await using inside = atLeaf.open('demo', { patienceMs: 60_000 });
+  let crash: Promise<void> | undefined;
+  const target = join(grid.dir, 'target');
+  await fetchTree(inside, tree, target, {
+    onProgress: () => {
+      crash ??= grid.crash(0);
+    },
+  });
+  await crash;
+  expect(sha256(await readFile(join(target, 'large.bin')))).toBe(sha256(content));
+  await grid.start(0);
+}, 120_000);
+
+test('the credentials of a leaf node are good for nothing else', async () => {
+  const creds = await readFile(join(dir, 'demo.creds'));
+  const servers = [url, ...grid.files.map((file) => file.url)];
+  for (const server of servers) {
+    const connection = connectNats({
+      servers: [server],
+      authenticator: credsAuthenticator(creds),
+      inboxPrefix: '_INBOX.leaf',
+      caPem: grid.caPem,
+    });
+    await expect(connection).rejects.toThrow(/authorization/i);
+  }
+});
+
+test('a member behind a leaf node may do no more than in front of it', async () => {
+  const member = await atLeaf.member('demo');
+  for (const subject of ['$JS.API.STREAM.PURGE.STAGE', '$JS.API.STREAM.INFO.STAGE', 'other'])
+    await expect(member.request(subject, '', { timeout: 2_000 })).rejects.toThrow(/permission/i);
+  const foreign = directGetSubject(chunkSubject('other', sha256(randomBytes(1))));
+  await expect(member.request(foreign, '', { timeout: 2_000 })).rejects.toThrow(/permission/i);
+  await member.close();
+});
