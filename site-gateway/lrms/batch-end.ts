@@ -58,7 +58,7 @@ const isOwnEnd = ({ status, end }: Evidence): boolean =>
 /** A limit at which the batch system itself struck. */
 function limitOf(evidence: Evidence, exitCode: number): LimitFile | undefined {
   const { memoryBytes, walltimeMs, end } = evidence;
-  if (exitCode === KILLED && isMemory(evidence)) {
+  if (isMemory(evidence, exitCode)) {
     const measured = Math.max(usageOf(evidence).peakMemoryBytes, memoryBytes);
     return { limit: 'memory', measured, allowed: memoryBytes };
   }
@@ -74,8 +74,9 @@ function neverBegan(evidence: Evidence): TaskEnd {
 }
 
 /** Where the limit of the batch system's own watch struck, it says so in the log only. */
-const isMemory = ({ end, log }: Evidence): boolean =>
-  end?.kind === 'memory' || /exceeded (job )?memory limit|oom[-_ ]kill/i.test(log);
+const isMemory = ({ end, log }: Evidence, exitCode: number): boolean =>
+  (end?.kind === 'memory' && isKill(exitCode)) ||
+  (exitCode === KILLED && /exceeded (job )?memory limit|oom[-_ ]kill/i.test(log));
 
 const BY_SITE: readonly (BatchEnd['kind'] | undefined)[] = ['cancelled', 'node-failed', 'requeued'];
 

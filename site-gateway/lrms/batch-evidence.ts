@@ -35,11 +35,12 @@ export function isMissing(entry: BatchTask, jobs: BatchPoll['jobs'], beganAtMs: 
   return entry.missed >= (entry.unexplained || isKilled ? 1 : MISSED_LOOKS);
 }
 
-/** Whether the system may still come to tell how it ended. */
+/** Whether the system may still come to tell how it ended; of what has not begun it would not. */
 export const maySettle = (
-  { missed, missedAtMs }: BatchTask,
+  { state, missed, missedAtMs }: BatchTask,
   { system, clock }: { readonly system: BatchSystem; readonly clock: Clock },
-): boolean => missed > 0 && clock.monotonicMs() - missedAtMs < (system.settleMs ?? 0);
+): boolean =>
+  state === 'runs' && missed > 0 && clock.monotonicMs() - missedAtMs < (system.settleMs ?? 0);
 
 /** What an autopsy is asked about. */
 export const elementsOf = (entries: readonly BatchTask[]): readonly MissingElement[] =>

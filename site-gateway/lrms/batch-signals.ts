@@ -28,7 +28,9 @@ export class BatchSignals {
 
   /** A job that will do nothing any more is to leave the queue. */
   remove(job: string): void {
-    if (job !== '') this.leftovers = [...this.leftovers, job];
+    if (job === '') return;
+    this.leftovers = [...this.leftovers, job];
+    this.flush();
   }
 
   /** TERM now, and KILL after `graceMs` unless it has ended by then. */

@@ -237,7 +237,6 @@ class BatchLrms implements Lrms {
     if (state === 'sent' && (await this.submissions.revoke(element))) {
       this.signals.remove(entry.job);
       this.end(entry, CANCELLED);
-      this.signals.flush();
       return;
     }
     this.kill(entry, graceMs);

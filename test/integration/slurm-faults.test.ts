@@ -1,13 +1,4 @@
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -21,47 +12,25 @@ import { openSlurm } from '../../site-gateway/lrms/slurm.ts';
 import { openLiveGrid } from '../fakes/live-grid.ts';
 import { startTestSite } from '../fakes/test-site.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
+import { makeStumbling, type Stumbling } from '../support/stumbling.ts';
 
 const CPUS = 64;
 let cluster: SlurmCluster;
 let dir: string;
 let bin: string;
+let stumble: Stumbling['stumble'];
+let callsOf: Stumbling['callsOf'];
 beforeAll(async () => {
   cluster = await startSlurm({ nodes: 1, cpus: CPUS, memoryMb: 8_000 });
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'hanse-slurm-faults-'));
-  bin = join(dir, 'bin');
-  mkdirSync(bin);
-  for (const command of ['sbatch', 'squeue']) {
-    const file = join(bin, command);
-    writeFileSync(file, stumbling(command, file));
-    chmodSync(file, 0o755);
-    stumble(command, 'not');
-  }
+  const real = process.env['PATH'] ?? '';
+  ({ bin, stumble, callsOf } = makeStumbling(join(dir, 'bin'), ['sbatch', 'squeue'], real));
 });
 afterEach(() => rmSync(dir, { recursive: true, maxRetries: 5 }));
 
-/** The real command, which may be told to stumble, but for questions that submit nothing. */
-const stumbling = (command: string, file: string): string => `#!/bin/sh
-PATH='${process.env['PATH']}'
-case "$1" in --test-only) exec ${command} "$@" ;; esac
-echo "$@" >>${file}.calls
-case $(cat ${file}.how) in
-  lose) while [ "$(cat ${file}.how)" = lose ]; do sleep 0.1; done; exit 1 ;;
-  hang) exec sleep 60 ;;
-  garbage) echo '<h1>502 Bad Gateway</h1>' ;;
-  half) ${command} "$@" | head -c 20 ;;
-  keep-the-answer)
-    answer=$(${command} "$@")
-    while [ "$(cat ${file}.how)" = keep-the-answer ]; do sleep 0.1; done ;;
-  *) exec ${command} "$@" ;;
-esac
-`;
-type Stumble = 'not' | 'lose' | 'hang' | 'garbage' | 'half' | 'keep-the-answer';
-const stumble = (command: string, how: Stumble): void =>
-  writeFileSync(join(bin, `${command}.how`), how);
 const linesOf = (file: string): readonly string[] => readFileSync(file, 'utf8').trim().split('\n');
 
 const queue = async (format: string): Promise<readonly string[]> =>
@@ -99,7 +68,7 @@ describe('a gateway that is killed', () => {
     await free();
     expect(await site.outcomeOf('once')).toMatchObject({ state: State.STATE_DONE });
     expect(linesOf(join(dir, 'ran'))).toEqual(['ran']);
-    expect(linesOf(join(bin, 'sbatch.calls'))).toHaveLength(1);
+    expect(callsOf('sbatch')).toHaveLength(1);
   });
 });
 
@@ -175,13 +144,13 @@ describe('the LRMS port on Slurm', () => {
     await expect.poll(() => ends.size, SOON).toBe(ids.length);
     expect([...ends.values()].filter((end) => end.kind !== 'exited')).toEqual([]);
     expect(linesOf(join(dir, 'ran')).toSorted()).toEqual(ids.toSorted());
-    expect(linesOf(join(bin, 'sbatch.calls'))).toHaveLength(1);
+    expect(callsOf('sbatch')).toHaveLength(1);
   });
 
   test('submits again what sbatch had not told Slurm when the gateway ended', async () => {
     stumble('sbatch', 'lose');
     const task = submit('lost', 'exit 6');
-    await expect.poll(() => existsSync(join(bin, 'sbatch.calls')), SOON).toBe(true);
+    await expect.poll(() => callsOf('sbatch'), SOON).toHaveLength(1);
     await lrms[Symbol.asyncDispose]();
     stumble('sbatch', 'not');
     lrms = await open();

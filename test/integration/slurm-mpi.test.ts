@@ -1,86 +1,18 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { fetchTree } from '../../service/staging/fetch-tree.ts';
-import { sendTree } from '../../service/staging/send-tree.ts';
-import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
-import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
-import { resourcesOf } from '../fakes/offers.ts';
-import { startTestSite, type TestSite } from '../fakes/test-site.ts';
-import { needs } from '../setup/needs.ts';
-import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
+import { gangContract } from '../contract/gang.contract.ts';
+import { startSlurm } from '../support/slurm-cluster.ts';
 
-const EXAMPLE = resolve(import.meta.dirname, '../../examples/mpi-pi');
-/** Both nodes are on this machine, under one name: Open MPI must not take them for one, and tests may run as root. */
-const ONE_MACHINE = {
-  OMPI_MCA_btl: 'self,tcp',
-  OMPI_MCA_btl_tcp_if_include: 'lo',
-  OMPI_MCA_oob_tcp_if_include: 'lo',
-  OMPI_ALLOW_RUN_AS_ROOT: '1',
-  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
-};
-const GANG = resourcesOf({ nodes: 2, cpus: 2, memoryBytes: 2 ** 28, walltimeMs: 60_000 });
-
-let cluster: SlurmCluster;
-let grid: LiveGrid;
-let nats: TestNats;
-let site: TestSite;
-let scratch: string;
-beforeAll(async () => {
-  needs('mpicc', 'openmpi-bin', 'libopenmpi-dev', 'gcc', 'libc6-dev');
-  cluster = await startSlurm({ nodes: 2, cpus: 2, memoryMb: 1_000 });
-  grid = await openLiveGrid();
-  nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
-  await writeFile(join(grid.trustDir, 'nats.pem'), nats.caPem);
-  site = await startTestSite(grid, 'cluster', ['lrms: slurm', `slurm: {conf: ${cluster.conf}}`]);
-  await site.giveTicket(nats.accounts, 'demo');
-  scratch = await mkdtemp(join(tmpdir(), 'hanse-slurm-mpi-'));
-});
-afterAll(async () => {
-  await site[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-  await grid[Symbol.asyncDispose]();
-  await cluster[Symbol.asyncDispose]();
-  await rm(scratch, { recursive: true });
-});
-
-/** What a task of the gang says; its inputs are those of the example. */
-async function outputOf(id: string, command: string): Promise<readonly string[]> {
-  await using member = nats.open('demo');
-  const inputs = (await sendTree(member, { root: EXAMPLE, paths: ['pi.c'] })).tree;
-  const spec = {
-    command: ['sh', '-c', command],
-    env: ONE_MACHINE,
-    inputs: [{ from: '.', to: '.' }],
-    resources: GANG,
+gangContract('Slurm', async () => {
+  const cluster = await startSlurm({ nodes: 2, cpus: 2, memoryMb: 1_000 });
+  return {
+    settings: ['lrms: slurm', `slurm: {conf: ${cluster.conf}}`],
+    nodes: cluster.nodes,
+    where: '$SLURMD_NODENAME',
+    // Both nodes are on this machine, under one name: Open MPI must not take them for one.
+    env: {
+      OMPI_MCA_btl: 'self,tcp',
+      OMPI_MCA_btl_tcp_if_include: 'lo',
+      OMPI_MCA_oob_tcp_if_include: 'lo',
+    },
+    [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
   };
-  expect(await site.place([{ id, spec, inputs }])).toMatchObject([{ reason: '' }]);
-  const outcome = await site.outcomeOf(id);
-  const target = join(scratch, id);
-  await fetchTree(member, outcome.outputs, target);
-  const stderr = await readFile(join(target, '.grid/stderr'), 'utf8');
-  expect([outcome.reason, stderr]).toEqual(['', '']);
-  return (await readFile(join(target, '.grid/stdout'), 'utf8')).trim().split('\n');
-}
-
-test('mpirun runs over all nodes of the gang, a process on each core', async () => {
-  const where = `mpirun sh -c 'echo "$SLURMD_NODENAME"; exec ./pi'`;
-  const said = await outputOf('pi', `mpicc -O2 -o pi pi.c && ${where}`);
-  expect(said.toSorted()).toEqual([
-    '4 processes: pi is 3.1415926536',
-    ...cluster.nodes.flatMap((node) => [node, node]),
-  ]);
-});
-
-test('a gang finds its nodes in the host file, each once for each core', async () => {
-  const said = await outputOf('hosts', `echo $GRID_NODES $GRID_CPUS; cat "$GRID_HOSTFILE"`);
-  expect(said).toEqual(['2 2', ...cluster.nodes.flatMap((node) => [node, node])]);
-});
-
-test('a gang of more nodes than the site has is refused', async () => {
-  const spec = { command: ['true'], resources: { ...GANG, nodes: 3 } };
-  expect(await site.place([{ id: 'wide', spec }])).toMatchObject([
-    { reason: 'TOO_LARGE', detail: 'it asks for 3 nodes, the site has 2' },
-  ]);
 });

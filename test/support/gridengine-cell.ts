@@ -113,7 +113,7 @@ function queue(own: Readonly<Record<string, string>>, { slots }: CellSize): stri
     tmpdir: '/tmp',
     shell: '/bin/sh',
     shell_start_mode: 'unix_behavior',
-    notify: '00:00:05',
+    notify: '00:01:00',
     initial_state: 'default',
     ...Object.fromEntries(none),
     ...Object.fromEntries(limits.map((name) => [name, 'INFINITY'])),

@@ -31,6 +31,8 @@ export interface GridEngineCluster extends AsyncDisposable {
   readonly hosts: readonly string[];
   /** Lines of a gateway's configuration that lead to it. */
   readonly settings: readonly string[];
+  /** The same by way of commands of this directory. */
+  settingsWith(bin: string): readonly string[];
   /** What the LRMS port needs to know of it. */
   options(more?: Partial<GridEngineOptions>): GridEngineOptions;
   /** Runs one of its commands. */
@@ -69,7 +71,8 @@ export async function startGridEngine(size: CellSize): Promise<GridEngineCluster
     dir,
     bin: cell.bin,
     hosts: cell.hosts,
-    settings: ['lrms: gridengine', `gridengine: {root: ${dir}, ${portsOf()}, bin: ${cell.bin}}`],
+    settings: settingsWith(dir, cell.bin),
+    settingsWith: (bin) => settingsWith(dir, bin),
     options: (more = {}) => ({
       root: dir,
       cell: 'default',
@@ -94,7 +97,11 @@ export async function startGridEngine(size: CellSize): Promise<GridEngineCluster
   };
 }
 
-const portsOf = (): string => `qmaster-port: ${PORTS.qmaster}, execd-port: ${PORTS.execd}`;
+const settingsWith = (dir: string, bin: string): readonly string[] => [
+  'lrms: gridengine',
+  'gridengine:',
+  `  {root: ${dir}, bin: ${bin}, qmaster-port: ${PORTS.qmaster}, execd-port: ${PORTS.execd}}`,
+];
 const environmentOf = (dir: string): Readonly<Record<string, string>> => ({
   SGE_ROOT: dir,
   SGE_CELL: 'default',
@@ -152,7 +159,9 @@ class Cell {
 
   async startHost(name: string): Promise<void> {
     const own = '--net --uts --mount --pid --fork --kill-child --mount-proc';
-    await this.hold(name, `nsenter ${this.inside(HUB.name, 'mnt')} unshare ${own}`, []);
+    // A shell as the first process takes up what a dead execd leaves behind, and goes when a test run is ended.
+    const stay = "trap 'exit 0' TERM INT HUP; while :; do sleep 3600 & wait; done";
+    await this.hold(name, `nsenter ${this.inside(HUB.name, 'mnt')} unshare ${own}`, [], stay);
     const hub = ['nsenter', this.inside(HUB.name, 'net'), 'ip'].join(' ');
     const host = ['nsenter', this.inside(name, 'net'), 'ip'].join(' ');
     const pid = this.pidOf(name);
@@ -238,7 +247,12 @@ class Cell {
   }
 
   /** Makes namespaces that last as long as the process in them. */
-  private async hold(name: string, make: string, lines: readonly string[]): Promise<void> {
+  private async hold(
+    name: string,
+    make: string,
+    lines: readonly string[],
+    stay = 'exec sleep infinity',
+  ): Promise<void> {
     const log = join(this.dir, 'log', `${name}.hold`);
     rmSync(log, { force: true });
     const hosts = join(this.dir, 'hosts');
@@ -248,7 +262,7 @@ class Cell {
       `mount --bind ${hosts} /etc/hosts`,
       'ip link set lo up',
     ];
-    const script = [...begin, ...lines, 'echo ready', 'exec sleep infinity'].join('\n');
+    const script = [...begin, ...lines, 'echo ready', stay].join('\n');
     const [program = '', ...args] = make.split(' ');
     const daemon = startDaemon(program, [...args, 'sh', '-c', script], { log });
     await until(`${name} is there`, () =>

@@ -42,12 +42,15 @@ export function parseAccounting(
     // A slave of a parallel job has a name after its task's number.
     if (token === undefined || end === undefined || fields.at(-4) !== 'NONE') continue;
     // Of an array the number of the task is the first that follows the slots.
-    ends.set(keyOf({ token, index: Number(fields[35]) || 1 }), end);
+    const key = keyOf({ token, index: Number(fields[35]) || 1 });
+    // What was started again after that did nothing.
+    if (ends.get(key)?.kind !== 'requeued') ends.set(key, end);
   }
   return ends;
 }
 
-/** Codes of `failed`: it was ended for a limit; it never began; it was ended by a signal. */
+/** Codes of `failed`: it was put back; it was ended for a limit; it was ended by a signal. Others: it never began. */
+const PUT_BACK = [24, 25];
 const OVER_LIMIT = 37;
 const AFTER_JOB = 100;
 const KILLED = [137, 143];
@@ -80,6 +83,7 @@ interface Ended {
 }
 
 function kindOf({ failed, exitStatus, wallMs, request }: Ended): BatchEnd['kind'] {
+  if (PUT_BACK.includes(failed)) return 'requeued';
   if (failed === OVER_LIMIT) {
     const limit = /\bh_rt=([\d:]+)/.exec(request)?.[1];
     return limit !== undefined && wallMs + 1_000 >= parseTime(limit) ? 'walltime' : 'memory';

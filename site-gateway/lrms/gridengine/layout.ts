@@ -1,3 +1,4 @@
+import { BatchSilence } from '../batch-command.ts';
 import { choose, type Layout } from './capacity.ts';
 import {
   type Complex,
@@ -92,8 +93,12 @@ function measuresOf(
 ): Layout['measures'] {
   const called = (name: string): Complex | undefined => complexes.find((one) => one.name === name);
   const usual = MEMORY.map(called).find((one) => one !== undefined && one.consumable !== 'NO');
-  // A complex that is not there is asked for all the same, so that Grid Engine says what is wrong.
-  const wanted = (name: string): Complex => called(name) ?? { name, consumable: 'NO' };
+  const wanted = (name: string): Complex => {
+    const found = called(name);
+    if (found === undefined)
+      throw new BatchSilence(`there is no complex '${name}' that jobs may ask for`);
+    return found;
+  };
   return {
     memory: memory === '' ? (usual ?? called('mem_free')) : wanted(memory),
     gpus: gpus === '' ? undefined : wanted(gpus),

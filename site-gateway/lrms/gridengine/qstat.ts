@@ -162,5 +162,8 @@ export function parseDetails(text: string): JobDetails {
   const common = findAll(root, 'SME_global_message_list').flatMap((list) =>
     findAll(list, 'MES_message').map(({ text: words }) => words),
   );
+  // In place of reasons: the scheduler was told not to keep them.
+  if (common.some((words) => words.startsWith('(Collecting of')))
+    return { errors, reasons, common: [] };
   return { errors, reasons, common };
 }

@@ -57,6 +57,11 @@ test('of an array each task has its own end, the last one that is written', () =
   ]);
 });
 
+test('one that was put back stays so, whatever its second start came to', () => {
+  const ends = endsOf(line({ failed: '25:143' }), line({ failed: '0:0' }));
+  expect(ends.get(`${TOKEN}.1`)?.kind).toBe('requeued');
+});
+
 test("others' lines, those of slaves, and one that is cut short are passed over", () => {
   const cut = line({}).slice(0, 120);
   expect(endsOf(line({ name: 'sleep' }), line({ slave: '1.n2' }), '# a remark', cut).size).toBe(0);

@@ -97,5 +97,10 @@ test('details say why a task could not be started, and why jobs wait', () => {
   expect(errors.get('14')?.get(1)).toBe("error: can't chdir to /nonex");
   expect(reasons.get('14')).toEqual(['Job is in error state']);
   expect(common).toEqual(['All queues dropped because of overload or full']);
+  const off = '(Collecting of scheduler job information is turned off)';
+  const quiet = parseDetails(
+    DETAILS.replace('All queues dropped because of overload or full', off),
+  );
+  expect(quiet.common).toEqual([]);
   expect(() => parseDetails('<unknown_jobs/>')).toThrow(BatchSilence);
 });

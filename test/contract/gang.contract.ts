@@ -1,0 +1,99 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fetchTree } from '../../service/staging/fetch-tree.ts';
+import { sendTree } from '../../service/staging/send-tree.ts';
+import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
+import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
+import { resourcesOf } from '../fakes/offers.ts';
+import { startTestSite, type TestSite } from '../fakes/test-site.ts';
+import { needs } from '../setup/needs.ts';
+
+const EXAMPLE = resolve(import.meta.dirname, '../../examples/mpi-pi');
+const GANG = resourcesOf({ nodes: 2, cpus: 2, memoryBytes: 2 ** 28, walltimeMs: 60_000 });
+
+/** A batch system with two nodes of two CPUs. */
+export interface GangSystem extends AsyncDisposable {
+  /** Lines of the gateway's configuration. */
+  readonly settings: readonly string[];
+  /** Names of its nodes, in order. */
+  readonly nodes: readonly string[];
+  /** Shell text that gives the name of the node it runs on. */
+  readonly where: string;
+  /** What Open MPI must know about this make-believe network. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What a gang comes to at a site on a real batch system. */
+export function gangContract(systemName: string, start: () => Promise<GangSystem>): void {
+  describe(`a gang on a ${systemName} site`, () => {
+    let cluster: GangSystem;
+    let grid: LiveGrid;
+    let nats: TestNats;
+    let site: TestSite;
+    let scratch: string;
+    beforeAll(async () => {
+      needs('mpicc', 'openmpi-bin', 'libopenmpi-dev', 'gcc', 'libc6-dev');
+      cluster = await start();
+      grid = await openLiveGrid();
+      nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
+      await writeFile(join(grid.trustDir, 'nats.pem'), nats.caPem);
+      site = await startTestSite(grid, 'cluster', cluster.settings);
+      await site.giveTicket(nats.accounts, 'demo');
+      scratch = await mkdtemp(join(tmpdir(), 'hanse-gang-'));
+    });
+    afterAll(async () => {
+      await site[Symbol.asyncDispose]();
+      await nats[Symbol.asyncDispose]();
+      await grid[Symbol.asyncDispose]();
+      await cluster[Symbol.asyncDispose]();
+      await rm(scratch, { recursive: true });
+    });
+
+    /** What a task of the gang says; its inputs are those of the example. */
+    async function outputOf(id: string, command: string): Promise<readonly string[]> {
+      await using member = nats.open('demo');
+      const inputs = (await sendTree(member, { root: EXAMPLE, paths: ['pi.c'] })).tree;
+      const spec = {
+        command: ['sh', '-c', command],
+        env: { OMPI_ALLOW_RUN_AS_ROOT: '1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1', ...cluster.env },
+        inputs: [{ from: '.', to: '.' }],
+        resources: GANG,
+      };
+      expect(await site.place([{ id, spec, inputs }])).toMatchObject([{ reason: '' }]);
+      const outcome = await site.outcomeOf(id);
+      const target = join(scratch, id);
+      await fetchTree(member, outcome.outputs, target);
+      const stderr = await readFile(join(target, '.grid/stderr'), 'utf8');
+      expect([outcome.reason, stderr]).toEqual(['', '']);
+      return (await readFile(join(target, '.grid/stdout'), 'utf8')).trim().split('\n');
+    }
+
+    test('mpirun runs over all nodes of the gang, a process on each core', async () => {
+      const where = `mpirun sh -c 'echo "${cluster.where}"; exec ./pi'`;
+      const said = await outputOf('pi', `mpicc -O2 -o pi pi.c && ${where}`);
+      expect(said.toSorted()).toEqual([
+        '4 processes: pi is 3.1415926536',
+        ...cluster.nodes.flatMap((node) => [node, node]),
+      ]);
+    });
+
+    test('a gang finds its nodes in the host file, each once for each core', async () => {
+      const said = await outputOf('hosts', `echo $GRID_NODES $GRID_CPUS; cat "$GRID_HOSTFILE"`);
+      const [numbers, ...hosts] = said;
+      expect(numbers).toBe('2 2');
+      // The node of the program first, each node's cores beside each other.
+      expect(new Set([hosts[0], hosts[2]])).toEqual(new Set(cluster.nodes));
+      expect([hosts[1], hosts[3]]).toEqual([hosts[0], hosts[2]]);
+      expect(hosts).toHaveLength(4);
+    });
+
+    test('a gang of more nodes than the site has is refused', async () => {
+      const spec = { command: ['true'], resources: { ...GANG, nodes: 3 } };
+      expect(await site.place([{ id: 'wide', spec }])).toMatchObject([
+        { reason: 'TOO_LARGE', detail: 'it asks for 3 nodes, the site has 2' },
+      ]);
+    });
+  });
+}

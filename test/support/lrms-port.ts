@@ -1,0 +1,73 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { attemptId } from '../../core/ids.ts';
+import { systemClock } from '../../service/clock.ts';
+import { openLog } from '../../service/log.ts';
+import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
+import type { BatchSystem } from '../../site-gateway/lrms/batch-system.ts';
+import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
+
+export const SOON = { timeout: 60_000, interval: 100 };
+
+/** The LRMS port on a batch system, as a gateway has it, in a directory that is its spool. */
+export interface Port extends AsyncDisposable {
+  readonly lrms: Lrms;
+  readonly ends: ReadonlyMap<string, TaskEnd>;
+  /** Queues a task of one CPU; its script appends its id to `ran` first. */
+  submit(id: string, script: string, part?: Partial<LrmsTask>): LrmsTask;
+  begun(id: string): Promise<void>;
+  endOf(id: string): Promise<TaskEnd | undefined>;
+}
+
+export async function openPort(system: BatchSystem, dir: string): Promise<Port> {
+  const started: string[] = [];
+  const ends = new Map<string, TaskEnd>();
+  const lrms = await openBatchLrms({
+    system,
+    spool: dir,
+    clock: systemClock,
+    log: openLog('test', 'silent'),
+    listener: {
+      started: (id) => started.push(id),
+      ended: (id, end) => ends.set(id, end),
+      changed: () => undefined,
+    },
+    pollMs: 500,
+  });
+  return {
+    lrms,
+    ends,
+    submit: (id, script, part) => {
+      const task = taskIn(dir, id, script, part);
+      lrms.submit(task);
+      return task;
+    },
+    begun: (id) => expect.poll(() => started, SOON).toContain(id),
+    endOf: async (id) => {
+      await expect.poll(() => ends.has(id), SOON).toBe(true);
+      return ends.get(id);
+    },
+    [Symbol.asyncDispose]: () => lrms[Symbol.asyncDispose](),
+  };
+}
+
+function taskIn(dir: string, id: string, script: string, part: Partial<LrmsTask> = {}): LrmsTask {
+  const directory = join(dir, 'attempts', id);
+  for (const own of ['work', 'tmp']) mkdirSync(join(directory, own), { recursive: true });
+  return {
+    id: attemptId(id),
+    directory,
+    command: ['sh', '-c', `echo ${id} >>${dir}/ran; ${script}`],
+    env: { PATH: '/usr/bin:/bin' },
+    stdin: '/dev/null',
+    nodes: 1,
+    gpus: 0,
+    cpus: 1,
+    memoryBytes: 2 ** 26,
+    walltimeMs: 300_000,
+    sandbox: 'account',
+    network: 'any',
+    ...part,
+  };
+}

@@ -1,0 +1,49 @@
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** `keep-the-answer` lets the command do its work and says nothing of it; `lose` does neither. */
+type Stumble = 'not' | 'lose' | 'hang' | 'garbage' | 'half' | 'keep-the-answer';
+
+/** Commands of a batch system, which may be told to stumble, but for questions that submit nothing. */
+export interface Stumbling {
+  /** Directory of the commands. */
+  readonly bin: string;
+  readonly stumble: (command: string, how: Stumble) => void;
+  /** Its calls, a line of arguments each. */
+  readonly callsOf: (command: string) => readonly string[];
+}
+
+/** Stands in front of the commands that are on `path`. */
+export function makeStumbling(bin: string, commands: readonly string[], path: string): Stumbling {
+  const stumble: Stumbling['stumble'] = (command, how) =>
+    writeFileSync(join(bin, `${command}.how`), how);
+  mkdirSync(bin);
+  for (const command of commands) {
+    const file = join(bin, command);
+    writeFileSync(file, scriptOf(command, file, path));
+    chmodSync(file, 0o755);
+    writeFileSync(`${file}.calls`, '');
+    stumble(command, 'not');
+  }
+  const callsOf = (command: string): readonly string[] =>
+    readFileSync(join(bin, `${command}.calls`), 'utf8')
+      .split('\n')
+      .slice(0, -1);
+  return { bin, stumble, callsOf };
+}
+
+const scriptOf = (command: string, file: string, path: string): string => `#!/bin/sh
+PATH='${path}'
+case "$1" in --test-only) exec ${command} "$@" ;; esac
+echo "$@" >>${file}.calls
+case $(cat ${file}.how) in
+  lose) while [ "$(cat ${file}.how)" = lose ]; do sleep 0.1; done; exit 1 ;;
+  hang) exec sleep 60 ;;
+  garbage) echo '<h1>502 Bad Gateway</h1>' ;;
+  half) ${command} "$@" | head -c 20 ;;
+  keep-the-answer)
+    answer=$(${command} "$@")
+    while [ "$(cat ${file}.how)" = keep-the-answer ]; do sleep 0.1; done ;;
+  *) exec ${command} "$@" ;;
+esac
+`;
