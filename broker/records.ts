@@ -125,6 +125,8 @@ export interface AttemptRecord {
   waiting: boolean;
   /** While it waits in the batch system: since when by the gateway's clock, where that is known. */
   queued?: { readonly tally: WaitTally; readonly siteAtMs: number | undefined };
+  /** Why the broker has the site end it while its job goes on; absent where it does not. */
+  evicted?: Why;
 }
 
 /** What a task asks for. */

@@ -14,7 +14,7 @@ import { listJobs, readStored, readSummary, readTasks } from './listing.ts';
 import { flowHandlers, submitJobs } from './rpc-flows.ts';
 import type { S3Secrets } from './s3/s3-secrets.ts';
 import { shareHandlers } from './share-admin.ts';
-import { enrolSite, setSiteState, siteToWire } from './site-admin.ts';
+import { enrolSite, removeSite, setSiteState, siteToWire } from './site-admin.ts';
 import type { SiteLinks } from './site-links.ts';
 import type { SiteRegistry } from './site-registry.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
@@ -94,8 +94,11 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
     enrolSite: async (request, context) => ({
       site: siteToWire(await enrolSite(parts, peerOf(context), request), book),
     }),
-    setSiteState: async ({ id, state }, context) => ({
-      site: siteToWire(await setSiteState(parts, peerOf(context), id, state), book),
+    setSiteState: async (request, context) => ({
+      site: siteToWire(await setSiteState(parts, peerOf(context), request), book),
+    }),
+    removeSite: async (request, context) => ({
+      site: await removeSite(parts, peerOf(context), request),
     }),
     issueStagingTicket: (request, context) => issueTicket(parts, peerOf(context), request),
   };

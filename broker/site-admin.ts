@@ -6,13 +6,18 @@ import type { Peer } from '../core/vo/caller.ts';
 import { type Access, isAdmin } from '../core/vo/policy.ts';
 import {
   type EnrolSiteRequest,
+  Eviction,
+  type RemoveSiteRequest,
+  type SetSiteStateRequest,
   SiteState,
   type SiteSummary,
   type SiteWait,
 } from '../proto/gen/grid/v1/broker.ts';
 import { offerToWire } from '../service/wire.ts';
-import type { Book } from './book.ts';
+import { type Book, begin, commit } from './book.ts';
 import type { SiteRow } from './ledger.ts';
+import { release } from './moves.ts';
+import type { AttemptRecord, Why } from './records.ts';
 import { quarantineOf, trust } from './site-conduct.ts';
 import type { SiteLinks } from './site-links.ts';
 import {
@@ -74,24 +79,34 @@ export async function enrolSite(
   return site;
 }
 
-/** Drains a site; or resumes it, and trusts it again if it is quarantined. */
-export async function setSiteState(
-  { book, sites, access, onChange }: Parts,
-  caller: Peer,
-  id: string,
-  state: SiteState,
-): Promise<SiteRecord> {
+/** The site, for those who may administer it; throws SITE_NOT_FOUND, PERMISSION_DENIED. */
+function administered({ sites, access }: Parts, caller: Peer, id: string): SiteRecord {
   requireFull(caller);
   const site = sites.get(siteId(id));
   if (site === undefined) throw new GridError('SITE_NOT_FOUND', `there is no site '${id}'`);
   if (!isAdmin(caller, access) && site.offer?.admins.includes(caller.dn) !== true)
     throw new GridError('PERMISSION_DENIED', `${caller.dn} administers neither grid nor ${id}`);
+  return site;
+}
+
+/** Drains a site; or resumes it, and trusts it again if it is quarantined. */
+export async function setSiteState(
+  parts: Parts,
+  caller: Peer,
+  { id, state, eviction }: SetSiteStateRequest,
+): Promise<SiteRecord> {
+  const { book, onChange } = parts;
+  const site = administered(parts, caller, id);
   if (state !== SiteState.SITE_STATE_UP && state !== SiteState.SITE_STATE_DRAINING)
     throw new GridError('REQUEST_INVALID', 'a site can be set to up or draining only');
+  const gives = eviction !== Eviction.EVICTION_UNSPECIFIED;
+  if (gives && (state !== SiteState.SITE_STATE_DRAINING || EVICTIONS[eviction] === undefined))
+    throw new GridError('REQUEST_INVALID', 'only a site that drains gives back tasks');
   site.wanted = state === SiteState.SITE_STATE_UP ? 'up' : 'draining';
   if (site.wanted === 'up') trust(site);
   await book.recorder.record({ sites: [siteRow(site)] });
   book.log.info({ site: id, wanted: site.wanted, by: caller.dn }, 'site state was set');
+  if (gives) await evict(parts, site, EVICTIONS[eviction] ?? (() => false));
   onChange();
   return site;
 }
@@ -104,6 +119,61 @@ const waitsOf = (view: SiteView): SiteWait[] =>
       expectedMs: Math.round(waitAt(view, kind, way)),
     })),
   ).filter(({ expectedMs }) => expectedMs >= LEAST_WAIT_MS);
+
+/** Which tasks a draining site gives back. */
+const EVICTIONS: Readonly<Partial<Record<Eviction, (attempt: AttemptRecord) => boolean>>> = {
+  [Eviction.EVICTION_WAITING]: ({ startedAtMs }) => startedAtMs === undefined,
+  [Eviction.EVICTION_ALL]: () => true,
+};
+
+async function evict(
+  { book, links }: Parts,
+  site: SiteRecord,
+  gone: (attempt: AttemptRecord) => boolean,
+): Promise<void> {
+  const attempts = [...book.table.liveAt(site.id)].filter(gone);
+  const why = { reason: 'SITE_DRAINED', detail: `${site.id} is being drained` };
+  await links.evict(site.id, attempts, why);
+}
+
+/**
+ * Takes a drained site out of the grid and forgets it, so that its certificate stands for nothing any more. With
+ * `force` its tasks wait again at once: the site is gone for good, or what it still runs does not count.
+ */
+export async function removeSite(
+  parts: Parts,
+  caller: Peer,
+  { id, force }: RemoveSiteRequest,
+): Promise<SiteSummary> {
+  const { book, sites, links, onChange } = parts;
+  const site = administered(parts, caller, id);
+  const live = [...book.table.liveAt(site.id)];
+  if (!force && (site.wanted !== 'draining' || live.length > 0)) {
+    const has = `has ${live.length} ${live.length === 1 ? 'task' : 'tasks'}`;
+    const words = site.wanted === 'draining' ? has : 'takes work';
+    throw new GridError('SITE_NOT_DRAINED', `site ${id} ${words}`);
+  }
+  const last = siteToWire(site, book);
+  site.wanted = 'draining';
+  await links.close(site.id);
+  sites.delete(site.id);
+  const why = { reason: 'SITE_DRAINED', detail: `${id} has left the grid` };
+  await releaseLive(book, [...book.table.liveAt(site.id)], why);
+  await book.recorder.amend(async (db) => {
+    await db.deleteFrom('sites').where('id', '=', id).execute();
+    await db.deleteFrom('cursors').where('site', '=', id).execute();
+  });
+  book.log.info({ site: id, by: caller.dn, force, tasks: live.length }, 'site was removed');
+  onChange();
+  return last;
+}
+
+async function releaseLive(book: Book, live: readonly AttemptRecord[], why: Why): Promise<void> {
+  if (live.length === 0) return;
+  const set = begin(book);
+  for (const attempt of live) release(book.table, set, attempt, why);
+  await commit(book, set);
+}
 
 const STATE = {
   unknown: SiteState.SITE_STATE_UNKNOWN,

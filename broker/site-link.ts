@@ -4,7 +4,7 @@ import type { AttemptId } from '../core/ids.ts';
 import type { Stream, TailChunk } from '../proto/gen/grid/v1/common.ts';
 import { background, pause } from '../service/background.ts';
 import { openBell } from './feed.ts';
-import type { AttemptRecord } from './records.ts';
+import type { AttemptRecord, Why } from './records.ts';
 import { type Link, type LinkOptions, releaseAll } from './site-context.ts';
 import { runSession } from './site-session.ts';
 
@@ -14,6 +14,8 @@ export interface SiteLink {
   place(attempts: readonly AttemptRecord[]): void;
   /** Has attempts ended; asked again after each reconnection while their job is being cancelled. */
   cancel(attempts: readonly AttemptId[]): void;
+  /** Has live attempts ended so that their tasks wait again; those that were never sent go back at once. */
+  evict(attempts: readonly AttemptRecord[], why: Why): Promise<void>;
   /** Output of an attempt. Throws UNAVAILABLE where the site cannot be reached now. */
   tail(wish: TailWish, signal: AbortSignal): AsyncIterable<TailChunk>;
   close(): Promise<void>;
@@ -58,6 +60,15 @@ export function openSiteLink(options: LinkOptions): SiteLink {
     cancel: (attempts) => {
       for (const id of attempts) link.cancels.add(id);
       link.bell.wake();
+    },
+    evict: async (attempts, why) => {
+      const unsent = attempts.filter((attempt) => link.unsent.delete(attempt));
+      for (const attempt of attempts) {
+        attempt.evicted = why;
+        if (!unsent.includes(attempt)) link.cancels.add(attempt.id);
+      }
+      link.bell.wake();
+      await releaseAll(link, unsent, why);
     },
     tail: (wish, signal) => {
       if (link.session === undefined) {

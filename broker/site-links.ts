@@ -1,6 +1,6 @@
 import type { AttemptId, SiteId } from '../core/ids.ts';
 import type { TailChunk } from '../proto/gen/grid/v1/common.ts';
-import type { AttemptRecord } from './records.ts';
+import type { AttemptRecord, Why } from './records.ts';
 import type { LinkOptions } from './site-context.ts';
 import { openSiteLink, type SiteLink, type TailWish } from './site-link.ts';
 import type { SiteRecord } from './site-registry.ts';
@@ -12,6 +12,10 @@ export interface SiteLinks extends AsyncDisposable {
   /** Sends attempts, which must be in the ledger, each to its site. */
   place(attempts: readonly AttemptRecord[]): void;
   cancel(attempts: readonly Superfluous[]): void;
+  /** Has attempts of one site ended so that their tasks wait again. */
+  evict(site: SiteId, attempts: readonly AttemptRecord[], why: Why): Promise<void>;
+  /** Talks to the site no more. */
+  close(site: SiteId): Promise<void>;
   /** Undefined where there is no such site any more. */
   tail(site: SiteId, wish: TailWish, signal: AbortSignal): AsyncIterable<TailChunk> | undefined;
 }
@@ -34,6 +38,12 @@ export function openSiteLinks(
         links.get(site)?.place(some);
     },
     cancel,
+    evict: async (site, attempts, why) => links.get(site)?.evict(attempts, why),
+    close: async (site) => {
+      const link = links.get(site);
+      links.delete(site);
+      await link?.close();
+    },
     tail: (site, wish, signal) => links.get(site)?.tail(wish, signal),
     [Symbol.asyncDispose]: async () => {
       await Promise.all([...links.values()].map((link) => link.close()));

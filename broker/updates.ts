@@ -84,9 +84,11 @@ function applyEnd(
     applyFailure(table, set, attempt, outcome);
   } else if (report.state === 'cancelled') {
     closeAttempt(table, set, attempt, { state: 'cancelled', atMs, outcome });
-    const reason = outcome?.reason || 'SITE_CANCELLED';
-    const detail = outcome?.detail || report.detail || `${site} ended it on its own account`;
-    carryOut(table, set, attempt, judgeRelease({ reason, detail }, task.failures));
+    const why = attempt.evicted ?? {
+      reason: outcome?.reason || 'SITE_CANCELLED',
+      detail: outcome?.detail || report.detail || `${site} ended it on its own account`,
+    };
+    carryOut(table, set, attempt, judgeRelease(why, task.failures));
   } else {
     log.warn({ attempt: attempt.id, state: report.state }, 'a site reports a state of the broker');
   }

@@ -1,6 +1,6 @@
 import type { Offer } from '../core/match/offer.ts';
 import { formatBytes } from '../core/units.ts';
-import { SiteState, type SiteSummary } from '../proto/gen/grid/v1/broker.ts';
+import { Eviction, SiteState, type SiteSummary } from '../proto/gen/grid/v1/broker.ts';
 import { offerFromWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
 import { argument, type Input } from './input.ts';
@@ -89,24 +89,16 @@ export async function addSite(context: Context, input: Input): Promise<number> {
   return answer(context, site, 'is added');
 }
 
-/** `grid site drain`. */
-export const drainSite = (context: Context, input: Input): Promise<number> =>
-  setState(context, input, SiteState.SITE_STATE_DRAINING, 'takes nothing new');
-
 /** `grid site resume`. */
-export const resumeSite = (context: Context, input: Input): Promise<number> =>
-  setState(context, input, SiteState.SITE_STATE_UP, 'takes work again');
-
-async function setState(
-  context: Context,
-  input: Input,
-  state: SiteState,
-  words: string,
-): Promise<number> {
+export async function resumeSite(context: Context, input: Input): Promise<number> {
   using broker = await context.openBroker();
-  const request = { id: argument(input, 0), state };
+  const request = {
+    id: argument(input, 0),
+    state: SiteState.SITE_STATE_UP,
+    eviction: Eviction.EVICTION_UNSPECIFIED,
+  };
   const { site } = await broker.call.setSiteState(request, { signal: context.signal });
-  return answer(context, site, words);
+  return answer(context, site, 'takes work again');
 }
 
 function answer(context: Context, site: SiteSummary | undefined, words: string): number {

@@ -98,6 +98,12 @@ export const ERRORS = {
   },
   FLOW_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid flow ls` for your flows' },
   SITE_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid sites` for the known sites' },
+  SITE_NOT_DRAINED: {
+    status: 'FAILED_PRECONDITION',
+    exit: 4,
+    remedy:
+      '`grid site leave` drains it first and waits; `--move` starts its tasks elsewhere, `--force` gives up a site that is gone',
+  },
   DATASET_NOT_FOUND: {
     status: 'NOT_FOUND',
     exit: 4,

@@ -13,6 +13,15 @@ const CACHE_CONFIG: OptionSpec = {
 
 const SITE_ARGUMENT = ['<id>', 'site id: lower-case letters, digits and hyphens'] as const;
 
+const MOVE: OptionSpec = {
+  flags: '--move',
+  about: 'tasks that run there are ended, and begin again at another site',
+};
+const DRAIN_TIMEOUT: OptionSpec = {
+  flags: '--timeout <duration>',
+  about: 'wait no longer than this; it goes on draining',
+};
+
 /** Sites, and the services that an operator runs. */
 export const SITE_COMMANDS: readonly CommandSpec[] = [
   {
@@ -117,9 +126,31 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
   {
     path: 'site drain',
     summary: 'let a site finish what it has and send it nothing new',
-    args: [['<id>', 'site id']],
-    examples: [['site drain campus', 'before a maintenance']],
-    run: async (context, input) => (await import('../sites.ts')).drainSite(context, input),
+    args: [SITE_ARGUMENT],
+    options: [MOVE, { flags: '--wait', about: 'until it has no tasks any more' }, DRAIN_TIMEOUT],
+    examples: [
+      ['site drain campus', 'before a maintenance'],
+      ['site drain campus --move --wait', 'at once: what runs there begins again elsewhere'],
+    ],
+    run: async (context, input) => (await import('../site/drain.ts')).drainSite(context, input),
+  },
+  {
+    path: 'site leave',
+    summary: 'take a site out of the grid: drained, removed, its certificate revoked',
+    details:
+      'What has not started there goes back to the queue at once, what runs is waited for. For administrators of the grid and of the site; to revoke the certificate takes an administrator of the authority. The gateway itself is stopped on its own machine.',
+    args: [SITE_ARGUMENT],
+    options: [
+      MOVE,
+      DRAIN_TIMEOUT,
+      { flags: '--force', about: 'wait for nothing: the site is gone for good' },
+      { flags: '--keep-certificate', about: 'do not revoke its certificate' },
+    ],
+    examples: [
+      ['site leave campus', 'the end of a cooperation'],
+      ['site leave campus --force', 'the machine is gone'],
+    ],
+    run: async (context, input) => (await import('../site/drain.ts')).leaveGrid(context, input),
   },
   {
     path: 'site resume',

@@ -161,3 +161,29 @@ test('grid site test names the link that fails, and what to do', {
   const dead = (await fails('campus --timeout 5s')).at(-1);
   expect(dead).toMatchObject({ link: 'site', remedy: expect.stringContaining("gateway's log") });
 });
+
+test('a site leaves: what runs there ends, and its certificate is worth nothing any more', {
+  timeout: 120_000,
+}, async () => {
+  const [, enrol = ''] = commands();
+  // The gateway was killed; the same command starts it again.
+  expect((await type(enrol.replace('TOKEN', await invite(port)))).stderr).toMatch(/log in /);
+  const script = 'sleep 4; echo well';
+  const { stdout } = await type(`grid submit --site campus -- sh -c '${script}'`);
+  const id = stdout.trim();
+  const stateOf = async (): Promise<string> =>
+    JSON.parse((await type(`grid status ${id} --json`)).stdout).state;
+  await expect.poll(stateOf, { timeout: 30_000 }).toBe('running');
+
+  const hasty = await grid.grid(['site', 'leave', 'campus', '--timeout', '1s']);
+  expect(hasty).toMatchObject({ code: 4, stderr: expect.stringContaining('SITE_NOT_DRAINED') });
+  const left = await grid.grid(['site', 'leave', 'campus', '--json']);
+  expect(left).toMatchObject({ code: 0 });
+  const { revoked, dn } = JSON.parse(left.stdout);
+  expect(revoked).toHaveLength(1);
+  expect(await stateOf()).toBe('done');
+  const sites = JSON.parse((await grid.grid(['sites', '--json'])).stdout);
+  expect(sites.map((site: { id: string }) => site.id)).not.toContain('campus');
+  const issued = JSON.parse((await grid.grid(['ca', 'ls', '--dn', dn, '--json'])).stdout);
+  expect(issued).toMatchObject([{ state: 'revoked', reason: 'cessation-of-operation' }]);
+});

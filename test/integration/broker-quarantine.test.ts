@@ -53,7 +53,7 @@ test('why says of a quarantined site that it is, and an administrator can let it
     'the broker keeps tasks away from it: 5 attempts in a row',
   );
   site.onPlaced = finishAll(site);
-  await grid.as('Root').setSiteState({ id: 'aachen', state: SiteState.SITE_STATE_UP });
+  await grid.as('Root').setSiteState({ id: 'aachen', state: SiteState.SITE_STATE_UP, eviction: 0 });
   for (const id of ids) await ends(id, 'done');
   expect((await siteNamed('aachen'))?.quarantined).toBe('');
 });
@@ -81,7 +81,7 @@ test('a quarantine outlives a restart of the broker, and so does its end', async
   expect(sites[0]?.refusal).toBe('site-quarantined');
   expect(site.placed).toHaveLength(tries);
   site.onPlaced = finishAll(site);
-  await grid.as('Root').setSiteState({ id: 'aachen', state: SiteState.SITE_STATE_UP });
+  await grid.as('Root').setSiteState({ id: 'aachen', state: SiteState.SITE_STATE_UP, eviction: 0 });
   for (const id of ids) await ends(id, 'done');
   await grid.restart();
   expect(await why()).toBe('');

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { SiteState } from '../../proto/gen/grid/v1/broker.ts';
+import { Eviction, SiteState } from '../../proto/gen/grid/v1/broker.ts';
 import { FailureKind, State } from '../../proto/gen/grid/v1/common.ts';
 import { type BrokerGrid, newJob, openBrokerGrid, until } from '../fakes/broker-grid.ts';
 import { type FakeGateway, finishAll } from '../fakes/fake-gateway.ts';
@@ -145,7 +145,8 @@ test('a cancelled job whose site is away ends when the site comes back', async (
 
 test('a drained site finishes what it has and gets nothing new until it is resumed', async () => {
   const site = await grid.site('aachen', { admins: [] });
-  const set = (state: SiteState) => grid.as('Root').setSiteState({ id: 'aachen', state });
+  const set = (state: SiteState) =>
+    grid.as('Root').setSiteState({ id: 'aachen', state, eviction: 0 });
   await set(SiteState.SITE_STATE_DRAINING);
   const id = await grid.submit();
   const why = await grid.as('Alice').whyJob({ jobId: id });
@@ -154,6 +155,79 @@ test('a drained site finishes what it has and gets nothing new until it is resum
   expect(site.placed).toEqual([]);
   await set(SiteState.SITE_STATE_UP);
   await placedAt(site);
+});
+
+const draining = (eviction: Eviction) =>
+  grid.as('Root').setSiteState({ id: 'aachen', state: SiteState.SITE_STATE_DRAINING, eviction });
+
+test('a draining site gives back what has not started, or all', async () => {
+  const site = await grid.site('aachen', { totalCpus: 2, freeCpus: 2 });
+  const runs = await grid.submit();
+  await placedAt(site);
+  const running = lastPlaced(site);
+  site.report(running, State.STATE_RUNNING);
+  await ends(runs, 'running');
+  const waits = await grid.submit();
+  await placedAt(site, 2);
+  const waiting = lastPlaced(site);
+  site.report(waiting, State.STATE_SUBMITTED);
+  await ends(waits, 'submitted');
+  const other = await grid.site('bremen');
+  other.onPlaced = finishAll(other);
+
+  await draining(Eviction.EVICTION_WAITING);
+  await until(() => site.cancelled.includes(waiting));
+  site.report(waiting, State.STATE_CANCELLED);
+  await ends(waits, 'done');
+  expect(site.cancelled).not.toContain(running);
+  expect(await grid.stateOf(runs)).toBe('running');
+
+  await draining(Eviction.EVICTION_ALL);
+  await until(() => site.cancelled.includes(running));
+  site.report(running, State.STATE_CANCELLED);
+  await ends(runs, 'done');
+  const reasons: string[] = [];
+  for await (const { kind, reason } of grid
+    .as('Alice')
+    .watchJob({ jobId: runs, afterSeq: 0, follow: false }))
+    if (kind === 'release') reasons.push(reason);
+  expect(reasons).toEqual(['SITE_DRAINED']);
+});
+
+test('a site leaves when it is drained and empty, and is forgotten', async () => {
+  const site = await grid.site('aachen', { admins: [] });
+  const id = await grid.submit();
+  await placedAt(site);
+  const remove = (who: string, force = false) => grid.as(who).removeSite({ id: 'aachen', force });
+  await expect(remove('Alice')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
+  await expect(remove('Root')).rejects.toMatchObject({
+    code: 'SITE_NOT_DRAINED',
+    message: expect.stringContaining('takes work'),
+  });
+  await draining(Eviction.EVICTION_UNSPECIFIED);
+  await expect(remove('Root')).rejects.toMatchObject({
+    message: expect.stringContaining('has 1 task'),
+  });
+  site.report(lastPlaced(site), State.STATE_DONE);
+  await ends(id, 'done');
+  expect((await remove('Root')).site).toMatchObject({ id: 'aachen' });
+  await expect(remove('Root')).rejects.toMatchObject({ code: 'SITE_NOT_FOUND' });
+  await grid.restart();
+  expect((await grid.as('Root').listSites({})).sites).toEqual([]);
+});
+
+test('a site that is gone for good is removed with its tasks, which run elsewhere', async () => {
+  const site = await grid.site('aachen');
+  const id = await grid.submit({ onLost: 'keep' });
+  await placedAt(site);
+  site.report(lastPlaced(site), State.STATE_RUNNING);
+  await ends(id, 'running');
+  await site.cut();
+  const other = await grid.site('bremen');
+  other.onPlaced = finishAll(other);
+  await grid.as('Root').removeSite({ id: 'aachen', force: true });
+  await ends(id, 'done');
+  expect((await grid.job(id)).tasks[0]).toMatchObject({ site: 'bremen', attempts: 2 });
 });
 
 test('a host that is not the enrolled one gets nothing', async () => {

@@ -62,6 +62,26 @@ export namespace SiteState {
   export type UNRECOGNIZED = typeof SiteState.UNRECOGNIZED;
 }
 
+/** What a draining site gives back to the queue. */
+export const Eviction = {
+  /** EVICTION_UNSPECIFIED - Nothing: all that it has ends there. */
+  EVICTION_UNSPECIFIED: 0,
+  /** EVICTION_WAITING - Tasks whose program has not started. */
+  EVICTION_WAITING: 1,
+  /** EVICTION_ALL - These, and those that run: they begin again elsewhere. */
+  EVICTION_ALL: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Eviction = typeof Eviction[keyof typeof Eviction];
+
+export namespace Eviction {
+  export type EVICTION_UNSPECIFIED = typeof Eviction.EVICTION_UNSPECIFIED;
+  export type EVICTION_WAITING = typeof Eviction.EVICTION_WAITING;
+  export type EVICTION_ALL = typeof Eviction.EVICTION_ALL;
+  export type UNRECOGNIZED = typeof Eviction.UNRECOGNIZED;
+}
+
 /** Empty. */
 export interface WhoAmIRequest {
 }
@@ -503,6 +523,22 @@ export interface SetSiteStateRequest {
   id: string;
   /** DRAINING or UP. */
   state: SiteState;
+  /** What else becomes of tasks there when it drains. Repeating it is harmless. */
+  eviction: Eviction;
+}
+
+/** A site to take out. */
+export interface RemoveSiteRequest {
+  /** Site id. */
+  id: string;
+  /** Also when it has tasks: they go back to the queue, as of a site that is gone for good. */
+  force: boolean;
+}
+
+/** The site as it was. */
+export interface RemoveSiteResponse {
+  /** Its last summary. */
+  site: SiteSummary | undefined;
 }
 
 /** The site as it is now. */
@@ -3900,7 +3936,7 @@ export const EnrolSiteResponse: MessageFns<EnrolSiteResponse> = {
 };
 
 function createBaseSetSiteStateRequest(): SetSiteStateRequest {
-  return { id: "", state: 0 };
+  return { id: "", state: 0, eviction: 0 };
 }
 
 export const SetSiteStateRequest: MessageFns<SetSiteStateRequest> = {
@@ -3910,6 +3946,9 @@ export const SetSiteStateRequest: MessageFns<SetSiteStateRequest> = {
     }
     if (message.state !== 0) {
       writer.uint32(16).int32(message.state);
+    }
+    if (message.eviction !== 0) {
+      writer.uint32(24).int32(message.eviction);
     }
     return writer;
   },
@@ -3943,6 +3982,14 @@ export const SetSiteStateRequest: MessageFns<SetSiteStateRequest> = {
             message.state = reader.int32() as any;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.eviction = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3962,6 +4009,131 @@ export const SetSiteStateRequest: MessageFns<SetSiteStateRequest> = {
     const message = createBaseSetSiteStateRequest();
     message.id = object.id ?? "";
     message.state = object.state ?? 0;
+    message.eviction = object.eviction ?? 0;
+    return message;
+  },
+};
+
+function createBaseRemoveSiteRequest(): RemoveSiteRequest {
+  return { id: "", force: false };
+}
+
+export const RemoveSiteRequest: MessageFns<RemoveSiteRequest> = {
+  encode(message: RemoveSiteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.force !== false) {
+      writer.uint32(16).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveSiteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveSiteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RemoveSiteRequest>, I>>(base?: I): RemoveSiteRequest {
+    return RemoveSiteRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveSiteRequest>, I>>(object: I): RemoveSiteRequest {
+    const message = createBaseRemoveSiteRequest();
+    message.id = object.id ?? "";
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseRemoveSiteResponse(): RemoveSiteResponse {
+  return { site: undefined };
+}
+
+export const RemoveSiteResponse: MessageFns<RemoveSiteResponse> = {
+  encode(message: RemoveSiteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.site !== undefined) {
+      SiteSummary.encode(message.site, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveSiteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveSiteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.site = SiteSummary.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RemoveSiteResponse>, I>>(base?: I): RemoveSiteResponse {
+    return RemoveSiteResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveSiteResponse>, I>>(object: I): RemoveSiteResponse {
+    const message = createBaseRemoveSiteResponse();
+    message.site = (object.site !== undefined && object.site !== null)
+      ? SiteSummary.fromPartial(object.site)
+      : undefined;
     return message;
   },
 };
@@ -6226,6 +6398,16 @@ export const BrokerService = {
       Buffer.from(GiveS3CredentialsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GiveS3CredentialsResponse => GiveS3CredentialsResponse.decode(value),
   },
+  /** Takes a drained site out of the grid; for grid administrators and the site's own administrators. */
+  removeSite: {
+    path: "/grid.v1.Broker/RemoveSite" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveSiteRequest): Buffer => Buffer.from(RemoveSiteRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveSiteRequest => RemoveSiteRequest.decode(value),
+    responseSerialize: (value: RemoveSiteResponse): Buffer => Buffer.from(RemoveSiteResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveSiteResponse => RemoveSiteResponse.decode(value),
+  },
 } as const;
 
 export interface BrokerServer extends UntypedServiceImplementation {
@@ -6275,6 +6457,8 @@ export interface BrokerServer extends UntypedServiceImplementation {
   explainJob: handleUnaryCall<ExplainJobRequest, WhyJobResponse>;
   /** Replaces what opens the S3 inputs of jobs. */
   giveS3Credentials: handleUnaryCall<GiveS3CredentialsRequest, GiveS3CredentialsResponse>;
+  /** Takes a drained site out of the grid; for grid administrators and the site's own administrators. */
+  removeSite: handleUnaryCall<RemoveSiteRequest, RemoveSiteResponse>;
 }
 
 export interface BrokerClient extends Client {
@@ -6627,6 +6811,22 @@ export interface BrokerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GiveS3CredentialsResponse) => void,
+  ): ClientUnaryCall;
+  /** Takes a drained site out of the grid; for grid administrators and the site's own administrators. */
+  removeSite(
+    request: RemoveSiteRequest,
+    callback: (error: ServiceError | null, response: RemoveSiteResponse) => void,
+  ): ClientUnaryCall;
+  removeSite(
+    request: RemoveSiteRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveSiteResponse) => void,
+  ): ClientUnaryCall;
+  removeSite(
+    request: RemoveSiteRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveSiteResponse) => void,
   ): ClientUnaryCall;
 }
 

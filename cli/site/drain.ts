@@ -1,0 +1,99 @@
+import { GridError } from '../../core/errors.ts';
+import {
+  type BrokerService,
+  Eviction,
+  SiteState,
+  type SiteSummary,
+} from '../../proto/gen/grid/v1/broker.ts';
+import { pause } from '../../service/background.ts';
+import type { Connection } from '../../service/grpc-client.ts';
+import type { Context } from '../context.ts';
+import { argument, type Input } from '../input.ts';
+import { openSteps } from '../up/steps.ts';
+import { revokeCertificates } from './revoke.ts';
+
+const LOOK_MS = 500;
+
+/** `grid site drain`. */
+export async function drainSite(context: Context, input: Input): Promise<number> {
+  const id = argument(input, 0);
+  const eviction = input.on('move') ? Eviction.EVICTION_ALL : Eviction.EVICTION_UNSPECIFIED;
+  using broker = await context.openBroker();
+  const site = input.on('wait')
+    ? await untilEmpty(context, broker, { id, eviction, timeoutMs: input.duration('timeout') })
+    : await drain(context, broker, id, eviction);
+  const { terminal, json } = context;
+  const { attempts } = site;
+  if (json) terminal.out(JSON.stringify({ id, state: 'draining', attempts }));
+  else {
+    const tasks = attempts === 1 ? '1 task' : `${attempts} tasks`;
+    const rest = input.on('move') ? 'which are moved' : 'which end there';
+    terminal.out(
+      `${id} takes nothing new${attempts === 0 ? ' and is empty' : `; it has ${tasks}, ${rest}`}`,
+    );
+  }
+  return 0;
+}
+
+/** `grid site leave`: drained, emptied, taken out of the grid, its certificate revoked. */
+export async function leaveGrid(context: Context, input: Input): Promise<number> {
+  const id = argument(input, 0);
+  const { signal, terminal, json } = context;
+  const force = input.on('force');
+  using broker = await context.openBroker();
+  // What has not started there may as well start elsewhere.
+  const eviction = input.on('move') ? Eviction.EVICTION_ALL : Eviction.EVICTION_WAITING;
+  if (!force)
+    await untilEmpty(context, broker, { id, eviction, timeoutMs: input.duration('timeout') });
+  const { site } = await broker.call.removeSite({ id, force }, { signal });
+  const dn = site?.dn ?? '';
+  const revoked = input.on('keep-certificate')
+    ? { serials: [], words: `the certificate of ${dn} stays good` }
+    : await revokeCertificates(context, dn);
+  if (json) terminal.out(JSON.stringify({ id, dn, removed: true, revoked: revoked.serials }));
+  else terminal.out(`${id} has left the grid; ${revoked.words}`);
+  terminal.note('its gateway may be stopped now, and its spool removed');
+  return 0;
+}
+
+async function drain(
+  { signal }: Context,
+  broker: Connection<BrokerService>,
+  id: string,
+  eviction: Eviction,
+): Promise<SiteSummary> {
+  const request = { id, state: SiteState.SITE_STATE_DRAINING, eviction };
+  const { site } = await broker.call.setSiteState(request, { signal });
+  if (site === undefined) throw new TypeError('the broker sent no site');
+  return site;
+}
+
+interface Wish {
+  readonly id: string;
+  readonly eviction: Eviction;
+  readonly timeoutMs: number | undefined;
+}
+
+/** Drains, and asks again for what is to be given back, as a task may have been on its way there; throws when time is over. */
+async function untilEmpty(
+  context: Context,
+  broker: Connection<BrokerService>,
+  { id, eviction, timeoutMs = Number.POSITIVE_INFINITY }: Wish,
+): Promise<SiteSummary> {
+  const deadline = performance.now() + timeoutMs;
+  return openSteps(context).run(`${id} drains`, async (say) => {
+    for (;;) {
+      const site = await drain(context, broker, id, eviction);
+      const tasks = site.attempts === 1 ? '1 task' : `${site.attempts} tasks`;
+      say(site.attempts === 0 ? 'it is empty' : `${tasks} left`);
+      if (site.attempts === 0) return site;
+      if (performance.now() > deadline)
+        throw new GridError(
+          'SITE_NOT_DRAINED',
+          `site ${id} still has ${tasks} and goes on draining`,
+        );
+      await pause(LOOK_MS, context.signal);
+      context.signal.throwIfAborted();
+    }
+  });
+}
