@@ -12,9 +12,9 @@ import { watchJob } from './job-events.ts';
 import type { JobStore } from './job-store.ts';
 import { listJobs, readStored, readSummary, readTasks } from './listing.ts';
 import { flowHandlers, submitJobs } from './rpc-flows.ts';
+import { siteHandlers } from './rpc-sites.ts';
 import type { S3Secrets } from './s3/s3-secrets.ts';
 import { shareHandlers } from './share-admin.ts';
-import { enrolSite, removeSite, setSiteState, siteToWire } from './site-admin.ts';
 import type { SiteLinks } from './site-links.ts';
 import type { SiteRegistry } from './site-registry.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
@@ -45,7 +45,7 @@ const MOST = { jobs: 10_000, tasks: 10_000 };
 
 /** The broker's gRPC service: decode, decide, do, encode. */
 export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
-  const { book, sites } = parts;
+  const { book } = parts;
   return {
     whoAmI: (_request, context) => Promise.resolve(whoAmI(parts, peerOf(context))),
     submit: (request, context) => submitJobs(parts.submit, peerOf(context), request),
@@ -86,20 +86,7 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
       await readable(parts, peerOf(context), request.jobId);
       yield* tailTask(book, parts.links, request, context.signal);
     },
-    listSites: (_request, context) => {
-      peerOf(context);
-      const known = [...sites.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
-      return Promise.resolve({ sites: known.map((site) => siteToWire(site, book)) });
-    },
-    enrolSite: async (request, context) => ({
-      site: siteToWire(await enrolSite(parts, peerOf(context), request), book),
-    }),
-    setSiteState: async (request, context) => ({
-      site: siteToWire(await setSiteState(parts, peerOf(context), request), book),
-    }),
-    removeSite: async (request, context) => ({
-      site: await removeSite(parts, peerOf(context), request),
-    }),
+    ...siteHandlers(parts),
     issueStagingTicket: (request, context) => issueTicket(parts, peerOf(context), request),
   };
 }

@@ -28,7 +28,8 @@ import {
   viewOf,
 } from './site-registry.ts';
 
-interface Parts {
+/** What administering sites works with. */
+export interface AdminParts {
   readonly book: Book;
   readonly sites: SiteRegistry;
   readonly links: SiteLinks;
@@ -44,7 +45,7 @@ function requireFull(peer: Peer): void {
 
 /** Adds a site and begins to talk to it; the same request again changes nothing. */
 export async function enrolSite(
-  { book, sites, links, access }: Parts,
+  { book, sites, links, access }: AdminParts,
   caller: Peer,
   request: EnrolSiteRequest,
 ): Promise<SiteRecord> {
@@ -80,7 +81,7 @@ export async function enrolSite(
 }
 
 /** The site, for those who may administer it; throws SITE_NOT_FOUND, PERMISSION_DENIED. */
-function administered({ sites, access }: Parts, caller: Peer, id: string): SiteRecord {
+export function administered({ sites, access }: AdminParts, caller: Peer, id: string): SiteRecord {
   requireFull(caller);
   const site = sites.get(siteId(id));
   if (site === undefined) throw new GridError('SITE_NOT_FOUND', `there is no site '${id}'`);
@@ -91,7 +92,7 @@ function administered({ sites, access }: Parts, caller: Peer, id: string): SiteR
 
 /** Drains a site; or resumes it, and trusts it again if it is quarantined. */
 export async function setSiteState(
-  parts: Parts,
+  parts: AdminParts,
   caller: Peer,
   { id, state, eviction }: SetSiteStateRequest,
 ): Promise<SiteRecord> {
@@ -127,7 +128,7 @@ const EVICTIONS: Readonly<Partial<Record<Eviction, (attempt: AttemptRecord) => b
 };
 
 async function evict(
-  { book, links }: Parts,
+  { book, links }: AdminParts,
   site: SiteRecord,
   gone: (attempt: AttemptRecord) => boolean,
 ): Promise<void> {
@@ -141,7 +142,7 @@ async function evict(
  * `force` its tasks wait again at once: the site is gone for good, or what it still runs does not count.
  */
 export async function removeSite(
-  parts: Parts,
+  parts: AdminParts,
   caller: Peer,
   { id, force }: RemoveSiteRequest,
 ): Promise<SiteSummary> {

@@ -2,10 +2,11 @@ import { isLost } from '../core/claim/lease.ts';
 import { GridError } from '../core/errors.ts';
 import type { AttemptId } from '../core/ids.ts';
 import type { Stream, TailChunk } from '../proto/gen/grid/v1/common.ts';
+import type { InspectResponse } from '../proto/gen/grid/v1/site.ts';
 import { background, pause } from '../service/background.ts';
 import { openBell } from './feed.ts';
 import type { AttemptRecord, Why } from './records.ts';
-import { type Link, type LinkOptions, releaseAll } from './site-context.ts';
+import { CALL_MS, type Link, type LinkOptions, releaseAll, type Session } from './site-context.ts';
 import { runSession } from './site-session.ts';
 
 /** The connection to one site's gateway; it is opened again for ever, until `close`. */
@@ -18,6 +19,8 @@ export interface SiteLink {
   evict(attempts: readonly AttemptRecord[], why: Why): Promise<void>;
   /** Output of an attempt. Throws UNAVAILABLE where the site cannot be reached now. */
   tail(wish: TailWish, signal: AbortSignal): AsyncIterable<TailChunk>;
+  /** What the gateway and its batch system have. Throws UNAVAILABLE where it cannot be asked now. */
+  inspect(signal: AbortSignal): Promise<InspectResponse>;
   close(): Promise<void>;
 }
 
@@ -70,19 +73,22 @@ export function openSiteLink(options: LinkOptions): SiteLink {
       link.bell.wake();
       await releaseAll(link, unsent, why);
     },
-    tail: (wish, signal) => {
-      if (link.session === undefined) {
-        const why = site.trouble || 'no connection yet';
-        throw new GridError('UNAVAILABLE', `site ${site.id} cannot be reached now: ${why}`);
-      }
-      return link.session.gateway.tail({ epoch: link.epoch, ...wish }, { signal });
-    },
+    tail: (wish, signal) =>
+      sessionOf(link).gateway.tail({ epoch: link.epoch, ...wish }, { signal }),
+    inspect: async (signal) =>
+      sessionOf(link).gateway.inspect({ epoch: link.epoch }, { signal, deadlineMs: CALL_MS }),
     close: async () => {
       clearInterval(look);
       closing.abort();
       await running.catch(() => undefined);
     },
   };
+}
+
+function sessionOf({ session, site }: Link): Session {
+  if (session !== undefined) return session;
+  const why = site.trouble || 'no connection yet';
+  throw new GridError('UNAVAILABLE', `site ${site.id} cannot be reached now: ${why}`);
 }
 
 async function keepConnected(link: Link, closing: AbortSignal): Promise<void> {

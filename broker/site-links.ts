@@ -1,5 +1,6 @@
 import type { AttemptId, SiteId } from '../core/ids.ts';
 import type { TailChunk } from '../proto/gen/grid/v1/common.ts';
+import type { InspectResponse } from '../proto/gen/grid/v1/site.ts';
 import type { AttemptRecord, Why } from './records.ts';
 import type { LinkOptions } from './site-context.ts';
 import { openSiteLink, type SiteLink, type TailWish } from './site-link.ts';
@@ -14,6 +15,8 @@ export interface SiteLinks extends AsyncDisposable {
   cancel(attempts: readonly Superfluous[]): void;
   /** Has attempts of one site ended so that their tasks wait again. */
   evict(site: SiteId, attempts: readonly AttemptRecord[], why: Why): Promise<void>;
+  /** Undefined where there is no such site any more. */
+  inspect(site: SiteId, signal: AbortSignal): Promise<InspectResponse> | undefined;
   /** Talks to the site no more. */
   close(site: SiteId): Promise<void>;
   /** Undefined where there is no such site any more. */
@@ -39,6 +42,7 @@ export function openSiteLinks(
     },
     cancel,
     evict: async (site, attempts, why) => links.get(site)?.evict(attempts, why),
+    inspect: (site, signal) => links.get(site)?.inspect(signal),
     close: async (site) => {
       const link = links.get(site);
       links.delete(site);

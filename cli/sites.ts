@@ -14,12 +14,12 @@ const STATES: ReadonlyMap<SiteState, string> = new Map([
 ]);
 
 /** A site as the CLI shows it. */
-interface SiteView extends Omit<SiteSummary, 'state' | 'offer'> {
+export interface SiteView extends Omit<SiteSummary, 'state' | 'offer'> {
   readonly state: string;
   readonly offer?: Offer;
 }
 
-function siteView(site: SiteSummary): SiteView {
+export function siteView(site: SiteSummary): SiteView {
   const { offer, state, ...rest } = site;
   const word = STATES.get(state) ?? 'unknown';
   const quarantined = word === 'up' && site.quarantined !== '';

@@ -6,6 +6,7 @@ import type {
   Advertisement,
   AdvertiseRequest,
   AttemptUpdate,
+  InspectResponse,
   PlacedAnswer,
   PlaceRequest,
   SignedUrl,
@@ -44,13 +45,7 @@ const MIN_BEACON_MS = 100;
 /** The handlers of `SiteGateway`. Each looks first at who calls and with which epoch. */
 export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewayService> {
   const { journal, supervisor, lease } = parts;
-  const admit = async (context: CallContext, epoch: number): Promise<void> => {
-    const dn = context.peer?.dn ?? '';
-    if (dn !== parts.brokerDn)
-      throw new GridError('PERMISSION_DENIED', `'${dn}' is not the broker of this site`);
-    refuseStale(journal, epoch);
-    if (epoch > journal.epoch()) await journal.raiseEpoch(epoch);
-  };
+  const admit = admission(parts);
   return {
     advertise: async function* (request, context) {
       await admit(context, request.epoch);
@@ -92,6 +87,7 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
       const stream = request.stream === Stream.STREAM_STDERR ? 'stderr' : 'stdout';
       yield* tail(parts.tailSource, { id, stream, file, offset, follow }, context.signal);
     },
+    inspect: (request, context) => admit(context, request.epoch).then(() => inspected(supervisor)),
     reconcile: async (request, context) => {
       await admit(context, request.epoch);
       const known = journal.known(request.attemptIds);
@@ -101,6 +97,36 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
       return { unknown: request.attemptIds.filter((id) => !known.has(id)), ending };
     },
   };
+}
+
+/** Lets the broker in, and notes its epoch; throws PERMISSION_DENIED, STALE_EPOCH. */
+function admission({ brokerDn, journal }: GatewayParts) {
+  return async (context: CallContext, epoch: number): Promise<void> => {
+    const dn = context.peer?.dn ?? '';
+    if (dn !== brokerDn)
+      throw new GridError('PERMISSION_DENIED', `'${dn}' is not the broker of this site`);
+    refuseStale(journal, epoch);
+    if (epoch > journal.epoch()) await journal.raiseEpoch(epoch);
+  };
+}
+
+/** Every live attempt with what the batch system has of it, then what that has beside. */
+function inspected(supervisor: Supervisor): InspectResponse {
+  const { attempts, listed } = supervisor.inspect();
+  const states = new Map<string, string>(attempts.map(({ id, state }) => [id, state]));
+  const told = new Set<string>(listed.map(({ id }) => id));
+  const none = { batchId: '', batchState: '', batchReason: '' };
+  const known = listed.map(({ id, batchId, state, reason }) => ({
+    attemptId: id,
+    state: states.get(id) ?? '',
+    batchId,
+    batchState: state,
+    batchReason: reason,
+  }));
+  const others = attempts
+    .filter(({ id }) => !told.has(id))
+    .map(({ id, state }) => ({ attemptId: id, state, ...none }));
+  return { attempts: [...known, ...others] };
 }
 
 /** A broker that was replaced must learn it also in the middle of a stream. */

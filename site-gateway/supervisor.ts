@@ -34,7 +34,7 @@ import { type Disk, spoolFailure } from './disk.ts';
 import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
 import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from './journal.ts';
 import { openLimit } from './limit.ts';
-import type { Lrms, LrmsListener, LrmsState, TaskEnd } from './lrms/lrms.ts';
+import type { ListedTask, Lrms, LrmsListener, LrmsState, TaskEnd } from './lrms/lrms.ts';
 import { failed, failedBy, NO_USAGE, type Verdict, verdictOf } from './outcome.ts';
 import type { AttemptStaging } from './staging.ts';
 import type { Stock } from './stock.ts';
@@ -71,6 +71,12 @@ const STAGED_OUT_AT_A_TIME = 8;
 const TRANSFERS_AT_A_TIME = 4;
 /** A task that has waited this long is told of as `submitted`. */
 const WAITING_MS = 1_000;
+
+/** For people. */
+export interface Inspection {
+  readonly attempts: readonly Pick<Attempt, 'id' | 'state'>[];
+  readonly listed: readonly ListedTask[];
+}
 
 export class Supervisor {
   private readonly options: SupervisorOptions;
@@ -158,6 +164,11 @@ export class Supervisor {
   /** How the batch system is. */
   lrmsState(): LrmsState {
     return this.opened?.state() ?? { closedReason: 'the gateway only starts' };
+  }
+
+  /** Live attempts with their states, and what the batch system has. */
+  inspect(): Inspection {
+    return { attempts: [...this.attempts.values()], listed: this.opened?.list() ?? [] };
   }
 
   find(id: string): LiveView | undefined {

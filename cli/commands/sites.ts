@@ -124,6 +124,15 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
     run: async (context, input) => (await import('../site/probe.ts')).testSite(context, input),
   },
   {
+    path: 'site status',
+    summary: 'show what a site and its batch system have beside what the grid thinks',
+    details:
+      'For administrators of the grid and of the site. Each attempt with its state in the ledger, at the gateway and in the batch system; where they differ the line says how. A moment after a change they may. Ends with 1 where anything differs.',
+    args: [SITE_ARGUMENT],
+    examples: [['site status campus', 'queues, free, attempts, batch ids, differences']],
+    run: async (context, input) => (await import('../site/status.ts')).showSite(context, input),
+  },
+  {
     path: 'site drain',
     summary: 'let a site finish what it has and send it nothing new',
     args: [SITE_ARGUMENT],

@@ -13,6 +13,7 @@ import {
   maySettle,
 } from './batch-evidence.ts';
 import { type BatchHealth, openHealth } from './batch-health.ts';
+import { listTasks, waitReasonOf } from './batch-listing.ts';
 import { BatchSender } from './batch-sender.ts';
 import { BatchSignals } from './batch-signals.ts';
 import {
@@ -66,6 +67,8 @@ class BatchLrms implements Lrms {
   private readonly tasks = new Map<string, BatchTask>();
   /** Tasks that have an element, by submission and index. */
   private readonly placed = new Map<string, Map<number, BatchTask>>();
+  /** By the last look. */
+  private jobs: BatchPoll['jobs'] = new Map();
   private readonly stop = new AbortController();
 
   constructor(options: BatchOptions, submissions: Submissions) {
@@ -148,11 +151,11 @@ class BatchLrms implements Lrms {
   }
 
   waitReason(id: AttemptId): string {
-    const entry = this.tasks.get(id);
-    if (entry === undefined) return '';
-    const { name } = this.options.system;
-    if (entry.state === 'gathers') return this.health.state().closedReason;
-    return entry.waitReason === '' ? `waits in ${name}` : `waits in ${name}: ${entry.waitReason}`;
+    return waitReasonOf(this.tasks.get(id), this.options.system.name, this.state());
+  }
+
+  list(): ReturnType<Lrms['list']> {
+    return listTasks(this.tasks.values(), this.jobs);
   }
 
   state(): LrmsState {
@@ -226,8 +229,7 @@ class BatchLrms implements Lrms {
     // A full disk may cost the reason, never the end.
     const exceed = (): Promise<void> =>
       writeLimit(entry.task.directory, limit).finally(() => this.kill(entry, WALLTIME_GRACE_MS));
-    const fired = (): void => this.run('end a task over its limit', exceed());
-    entry.wallTimer = openLongTimer(leftMs, fired);
+    entry.wallTimer = openLongTimer(leftMs, () => this.run('end a task at its limit', exceed()));
   }
 
   /** Where it has not begun it never will; otherwise it gets its signals. */
@@ -247,6 +249,7 @@ class BatchLrms implements Lrms {
   }
 
   private async compare({ jobs }: BatchPoll, beganAtMs: number): Promise<void> {
+    this.jobs = jobs;
     if (this.closed()) return;
     for (const token of this.placed.keys())
       for (const mark of await this.submissions.marks(token)) this.marked(mark);

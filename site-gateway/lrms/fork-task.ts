@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import type { GroupFigures, TaskGroups } from './cgroups.ts';
-import type { LrmsTask, TaskEnd, TaskUsage } from './lrms.ts';
+import type { ListedTask, LrmsTask, TaskEnd, TaskUsage } from './lrms.ts';
 import { type ProcessInfo, treeOf } from './process-tree.ts';
 import type { Share } from './slots.ts';
 import {
@@ -120,3 +120,12 @@ export function withFigures(
   if (counted.kind === 'limit' || !isOverMemory) return counted;
   return { ...counted, kind: 'limit', limit: 'memory', measured: peakMemoryBytes, allowed };
 }
+
+/** Tasks as the processes of this machine. */
+export const listForkTasks = (tasks: Iterable<ForkTask>): readonly ListedTask[] =>
+  [...tasks].map(({ task, state, wrapper }) => ({
+    id: task.id,
+    batchId: wrapper === undefined ? '' : `process ${wrapper.pid}`,
+    state: state === 'queued' ? 'waits' : 'runs',
+    reason: '',
+  }));

@@ -6,6 +6,7 @@ import {
   endWithoutStatus,
   endWithStatus,
   type ForkTask,
+  listForkTasks,
   memoryExcess,
   processesOf,
   withFigures,
@@ -143,6 +144,7 @@ class ForkLrms implements Lrms {
   }
 
   readonly waitReason = (): string => 'waits for free CPUs at the site';
+  readonly list = (): ReturnType<Lrms['list']> => listForkTasks(this.tasks.values());
   readonly state = (): LrmsState => ({ closedReason: '', sandbox: this.options.sandbox.best });
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -198,14 +200,12 @@ class ForkLrms implements Lrms {
     entry.state = 'launched';
     entry.launches += 1;
     entry.launchedAtMs = this.options.clock.monotonicMs();
-    const { task } = entry;
-    const { id, memoryBytes } = task;
-    const cpuSet = entry.share?.cpuSet;
+    const { task, share } = entry;
     writeHosts(task);
     try {
       const { sandbox } = this.options;
-      const box = { groups: sandbox.groups.make(id, memoryBytes), words: sandbox.wordsFor(task) };
-      this.launcher.launch(task, { cpuSet, ...box });
+      const groups = sandbox.groups.make(task.id, task.memoryBytes);
+      this.launcher.launch(task, { cpuSet: share?.cpuSet, groups, words: sandbox.wordsFor(task) });
     } catch (error) {
       const detail = `its sandbox could not be made: ${String(error)}`;
       this.end(entry, { kind: 'not-started', fault: 'site', reason: 'SANDBOX_FAILED', detail });

@@ -105,6 +105,17 @@ export interface LrmsState {
   readonly sandbox?: Sandbox;
 }
 
+/** A task as the batch system has it, by the last look. */
+export interface ListedTask {
+  /** '' for what is in the queue under a name of the gateway's and is none of its tasks. */
+  readonly id: AttemptId | '';
+  /** Its own name for it; '' while it has none. */
+  readonly batchId: string;
+  readonly state: 'waits' | 'runs' | 'stuck' | 'unlisted';
+  /** Why it waits, in its own words. */
+  readonly reason: string;
+}
+
 /** What the gateway needs of a batch system. Answers come through the listener. */
 export interface Lrms extends AsyncDisposable {
   /** Queues a task; a second call with the same id does nothing. */
@@ -116,4 +127,6 @@ export interface Lrms extends AsyncDisposable {
   /** Why a task does not run yet, in the batch system's own words; '' where it does not say. */
   waitReason(id: AttemptId): string;
   state(): LrmsState;
+  /** What it has of ours now, for people. */
+  list(): readonly ListedTask[];
 }

@@ -122,6 +122,16 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
       return Promise.resolve({ unknown: cancel.filter((id) => !live.has(id)) });
     },
     renew: () => Promise.resolve({}),
+    inspect: () =>
+      Promise.resolve({
+        attempts: [...live].map((attemptId) => ({
+          attemptId,
+          state: 'running',
+          batchId: '',
+          batchState: 'runs',
+          batchReason: '',
+        })),
+      }),
     async *tail({ attemptId, offset }) {
       yield { offset, data: Buffer.from(`output of ${attemptId}`), stored: undefined };
     },

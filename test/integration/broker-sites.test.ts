@@ -216,6 +216,28 @@ test('a site leaves when it is drained and empty, and is forgotten', async () =>
   expect((await grid.as('Root').listSites({})).sites).toEqual([]);
 });
 
+test('both sides of a site are shown to its administrators alone', async () => {
+  const site = await grid.site('aachen', { admins: [] });
+  const [one, other] = [await grid.submit(), await grid.submit()];
+  await placedAt(site, 2);
+  site.report(`${one}.0.1`, State.STATE_RUNNING);
+  await ends(one, 'running');
+  const inspect = (who: string) => grid.as(who).inspectSite({ id: 'aachen' });
+  await expect(inspect('Alice')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
+  const both = await inspect('Root');
+  expect(both.unasked).toBe('');
+  expect(both.attempts).toMatchObject(
+    [
+      { attemptId: `${one}.0.1`, jobId: one, state: State.STATE_RUNNING, gatewayState: 'running' },
+      { attemptId: `${other}.0.1`, jobId: other, state: State.STATE_MATCHED },
+    ].toSorted((a, b) => (a.attemptId < b.attemptId ? -1 : 1)),
+  );
+  site.forget();
+  expect((await inspect('Root')).attempts).toMatchObject([{ gatewayState: '' }, { batchId: '' }]);
+  await site.cut();
+  await until(async () => (await inspect('Root')).unasked.includes('cannot be reached'));
+});
+
 test('a site that is gone for good is removed with its tasks, which run elsewhere', async () => {
   const site = await grid.site('aachen');
   const id = await grid.submit({ onLost: 'keep' });

@@ -547,6 +547,42 @@ export interface SetSiteStateResponse {
   site: SiteSummary | undefined;
 }
 
+/** Which site. */
+export interface InspectSiteRequest {
+  /** Site id. */
+  id: string;
+}
+
+/** An attempt as the broker, the gateway and the batch system have it. */
+export interface SiteAttempt {
+  /** Attempt id; empty for a batch job that belongs to no attempt. */
+  attemptId: string;
+  /** Its job; empty where the broker does not know the attempt as live. */
+  jobId: string;
+  /** State in the ledger; UNSPECIFIED where the broker does not know it as live. */
+  state: State;
+  /** State in the gateway's journal; empty where it has no such attempt. */
+  gatewayState: string;
+  /** What the batch system calls it. */
+  batchId: string;
+  /** `waits`, `runs`, `stuck`, `unlisted`, or empty. */
+  batchState: string;
+  /** Why it waits, in the batch system's own words. */
+  batchReason: string;
+}
+
+/** Both sides. */
+export interface InspectSiteResponse {
+  /** The site as in a listing. */
+  site:
+    | SiteSummary
+    | undefined;
+  /** By attempt id; batch jobs without an attempt last. */
+  attempts: SiteAttempt[];
+  /** Why the gateway could not be asked; empty where it was. */
+  unasked: string;
+}
+
 /** For whom the ticket is. */
 export interface IssueStagingTicketRequest {
   /** VO; must be among the caller's. */
@@ -4195,6 +4231,269 @@ export const SetSiteStateResponse: MessageFns<SetSiteStateResponse> = {
   },
 };
 
+function createBaseInspectSiteRequest(): InspectSiteRequest {
+  return { id: "" };
+}
+
+export const InspectSiteRequest: MessageFns<InspectSiteRequest> = {
+  encode(message: InspectSiteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InspectSiteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInspectSiteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<InspectSiteRequest>, I>>(base?: I): InspectSiteRequest {
+    return InspectSiteRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InspectSiteRequest>, I>>(object: I): InspectSiteRequest {
+    const message = createBaseInspectSiteRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseSiteAttempt(): SiteAttempt {
+  return { attemptId: "", jobId: "", state: 0, gatewayState: "", batchId: "", batchState: "", batchReason: "" };
+}
+
+export const SiteAttempt: MessageFns<SiteAttempt> = {
+  encode(message: SiteAttempt, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attemptId !== "") {
+      writer.uint32(10).string(message.attemptId);
+    }
+    if (message.jobId !== "") {
+      writer.uint32(18).string(message.jobId);
+    }
+    if (message.state !== 0) {
+      writer.uint32(24).int32(message.state);
+    }
+    if (message.gatewayState !== "") {
+      writer.uint32(34).string(message.gatewayState);
+    }
+    if (message.batchId !== "") {
+      writer.uint32(42).string(message.batchId);
+    }
+    if (message.batchState !== "") {
+      writer.uint32(50).string(message.batchState);
+    }
+    if (message.batchReason !== "") {
+      writer.uint32(58).string(message.batchReason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SiteAttempt {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSiteAttempt();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.attemptId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.gatewayState = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.batchId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.batchState = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.batchReason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SiteAttempt>, I>>(base?: I): SiteAttempt {
+    return SiteAttempt.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SiteAttempt>, I>>(object: I): SiteAttempt {
+    const message = createBaseSiteAttempt();
+    message.attemptId = object.attemptId ?? "";
+    message.jobId = object.jobId ?? "";
+    message.state = object.state ?? 0;
+    message.gatewayState = object.gatewayState ?? "";
+    message.batchId = object.batchId ?? "";
+    message.batchState = object.batchState ?? "";
+    message.batchReason = object.batchReason ?? "";
+    return message;
+  },
+};
+
+function createBaseInspectSiteResponse(): InspectSiteResponse {
+  return { site: undefined, attempts: [], unasked: "" };
+}
+
+export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
+  encode(message: InspectSiteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.site !== undefined) {
+      SiteSummary.encode(message.site, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.attempts) {
+      SiteAttempt.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.unasked !== "") {
+      writer.uint32(26).string(message.unasked);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InspectSiteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInspectSiteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.site = SiteSummary.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.attempts.push(SiteAttempt.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.unasked = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<InspectSiteResponse>, I>>(base?: I): InspectSiteResponse {
+    return InspectSiteResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InspectSiteResponse>, I>>(object: I): InspectSiteResponse {
+    const message = createBaseInspectSiteResponse();
+    message.site = (object.site !== undefined && object.site !== null)
+      ? SiteSummary.fromPartial(object.site)
+      : undefined;
+    message.attempts = object.attempts?.map((e) => SiteAttempt.fromPartial(e)) || [];
+    message.unasked = object.unasked ?? "";
+    return message;
+  },
+};
+
 function createBaseIssueStagingTicketRequest(): IssueStagingTicketRequest {
   return { vo: "", nkey: "" };
 }
@@ -6408,6 +6707,16 @@ export const BrokerService = {
     responseSerialize: (value: RemoveSiteResponse): Buffer => Buffer.from(RemoveSiteResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveSiteResponse => RemoveSiteResponse.decode(value),
   },
+  /** What a site has of the grid, beside what the grid believes; for its administrators and those of the grid. */
+  inspectSite: {
+    path: "/grid.v1.Broker/InspectSite" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: InspectSiteRequest): Buffer => Buffer.from(InspectSiteRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): InspectSiteRequest => InspectSiteRequest.decode(value),
+    responseSerialize: (value: InspectSiteResponse): Buffer => Buffer.from(InspectSiteResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): InspectSiteResponse => InspectSiteResponse.decode(value),
+  },
 } as const;
 
 export interface BrokerServer extends UntypedServiceImplementation {
@@ -6459,6 +6768,8 @@ export interface BrokerServer extends UntypedServiceImplementation {
   giveS3Credentials: handleUnaryCall<GiveS3CredentialsRequest, GiveS3CredentialsResponse>;
   /** Takes a drained site out of the grid; for grid administrators and the site's own administrators. */
   removeSite: handleUnaryCall<RemoveSiteRequest, RemoveSiteResponse>;
+  /** What a site has of the grid, beside what the grid believes; for its administrators and those of the grid. */
+  inspectSite: handleUnaryCall<InspectSiteRequest, InspectSiteResponse>;
 }
 
 export interface BrokerClient extends Client {
@@ -6827,6 +7138,22 @@ export interface BrokerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveSiteResponse) => void,
+  ): ClientUnaryCall;
+  /** What a site has of the grid, beside what the grid believes; for its administrators and those of the grid. */
+  inspectSite(
+    request: InspectSiteRequest,
+    callback: (error: ServiceError | null, response: InspectSiteResponse) => void,
+  ): ClientUnaryCall;
+  inspectSite(
+    request: InspectSiteRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: InspectSiteResponse) => void,
+  ): ClientUnaryCall;
+  inspectSite(
+    request: InspectSiteRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: InspectSiteResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -260,6 +260,32 @@ export interface ReconcileResponse {
   ending: string[];
 }
 
+/** Asks for everything. */
+export interface InspectRequest {
+  /** The broker's fencing number. */
+  epoch: number;
+}
+
+/** An attempt at the site, or a batch job that belongs to none. */
+export interface InspectedAttempt {
+  /** Attempt id; empty for a batch job that the gateway knows no attempt of. */
+  attemptId: string;
+  /** State in the gateway's journal; empty where the gateway has no such attempt. */
+  state: string;
+  /** What the batch system calls it; empty where it has not got it. */
+  batchId: string;
+  /** `waits`, `runs`, `stuck` or `unlisted`; empty where the batch system was not told of it. */
+  batchState: string;
+  /** Why it waits, in the batch system's own words. */
+  batchReason: string;
+}
+
+/** The gateway's side. */
+export interface InspectResponse {
+  /** Live attempts, and strays. */
+  attempts: InspectedAttempt[];
+}
+
 function createBaseAdvertiseRequest(): AdvertiseRequest {
   return { epoch: 0, leaseMs: 0 };
 }
@@ -1772,6 +1798,219 @@ export const ReconcileResponse: MessageFns<ReconcileResponse> = {
   },
 };
 
+function createBaseInspectRequest(): InspectRequest {
+  return { epoch: 0 };
+}
+
+export const InspectRequest: MessageFns<InspectRequest> = {
+  encode(message: InspectRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).int64(message.epoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InspectRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInspectRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<InspectRequest>, I>>(base?: I): InspectRequest {
+    return InspectRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InspectRequest>, I>>(object: I): InspectRequest {
+    const message = createBaseInspectRequest();
+    message.epoch = object.epoch ?? 0;
+    return message;
+  },
+};
+
+function createBaseInspectedAttempt(): InspectedAttempt {
+  return { attemptId: "", state: "", batchId: "", batchState: "", batchReason: "" };
+}
+
+export const InspectedAttempt: MessageFns<InspectedAttempt> = {
+  encode(message: InspectedAttempt, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attemptId !== "") {
+      writer.uint32(10).string(message.attemptId);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.batchId !== "") {
+      writer.uint32(26).string(message.batchId);
+    }
+    if (message.batchState !== "") {
+      writer.uint32(34).string(message.batchState);
+    }
+    if (message.batchReason !== "") {
+      writer.uint32(42).string(message.batchReason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InspectedAttempt {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInspectedAttempt();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.attemptId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.batchId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.batchState = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.batchReason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<InspectedAttempt>, I>>(base?: I): InspectedAttempt {
+    return InspectedAttempt.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InspectedAttempt>, I>>(object: I): InspectedAttempt {
+    const message = createBaseInspectedAttempt();
+    message.attemptId = object.attemptId ?? "";
+    message.state = object.state ?? "";
+    message.batchId = object.batchId ?? "";
+    message.batchState = object.batchState ?? "";
+    message.batchReason = object.batchReason ?? "";
+    return message;
+  },
+};
+
+function createBaseInspectResponse(): InspectResponse {
+  return { attempts: [] };
+}
+
+export const InspectResponse: MessageFns<InspectResponse> = {
+  encode(message: InspectResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.attempts) {
+      InspectedAttempt.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InspectResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInspectResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.attempts.push(InspectedAttempt.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<InspectResponse>, I>>(base?: I): InspectResponse {
+    return InspectResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InspectResponse>, I>>(object: I): InspectResponse {
+    const message = createBaseInspectResponse();
+    message.attempts = object.attempts?.map((e) => InspectedAttempt.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /**
  * What a gateway does for its broker. Every call carries the broker's epoch: a gateway refuses one that is lower
  * than the highest it has seen (STALE_EPOCH), so that a broker that was replaced can do no harm.
@@ -1848,6 +2087,16 @@ export const SiteGatewayService = {
     responseSerialize: (value: ReconcileResponse): Buffer => Buffer.from(ReconcileResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReconcileResponse => ReconcileResponse.decode(value),
   },
+  /** What the gateway and its batch system have now, for people. */
+  inspect: {
+    path: "/grid.v1.SiteGateway/Inspect" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: InspectRequest): Buffer => Buffer.from(InspectRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): InspectRequest => InspectRequest.decode(value),
+    responseSerialize: (value: InspectResponse): Buffer => Buffer.from(InspectResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): InspectResponse => InspectResponse.decode(value),
+  },
 } as const;
 
 export interface SiteGatewayServer extends UntypedServiceImplementation {
@@ -1865,6 +2114,8 @@ export interface SiteGatewayServer extends UntypedServiceImplementation {
   tail: handleServerStreamingCall<TailRequest, TailChunk>;
   /** Compares the broker's list of attempts with the gateway's own. */
   reconcile: handleUnaryCall<ReconcileRequest, ReconcileResponse>;
+  /** What the gateway and its batch system have now, for people. */
+  inspect: handleUnaryCall<InspectRequest, InspectResponse>;
 }
 
 export interface SiteGatewayClient extends Client {
@@ -1948,6 +2199,22 @@ export interface SiteGatewayClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReconcileResponse) => void,
+  ): ClientUnaryCall;
+  /** What the gateway and its batch system have now, for people. */
+  inspect(
+    request: InspectRequest,
+    callback: (error: ServiceError | null, response: InspectResponse) => void,
+  ): ClientUnaryCall;
+  inspect(
+    request: InspectRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: InspectResponse) => void,
+  ): ClientUnaryCall;
+  inspect(
+    request: InspectRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: InspectResponse) => void,
   ): ClientUnaryCall;
 }
 

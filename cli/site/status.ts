@@ -1,0 +1,98 @@
+import type { Offer } from '../../core/match/offer.ts';
+import { formatBytes, formatDuration } from '../../core/units.ts';
+import type { InspectSiteResponse, SiteAttempt } from '../../proto/gen/grid/v1/broker.ts';
+import { State } from '../../proto/gen/grid/v1/common.ts';
+import { stateFromWire } from '../../service/wire.ts';
+import type { Context } from '../context.ts';
+import { argument, type Input } from '../input.ts';
+import { agoText, facts, table } from '../render.ts';
+import { type SiteView, siteView } from '../sites.ts';
+import { differenceOf, type SiteAttemptView } from './differences.ts';
+
+interface Line extends SiteAttemptView {
+  readonly difference: string;
+}
+
+/** `grid site status`: ends with 1 where the sides differ, or where the gateway cannot be asked. */
+export async function showSite(context: Context, input: Input): Promise<number> {
+  using broker = await context.openBroker();
+  const request = { id: argument(input, 0) };
+  const answer = await broker.call.inspectSite(request, { signal: context.signal });
+  const { site, attempts, unasked } = answer;
+  if (site === undefined) throw new TypeError('the broker sent no site');
+  const view = siteView(site);
+  const lines = attempts.map((one) => lineOf(one, unasked === ''));
+  const differences = lines.filter(({ difference }) => difference !== '').length;
+  const { terminal, json } = context;
+  if (json) terminal.out(JSON.stringify({ site: view, attempts: lines, differences, unasked }));
+  else show(context, view, lines, answer);
+  return differences === 0 && unasked === '' ? 0 : 1;
+}
+
+function lineOf(one: SiteAttempt, asked: boolean): Line {
+  const view: SiteAttemptView = {
+    attempt: one.attemptId,
+    job: one.jobId,
+    grid: one.state === State.STATE_UNSPECIFIED ? '' : stateFromWire(one.state),
+    gateway: one.gatewayState,
+    batchId: one.batchId,
+    batch: one.batchState,
+    reason: one.batchReason,
+  };
+  return { ...view, difference: differenceOf(view, asked) };
+}
+
+function show(
+  context: Context,
+  site: SiteView,
+  lines: readonly Line[],
+  { unasked }: InspectSiteResponse,
+): void {
+  const { terminal, colours } = context;
+  const { offer } = site;
+  const closed = offer?.closedReason || site.quarantined || site.detail;
+  terminal.out(
+    facts(
+      [
+        ['site', `${site.id} at ${site.address}`],
+        ['state', `${site.state}${closed === '' ? '' : `: ${closed}`}`],
+        ['heard', agoText(site.lastHeardAtMs, Date.now())],
+        ['batch system', offer === undefined ? '' : offer.lrms],
+        ['cpus', offer === undefined ? '' : `${offer.freeCpus} of ${offer.totalCpus} free`],
+        ['memory', offer === undefined ? '' : memoryText(offer)],
+        ['not asked', unasked],
+      ],
+      colours,
+    ),
+  );
+  const queues = offer?.queues ?? [];
+  if (queues.length > 0) terminal.out(`\n${table(QUEUE_HEADINGS, queues.map(queueRow), colours)}`);
+  if (lines.length === 0) {
+    terminal.note('no attempts, and nothing of the grid in the queue');
+    return;
+  }
+  const rows = lines.map((line) => [
+    line.attempt,
+    line.grid,
+    line.gateway,
+    [line.batch, line.reason].filter((text) => text !== '').join(': '),
+    line.batchId,
+    colours.warn(line.difference),
+  ]);
+  terminal.out(
+    `\n${table(['attempt', 'grid', 'gateway', 'batch system', 'batch id', ''], rows, colours)}`,
+  );
+}
+
+const QUEUE_HEADINGS = ['queue', 'cpus free', 'cpus', 'memory of a node', 'longest'];
+
+const queueRow = (queue: Offer['queues'][number]): readonly string[] => [
+  queue.name,
+  String(queue.freeCpus),
+  String(queue.totalCpus),
+  queue.memoryPerNodeBytes === 0 ? '' : formatBytes(queue.memoryPerNodeBytes),
+  queue.maxWalltimeMs === 0 ? 'no limit' : formatDuration(queue.maxWalltimeMs),
+];
+
+const memoryText = ({ freeMemoryBytes, totalMemoryBytes }: Offer): string =>
+  `${formatBytes(freeMemoryBytes)} of ${formatBytes(totalMemoryBytes)} free`;
