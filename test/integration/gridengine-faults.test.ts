@@ -182,7 +182,7 @@ describe('the LRMS port on Grid Engine', () => {
     await port.begun('deaf');
     const sinceMs = performance.now();
     port.lrms.cancel(attemptId('deaf'), 1_000);
-    expect(await port.endOf('deaf')).toMatchObject({ kind: 'vanished' });
+    expect(await port.endOf('deaf')).toMatchObject({ kind: 'exited', exitCode: 137 });
     const tookMs = performance.now() - sinceMs;
     expect(tookMs).toBeGreaterThan(1_000);
     expect(tookMs).toBeLessThan(30_000);
