@@ -101,7 +101,7 @@ function pauseOf(job: JobRecord, nowMs: number): number {
 function remedies(job: JobRecord): string[] {
   const held = [...job.open.values()].filter(({ state }) => state === 'held');
   const reasons = new Set([job.hold?.reason ?? '', ...held.map(({ reason }) => reason)]);
-  return [...reasons].flatMap((reason) => REMEDIES[reason]?.replace('ID', job.id) ?? []);
+  return [...reasons].flatMap((reason) => REMEDIES[reason]?.replaceAll('ID', job.id) ?? []);
 }
 
 /** The sites where it is. */

@@ -138,7 +138,7 @@ function factsOf(context: Context, detail: StatusDetail): string {
 }
 
 const toDo = ({ state, reason, id }: JobView): string =>
-  state === 'held' ? (REMEDIES[reason] ?? '').replace('ID', id) : '';
+  state === 'held' ? (REMEDIES[reason] ?? '').replaceAll('ID', id) : '';
 
 const taskFacts = (task: TaskView, nowMs: number): readonly (readonly [string, string])[] => [
   ['ran', ranText(task, nowMs)],

@@ -66,6 +66,7 @@ export const REMEDIES: Readonly<Partial<Record<string, string>>> = {
   HELD_BY_ADMIN: 'ask the administrator who holds it',
   DATA_UNAVAILABLE:
     'see that nats-server runs, submit the files again if the store has lost them, then `grid release ID`',
-  CREDENTIAL_EXPIRED: 'see the detail: for S3 inputs `grid release ID --s3`',
+  CREDENTIAL_EXPIRED:
+    'renew what the detail names, then `grid release ID`, for S3 inputs `grid release ID --s3`',
   RELEASED_TOO_OFTEN: 'see `grid job events ID` for what the sites say, then `grid release ID`',
 } satisfies Partial<Record<keyof typeof REASONS, string>>;

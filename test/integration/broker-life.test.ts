@@ -139,7 +139,9 @@ test('a task whose credential has ended is held with what to do, and runs once i
   await ends(id, 'held');
   const why = await grid.as('Alice').whyJob({ jobId: id });
   expect(why.answer).toBe('it is held: the test said so');
-  expect(why.advice).toEqual([`run \`grid login\`, then \`grid release ${id}\``]);
+  expect(why.advice).toEqual([
+    `renew what the detail names, then \`grid release ${id}\`, for S3 inputs \`grid release ${id} --s3\``,
+  ]);
   await grid.restart();
   site.onPlaced = finishAll(site);
   await free(id);

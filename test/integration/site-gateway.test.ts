@@ -254,7 +254,7 @@ describe('what the broker may ask later', () => {
   });
 
   test('what was acknowledged is not told again, and numbers go on', async () => {
-    const before = await site.untilEnded(['ok', 'talker']);
+    const before = await site.untilEnded(['ok', 'talker', 'trainer', 'idle']);
     const afterSeq = before.at(-1)?.seq ?? 0;
     await site.place([{ id: 'later', spec: { command: ['true'] } }]);
     const after = await site.untilEnded(['later'], afterSeq);
