@@ -1,0 +1,247 @@
+/** One grid over a plain machine, a real Slurm and a real Grid Engine: what holds at one site holds at all. */
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { pause } from '../../service/background.ts';
+import { type GridEngineCluster, startGridEngine } from '../support/gridengine-cluster.ts';
+import { jobEnd } from '../support/jobs.ts';
+import { eventually, type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
+import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
+
+const CPUS = 4;
+const SITES = ['luebeck', 'hamburg', 'visby'] as const;
+const [PLAIN, SLURM, GRID_ENGINE] = SITES;
+
+let slurm: SlurmCluster;
+let gridEngine: GridEngineCluster;
+let grid: LocalGrid;
+let scratch: string;
+beforeAll(async () => {
+  slurm = await startSlurm({ nodes: 2, cpus: CPUS, memoryMb: 2_000 });
+  gridEngine = await startGridEngine({ hosts: 1, slots: CPUS, memoryMb: 2_000 });
+  const siteSettings = [
+    {},
+    { lrms: 'slurm', slurm: { conf: slurm.conf }, cpus: 2 * CPUS, backlog: 500 },
+    { ...parse(gridEngine.settings.join('\n')), backlog: 50 },
+  ];
+  grid = await startLocalGrid({ sites: 3, cpusPerSite: CPUS, siteSettings });
+  scratch = mkdtempSync(join(tmpdir(), 'hanse-clusters-'));
+}, 180_000);
+afterAll(async () => {
+  await grid[Symbol.asyncDispose]();
+  await gridEngine[Symbol.asyncDispose]();
+  await slurm[Symbol.asyncDispose]();
+  rmSync(scratch, { recursive: true });
+}, 60_000);
+
+interface Shown {
+  readonly id: string;
+  readonly state: string;
+  readonly taskList: readonly {
+    readonly site: string;
+    readonly state: string;
+    readonly exitCode: number;
+    readonly reason: string;
+    readonly usage: { readonly cpuMs: number; readonly wallMs: number };
+  }[];
+}
+
+/** Runs the CLI; it must say yes. */
+async function said(...args: readonly string[]): Promise<string> {
+  const ran = await grid.grid(args, { cwd: scratch });
+  expect(ran).toMatchObject({ code: 0 });
+  return ran.stdout.trim();
+}
+const shown = async (id: string): Promise<Shown> => JSON.parse(await said('status', id, '--json'));
+const ended = async (id: string): Promise<Shown> => {
+  using connection = await grid.broker();
+  await jobEnd(connection.call, id, 240_000);
+  return await shown(id);
+};
+
+/** Digest of every file below a directory, by its path in there. */
+function digestsOf(dir: string): ReadonlyMap<string, string> {
+  const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  return new Map(
+    files
+      .map((entry) => join(entry.parentPath, entry.name))
+      .toSorted()
+      .map((file) => [
+        file.slice(dir.length),
+        createHash('sha256').update(readFileSync(file)).digest('hex'),
+      ]),
+  );
+}
+
+describe('one job document', () => {
+  // As much CPU time as is said, on a busy machine too.
+  const BURN =
+    'const used = () => { const { user, system } = process.cpuUsage(); return user + system; }; while (used() < 1.5e6);';
+  const document = `
+name: unmodified
+command: [sh, study.sh, "it's", '$(id)', 'ü #SBATCH #$']
+inputs: [study.sh, words.txt]
+outputs: [result, 'parts/*']
+env: {STRANGE: "a\\nb #$ -q x"}
+cpus: 1
+memory: 256M
+walltime: 5m
+`;
+
+  test('gives the same at every site', async () => {
+    writeFileSync(join(scratch, 'job.yaml'), document);
+    writeFileSync(join(scratch, 'words.txt'), 'alpha\nbeta\n');
+    const script = `
+      mkdir parts; sort -r words.txt >result; printf '%s|' "$@" "$STRANGE" "$GRID_CPUS" "$GRID_NODES" >parts/words
+      head -c 3000000 /dev/zero >parts/zeros; echo out; echo err >&2
+      '${process.execPath}' -e '${BURN}'; exit 0`;
+    writeFileSync(join(scratch, 'study.sh'), script);
+    const results = await Promise.all(
+      SITES.map(async (site) => {
+        const id = await said('submit', 'job.yaml', '--site', site);
+        const job = await ended(id);
+        const target = join(scratch, `results-${site}`);
+        mkdirSync(target);
+        await said('get', id, '--to', target);
+        return { site, job, digests: digestsOf(target) };
+      }),
+    );
+    const [plain, ...others] = results;
+    expect(plain?.digests.size).toBeGreaterThanOrEqual(3);
+    expect(plain?.job.taskList[0]?.usage.cpuMs).toBeGreaterThan(1_400);
+    for (const { site, job } of results)
+      expect(job).toMatchObject({
+        state: 'done',
+        taskList: [{ site, state: 'done', exitCode: 0, reason: '' }],
+      });
+    for (const { job, digests } of others) {
+      expect(digests).toEqual(plain?.digests);
+      const ratio =
+        (job.taskList[0]?.usage.cpuMs ?? 0) / (plain?.job.taskList[0]?.usage.cpuMs ?? Number.NaN);
+      expect(Math.abs(ratio - 1)).toBeLessThan(0.1);
+    }
+  }, 300_000);
+});
+
+describe('how a task ends', () => {
+  const until = (state: string) => (id: string) =>
+    eventually(`${id} is ${state}`, 120_000, async () =>
+      (await shown(id)).taskList[0]?.state === state ? true : undefined,
+    );
+  const nothing = async (): Promise<void> => undefined;
+  const cases = [
+    {
+      what: 'by its own code',
+      args: ['--', 'sh', '-c', 'exit 7'],
+      meanwhile: nothing,
+      end: { state: 'failed', reason: 'EXIT_NONZERO', exitCode: 7 },
+    },
+    {
+      // Grid Engine holds a job to its memory by its address space only, and where the cell is set up so.
+      what: 'over its memory',
+      sites: [PLAIN, SLURM] as readonly string[],
+      args: [
+        ...['--memory', '100M', '--retries', '0', '--', process.execPath, '-e'],
+        'const all = []; while (all.length < 400) all.push(Buffer.alloc(2 ** 20, 1)); setTimeout(() => 0, 60_000);',
+      ],
+      meanwhile: nothing,
+      end: { state: 'failed', reason: 'MEMORY_EXCEEDED' },
+    },
+    {
+      what: 'over its walltime, deaf to TERM',
+      args: [
+        ...['--walltime', '2s', '--retries', '0', '--', 'sh', '-c'],
+        "trap '' TERM; while :; do sleep 0.1; done",
+      ],
+      meanwhile: nothing,
+      end: { state: 'failed', reason: 'WALLTIME_EXCEEDED' },
+    },
+    {
+      what: 'when it is cancelled while it runs',
+      args: ['--', 'sleep', '300'],
+      meanwhile: async (id: string) => {
+        await until('running')(id);
+        await said('cancel', id);
+      },
+      end: { state: 'cancelled' },
+    },
+    {
+      what: 'when it is cancelled while it waits',
+      args: ['--cpus', String(CPUS), '--', 'sleep', '300'],
+      meanwhile: async (id: string) => {
+        await until('submitted')(id);
+        await said('cancel', id);
+      },
+      end: { state: 'cancelled' },
+    },
+  ];
+
+  test.for(SITES)('is told alike: %s', { timeout: 300_000 }, async (site) => {
+    const [last] = cases.slice(-1);
+    const submit = (args: readonly string[]): Promise<string> =>
+      said('submit', '--site', site, ...args);
+    for (const { what, args, meanwhile, end, sites } of cases) {
+      if (sites?.includes(site) === false) continue;
+      // What is to wait finds the site full.
+      const fillers: string[] = [];
+      if (what === last?.what) {
+        const nodes = site === SLURM ? 2 : 1;
+        for (let node = 0; node < nodes; node += 1)
+          fillers.push(await submit(['--cpus', String(CPUS), '--', 'sleep', '300']));
+        for (const filler of fillers) await until('running')(filler);
+      }
+      const id = await submit(args);
+      await meanwhile(id);
+      expect
+        .soft((await ended(id)).taskList[0], `${what} at ${site}`)
+        .toMatchObject({ site, ...end });
+      for (const filler of fillers) await said('cancel', filler);
+    }
+  });
+});
+
+test('a thousand tasks over Slurm and a plain machine run once each, whatever is killed', async () => {
+  const TASKS = 1_000;
+  const witness = join(scratch, 'starts');
+  writeFileSync(witness, '');
+  const starts = (): readonly number[] =>
+    readFileSync(witness, 'utf8').trim().split('\n').map(Number);
+  const id = await said(
+    ...['submit', '--site', SLURM, '--site', PLAIN, '--array', `1-${TASKS}`, '--retries', '0'],
+    ...['--', 'sh', '-c', `echo $GRID_TASK >>${witness}`],
+  );
+  const untilStarted = (count: number): Promise<true> =>
+    eventually(`${count} tasks have started`, 120_000, async () =>
+      starts().length >= count ? true : undefined,
+    );
+  await untilStarted(100);
+  await grid.crash(`site-${SLURM}`);
+  await pause(500);
+  await grid.processes.startSite(SLURM);
+  await untilStarted(300);
+  await slurm.kill('slurmctld');
+  await pause(1_000);
+  slurm.start('slurmctld');
+  using connection = await grid.broker();
+  const { summary, tasks } = await jobEnd(connection.call, id, 400_000);
+  expect(summary?.counts).toMatchObject({ done: TASKS, failed: 0 });
+  expect(starts().toSorted((a, b) => a - b)).toEqual(
+    Array.from({ length: TASKS }, (_, at) => at + 1),
+  );
+  expect(new Set(tasks.map(({ site }) => site))).toEqual(new Set([SLURM, PLAIN]));
+}, 500_000);
+
+test('sites are told apart by their batch systems', async () => {
+  const sites: readonly { readonly id: string; readonly offer: { readonly lrms: string } }[] =
+    JSON.parse(await said('sites', '--json'));
+  expect(Object.fromEntries(sites.map(({ id, offer }) => [id, offer.lrms]))).toEqual({
+    [PLAIN]: 'fork',
+    [SLURM]: 'slurm',
+    [GRID_ENGINE]: 'gridengine',
+  });
+});
