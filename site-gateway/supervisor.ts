@@ -17,7 +17,7 @@
  * taken up again, whatever state the journal has. Otherwise nothing of it has run, and its life begins anew. Telling the
  * broker a step twice is harmless; starting a task twice is not, and the LRMS's own fence sees to that.
  */
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EMPTY_TREE } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
@@ -38,7 +38,8 @@ import type { ListedTask, Lrms, LrmsListener, LrmsState, TaskEnd } from './lrms/
 import { failed, failedBy, NO_USAGE, type Verdict, verdictOf } from './outcome.ts';
 import type { AttemptStaging } from './staging.ts';
 import type { Stock } from './stock.ts';
-import { lrmsTaskOf, stdinOf } from './task.ts';
+import { openTakeUp } from './take-up.ts';
+import { checkStdin, lrmsTaskOf } from './task.ts';
 import type { RunTransfer } from './transfers.ts';
 
 export interface SupervisorOptions {
@@ -80,6 +81,7 @@ export interface Inspection {
 
 export class Supervisor {
   private readonly options: SupervisorOptions;
+  private readonly takeUp = openTakeUp();
   private readonly attempts = new Map<string, Attempt>();
   private readonly prepare = openLimit(PREPARED_AT_A_TIME);
   private readonly stageOut = openLimit(STAGED_OUT_AT_A_TIME);
@@ -103,10 +105,10 @@ export class Supervisor {
   async resume(): Promise<void> {
     const lrms = await this.lrms;
     this.opened = lrms;
-    for (const live of this.options.journal.live()) {
-      const attempt = this.enter(live, live);
-      if (attempt !== undefined) this.begin(attempt, lrms, true);
-    }
+    const left = this.options.journal.live().map((live) => this.enter(live, live));
+    const attempts = left.filter((attempt) => attempt !== undefined);
+    this.takeUp.expect(attempts.length);
+    for (const attempt of attempts) this.begin(attempt, lrms, true);
   }
 
   /** Attempts that are in the journal by now; returns at once. */
@@ -214,16 +216,17 @@ export class Supervisor {
     if (transfer !== undefined) return this.transfers(() => this.transfer(attempt, transfer));
     const { site, path } = this.options;
     const task = lrmsTaskOf(attempt, { id: site, path });
-    const adopted = again && (await lrms.adopt(task));
-    const need = needOf(attempt.spec.resources);
+    const adopted = again && (await this.takeUp.one(attempt, lrms.adopt(task), this.options.stock));
     if (!adopted) {
-      attempt.giveBack = await this.options.stock.take(need, attempt.abort.signal);
+      attempt.giveBack = await this.options.stock.take(
+        needOf(attempt.spec.resources),
+        attempt.abort.signal,
+      );
       await this.prepare(() => this.makeReady(attempt, again));
       if (attempt.ending !== '') return endedEarly(attempt.ending);
       lrms.submit(task);
       attempt.submittedAtMs = this.options.clock.monotonicMs();
     } else {
-      attempt.giveBack = this.options.stock.force(need);
       if (attempt.ending !== '') lrms.cancel(attempt.id, CANCEL_GRACE_MS);
     }
     return this.conclude(attempt, await attempt.task.promise);
@@ -249,14 +252,7 @@ export class Supervisor {
       await this.step(attempt, 'staging-in', {});
       attempt.bytesIn = await this.options.staging.stageIn(attempt, attempt.abort.signal);
     }
-    if (spec.stdin !== '') {
-      const info = await stat(stdinOf(attempt)).catch(() => undefined);
-      if (info?.isFile() !== true)
-        throw new GridError(
-          'INPUT_MISSING',
-          `'${spec.stdin}' is to be standard input and is no file`,
-        );
-    }
+    await checkStdin(attempt);
   }
 
   private started(id: string, atMs: number): void {

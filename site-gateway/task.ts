@@ -1,5 +1,7 @@
+import { stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
+import { GridError } from '../core/errors.ts';
 import { demandedSandbox } from '../core/job/sandbox.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 import { specFromWire } from '../service/wire.ts';
@@ -66,8 +68,17 @@ export function specOf({
 }
 
 /** Where standard input comes from. */
-export const stdinOf = ({ spec, directory }: StagedAttempt): string =>
+const stdinOf = ({ spec, directory }: StagedAttempt): string =>
   spec.stdin === '' ? '/dev/null' : resolve(directory, 'work', spec.stdin);
+
+/** Throws where standard input is to be a file that is not there. */
+export async function checkStdin(attempt: StagedAttempt): Promise<void> {
+  const { stdin } = attempt.spec;
+  if (stdin === '') return;
+  const info = await stat(stdinOf(attempt)).catch(() => undefined);
+  if (info?.isFile() !== true)
+    throw new GridError('INPUT_MISSING', `'${stdin}' is to be standard input and is no file`);
+}
 
 /** What the batch system is asked to run. */
 export function lrmsTaskOf(
