@@ -140,8 +140,10 @@ export function lrmsContract(
       lrms.submit(task('w3', ['true']));
       await endOf('w3');
       await endOf('w2');
-      expect(events.indexOf('started w3')).toBeGreaterThan(events.indexOf('started w2'));
-      expect(events.indexOf('started w3')).toBeGreaterThan(events.indexOf('started w1'));
+      await endOf('w1');
+      // No batch system owes an order.
+      for (const first of inOrder ? ['started w1', 'started w2'] : [])
+        expect(events.indexOf('started w3')).toBeGreaterThan(events.indexOf(first));
       expect(existsSync(join(spool, 'attempts/w1/status'))).toBe(true);
     });
 
