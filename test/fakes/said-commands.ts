@@ -45,6 +45,6 @@ export function openSaidCommands(): SaidCommands {
         .split('\u0001')
         .slice(0, -1)
         .map((call) => call.split('\0').slice(0, -1)),
-    [Symbol.dispose]: () => rmSync(bin, { recursive: true }),
+    [Symbol.dispose]: () => rmSync(bin, { recursive: true, force: true, maxRetries: 5 }),
   };
 }
