@@ -290,4 +290,35 @@ describe('the LRMS port on Grid Engine', () => {
     await cluster.start('n1');
     await expect.poll(queue, SOON).toEqual([]);
   });
+
+  test('gives up a task whose host is lost, which never runs again', async () => {
+    await reopen({ extraArgs: ['-l', 'hostname=n2'], hostPatienceMs: 1_000 });
+    port.submit('doomed', untilGo());
+    await port.begun('doomed');
+    // The script is quicker than the word of it to qmaster.
+    await expect.poll(queue, SOON).toEqual(['r']);
+    await cluster.crash('n2');
+    expect(await port.endOf('doomed')).toMatchObject({
+      kind: 'vanished',
+      reason: 'TASK_VANISHED',
+      detail: expect.stringMatching(/was lost with its node \(host n2 is not heard of since/),
+    });
+    const left = { cpus: SLOTS, maxNodes: 1 };
+    await expect.poll(() => port.lrms.state().capacity, SOON).toMatchObject(left);
+    await cluster.start('n2');
+    await expect.poll(queue, SOON).toEqual([]);
+    expect(ran()).toEqual(['doomed']);
+  });
+
+  test('asks one job at a time why it waits where the scheduler keeps no reasons', async () => {
+    const schedule = await cluster.run('qconf', '-ssconf');
+    const quiet = schedule.replace(/^schedd_job_info .*$/m, 'schedd_job_info false');
+    await cluster.configure('-Msconf', quiet);
+    const free = await fill();
+    port.submit('curious', 'true');
+    await expect.poll(() => port.lrms.waitReason(attemptId('curious')), SOON).toMatch(/slots=0/);
+    await free();
+    expect(await port.endOf('curious')).toMatchObject({ kind: 'exited', exitCode: 0 });
+    await cluster.configure('-Msconf', schedule);
+  });
 });

@@ -138,7 +138,8 @@ class Cell {
 
   async startHub(): Promise<void> {
     const lines = [
-      'ip link add br0 type bridge',
+      // Of its own: otherwise it changes with the hosts that come and go, and the others no longer find it.
+      'ip link add br0 address 02:00:00:00:00:01 type bridge',
       `ip address add ${HUB.address}/24 dev br0`,
       'ip link set br0 up',
     ];
