@@ -16,6 +16,11 @@ type EncodedSlice = readonly [number, number, number];
 export function encodeManifest(manifest: Manifest): Uint8Array {
   const entries = manifest.entries.toSorted(byPath);
   checkEntries(entries);
+  return encodeChecked(entries);
+}
+
+/** `entries` have been checked, and are sorted by path. */
+function encodeChecked(entries: readonly ManifestEntry[]): Uint8Array {
   const chunks = new Map<string, number>();
   const slice = ({ digest, offset, length }: Slice): EncodedSlice => {
     const index = chunks.get(digest) ?? chunks.size;
@@ -40,10 +45,8 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
   if (!isList(chunks) || !isList(rows)) throw invalid('lacks its chunks or its entries');
   const entries = rows.map((row) => decodeEntry(row, chunks));
   checkEntries(entries);
-  const manifest = { entries };
-  const again = encodeManifest(manifest);
-  if (!sameBytes(again, bytes)) throw invalid('is not in its canonical form');
-  return manifest;
+  if (!sameBytes(encodeChecked(entries), bytes)) throw invalid('is not in its canonical form');
+  return { entries };
 }
 
 function parseJson(bytes: Uint8Array): unknown {

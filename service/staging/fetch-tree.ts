@@ -29,6 +29,7 @@ export interface FetchedTree {
 }
 
 const FILES_AT_ONCE = 32;
+const LINKS_AT_ONCE = 256;
 
 /**
  * Writes a tree below `target`: every chunk and every file is verified, files that are right already are kept, a file appears
@@ -125,8 +126,9 @@ type Same = readonly FileEntry[];
  * was waited for may have failed, therefore the cache is asked again.
  */
 async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<void> {
+  const cold = await withoutWarm(run, files, cache);
   let rest: readonly Same[] = [
-    ...Map.groupBy(files, ({ digest, mode }) => `${digest} ${(mode & 0o111) !== 0}`).values(),
+    ...Map.groupBy(cold, ({ digest, mode }) => `${digest} ${(mode & 0o111) !== 0}`).values(),
   ];
   while (rest.length > 0) {
     run.signal?.throwIfAborted();
@@ -142,6 +144,30 @@ async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<vo
     await Promise.race([Promise.all(others), aborted(run.signal)]);
     rest = [...lost, ...again];
   }
+}
+
+/** Links what is warm; the files that are not. */
+async function withoutWarm(run: Run, files: Same, cache: FileCache): Promise<Same> {
+  const batches = Array.from({ length: Math.ceil(files.length / LINKS_AT_ONCE) }, (_, at) =>
+    files.slice(at * LINKS_AT_ONCE, (at + 1) * LINKS_AT_ONCE),
+  );
+  const cold = await mapAtOnce(2, batches, async (batch) => {
+    run.signal?.throwIfAborted();
+    const made = await cache.linkWarm(
+      batch.map((file) => ({
+        file,
+        to: run.place.landingOf(file.path).to,
+        partial: run.place.partialOf(file.path),
+      })),
+    );
+    return batch.filter((file, at) => {
+      if (made[at] !== true) return true;
+      run.counts.bytesFromCache += file.sizeBytes;
+      run.done(file.sizeBytes);
+      return false;
+    });
+  });
+  return cold.flat();
 }
 
 interface Asked {

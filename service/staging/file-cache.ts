@@ -2,17 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { chmod, constants, copyFile, link, mkdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
+import { anyDisk } from './disk/disk.ts';
 import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
-
-/** What names a file in the cache: its content, and whether it can be executed. */
-interface CachedFile {
-  readonly digest: string;
-  /** Undefined where nobody knows it before it is there. */
-  readonly sizeBytes: number | undefined;
-  readonly mode: number;
-}
+import {
+  type CachedFile,
+  isExecutable,
+  isSealed,
+  isUseNews,
+  SEALED_S,
+  sealedMode,
+} from './sealed.ts';
 
 /** Where the cache stands with a file. */
 type CacheAnswer =
@@ -40,6 +41,18 @@ export interface FileCache {
   ask(file: CachedFile): Promise<CacheAnswer>;
   /** Makes `target`, which must not exist, from a file that is ready; false if the cache has lost it meanwhile. */
   place(file: CachedFile, target: string): Promise<boolean>;
+  /**
+   * Links files that are sure to be warm, many at a time; says of each whether it is at `to` now. It makes no copies, and
+   * has no reasons: `ask` for the others.
+   */
+  linkWarm(wanted: readonly Wanted[]): Promise<readonly boolean[]>;
+}
+
+/** A file and where it is wanted; `partial` is a name beside it that does not exist. */
+interface Wanted {
+  readonly file: CachedFile;
+  readonly to: string;
+  readonly partial: string;
 }
 
 interface CacheOptions {
@@ -50,15 +63,6 @@ interface CacheOptions {
   /** 'copy' gives every task a file of its own, with its own owner and mode. */
   readonly placement?: 'link' | 'copy';
 }
-
-/**
- * Every cached file was last written at this time (2001-01-01): another time says that a task has written to it through
- * its link. When it was last read is when it was last wanted.
- */
-const SEALED_S = 978_307_200;
-
-/** A use is written down at most this often; it says when the file was last wanted. */
-const USED_EVERY_MS = 10_000;
 
 /**
  * Opens the cache and clears what an earlier process left half done. A file is read through when it is first wanted of this
@@ -107,11 +111,24 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
       return { kind: 'fill', ...fillOf(file, end) };
     },
     place: (file, target) => place(file, pathIn(dir, file), target, placement),
+    linkWarm: async (wanted) => {
+      const links = wanted.map(({ file: { digest, sizeBytes, mode }, to, partial }) => ({
+        path: pathIn(dir, { digest, sizeBytes, mode }),
+        sizeBytes,
+        mode,
+        to,
+        partial,
+      }));
+      const sure = links.map(({ path }) => placement === 'link' && trusted.has(path));
+      const made = await anyDisk().link({
+        nowMs: clock.nowMs(),
+        links: links.filter((_, at) => sure[at]),
+      });
+      const answers = made.values();
+      return sure.map((is) => is && answers.next().value === true);
+    },
   };
 }
-
-const isExecutable = ({ mode }: CachedFile): boolean => (mode & 0o111) !== 0;
-const sealedMode = (file: CachedFile): number => (isExecutable(file) ? 0o555 : 0o444);
 
 const pathIn = (dir: string, file: CachedFile): string =>
   join(dir, file.digest.slice(0, 2), `${file.digest}${isExecutable(file) ? '.x' : ''}`);
@@ -124,16 +141,10 @@ async function isSound(
   nowMs: number,
 ): Promise<boolean> {
   const stats = await stat(path).catch(() => undefined);
-  const sealed =
-    stats !== undefined &&
-    (file.sizeBytes ?? stats.size) === stats.size &&
-    stats.mtimeMs === SEALED_S * 1_000 &&
-    (stats.mode & 0o777) === sealedMode(file);
-  if (!sealed) return false;
+  if (stats === undefined || !isSealed(file, stats)) return false;
   if (!trusted.has(path) && (await digestOfFile(path)) !== file.digest) return false;
   trusted.add(path);
-  if (Math.abs(nowMs - stats.atimeMs) > USED_EVERY_MS)
-    await utimes(path, nowMs / 1_000, SEALED_S).catch(() => undefined);
+  if (isUseNews(nowMs, stats)) await utimes(path, nowMs / 1_000, SEALED_S).catch(() => undefined);
   return true;
 }
 

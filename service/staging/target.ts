@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { chmod, lstat, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { safePath } from '../../core/data/paths.ts';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
@@ -39,6 +39,12 @@ export async function openTarget(root: string): Promise<Target> {
     await makeFolder(dirname(path));
     folders.set(path, await ensureFolder(at(path), path));
   };
+  const name = randomUUID();
+  let partials = 0;
+  const partialOf = (path: string): string => {
+    partials += 1;
+    return `${dirname(at(path))}/.grid-${name}-${partials}.part`;
+  };
   const accept: Target['accept'] = async (partial, path) => {
     try {
       await rename(partial, at(path));
@@ -53,7 +59,7 @@ export async function openTarget(root: string): Promise<Target> {
     makeFolder,
     accept,
     landingOf: (path) => ({ to: at(path), mayBeThere: !isFresh(path) }),
-    partialOf: (path) => join(dirname(at(path)), `.grid-${randomUUID()}.part`),
+    partialOf,
     hasFile: async (file) => {
       if (isFresh(file.path)) return false;
       const place = at(file.path);
@@ -66,7 +72,7 @@ export async function openTarget(root: string): Promise<Target> {
     },
     makeLink: async (path, target) => {
       if ((await readlink(at(path)).catch(() => undefined)) === target) return;
-      const partial = join(dirname(at(path)), `.grid-${randomUUID()}.part`);
+      const partial = partialOf(path);
       await symlink(target, partial).catch((error: unknown) => {
         throw writeFailure(path, error);
       });

@@ -71,6 +71,24 @@ export interface WalkJob {
   readonly paths: readonly string[];
 }
 
+/** A file of the cache whose content has been verified, and where it is wanted. */
+export interface WarmLink {
+  /** In the cache. */
+  readonly path: string;
+  /** Undefined where it does not matter. */
+  readonly sizeBytes: number | undefined;
+  readonly mode: number;
+  readonly to: string;
+  /** A name beside `to` that does not exist. */
+  readonly partial: string;
+}
+
+/** Links to be made now. */
+export interface LinkJob {
+  readonly nowMs: number;
+  readonly links: readonly WarmLink[];
+}
+
 /** Does file work in the order in which it is asked to. Failures are GridErrors. */
 export interface Disk {
   /** Verifies and writes what a chunk has; every file that is whole then has been verified and has landed. */
@@ -81,6 +99,8 @@ export interface Disk {
   read(job: ReadJob): Promise<ReadDone>;
   /** What `walk` finds, and throws. */
   walk(job: WalkJob): Promise<readonly Found[]>;
+  /** Of each link whether it could be made. */
+  link(job: LinkJob): Promise<readonly boolean[]>;
   /** Closes files below `root` that were not read to their end. */
   close(root: string): Promise<void>;
 }

@@ -69,6 +69,7 @@ export function openDiskThread(onEnd: () => void): Disk {
     drop: async (partials) => void (await ask('drop', partials)),
     read: async (job) => (await ask('read', job)) as ReadDone,
     walk: async (job) => (await ask('walk', job)) as readonly Found[],
+    link: async (job) => (await ask('link', job)) as readonly boolean[],
     close: async (root) => void (await ask('close', root)),
   };
 }

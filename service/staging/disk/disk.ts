@@ -40,6 +40,7 @@ function inlineDisk(): Disk {
         await setImmediate();
       }
     },
+    link: (job) => turn(() => work.link(job)),
     close: (root) => turn(() => work.close(root)),
   };
 }

@@ -1,13 +1,15 @@
 import { type Found, walk } from '../walk.ts';
 import { openChunkReader } from './chunk-reader.ts';
 import { openChunkWriter } from './chunk-writer.ts';
-import type { ReadDone, ReadJob, WalkJob, WriteJob } from './disk-jobs.ts';
+import type { LinkJob, ReadDone, ReadJob, WalkJob, WriteJob } from './disk-jobs.ts';
+import { linkWarm } from './link-warm.ts';
 
 /** What a Disk does, without promises. */
 export interface FileWork {
   write(job: WriteJob): void;
   drop(partials: readonly string[]): void;
   read(job: ReadJob): ReadDone;
+  link(job: LinkJob): readonly boolean[];
   close(root: string): void;
   walk(of: WalkJob): Generator<undefined, readonly Found[], undefined>;
 }
@@ -15,6 +17,7 @@ export interface FileWork {
 export const openFileWork = (): FileWork => ({
   ...openChunkWriter(),
   ...openChunkReader(),
+  link: linkWarm,
   walk: ({ root, paths }) => walk(root, paths),
 });
 

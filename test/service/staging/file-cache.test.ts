@@ -1,5 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, lstat, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  link,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
@@ -44,6 +54,31 @@ describe('the cache of a site', () => {
     const cache = await openFileCache({ dir: join(at.dir, 'two'), placement: 'copy' });
     await fetchTree(at.store, tree, at.target, { cache });
     expect([await modeOf('run.sh'), await modeOf('data')]).toEqual([0o755, 0o644]);
+  });
+
+  test('links what is warm in the place of what is there, and leaves alone what it cannot replace', async () => {
+    for (const name of ['a', 'b', 'c']) await at.write(name, `content of ${name}`);
+    const { tree } = await at.send('.');
+    const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+    await fetchTree(at.store, tree, at.target, { cache });
+    const calls = at.store.calls.get;
+    const second = join(at.dir, 'second');
+    await mkdir(second);
+    await writeFile(join(second, 'a'), 'another');
+    await link(join(at.target, 'b'), join(second, 'b'));
+    expect(await fetchTree(at.store, tree, second, { cache })).toMatchObject({ bytesFetched: 0 });
+    expect(await readdir(second)).toEqual(['a', 'b', 'c']);
+    expect(await readFile(join(second, 'a'), 'utf8')).toBe('content of a');
+    expect((await stat(join(second, 'a'))).nlink).toBe(3);
+
+    const third = join(at.dir, 'third');
+    await mkdir(join(third, 'a', 'full'), { recursive: true });
+    await expect(fetchTree(at.store, tree, third, { cache })).rejects.toMatchObject({
+      code: 'FILE_UNWRITABLE',
+      message: expect.stringContaining("'a' is in the way"),
+    });
+    expect((await readdir(third)).filter((name) => name.endsWith('.part'))).toEqual([]);
+    expect(at.store.calls.get).toBe(calls);
   });
 
   test('does not give on what a task has written through its link', async () => {
