@@ -91,6 +91,7 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
       accounts,
       secrets,
       admit: sweeper.admit,
+      doubt: sweeper.doubt,
       onChange,
       onFatal,
       open: () => options.openGateway(site),

@@ -1,9 +1,8 @@
-import { GridError } from '../core/errors.ts';
 import type { Rules } from '../core/match/ask.ts';
 import type { Reservation } from '../core/match/snapshot.ts';
 import { type Peer, vosOf } from '../core/vo/caller.ts';
 import { type Access, chooseVo, isAdmin } from '../core/vo/policy.ts';
-import type { BrokerService, IssueStagingTicketRequest } from '../proto/gen/grid/v1/broker.ts';
+import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
 import type { Handlers } from '../service/rpc.ts';
 import { callerToWire, specToWire, stateFromWire, treeToWire } from '../service/wire.ts';
 import type { Book } from './book.ts';
@@ -13,12 +12,14 @@ import type { JobStore } from './job-store.ts';
 import { listJobs, readStored, readSummary, readTasks } from './listing.ts';
 import { flowHandlers, submitJobs } from './rpc-flows.ts';
 import { siteHandlers } from './rpc-sites.ts';
+import { stagingHandlers } from './rpc-staging.ts';
 import type { S3Secrets } from './s3/s3-secrets.ts';
 import { shareHandlers } from './share-admin.ts';
 import type { SiteLinks } from './site-links.ts';
 import type { SiteRegistry } from './site-registry.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
 import type { Submit } from './submit.ts';
+import type { Sweeper } from './sweeper.ts';
 import { tailTask } from './tail.ts';
 import { listTaskRanges } from './task-ranges.ts';
 import { peerOf, readable } from './visible.ts';
@@ -35,12 +36,12 @@ export interface BrokerParts {
   readonly store: JobStore;
   readonly secrets: S3Secrets;
   readonly accounts: StagingAccounts | undefined;
+  readonly sweeper: Pick<Sweeper, 'hold'>;
   readonly onChange: () => void;
   /** Room that is kept since the last round. */
   readonly reservations: () => readonly Reservation[];
 }
 
-const TICKET_MS = 12 * 3_600_000;
 const MOST = { jobs: 10_000, tasks: 10_000 };
 
 /** The broker's gRPC service: decode, decide, do, encode. */
@@ -87,7 +88,7 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
       yield* tailTask(book, parts.links, request, context.signal);
     },
     ...siteHandlers(parts),
-    issueStagingTicket: (request, context) => issueTicket(parts, peerOf(context), request),
+    ...stagingHandlers(parts),
   };
 }
 
@@ -102,15 +103,3 @@ const whoAmI = ({ access }: BrokerParts, peer: Peer) => {
     rejectedAttributes: [...peer.rejectedAttributes],
   };
 };
-
-async function issueTicket(parts: BrokerParts, peer: Peer, request: IssueStagingTicketRequest) {
-  const decision = chooseVo(peer, request.vo, parts.access);
-  if (!decision.allowed) throw new GridError(decision.code, decision.why);
-  if (parts.accounts === undefined)
-    throw new GridError('STAGING_UNAVAILABLE', 'this broker has no staging service');
-  const lifetimeMs = Math.min(TICKET_MS, peer.expiresAtMs - parts.book.clock.nowMs());
-  const { vo } = decision;
-  const wish = { vo, nkey: request.nkey, lifetimeMs, purpose: 'user' as const };
-  const ticket = await parts.accounts.issueTicket(wish);
-  return { ...ticket, servers: [...ticket.servers] };
-}

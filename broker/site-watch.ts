@@ -89,9 +89,10 @@ async function cursorOf({ book, site }: Link, journal: string): Promise<number> 
 }
 
 /** The report; where chunks of the outputs have been swept since the gateway saw them, it is one of a failure. */
-async function withOutputs({ book, admit }: Link, report: Report): Promise<Report> {
+async function withOutputs({ book, admit, doubt }: Link, report: Report): Promise<Report> {
   const { outcome, attemptId: id } = report;
   const vo = book.table.attempts.get(id)?.task.job.vo;
+  if (outcome?.failure === 'data' && vo !== undefined) doubt(vo);
   if (outcome === undefined || outcome.outputs.digest === '' || vo === undefined) return report;
   try {
     await admit(vo, outcome.outputs, true);

@@ -22,6 +22,13 @@ export interface Sweeper extends AsyncDisposable {
    * is `fresh`: it is asked for only what this sweeper has taken out.
    */
   readonly admit: Admit;
+  /**
+   * Whether a tree was named before and nothing of it has been taken out since: then it needs not be sent again, and stays
+   * for ten minutes in which it may be named anew. A false no costs questions, a yes is sure, but for what a store loses.
+   */
+  hold(vo: string, tree: TreeRef): boolean;
+  /** A chunk is not what or where it should be: no tree of the VO is held until it has been named again. */
+  readonly doubt: (vo: string) => void;
   /** One pass over the store of a VO. */
   sweep(vo: string): Promise<Swept>;
   /** Reads chunks and takes out those that are not what their name says; gives these. */
@@ -34,6 +41,8 @@ export type Admit = (vo: string, tree: TreeRef, fresh?: boolean) => Promise<void
 /** For a broker without a staging service. */
 export const NO_SWEEPER: Sweeper = {
   admit: () => Promise.resolve(),
+  hold: () => false,
+  doubt: () => undefined,
   sweep: () => Promise.reject(noStore()),
   heal: () => Promise.reject(noStore()),
   [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -67,6 +76,8 @@ interface Store {
   readonly removed: Map<string, number>;
   /** Trees that were named lately, whether the ledger has them yet or not. */
   readonly named: Map<string, { readonly tree: TreeRef; readonly atMs: number }>;
+  /** Digests of trees whose chunks were there when they were named, and which every pass since has found named. */
+  readonly whole: Set<string>;
   pass: Promise<Swept> | undefined;
 }
 
@@ -74,6 +85,8 @@ interface Store {
 const COMMITTED_MS = 600_000;
 const REMOVED_AT_ONCE = 256;
 const TREES_AT_ONCE = 1_000;
+/** Trees of a VO that can be held; the latest ones. */
+const MOST_WHOLE = 10_000;
 
 export function openSweeper(options: SweeperOptions): Sweeper {
   const { book, accounts, everyMs, graceMs } = options;
@@ -88,6 +101,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       condemned: new Map(),
       removed: new Map(),
       named: new Map(),
+      whole: new Set(),
       pass: undefined,
     };
     stores.set(vo, store);
@@ -114,9 +128,20 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       const isNew = !store.named.has(tree.digest);
       store.named.set(tree.digest, { tree, atMs: nowMs });
       const distrusts = !fresh && nowMs - startedAtMs < graceMs;
-      if (isNew || store.removed.size > 0) await checkTree(store, tree, distrusts);
+      const isDoubtful = isNew || store.removed.size > 0;
+      const isWhole = isDoubtful ? await checkTree(store, tree, distrusts) : !distrusts;
+      if (isWhole && !fresh) remember(store, tree);
     },
-    heal: (vo, digests) => heal(storeOf(vo).keeper, digests),
+    hold: (vo, tree) => {
+      const { whole, named } = storeOf(vo);
+      if (!whole.has(tree.digest)) return false;
+      // Nothing is awaited: a pass that goes on marks it before it takes out the next chunk.
+      const known = named.get(tree.digest)?.tree ?? tree;
+      named.set(tree.digest, { tree: known, atMs: book.clock.nowMs() });
+      return true;
+    },
+    doubt: (vo) => storeOf(vo).whole.clear(),
+    heal: (vo, digests) => heal(storeOf(vo), digests),
     [Symbol.asyncDispose]: async () => {
       clearInterval(timer);
       await Promise.all([...stores.values()].map(({ keeper }) => keeper[Symbol.asyncDispose]()));
@@ -124,13 +149,21 @@ export function openSweeper(options: SweeperOptions): Sweeper {
   };
 }
 
-async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promise<void> {
-  if (!distrusts && store.removed.size === 0) return;
+function remember({ whole }: Store, { digest }: TreeRef): void {
+  whole.delete(digest);
+  whole.add(digest);
+  const oldest = whole.values().next().value;
+  if (whole.size > MOST_WHOLE && oldest !== undefined) whole.delete(oldest);
+}
+
+/** Whether all chunks of it are in the store, as far as can be told. */
+async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promise<boolean> {
+  if (!distrusts && store.removed.size === 0) return true;
   try {
     const chunks = await treeChunks(store.keeper.store, tree);
     const doubtful = distrusts ? chunks : chunks.filter((digest) => store.removed.has(digest));
     const missing = await store.keeper.store.missing(doubtful);
-    if (missing.size === 0) return;
+    if (missing.size === 0) return true;
     throw new GridError(
       'CHUNK_MISSING',
       `${missing.size} of ${chunks.length} chunks of the tree are not in the store (any more)`,
@@ -139,25 +172,29 @@ async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promi
     // Whoever wants the files later will learn it; a store that is away keeps nobody from submitting.
     if (!(error instanceof GridError) || error.code !== 'STAGING_UNAVAILABLE') {
       store.named.delete(tree.digest);
+      store.whole.delete(tree.digest);
       throw error;
     }
+    return false;
   }
 }
 
 async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Swept> {
   const nowMs = book.clock.nowMs();
-  const marked = new Set<TreeRef>();
-  const live = await markLedger(book, store);
-  await markNamed(store, live, marked);
+  const marks: Marks = { chunks: new Set(), trees: new Set(), named: new Set() };
+  await markLedger(book, store, marks);
+  await markNamed(store, marks);
+  // From here on a tree that is not marked may lose chunks.
+  for (const digest of store.whole) if (!marks.trees.has(digest)) store.whole.delete(digest);
   const stored = await store.keeper.list();
   const before = { condemned: store.condemned };
-  const { due, condemned } = sweepPass(stored, live, before, { nowMs, graceMs });
+  const { due, condemned } = sweepPass(stored, marks.chunks, before, { nowMs, graceMs });
   store.condemned = condemned;
   let removed = 0;
   for (let at = 0; at < due.length; at += REMOVED_AT_ONCE) {
-    await markNamed(store, live, marked);
+    await markNamed(store, marks);
     // From here to the request nothing is awaited: a tree that is named later finds them among the removed.
-    const going = due.slice(at, at + REMOVED_AT_ONCE).filter((digest) => !live.has(digest));
+    const going = due.slice(at, at + REMOVED_AT_ONCE).filter((digest) => !marks.chunks.has(digest));
     for (const digest of going) store.removed.set(digest, nowMs);
     await store.keeper.remove(going);
     removed += going.length;
@@ -168,10 +205,18 @@ async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Sw
   return swept;
 }
 
+/** What a pass has found to be needed. */
+interface Marks {
+  readonly chunks: Set<string>;
+  /** Digests of the trees that need them. */
+  readonly trees: Set<string>;
+  /** Those of them that came from `named`. */
+  readonly named: Set<TreeRef>;
+}
+
 /** Chunks of all trees that the ledger has; those of other VOs are not in this store and cost a question. */
-async function markLedger(book: Book, { keeper }: Store): Promise<Set<string>> {
+async function markLedger(book: Book, { keeper }: Store, marks: Marks): Promise<void> {
   await book.recorder.settled();
-  const live = new Set<string>();
   for (let last = ''; ; ) {
     const rows = await book.db
       .selectFrom('trees')
@@ -182,33 +227,32 @@ async function markLedger(book: Book, { keeper }: Store): Promise<Set<string>> {
       .execute();
     for (const { digest, total_bytes, files, manifest } of rows) {
       const tree = { digest, totalBytes: total_bytes, files };
-      await mark(keeper, manifest === null ? tree : { ...tree, manifest }, live);
+      await mark(keeper, manifest === null ? tree : { ...tree, manifest }, marks);
     }
-    if (rows.length < TREES_AT_ONCE) return live;
+    if (rows.length < TREES_AT_ONCE) return;
     last = rows.at(-1)?.digest ?? '';
   }
 }
 
 /** Marks what was named since the last look, until there was nothing new. */
-async function markNamed(
-  { keeper, named }: Store,
-  live: Set<string>,
-  marked: Set<TreeRef>,
-): Promise<void> {
+async function markNamed({ keeper, named }: Store, marks: Marks): Promise<void> {
   for (;;) {
-    const fresh = [...named.values()].map(({ tree }) => tree).filter((tree) => !marked.has(tree));
+    const fresh = [...named.values()]
+      .map(({ tree }) => tree)
+      .filter((tree) => !marks.named.has(tree));
     if (fresh.length === 0) return;
     for (const tree of fresh) {
-      await mark(keeper, tree, live);
-      marked.add(tree);
+      await mark(keeper, tree, marks);
+      marks.named.add(tree);
     }
   }
 }
 
 /** A tree whose manifest is not there, or is none, keeps nothing alive. */
-async function mark({ store }: OpenKeeper, tree: TreeRef, live: Set<string>): Promise<void> {
+async function mark({ store }: OpenKeeper, tree: TreeRef, marks: Marks): Promise<void> {
   try {
-    for (const digest of await treeChunks(store, tree)) live.add(digest);
+    for (const digest of await treeChunks(store, tree)) marks.chunks.add(digest);
+    marks.trees.add(tree.digest);
   } catch (error) {
     const gone = ['CHUNK_MISSING', 'CHUNK_CORRUPT', 'MANIFEST_INVALID'];
     if (!(error instanceof GridError) || !gone.includes(error.code)) throw error;
@@ -220,7 +264,12 @@ function forget({ named, removed }: Store, nowMs: number, graceMs: number): void
   for (const [digest, atMs] of removed) if (nowMs - atMs > graceMs) removed.delete(digest);
 }
 
-async function heal(keeper: OpenKeeper, digests: readonly string[]): Promise<readonly string[]> {
+async function heal(
+  { keeper, whole }: Store,
+  digests: readonly string[],
+): Promise<readonly string[]> {
+  // Whoever asks has seen one that is not right, and who sends its files again must be asked for it.
+  whole.clear();
   const spoiled: string[] = [];
   for (const digest of new Set(digests)) {
     const failure: unknown = await keeper.store.get(digest).then(

@@ -4,11 +4,10 @@ import { GridError } from '../core/errors.ts';
 import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
 import type { Dataset, DatasetsService } from '../proto/gen/grid/v1/data.ts';
 import type { Connection } from '../service/grpc-client.ts';
-import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { treeFromWire } from '../service/wire.ts';
 import { type Context, connectService } from './context.ts';
 import type { Input } from './input.ts';
-import { chooseVo, openUserStaging } from './staging.ts';
+import { chooseVo, openUserStaging, type UserStaging } from './staging.ts';
 
 /** The broker's two services, and the way to the chunks. */
 export interface DatasetClient extends AsyncDisposable {
@@ -18,7 +17,7 @@ export interface DatasetClient extends AsyncDisposable {
   refOf(text: string): Promise<DatasetRef>;
   /** The version that a name means. */
   find(ref: DatasetRef): Promise<FoundDataset>;
-  store(vo: string): Promise<ChunkStore>;
+  store(vo: string): Promise<UserStaging>;
 }
 
 /** A version of a dataset as the broker told it, with its full name. */
@@ -37,7 +36,7 @@ export async function openDatasetClient(context: Context, input: Input): Promise
   const connection = stack.use(
     await connectService(DatasetsService, await context.settings(), context.env),
   );
-  const stores = new Map<string, ChunkStore & AsyncDisposable>();
+  const stores = new Map<string, UserStaging>();
   const owned = stack.move();
   return {
     broker,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { TreeRef } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
 import { vosOf } from '../core/vo/caller.ts';
 import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
@@ -6,25 +7,40 @@ import { readAuthorities } from '../service/read-trust.ts';
 import type { RpcClient } from '../service/rpc.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../service/staging/connect-staging.ts';
-import { callerFromWire } from '../service/wire.ts';
+import { callerFromWire, treeToWire } from '../service/wire.ts';
 import type { Settings } from './config.ts';
 import type { Context } from './context.ts';
+
+/** The chunks of a VO, and what the broker knows of them. */
+export interface UserStaging extends ChunkStore {
+  /** Whether the broker is sure that a tree is in the store; then it stays so for ten minutes. */
+  readonly isHeld: (tree: TreeRef) => Promise<boolean>;
+}
 
 /** The user's way to the chunks of a VO, with tickets from the broker; dispose of it. */
 export async function openUserStaging(
   context: Context,
   broker: RpcClient<BrokerService>,
   vo: string,
-): Promise<ChunkStore & AsyncDisposable> {
+): Promise<UserStaging & AsyncDisposable> {
   const nkey = newNkey();
+  const { signal } = context;
   const { trust } = await context.settings();
-  return openStaging({
+  const store = openStaging({
     nkey,
     vo,
     caPem: readAuthorities(trust),
-    ticket: () =>
-      broker.issueStagingTicket({ vo, nkey: nkey.publicKey }, { signal: context.signal }),
+    ticket: () => broker.issueStagingTicket({ vo, nkey: nkey.publicKey }, { signal }),
   });
+  return {
+    ...store,
+    isHeld: (tree) =>
+      // Without an answer the store itself is asked for every chunk.
+      broker.holdTree({ vo, tree: treeToWire(tree) }, { signal }).then(
+        ({ held }) => held,
+        () => false,
+      ),
+  };
 }
 
 /** Where the CLI keeps what it knows of files that it has sent. */

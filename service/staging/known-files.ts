@@ -18,6 +18,8 @@ export interface KnownFiles {
   digestOf(file: FoundFile): string | undefined;
   /** Digest of the chunk that would be made of these pieces. */
   chunkOf(parts: readonly Piece<FoundFile>[]): string | undefined;
+  /** Digests of some of the chunks, at most `count`, spread over the tree. */
+  someChunks(count: number): readonly string[];
   /** Puts what has been sent in the place of what was known. */
   replace(chunks: readonly KnownChunk[]): Promise<void>;
 }
@@ -63,6 +65,11 @@ export async function loadKnownFiles(options: KnownOptions): Promise<KnownFiles>
       const pieces = parts.map((part) => ({ ...part, digest: digestOf(part.file) }));
       return pieces.some(({ digest }) => digest === undefined) ? undefined : chunks[keyOf(pieces)];
     },
+    someChunks: (count) => {
+      const digests = Object.values(chunks);
+      const every = Math.ceil(digests.length / count);
+      return digests.filter((_, at) => at % every === 0);
+    },
     replace: async (sent) => {
       const settled = (file: FoundFile): boolean =>
         Math.max(file.mtimeMs, file.ctimeMs) < walkedAtMs - RACY_MS;
@@ -89,16 +96,19 @@ export async function loadKnownFiles(options: KnownOptions): Promise<KnownFiles>
 const stampOf = ({ inode, sizeBytes, mtimeMs, ctimeMs }: FoundFile): string =>
   [sizeBytes, mtimeMs, ctimeMs, inode].join(' ');
 
-const keyOf = (
+/** Of one piece its text, of several the digest of their text. */
+function keyOf(
   pieces: readonly {
     readonly digest: string | undefined;
     readonly offset: number;
     readonly length: number;
   }[],
-): string =>
-  sha256(
-    Buffer.from(pieces.map(({ digest, offset, length }) => [digest, offset, length]).join(' ')),
-  );
+): string {
+  const text = pieces
+    .map(({ digest, offset, length }) => `${digest} ${offset} ${length}`)
+    .join(' ');
+  return pieces.length === 1 ? text : sha256(Buffer.from(text));
+}
 
 async function read(place: string): Promise<Kept> {
   const text = await readFile(place, 'utf8').catch(() => '');

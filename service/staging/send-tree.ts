@@ -1,21 +1,20 @@
-import {
-  CHUNK_BYTES,
-  EMPTY_TREE,
-  type Manifest,
-  type ManifestEntry,
-  type Slice,
-  type TreeRef,
-} from '../../core/data/manifest.ts';
-import { encodeManifest } from '../../core/data/manifest-codec.ts';
-import { encodeManifestIndex } from '../../core/data/manifest-index.ts';
-import { type Piece, planPacks } from '../../core/data/pack-plan.ts';
+import { EMPTY_TREE, type Manifest, type TreeRef } from '../../core/data/manifest.ts';
+import type { Piece } from '../../core/data/pack-plan.ts';
 import { byPath } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
 import { type Clock, systemClock } from '../clock.ts';
-import { type ChunkStore, sha256 } from './chunk-store.ts';
+import type { ChunkStore } from './chunk-store.ts';
 import { anyDisk, diskFor } from './disk/disk.ts';
 import type { ReadPiece } from './disk/disk-jobs.ts';
 import { type KnownFiles, loadKnownFiles } from './known-files.ts';
+import {
+  entriesOf,
+  nameTree,
+  type PlannedChunk,
+  type PlannedFile,
+  planTree,
+  type TreePlan,
+} from './tree-plan.ts';
 import { openUploads, type Uploads } from './uploads.ts';
 import type { Found, FoundFile } from './walk.ts';
 import { takeSlab } from './wire/slabs.ts';
@@ -36,6 +35,11 @@ export interface TransferProgress {
 interface SendOptions extends TransferOptions {
   /** Directory where what is known of files that were sent is kept, so that they are not read again unless they change. */
   readonly knownDir?: string;
+  /**
+   * Whether a tree is in the store, all of it, and will stay there for some minutes. Asked where nothing has been written
+   * since the tree was sent: then one question, and a look at some of its chunks, do for all of them.
+   */
+  readonly isHeld?: (tree: TreeRef) => Promise<boolean>;
   readonly clock?: Clock;
 }
 
@@ -53,11 +57,11 @@ export interface SentTree {
   readonly savedBytes: number;
 }
 
-/** A manifest up to this size travels with the reference and is not stored. */
-const INLINE_BYTES = 4_096;
 /** Less than this is read as fast as it is recognised. */
 const KNOWN_BYTES = 1_048_576;
-const EMPTY_DIGEST = sha256(new Uint8Array(0));
+/** So many chunks of a held tree are asked for, lest the store has lost what nobody took out of it. */
+const SAMPLED = 16;
+const NOTHING: ReadonlySet<string> = new Set();
 
 /**
  * Puts a tree into the store: reads every file once and sends what the store has not, in bounded memory. Throws
@@ -66,34 +70,75 @@ const EMPTY_DIGEST = sha256(new Uint8Array(0));
 export async function sendTree(
   store: ChunkStore,
   { root, paths }: SendRequest,
-  { onProgress, signal, knownDir, clock = systemClock }: SendOptions = {},
+  { onProgress, signal, knownDir, isHeld, clock = systemClock }: SendOptions = {},
 ): Promise<SentTree> {
   const walkedAtMs = clock.nowMs();
+  const name = JSON.stringify([root, paths]);
+  const remembered =
+    knownDir === undefined
+      ? undefined
+      : await loadKnownFiles({ dir: knownDir, tree: name, walkedAtMs });
+  // The connection is made while the files are looked at.
+  const held =
+    isHeld === undefined ? undefined : openHeld(store, { isHeld, known: remembered, signal });
   const found = await anyDisk().walk({ root, paths });
   if (found.length === 0) return { tree: EMPTY_TREE, sentBytes: 0, savedBytes: 0 };
-  const files = found.filter((entry) => entry.kind === 'file');
-  const totalBytes = bytesOf(found);
+  const totalBytes = found.reduce((sum, entry) => sum + bytesOf(entry), 0);
   let doneBytes = 0;
   const onDone = (bytes: number): void => {
     doneBytes += bytes;
     onProgress?.({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes });
   };
+  const known = totalBytes < KNOWN_BYTES ? undefined : remembered;
+  const plan = planTree(found, known);
+  const kept = await held?.(plan);
+  if (kept !== undefined) {
+    onDone(totalBytes);
+    return kept;
+  }
   const uploads = openUploads(store, { onDone, signal });
-  const known =
-    knownDir === undefined || totalBytes < KNOWN_BYTES
-      ? undefined
-      : await loadKnownFiles({ dir: knownDir, tree: JSON.stringify([root, paths]), walkedAtMs });
-  const entries = await sendContents({ root, store, uploads, known, signal }, found);
-  const bytes = encodeManifest({ entries });
-  const inline = bytes.byteLength <= INLINE_BYTES;
-  const digest = inline ? sha256(bytes) : await sendManifest(bytes, uploads);
-  const counts = await uploads.finish();
-  const tree = { digest, totalBytes, files: files.length, ...(inline ? { manifest: bytes } : {}) };
-  return { tree, ...counts };
+  await sendContents({ root, store, uploads, known, signal }, plan);
+  const { tree, stored } = nameTree(plan);
+  for (const chunk of stored) {
+    await uploads.reserve();
+    uploads.add(chunk);
+  }
+  return { tree, ...(await uploads.finish()) };
 }
 
-const bytesOf = (found: readonly Found[]): number =>
-  found.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.sizeBytes : 0), 0);
+const bytesOf = (entry: Found): number => (entry.kind === 'file' ? entry.sizeBytes : 0);
+
+interface HeldOptions {
+  readonly isHeld: (tree: TreeRef) => Promise<boolean>;
+  readonly known: KnownFiles | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Asks for some of the chunks that were sent before. What it gives tells of a plan the tree as it was sent, if nothing of it
+ * has been written since and it is sure to be in the store.
+ */
+function openHeld(store: ChunkStore, { isHeld, known, signal }: HeldOptions) {
+  const sample = known?.someChunks(SAMPLED) ?? [];
+  const lost = sample.length === 0 ? Promise.resolve(NOTHING) : store.missing(sample, signal);
+  lost.catch(() => undefined);
+  return async (plan: TreePlan): Promise<SentTree | undefined> => {
+    const { chunks } = plan;
+    if (chunks.length === 0 || chunks.some(({ digest }) => digest === '')) return undefined;
+    const { tree, stored } = nameTree(plan);
+    const manifest = stored.map(({ digest }) => digest);
+    const [isThere, ...missing] = await Promise.all([
+      isHeld(tree),
+      store.missing(manifest, signal),
+      lost,
+    ]);
+    if (!isThere || missing.some(({ size }) => size > 0)) return undefined;
+    const savedBytes =
+      chunks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) +
+      stored.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    return { tree, sentBytes: 0, savedBytes };
+  };
+}
 
 /** Keeps nothing, and has everything. */
 const NOWHERE: ChunkStore = {
@@ -111,11 +156,10 @@ export async function describeTree(
   signal?: AbortSignal,
 ): Promise<Manifest> {
   const uploads = openUploads(NOWHERE, { onDone: () => undefined, signal });
-  const found = await anyDisk().walk({ root, paths });
-  const sending = { root, store: NOWHERE, uploads, known: undefined, signal };
-  const entries = await sendContents(sending, found);
+  const plan = planTree(await anyDisk().walk({ root, paths }), undefined);
+  await sendContents({ root, store: NOWHERE, uploads, known: undefined, signal }, plan);
   await uploads.finish();
-  return { entries: entries.toSorted(byPath) };
+  return { entries: entriesOf(plan).toSorted(byPath) };
 }
 
 interface Sending {
@@ -126,72 +170,17 @@ interface Sending {
   readonly signal: AbortSignal | undefined;
 }
 
-async function sendContents(
-  sending: Sending,
-  found: readonly Found[],
-): Promise<readonly ManifestEntry[]> {
-  const files = found.filter((entry) => entry.kind === 'file');
-  const contents = await sendFiles(sending, files);
-  return [
-    ...found.filter((entry) => entry.kind !== 'file'),
-    ...contents.map(({ path, mode, sizeBytes, digest, slices }) => ({
-      kind: 'file' as const,
-      path,
-      mode,
-      sizeBytes,
-      digest,
-      slices,
-    })),
-  ];
-}
-
-/** A file whose content is being read. */
-interface Growing extends FoundFile {
-  digest: string;
-  readonly slices: Slice[];
-}
-
-/** A chunk to be made of `parts`; `digest` is '' until it is known. */
-interface Planned {
-  readonly parts: readonly Piece<Growing>[];
-  digest: string;
-}
-
-async function sendFiles(
-  sending: Sending,
-  files: readonly FoundFile[],
-): Promise<readonly Growing[]> {
-  const { known } = sending;
-  const growing = files.map(
-    (file): Growing => ({
-      ...file,
-      digest: known?.digestOf(file) ?? EMPTY_DIGEST,
-      slices: [],
-    }),
-  );
-  const plan = planPacks(growing).map(
-    (parts): Planned => ({
-      parts,
-      digest: known?.chunkOf(parts) ?? '',
-    }),
-  );
-  const lacking = await lackingFiles(sending, plan);
-  await sendUnread(sending, plan, lacking);
-  for (const { parts, digest } of plan) {
-    let offset = 0;
-    for (const { file, length } of parts) {
-      file.slices.push({ digest, offset, length });
-      offset += length;
-    }
-  }
-  if (lacking.size > 0) await known?.replace(plan);
-  return growing;
+/** Sends what the store lacks; all digests of the plan are known then. */
+async function sendContents(sending: Sending, { chunks }: TreePlan): Promise<void> {
+  const lacking = await lackingFiles(sending, chunks);
+  await sendUnread(sending, chunks, lacking);
+  if (lacking.size > 0) await sending.known?.replace(chunks);
 }
 
 /** Files of which the store may lack something: these are read. */
 async function lackingFiles(
   { store, signal }: Sending,
-  plan: readonly Planned[],
+  plan: readonly PlannedChunk[],
 ): Promise<ReadonlySet<FoundFile>> {
   const digests = plan.map(({ digest }) => digest).filter((digest) => digest !== '');
   const missing = digests.length === 0 ? new Set() : await store.missing(digests, signal);
@@ -204,14 +193,14 @@ const READS_AHEAD = 4;
 
 async function sendUnread(
   { root, uploads }: Sending,
-  plan: readonly Planned[],
+  plan: readonly PlannedChunk[],
   lacking: ReadonlySet<FoundFile>,
 ): Promise<void> {
   const disk = diskFor([...lacking].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
   const reading: Promise<void>[] = [];
-  const read = async (planned: Planned, length: number): Promise<void> => {
-    const { parts } = planned;
-    const bytes = takeSlab(length);
+  const read = async (planned: PlannedChunk): Promise<void> => {
+    const { parts, sizeBytes } = planned;
+    const bytes = takeSlab(sizeBytes);
     const done = await disk.read({ root, pieces: parts.map(pieceOf), target: bytes });
     for (const [index, { file }] of parts.entries()) file.digest = done.files[index] ?? file.digest;
     planned.digest = done.digest;
@@ -219,14 +208,12 @@ async function sendUnread(
   };
   try {
     for (const planned of plan) {
-      const { parts } = planned;
-      const length = parts.reduce((sum, part) => sum + part.length, 0);
-      if (!parts.some(({ file }) => lacking.has(file))) {
-        uploads.skip(length);
+      if (!planned.parts.some(({ file }) => lacking.has(file))) {
+        uploads.skip(planned.sizeBytes);
         continue;
       }
       await uploads.reserve();
-      const done = read(planned, length);
+      const done = read(planned);
       // Its turn to be awaited tells.
       done.catch(() => undefined);
       reading.push(done);
@@ -239,26 +226,10 @@ async function sendUnread(
   }
 }
 
-const pieceOf = ({ file, offset, length }: Piece<Growing>): ReadPiece => ({
+const pieceOf = ({ file, offset, length }: Piece<PlannedFile>): ReadPiece => ({
   path: file.path,
   sizeBytes: file.sizeBytes,
   mtimeMs: file.mtimeMs,
   offset,
   length,
 });
-
-/** Stores an encoded manifest, in pieces with an index if it is large; gives the digest of the tree. */
-async function sendManifest(bytes: Uint8Array, uploads: Uploads): Promise<string> {
-  const send = async (piece: Uint8Array): Promise<string> => {
-    const digest = sha256(piece);
-    await uploads.reserve();
-    uploads.add({ digest, bytes: piece });
-    return digest;
-  };
-  if (bytes.byteLength <= CHUNK_BYTES) return send(bytes);
-  const chunks: string[] = [];
-  for (let at = 0; at < bytes.byteLength; at += CHUNK_BYTES) {
-    chunks.push(await send(bytes.subarray(at, at + CHUNK_BYTES)));
-  }
-  return send(encodeManifestIndex({ totalBytes: bytes.byteLength, chunks }));
-}

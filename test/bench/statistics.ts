@@ -22,3 +22,6 @@ export async function manyTimes(
   };
   await Promise.all(Array.from({ length: inFlight }, worker));
 }
+
+/** `part` of `whole` in percent. */
+export const percent = (part: number, whole: number): number => rounded((100 * part) / whole);

@@ -26,6 +26,7 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
     dir = mkdtempSync(join(tmpdir(), 'hanse-sweep-'));
     nats = await startTestNats({ binary: path, vos: ['demo', 'other'] });
     book = await openBook(join(dir, 'ledger.db'));
+    aheadMs = 0;
     sweeper = open(0);
     member = nats.open('demo');
   });
@@ -37,9 +38,11 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
     rmSync(dir, { recursive: true });
   });
 
+  /** How far its clock is ahead. */
+  let aheadMs = 0;
   const open = (graceMs: number): Sweeper =>
     openSweeper({
-      book,
+      book: { ...book, clock: { ...book.clock, nowMs: () => book.clock.nowMs() + aheadMs } },
       accounts: nats.accounts,
       vos: ['demo', 'other'],
       everyMs: 3_600_000,
@@ -161,6 +164,72 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
     expect(Buffer.from(await member.get(digest)).equals(bytes)).toBe(true);
     expect(await sweeper.heal('demo', [digest])).toEqual([]);
   });
+
+  test('a tree is held from when it was named until a pass finds that nothing names it', async () => {
+    const tree = await send(randomBytes(1_500_000));
+    expect(sweeper.hold('demo', tree)).toBe(false);
+    await sweeper.admit('demo', tree);
+    await name(tree);
+    aheadMs += 3_600_000;
+    await sweeper.sweep('demo');
+    expect(sweeper.hold('demo', tree)).toBe(true);
+    expect(sweeper.hold('other', tree)).toBe(false);
+    await book.db.deleteFrom('trees').execute();
+    // Who was told that it is held has ten minutes to name it.
+    for (let pass = 0; pass < 3; pass += 1) await sweeper.sweep('demo');
+    expect(await missing(tree)).toBe(0);
+    expect(sweeper.hold('demo', tree)).toBe(true);
+    aheadMs += 3_600_000;
+    // This pass forgets that somebody wanted it, the next one finds no name.
+    await sweeper.sweep('demo');
+    await sweeper.sweep('demo');
+    expect(sweeper.hold('demo', tree)).toBe(false);
+    await sweeper.sweep('demo');
+    await expect(sweeper.admit('demo', tree)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+    expect(sweeper.hold('demo', tree)).toBe(false);
+  });
+
+  test('trees are held and swept at the same time, and none that is held loses a chunk', async () => {
+    const tree = await send(randomBytes(30_000));
+    let stop = false;
+    const sweeping = (async () => {
+      while (!stop) {
+        aheadMs += 400_000;
+        await sweeper.sweep('demo');
+      }
+    })();
+    let held = 0;
+    let lost = 0;
+    let gone = 0;
+    for (let at = 0; at < 200; at += 1) {
+      if (sweeper.hold('demo', tree)) {
+        held += 1;
+        gone += await missing(tree);
+        await sweeper.admit('demo', tree);
+      } else {
+        lost += 1;
+        await sendTree(member, { root: join(dir, `root-${count}`), paths: ['.'] });
+        await sweeper.admit('demo', tree).catch(() => undefined);
+      }
+      if (at % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    stop = true;
+    await sweeping;
+    expect([held > 10, lost > 2, gone]).toEqual([true, true, 0]);
+  });
+
+  test.for(['heal', 'doubt'] as const)(
+    'after %s no tree is held until it is named again',
+    async (how) => {
+      const tree = await send(randomBytes(1_500_000));
+      await sweeper.admit('demo', tree);
+      if (how === 'heal') await sweeper.heal('demo', [sha256(Buffer.from('none'))]);
+      else sweeper.doubt('demo');
+      expect(sweeper.hold('demo', tree)).toBe(false);
+      await sweeper.admit('demo', tree);
+      expect(sweeper.hold('demo', tree)).toBe(true);
+    },
+  );
 
   test('a member may neither list chunks nor take them out', async () => {
     const tree = await send(randomBytes(1_000));

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import type { Figure, Measurement } from '../figures.ts';
-import { rounded } from '../statistics.ts';
+import { percent, rounded } from '../statistics.ts';
+import { stageAgain } from './again.ts';
 import { gridFtp, objectStore, rawNats, rsync } from './peers.ts';
 import { stageShared } from './shared.ts';
 import type { Transferred } from './transfer-process.ts';
@@ -100,38 +100,6 @@ const stageSmall = (count: number, bytes: number) => async (): Promise<Measureme
     },
   };
 };
-
-const percent = (part: number, whole: number): number => rounded((100 * part) / whole);
-
-/** Files that were written this long ago are old enough to be known again. */
-const SETTLED_MS = 2_500;
-
-/** The same tree sent again by a CLI that knows it, and fetched again by a gateway that has it warm. */
-async function stageAgain(): Promise<Measurement> {
-  await using world = await openWorld();
-  const [root, again] = [join(world.dir, 'tree'), join(world.dir, 'again')];
-  await writeFiles(root, 2_000, 256 * 1_024);
-  await setTimeout(SETTLED_MS);
-  const send = (): Promise<Transferred> =>
-    world.send(root, undefined, { knownDir: join(world.dir, 'known') });
-  const sent = await send();
-  const more = { cache: join(world.dir, 'cache'), again };
-  const fetched = await world.fetch(sent.tree, join(world.dir, 'out'), more);
-  const sentAgain = await send();
-  await assertSame('stage-again', root, again);
-  const { ms, moved } = fetched.again ?? { ms: Number.NaN, moved: Number.NaN };
-  return {
-    value: percent(sentAgain.moved + moved, sent.moved + fetched.moved),
-    unit: '% bytes',
-    context: {
-      'first send ms': rounded(sent.ms),
-      'first fetch ms': rounded(fetched.ms),
-      'send ms': rounded(sentAgain.ms),
-      'fetch ms': rounded(ms),
-      '% of the time': percent(sentAgain.ms + ms, sent.ms + fetched.ms),
-    },
-  };
-}
 
 /** One file in a hundred of a tree has changed. */
 async function stageDelta(): Promise<Measurement> {

@@ -4,13 +4,14 @@
  */
 import { readFileSync } from 'node:fs';
 import type { TreeRef } from '../../../core/data/manifest.ts';
+import { readAuthorities } from '../../../service/read-trust.ts';
 import type { ChunkStore } from '../../../service/staging/chunk-store.ts';
-import { openStaging } from '../../../service/staging/connect-staging.ts';
+import { newNkey, openStaging } from '../../../service/staging/connect-staging.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { openFileCache } from '../../../service/staging/file-cache.ts';
 import type { StagingTicket } from '../../../service/staging/names.ts';
-import type { Nkey } from '../../../service/staging/nats-link.ts';
 import { sendTree } from '../../../service/staging/send-tree.ts';
+import { treeToWire } from '../../../service/wire.ts';
 
 /** What is to be moved. */
 export interface Transfer {
@@ -24,11 +25,24 @@ export interface Transfer {
   readonly again?: string;
   /** Directory for what is known of sent files. */
   readonly knownDir?: string;
+  readonly access: StoreAccess | GridAccess;
+}
+
+/** To a store without a broker. */
+interface StoreAccess {
+  readonly kind: 'store';
   readonly publicKey: string;
   /** In hex. */
   readonly seed: string;
   readonly ticket: StagingTicket;
   readonly caFile: string;
+}
+
+/** To a grid on this machine, as its user. */
+interface GridAccess {
+  readonly kind: 'grid';
+  readonly dir: string;
+  readonly vo: string;
 }
 
 /** What it came to; `put` counts the bytes that were given to the network, whether they arrived or not. */
@@ -44,14 +58,9 @@ export interface Transferred {
 }
 
 const wanted = JSON.parse(process.argv[2] ?? '{}') as Transfer;
-const { ticket, publicKey, seed, caFile, root, cache } = wanted;
-const nkey: Nkey = { publicKey, seed: Buffer.from(seed, 'hex') };
-await using staging = openStaging({
-  nkey,
-  ticket: () => Promise.resolve(ticket),
-  caPem: readFileSync(caFile, 'utf8'),
-  vo: ticket.vo,
-});
+const { access, root, cache } = wanted;
+await using opened = access.kind === 'grid' ? await openGrid(access) : openStore(access);
+const { staging, isHeld } = opened;
 let put = 0;
 const store: ChunkStore = {
   ...staging,
@@ -74,7 +83,8 @@ const timed = async <T>(work: () => Promise<T>): Promise<T & { readonly ms: numb
 
 const send = async (): Promise<Pick<Transferred, 'moved' | 'tree'>> => {
   const known = wanted.knownDir === undefined ? {} : { knownDir: wanted.knownDir };
-  const sent = await sendTree(store, { root, paths: ['.'] }, { onProgress, ...known });
+  const options = { onProgress, ...known, ...(isHeld === undefined ? {} : { isHeld }) };
+  const sent = await sendTree(store, { root, paths: ['.'] }, options);
   const { manifest, ...bare } = sent.tree;
   const manifestHex = manifest && Buffer.from(manifest).toString('hex');
   const tree = manifestHex === undefined ? bare : { ...bare, manifestHex };
@@ -104,3 +114,44 @@ const ended: Transferred = {
   ...result,
 };
 process.stdout.write(`${JSON.stringify({ ended })}\n`);
+
+type Store = ReturnType<typeof openStaging>;
+
+interface Opened extends AsyncDisposable {
+  readonly staging: Store;
+  readonly isHeld?: (tree: TreeRef) => Promise<boolean>;
+}
+
+function openStore({ publicKey, seed, ticket, caFile }: StoreAccess): Opened {
+  const staging = openStaging({
+    nkey: { publicKey, seed: Buffer.from(seed, 'hex') },
+    ticket: () => Promise.resolve(ticket),
+    caPem: readFileSync(caFile, 'utf8'),
+    vo: ticket.vo,
+  });
+  return { staging, [Symbol.asyncDispose]: () => staging[Symbol.asyncDispose]() };
+}
+
+/** Tickets come from the broker, to which there is a connection by then, as there is in a command that sends files. */
+async function openGrid({ dir, vo }: GridAccess): Promise<Opened> {
+  const { openBroker } = await import('../../../cli/up/bring-up.ts');
+  const { layoutOf } = await import('../../../cli/up/layout.ts');
+  const layout = layoutOf(dir);
+  const broker = await openBroker({ layout });
+  await broker.call.whoAmI({});
+  const nkey = newNkey();
+  const staging = openStaging({
+    nkey,
+    vo,
+    caPem: readAuthorities(layout.trust),
+    ticket: () => broker.call.issueStagingTicket({ vo, nkey: nkey.publicKey }),
+  });
+  return {
+    staging,
+    isHeld: async (tree) => (await broker.call.holdTree({ vo, tree: treeToWire(tree) })).held,
+    [Symbol.asyncDispose]: async () => {
+      await staging[Symbol.asyncDispose]();
+      broker[Symbol.dispose]();
+    },
+  };
+}

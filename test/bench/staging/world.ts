@@ -52,8 +52,8 @@ export async function openWorld(below = tmpdir()): Promise<World> {
     const wish = { vo: 'bench', nkey: publicKey, lifetimeMs: 3_600_000, purpose: 'user' } as const;
     const ticket = await nats.accounts.issueTicket(wish);
     const seedHex = Buffer.from(seed).toString('hex');
-    const wanted: Transfer = { ...part, publicKey, seed: seedHex, ticket, caFile };
-    return runTransfer(wanted, onProgress);
+    const access = { kind: 'store', publicKey, seed: seedHex, ticket, caFile } as const;
+    return runTransfer({ ...part, access }, onProgress);
   };
   return {
     dir,
@@ -69,9 +69,9 @@ export async function openWorld(below = tmpdir()): Promise<World> {
   };
 }
 
-async function runTransfer(
+export async function runTransfer(
   wanted: Transfer,
-  onProgress: (done: Progress, child: ChildProcess) => void,
+  onProgress: (done: Progress, child: ChildProcess) => void = () => undefined,
 ): Promise<Transferred> {
   const program = join(import.meta.dirname, 'transfer-process.ts');
   const child = spawn(process.execPath, [program, JSON.stringify(wanted)], {

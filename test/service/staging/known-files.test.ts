@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ChunkStore } from '../../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { sendTree } from '../../../service/staging/send-tree.ts';
 import { listing, type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
@@ -84,6 +85,48 @@ describe('a tree that is sent again', () => {
     expect(questions).toBeGreaterThan(1);
     expect((await send('.')).tree).toEqual(first.tree);
     expect((await stat(join(known, name))).size).toBe(kept.size);
+  });
+});
+
+describe('a tree that the broker holds', () => {
+  const sendHeld = (held: boolean, ...paths: string[]) => {
+    const asked: string[] = [];
+    const isHeld = ({ digest }: { readonly digest: string }) => {
+      asked.push(digest);
+      return Promise.resolve(held);
+    };
+    const looked: string[] = [];
+    const store: ChunkStore = {
+      ...at.store,
+      missing: (digests) => {
+        looked.push(...digests);
+        return at.store.missing(digests);
+      },
+    };
+    const options = { knownDir: known, clock: later, isHeld };
+    const sending = sendTree(store, { root: at.root, paths }, options);
+    return sending.then((sent) => ({ sent, asked, looked }));
+  };
+
+  test('is named without a question for every chunk', async () => {
+    for (let n = 0; n < 60; n += 1) await at.write(`alone/f${n}`, randomBytes(262_144));
+    const first = await send('.');
+    const { sent, asked, looked } = await sendHeld(true, '.');
+    expect(asked).toEqual([first.tree.digest]);
+    expect(sent).toEqual({ tree: first.tree, sentBytes: 0, savedBytes: first.sentBytes });
+    expect([at.store.chunks.size > 70, looked.length < 18]).toEqual([true, true]);
+  });
+
+  test('is asked for and sent like any other where it is not held, was lost, or has changed', async () => {
+    const first = await send('.');
+    expect((await sendHeld(false, '.')).sent.tree).toEqual(first.tree);
+    at.store.chunks.clear();
+    expect((await sendHeld(true, '.')).sent).toEqual({ ...first, savedBytes: 0 });
+    await writeFile(join(at.root, 'large'), randomBytes(12 * MIB));
+    const changed = await sendHeld(true, '.');
+    expect(changed.asked).toEqual([]);
+    await fetchTree(at.store, changed.sent.tree, at.target);
+    expect(await listing(at.target)).toEqual(await listing(at.root));
   });
 });
 

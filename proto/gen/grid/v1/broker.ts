@@ -831,6 +831,20 @@ export interface GetFlowResponse {
   nodes: FlowNode[];
 }
 
+/** A tree that is about to be named. */
+export interface HoldTreeRequest {
+  /** VO in whose store it is. */
+  vo: string;
+  /** The tree. */
+  tree: TreeRef | undefined;
+}
+
+/** Whether it need not be sent. */
+export interface HoldTreeResponse {
+  /** All of its chunks were there when it was named, and none has been taken out since. */
+  held: boolean;
+}
+
 function createBaseWhoAmIRequest(): WhoAmIRequest {
   return {};
 }
@@ -6455,6 +6469,128 @@ export const GetFlowResponse: MessageFns<GetFlowResponse> = {
   },
 };
 
+function createBaseHoldTreeRequest(): HoldTreeRequest {
+  return { vo: "", tree: undefined };
+}
+
+export const HoldTreeRequest: MessageFns<HoldTreeRequest> = {
+  encode(message: HoldTreeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vo !== "") {
+      writer.uint32(10).string(message.vo);
+    }
+    if (message.tree !== undefined) {
+      TreeRef.encode(message.tree, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldTreeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldTreeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tree = TreeRef.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldTreeRequest>, I>>(base?: I): HoldTreeRequest {
+    return HoldTreeRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldTreeRequest>, I>>(object: I): HoldTreeRequest {
+    const message = createBaseHoldTreeRequest();
+    message.vo = object.vo ?? "";
+    message.tree = (object.tree !== undefined && object.tree !== null) ? TreeRef.fromPartial(object.tree) : undefined;
+    return message;
+  },
+};
+
+function createBaseHoldTreeResponse(): HoldTreeResponse {
+  return { held: false };
+}
+
+export const HoldTreeResponse: MessageFns<HoldTreeResponse> = {
+  encode(message: HoldTreeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.held !== false) {
+      writer.uint32(8).bool(message.held);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldTreeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldTreeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.held = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldTreeResponse>, I>>(base?: I): HoldTreeResponse {
+    return HoldTreeResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldTreeResponse>, I>>(object: I): HoldTreeResponse {
+    const message = createBaseHoldTreeResponse();
+    message.held = object.held ?? false;
+    return message;
+  },
+};
+
 /**
  * What users and administrators ask of the grid. Every call is made over mutual TLS with a certificate or an
  * RFC 3820 proxy; what a caller may see and do follows from its DN and FQANs.
@@ -6717,6 +6853,16 @@ export const BrokerService = {
     responseSerialize: (value: InspectSiteResponse): Buffer => Buffer.from(InspectSiteResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): InspectSiteResponse => InspectSiteResponse.decode(value),
   },
+  /** Whether a tree that was named before is still whole: then it need not be sent, and stays so for ten minutes. */
+  holdTree: {
+    path: "/grid.v1.Broker/HoldTree" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: HoldTreeRequest): Buffer => Buffer.from(HoldTreeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): HoldTreeRequest => HoldTreeRequest.decode(value),
+    responseSerialize: (value: HoldTreeResponse): Buffer => Buffer.from(HoldTreeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HoldTreeResponse => HoldTreeResponse.decode(value),
+  },
 } as const;
 
 export interface BrokerServer extends UntypedServiceImplementation {
@@ -6770,6 +6916,8 @@ export interface BrokerServer extends UntypedServiceImplementation {
   removeSite: handleUnaryCall<RemoveSiteRequest, RemoveSiteResponse>;
   /** What a site has of the grid, beside what the grid believes; for its administrators and those of the grid. */
   inspectSite: handleUnaryCall<InspectSiteRequest, InspectSiteResponse>;
+  /** Whether a tree that was named before is still whole: then it need not be sent, and stays so for ten minutes. */
+  holdTree: handleUnaryCall<HoldTreeRequest, HoldTreeResponse>;
 }
 
 export interface BrokerClient extends Client {
@@ -7154,6 +7302,22 @@ export interface BrokerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: InspectSiteResponse) => void,
+  ): ClientUnaryCall;
+  /** Whether a tree that was named before is still whole: then it need not be sent, and stays so for ten minutes. */
+  holdTree(
+    request: HoldTreeRequest,
+    callback: (error: ServiceError | null, response: HoldTreeResponse) => void,
+  ): ClientUnaryCall;
+  holdTree(
+    request: HoldTreeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: HoldTreeResponse) => void,
+  ): ClientUnaryCall;
+  holdTree(
+    request: HoldTreeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: HoldTreeResponse) => void,
   ): ClientUnaryCall;
 }
 
