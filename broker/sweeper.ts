@@ -79,6 +79,8 @@ interface Store {
   /** Digests of trees whose chunks were there when they were named, and which every pass since has found named. */
   readonly whole: Set<string>;
   pass: Promise<Swept> | undefined;
+  /** Ends when the last chunks of `removed` have gone. */
+  removing: Promise<void>;
 }
 
 /** The ledger has a tree by then, or never will. */
@@ -103,6 +105,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       named: new Map(),
       whole: new Set(),
       pass: undefined,
+      removing: Promise.resolve(),
     };
     stores.set(vo, store);
     return store;
@@ -160,6 +163,8 @@ function remember({ whole }: Store, { digest }: TreeRef): void {
 async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promise<boolean> {
   if (!distrusts && store.removed.size === 0) return true;
   try {
+    // What is on its way out is there still.
+    await store.removing.catch(() => undefined);
     const chunks = await treeChunks(store.keeper.store, tree);
     const doubtful = distrusts ? chunks : chunks.filter((digest) => store.removed.has(digest));
     const missing = await store.keeper.store.missing(doubtful);
@@ -196,7 +201,8 @@ async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Sw
     // From here to the request nothing is awaited: a tree that is named later finds them among the removed.
     const going = due.slice(at, at + REMOVED_AT_ONCE).filter((digest) => !marks.chunks.has(digest));
     for (const digest of going) store.removed.set(digest, nowMs);
-    await store.keeper.remove(going);
+    store.removing = store.keeper.remove(going);
+    await store.removing;
     removed += going.length;
   }
   forget(store, nowMs, graceMs);
