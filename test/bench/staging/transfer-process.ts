@@ -25,6 +25,8 @@ export interface Transfer {
   readonly again?: string;
   /** Directory for what is known of sent files. */
   readonly knownDir?: string;
+  /** Tells how far it is, after each MiB. */
+  readonly tells?: boolean;
   readonly access: StoreAccess | GridAccess;
 }
 
@@ -71,7 +73,7 @@ const store: ChunkStore = {
 };
 let toldBytes = 0;
 const onProgress = ({ doneBytes }: { readonly doneBytes: number }): void => {
-  if (doneBytes - toldBytes < 2 ** 20) return;
+  if (wanted.tells !== true || doneBytes - toldBytes < 2 ** 20) return;
   toldBytes = doneBytes;
   process.stdout.write(`${JSON.stringify({ doneBytes, put })}\n`);
 };
