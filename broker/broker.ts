@@ -8,6 +8,7 @@ import type { Connection } from '../service/grpc-client.ts';
 import { type ServedService, served } from '../service/grpc-server.ts';
 import type { Log } from '../service/log.ts';
 import { openRules } from '../service/rules.ts';
+import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import type { Book } from './book.ts';
 import { eventNumbers } from './change-set.ts';
 import { datasetHandlers } from './dataset-rpc.ts';
@@ -19,12 +20,14 @@ import { openJobStore } from './job-store.ts';
 import { type Loaded, loadTable } from './load-table.ts';
 import { type Ledger, type LedgerPlace, openLedger } from './open-ledger.ts';
 import { openRecorder } from './recorder.ts';
+import { NO_STORE, openTreeCounter } from './room/count-trees.ts';
+import { openStoreRoom, type StoreRoom } from './room/store-room.ts';
 import { openRounds } from './rounds.ts';
 import { type BrokerParts, brokerHandlers } from './rpc.ts';
 import { openS3Secrets } from './s3/s3-secrets.ts';
 import { openSiteLinks } from './site-links.ts';
 import { loadSites, type SiteRecord } from './site-registry.ts';
-import type { StagingAccounts } from './staging-accounts.ts';
+import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
 import { openSubmit } from './submit.ts';
 import { NO_SWEEPER, openSweeper, type Sweeper } from './sweeper.ts';
 
@@ -99,8 +102,10 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
   );
   for (const site of sites.values()) links.open(site);
   const { lastSeq, lastJobId } = loaded;
-  const datasets = await openDatasets(book, access, sweeper.admit);
-  const common = { book, access, datasets, sweeper, store, secrets };
+  const room = await openRoom(stack, book, accounts);
+  const { admit } = sweeper;
+  const datasets = await openDatasets(book, access, { admit, claim: room.claim });
+  const common = { book, access, datasets, sweeper, room, store, secrets };
   const ids = { lastSeq, lastJobId, chance: Math.random };
   const submit = openSubmit({ ...common, ...ids, onQueued: onChange });
   const { reservations } = rounds;
@@ -133,6 +138,24 @@ const openBook = (
 /** Without a staging service there is nothing to sweep. */
 const sweeperOf = (book: Book, { accounts, access, sweep }: BrokerOptions): Sweeper =>
   accounts === undefined ? NO_SWEEPER : openSweeper({ book, accounts, vos: access.vos, ...sweep });
+
+/** Counts what is in the stores, where there is a staging service. */
+async function openRoom(
+  stack: AsyncDisposableStack,
+  book: Book,
+  accounts: StagingAccounts | undefined,
+): Promise<StoreRoom> {
+  // Keepers are opened when they are first needed, long after `stack` has been handed on.
+  const opened = stack.use(new AsyncDisposableStack());
+  const keepers = new Map<string, OpenKeeper>();
+  const storeOf = (vo: string): ChunkStore => {
+    if (accounts === undefined) return NO_STORE;
+    const keeper = keepers.get(vo) ?? opened.use(accounts.openKeeper(vo));
+    keepers.set(vo, keeper);
+    return keeper.store;
+  };
+  return openStoreRoom(book, openTreeCounter(book, storeOf));
+}
 
 const servicesOf = (
   parts: BrokerParts & { readonly datasets: Datasets; readonly sweeper: Sweeper },

@@ -8,6 +8,8 @@ import { treeFromWire, treeToWire } from '../service/wire.ts';
 import type { Book } from './book.ts';
 import type { DatasetChange, Datasets } from './datasets.ts';
 import { readTrees } from './job-store.ts';
+import { quotaHandlers } from './room/room-rpc.ts';
+import type { StoreRoom } from './room/store-room.ts';
 import type { SiteRegistry } from './site-registry.ts';
 import type { Sweeper } from './sweeper.ts';
 import { peerOf } from './visible.ts';
@@ -18,6 +20,7 @@ interface Parts {
   readonly sites: SiteRegistry;
   readonly access: Access;
   readonly sweeper: Sweeper;
+  readonly room: StoreRoom;
 }
 
 /** The broker's second service: names for trees of files. */
@@ -65,6 +68,7 @@ export function datasetHandlers(parts: Parts): Handlers<DatasetsService> {
       return { versions: removed.map(({ version }) => version).toSorted((a, b) => a - b) };
     },
     ...storeHandlers(parts),
+    ...quotaHandlers(parts),
   };
 }
 

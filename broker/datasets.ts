@@ -17,6 +17,7 @@ import { type Access, chooseVo } from '../core/vo/policy.ts';
 import type { Book } from './book.ts';
 import type { DatasetRow } from './ledger-data.ts';
 import { treeRows } from './records.ts';
+import type { ClaimRoom } from './room/store-room.ts';
 import type { Admit } from './sweeper.ts';
 
 /** Names for trees: in memory, and written to the ledger before a call answers. */
@@ -52,6 +53,7 @@ export type DatasetChange =
 interface Shelf {
   readonly access: Access;
   readonly admit: Admit;
+  readonly claim: ClaimRoom;
   readonly nowMs: () => number;
   readonly all: () => Iterable<readonly Dataset[]>;
   readonly versionsOf: (ref: DatasetRef) => readonly Dataset[];
@@ -59,12 +61,17 @@ interface Shelf {
 }
 
 /** Reads all datasets. */
-export async function openDatasets(book: Book, access: Access, admit: Admit): Promise<Datasets> {
+export async function openDatasets(
+  book: Book,
+  access: Access,
+  { admit, claim }: Pick<Shelf, 'admit' | 'claim'>,
+): Promise<Datasets> {
   const rows = await book.db.selectFrom('datasets').selectAll().execute();
   const byName = Map.groupBy(rows.map(datasetOf), nameOf);
   const shelf: Shelf = {
     access,
     admit,
+    claim,
     nowMs: () => book.clock.nowMs(),
     all: () => byName.values(),
     versionsOf: (ref) => byName.get(nameOf(ref)) ?? [],
@@ -92,6 +99,8 @@ export async function openDatasets(book: Book, access: Access, admit: Admit): Pr
 async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset> {
   const ref = checked(peer, wish, shelf.access);
   await shelf.admit(ref.vo, wish.tree);
+  const owner = chooseVersion(shelf.versionsOf(ref), undefined, shelf.nowMs())?.owner ?? peer.dn;
+  using _room = await shelf.claim({ vo: ref.vo, owner }, [wish.tree]);
   const nowMs = shelf.nowMs();
   const versions = shelf.versionsOf(ref);
   const newest = chooseVersion(versions, undefined, nowMs);

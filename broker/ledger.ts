@@ -5,6 +5,7 @@ import { FLOWS } from './ledger-flows.ts';
 import { HISTORY, type HistoryRow } from './ledger-history.ts';
 import { LIFE } from './ledger-life.ts';
 import { SHARES, type ShareRow, type UsageRow } from './ledger-shares.ts';
+import { STORE_QUOTAS, type StoreQuotaRow } from './room/ledger-quotas.ts';
 import { SECRETS, type SecretRow } from './s3/ledger-secrets.ts';
 
 /**
@@ -35,6 +36,7 @@ export interface LedgerSchema {
   datasets: DatasetRow;
   history: HistoryRow;
   secrets: SecretRow;
+  store_quotas: StoreQuotaRow;
 }
 
 export interface JobRow {
@@ -325,4 +327,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '003-history': HISTORY,
   '004-conduct': CONDUCT,
   '004-secrets': SECRETS,
+  '005-store-quotas': STORE_QUOTAS,
 };

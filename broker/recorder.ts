@@ -64,6 +64,7 @@ const RULES: Readonly<Record<Table, Rule>> = {
   shares: { key: ['node'], again: columns('weight running_cpus queued_tasks') },
   datasets: { key: ['vo', 'name', 'version'], again: ['shared', 'expires_ms', 'removed_ms'] },
   secrets: { key: ['job_id'], again: ['sealed'] },
+  store_quotas: { key: ['vo', 'owner'], again: ['max_bytes'] },
 };
 const TABLES = Object.keys(RULES) as readonly Table[];
 const NO_ROWS: readonly Row[] = [];

@@ -6,6 +6,8 @@ import type { BrokerService, IssueStagingTicketRequest } from '../proto/gen/grid
 import type { Handlers } from '../service/rpc.ts';
 import { treeFromWire } from '../service/wire.ts';
 import type { Book } from './book.ts';
+import { askRoom } from './room/room-rpc.ts';
+import type { StoreRoom } from './room/store-room.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
 import type { Sweeper } from './sweeper.ts';
 import { peerOf } from './visible.ts';
@@ -15,6 +17,7 @@ interface Parts {
   readonly access: Access;
   readonly accounts: StagingAccounts | undefined;
   readonly sweeper: Pick<Sweeper, 'hold'>;
+  readonly room: StoreRoom;
 }
 
 const TICKET_MS = 12 * 3_600_000;
@@ -22,12 +25,13 @@ const TICKET_MS = 12 * 3_600_000;
 /** What members ask of the store of their VO. */
 export const stagingHandlers = (
   parts: Parts,
-): Pick<Handlers<BrokerService>, 'issueStagingTicket' | 'holdTree'> => ({
+): Pick<Handlers<BrokerService>, 'issueStagingTicket' | 'holdTree' | 'askRoom'> => ({
   issueStagingTicket: (request, context) => issueTicket(parts, peerOf(context), request),
   holdTree: ({ vo, tree }, context) => {
     const mine = voOf(parts, peerOf(context), vo);
     return Promise.resolve({ held: parts.sweeper.hold(mine, treeFromWire(tree)) });
   },
+  askRoom: (request, context) => askRoom(parts, peerOf(context), request),
 });
 
 async function issueTicket(parts: Parts, peer: Peer, request: IssueStagingTicketRequest) {

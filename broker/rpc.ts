@@ -10,6 +10,7 @@ import { controlHandlers } from './job-control.ts';
 import { watchJob } from './job-events.ts';
 import type { JobStore } from './job-store.ts';
 import { listJobs, readStored, readSummary, readTasks } from './listing.ts';
+import type { StoreRoom } from './room/store-room.ts';
 import { flowHandlers, submitJobs } from './rpc-flows.ts';
 import { siteHandlers } from './rpc-sites.ts';
 import { stagingHandlers } from './rpc-staging.ts';
@@ -35,6 +36,7 @@ export interface BrokerParts {
   readonly submit: Submit;
   readonly store: JobStore;
   readonly secrets: S3Secrets;
+  readonly room: StoreRoom;
   readonly accounts: StagingAccounts | undefined;
   readonly sweeper: Pick<Sweeper, 'hold'>;
   readonly onChange: () => void;

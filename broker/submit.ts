@@ -28,6 +28,7 @@ import {
   treeRows,
   waitFor,
 } from './records.ts';
+import type { StoreRoom } from './room/store-room.ts';
 import type { SecretRow } from './s3/ledger-secrets.ts';
 import { checkCredentials, type S3Secrets } from './s3/s3-secrets.ts';
 import { s3Inputs } from './s3/sign-url.ts';
@@ -49,6 +50,7 @@ export interface SubmitOptions {
   readonly access: Access;
   readonly datasets: Datasets;
   readonly sweeper: Pick<Sweeper, 'admit'>;
+  readonly room: Pick<StoreRoom, 'claimForJobs'>;
   readonly secrets: Pick<S3Secrets, 'seal' | 'announce'>;
   readonly lastSeq: number;
   readonly lastJobId: string;
@@ -94,6 +96,7 @@ export function openSubmit(options: SubmitOptions): Submit {
       const pinned = pinDatasets(options.datasets, jobs, peer);
       const dependencies = await readDependencies(book, pinned, peer, options.access);
       for (const { spec, inputs } of pinned) await options.sweeper.admit(spec.vo, inputs);
+      using _room = await claimRoom(options.room, peer, pinned);
       return await accept(options, numbers, {
         peer,
         submitKey,
@@ -111,6 +114,20 @@ export function openSubmit(options: SubmitOptions): Submit {
       return flow === undefined || flow.id === '' ? add() : inTurn(flow.id, add);
     });
   };
+}
+
+/** Room for the inputs in the store of each VO. */
+async function claimRoom(
+  room: SubmitOptions['room'],
+  peer: Peer,
+  jobs: readonly WantedJob[],
+): Promise<Disposable> {
+  using claims = new DisposableStack();
+  for (const [vo, mine] of Map.groupBy(jobs, ({ spec }) => spec.vo)) {
+    const trees = mine.map(({ inputs }) => inputs);
+    claims.use(await room.claimForJobs({ vo, owner: peer.dn }, trees));
+  }
+  return claims.move();
 }
 
 async function earlier(

@@ -4,10 +4,12 @@ import type { Manifest } from '../core/data/manifest.ts';
 import { chunksOf } from '../core/data/select.ts';
 import { GridError } from '../core/errors.ts';
 import { formatBytes } from '../core/units.ts';
+import type { StoreQuota } from '../proto/gen/grid/v1/data.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { loadManifest } from '../service/staging/read-tree.ts';
 import { describeTree } from '../service/staging/send-tree.ts';
 import type { Context } from './context.ts';
+import { quotaNotes, quotaView } from './data-quota.ts';
 import { type DatasetClient, nameOf, openDatasetClient } from './dataset-client.ts';
 import { argument, type Input } from './input.ts';
 import { openProgress } from './progress.ts';
@@ -52,8 +54,10 @@ export async function diskUsage(context: Context, input: Input): Promise<number>
     };
   });
   const storedBytes = sum([...all]);
+  const quotas = wanted.length === 0 ? await quotasOf(context, client, listed.datasets) : [];
   const { terminal, colours, json } = context;
-  if (json) terminal.out(JSON.stringify({ datasets: lines, storedBytes }));
+  if (json)
+    terminal.out(JSON.stringify({ datasets: lines, storedBytes, quotas: quotas.map(quotaView) }));
   else {
     const rows = lines.map(({ id, totalBytes, storedBytes: stored, aloneBytes }) => [
       id,
@@ -63,8 +67,21 @@ export async function diskUsage(context: Context, input: Input): Promise<number>
     ]);
     terminal.out(table(['dataset', 'files', 'stored', 'alone'], rows, colours));
     terminal.note(`${formatBytes(storedBytes)} stored in all`);
+    for (const line of quotaNotes(quotas)) terminal.note(line);
   }
   return 0;
+}
+
+/** Those of the caller and of the VOs whose datasets are shown. */
+async function quotasOf(
+  { signal }: Context,
+  { datasets }: DatasetClient,
+  shown: readonly { readonly vo: string }[],
+): Promise<readonly StoreQuota[]> {
+  const found: StoreQuota[] = [];
+  for (const vo of new Set(shown.map((dataset) => dataset.vo)))
+    found.push(...(await datasets.listStoreQuotas({ vo, owner: '' }, { signal })).quotas);
+  return found;
 }
 
 const sum = (chunks: readonly (readonly [string, number])[]): number =>

@@ -31,7 +31,8 @@ export async function putDataset(context: Context, input: Input): Promise<number
   const knownDir = knownDirOf(await context.settings());
   const send = async (): Promise<SentTree> => {
     const progress = await openProgress(context, 'sending');
-    const options = { onProgress: progress.update, signal, knownDir, isHeld: store.isHeld };
+    const { isHeld, askRoom } = store;
+    const options = { onProgress: progress.update, signal, knownDir, isHeld, askRoom };
     return sendTree(store, { root, paths: [path] }, options).finally(progress.stop);
   };
   const { tree, sentBytes, savedBytes } = await send();

@@ -7,14 +7,18 @@ import { readAuthorities } from '../service/read-trust.ts';
 import type { RpcClient } from '../service/rpc.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../service/staging/connect-staging.ts';
+import type { AskRoom } from '../service/staging/send-tree.ts';
 import { callerFromWire, treeToWire } from '../service/wire.ts';
 import type { Settings } from './config.ts';
 import type { Context } from './context.ts';
+import { roomIn } from './room.ts';
 
 /** The chunks of a VO, and what the broker knows of them. */
 export interface UserStaging extends ChunkStore {
   /** Whether the broker is sure that a tree is in the store; then it stays so for ten minutes. */
   readonly isHeld: (tree: TreeRef) => Promise<boolean>;
+  /** Throws STORE_QUOTA where the caller may not store so much more. */
+  readonly askRoom: AskRoom;
 }
 
 /** The user's way to the chunks of a VO, with tickets from the broker; dispose of it. */
@@ -40,6 +44,7 @@ export async function openUserStaging(
         ({ held }) => held,
         () => false,
       ),
+    askRoom: roomIn(context, broker, vo),
   };
 }
 

@@ -129,7 +129,8 @@ export async function sendOne(
   try {
     const { signal } = context;
     const knownDir = knownDirOf(await context.settings());
-    const options = { onProgress: progress.update, signal, knownDir, isHeld: store.isHeld };
+    const { isHeld, askRoom } = store;
+    const options = { onProgress: progress.update, signal, knownDir, isHeld, askRoom };
     const sent = await sendTree(store, { root, paths }, options);
     progress.stop();
     const { tree, sentBytes } = sent;

@@ -193,6 +193,12 @@ export const ERRORS = {
     exit: 6,
     remedy: 'check the permissions of the directory, and that nothing is in the way',
   },
+  STORE_QUOTA: {
+    status: 'RESOURCE_EXHAUSTED',
+    exit: 4,
+    remedy:
+      'see `grid data quota` and `grid data du`, remove what nobody needs with `grid data rm`, then try again: what was sent is kept for a day; or ask a manager of the VO for more',
+  },
   DISK_FULL: { status: 'RESOURCE_EXHAUSTED', exit: 6, remedy: 'free some space' },
   FETCH_REFUSED: {
     status: 'PERMISSION_DENIED',

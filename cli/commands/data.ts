@@ -82,6 +82,25 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
     run: async (context, input) => (await import('../data-look.ts')).diskUsage(context, input),
   },
   {
+    path: 'data quota',
+    summary: 'show or set how much may be stored: by you, by a member, by a VO',
+    details:
+      'Datasets, inputs and results count, each chunk once. `--limit` sets it: for a VO (grid administrators), or with `--user` or `--everybody` for its members (managers, too). What is stored above a new limit stays; what would add to it is refused before it is sent.',
+    args: [['[vo]', 'VO (your only one)']],
+    options: [
+      { flags: '--user <dn>', about: 'one member' },
+      { flags: '--everybody', about: 'each member that has no limit of their own' },
+      { flags: '--limit <size>', about: 'the most bytes, for instance 500G, or none' },
+    ],
+    examples: [
+      ['data quota', 'what you and your VO store, and may store'],
+      ['data quota biomed --limit 20T', 'a VO as a whole'],
+      ['data quota biomed --everybody --limit 500G', 'each of its members'],
+      ['data quota biomed --user "/DC=org/DC=example/CN=Ada" --limit none', 'but not her'],
+    ],
+    run: async (context, input) => (await import('../data-quota.ts')).storeQuota(context, input),
+  },
+  {
     path: 'data diff',
     summary: 'compare two datasets, or a dataset with a directory',
     details: 'Ends with 1 where they differ.',

@@ -18,6 +18,7 @@ export const REASONS = {
   MEMORY_EXCEEDED: 'the task used more memory than it asked for',
   // The site's doing.
   DISK_FULL: 'the disk of the site is full',
+  STORE_QUOTA: 'the store of the VO is full',
   SANDBOX_FAILED: 'the site could not put the task into its sandbox',
   SPOOL_UNWRITABLE: 'the site cannot write its spool directory',
   START_FAILED: 'the site could not start the task',

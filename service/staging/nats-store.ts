@@ -69,7 +69,9 @@ async function publish(
   const reason = ack.error.description ?? 'no reason';
   // The stream keeps one message per subject and discards new ones: the chunk is there already.
   if (/maximum messages per subject/.test(reason)) return 'had';
-  if (/maximum bytes|insufficient (?:storage )?resources|resource limits|no space/i.test(reason)) {
+  if (/maximum bytes|resource limits|storage limit/i.test(reason))
+    throw new GridError('STORE_QUOTA', `the store of the VO is full: ${reason}`);
+  if (/insufficient (?:storage )?resources|no space/i.test(reason)) {
     throw new GridError('DISK_FULL', `the store has no room: ${reason}`);
   }
   throw new GridError('STAGING_UNAVAILABLE', `the store refuses a chunk: ${reason}`);

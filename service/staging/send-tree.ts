@@ -1,3 +1,4 @@
+import { chunkBytes } from '../../core/data/compare.ts';
 import { EMPTY_TREE, type Manifest, type TreeRef } from '../../core/data/manifest.ts';
 import type { Piece } from '../../core/data/pack-plan.ts';
 import { byPath } from '../../core/data/paths.ts';
@@ -32,7 +33,15 @@ export interface TransferProgress {
   readonly totalBytes: number;
 }
 
+/** May refuse, by throwing, what is about to be sent; `chunks` reads it and gives the bytes that files use of each chunk. */
+export type AskRoom = (wish: {
+  readonly bytes: number;
+  readonly chunks: () => Promise<ReadonlyMap<string, number>>;
+}) => Promise<void>;
+
 interface SendOptions extends TransferOptions {
+  /** Asked before the first chunk is sent. */
+  readonly askRoom?: AskRoom;
   /** Directory where what is known of files that were sent is kept, so that they are not read again unless they change. */
   readonly knownDir?: string;
   /**
@@ -65,12 +74,12 @@ const NOTHING: ReadonlySet<string> = new Set();
 
 /**
  * Puts a tree into the store: reads every file once and sends what the store has not, in bounded memory. Throws
- * PATH_REFUSED, FILE_UNREADABLE, FILE_CHANGED (by name), DISK_FULL, STAGING_UNAVAILABLE. Nothing found is EMPTY_TREE.
+ * PATH_REFUSED, FILE_UNREADABLE, FILE_CHANGED (by name), DISK_FULL, STORE_QUOTA, STAGING_UNAVAILABLE. Nothing found is EMPTY_TREE.
  */
 export async function sendTree(
   store: ChunkStore,
   { root, paths }: SendRequest,
-  { onProgress, signal, knownDir, isHeld, clock = systemClock }: SendOptions = {},
+  { onProgress, signal, knownDir, isHeld, askRoom, clock = systemClock }: SendOptions = {},
 ): Promise<SentTree> {
   const walkedAtMs = clock.nowMs();
   const name = JSON.stringify([root, paths]);
@@ -96,6 +105,8 @@ export async function sendTree(
     onDone(totalBytes);
     return kept;
   }
+  const chunks = async () => chunkBytes(await readContents(root, found, signal));
+  await askRoom?.({ bytes: totalBytes, chunks });
   const uploads = openUploads(store, { onDone, signal });
   await sendContents({ root, store, uploads, known, signal }, plan);
   const { tree, stored } = nameTree(plan);
@@ -155,8 +166,16 @@ export async function describeTree(
   { root, paths }: SendRequest,
   signal?: AbortSignal,
 ): Promise<Manifest> {
+  return readContents(root, await anyDisk().walk({ root, paths }), signal);
+}
+
+async function readContents(
+  root: string,
+  found: readonly Found[],
+  signal: AbortSignal | undefined,
+): Promise<Manifest> {
   const uploads = openUploads(NOWHERE, { onDone: () => undefined, signal });
-  const plan = planTree(await anyDisk().walk({ root, paths }), undefined);
+  const plan = planTree(found, undefined);
   await sendContents({ root, store: NOWHERE, uploads, known: undefined, signal }, plan);
   await uploads.finish();
   return { entries: entriesOf(plan).toSorted(byPath) };

@@ -5,6 +5,7 @@ import { type History, openHistory } from '../../broker/history.ts';
 import { cancelJob } from '../../broker/moves.ts';
 import type { LedgerPlace } from '../../broker/open-ledger.ts';
 import { resultTrees } from '../../broker/result-trees.ts';
+import { NO_ROOM } from '../../broker/room/store-room.ts';
 import { NO_SWEEPER } from '../../broker/sweeper.ts';
 import { parseDataset } from '../../core/data/dataset.ts';
 import { ALICE } from '../fakes/callers.ts';
@@ -42,12 +43,12 @@ export function datasetReleaseContract(name: string, fresh: () => Promise<Ledger
     });
     const peer = { ...ALICE, limited: false };
     const put = async (dataset: string, tree: string, keepMs = 0): Promise<void> => {
-      const datasets = await openDatasets(book, ACCESS, NO_SWEEPER.admit);
+      const datasets = await openDatasets(book, ACCESS, { ...NO_SWEEPER, ...NO_ROOM });
       const wish = { vo: 'demo', name: dataset, shared: false, keepMs };
       await datasets.put(peer, { ...wish, tree: { digest: tree, totalBytes: 1, files: 1 } });
     };
     const remove = async (dataset: string): Promise<void> => {
-      const datasets = await openDatasets(book, ACCESS, NO_SWEEPER.admit);
+      const datasets = await openDatasets(book, ACCESS, { ...NO_SWEEPER, ...NO_ROOM });
       const parsed = parseDataset(`/demo/${dataset}`);
       if (!parsed.ok) throw new Error(parsed.message);
       await datasets.change(peer, parsed.ref, { kind: 'remove' });

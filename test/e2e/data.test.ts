@@ -137,3 +137,56 @@ describe('a dataset', () => {
     expect([code, stderr]).toEqual([2, expect.stringContaining('inputs[0].from')]);
   });
 });
+
+describe('a quota', () => {
+  interface Quota {
+    readonly owner: string;
+    readonly usedBytes: number;
+    readonly limitBytes: number | null;
+  }
+  const quotas = (): Promise<readonly Quota[]> => json<readonly Quota[]>('data', 'quota');
+  const stored = async (): Promise<number> => {
+    const swept = await json<{ readonly stored: number }>('data', 'sweep');
+    return swept.stored;
+  };
+
+  test('refuses before anything is sent, what is known already and what jobs bring, until there is room', async () => {
+    const [vo] = await quotas();
+    const used = vo?.usedBytes ?? 0;
+    expect(vo).toMatchObject({ owner: '', limitBytes: null });
+    expect(used).toBeGreaterThan(SIZE);
+    expect(
+      await out('data', 'quota', 'demo', '--everybody', '--limit', `${used + 1_000}B`),
+    ).toMatch(/^everybody else: at most /);
+    writeFileSync(join(dir, 'genome/more'), randomBytes(1_500_000));
+    const before = await stored();
+    const refused = await run('data', 'put', 'genome', 'hg38');
+    expect([refused.code, refused.stderr]).toEqual([4, expect.stringContaining('STORE_QUOTA')]);
+    expect(refused.stderr).toMatch(/may store .*: .* are stored, and 1\.4 MiB more are wanted/);
+    const job = await run('submit', '-i', 'genome/more', '--', 'true');
+    expect([job.code, job.stderr]).toEqual([4, expect.stringContaining('STORE_QUOTA')]);
+    expect(await stored()).toBe(before);
+    // As large as the quota, but nothing of it is new.
+    expect((await run('data', 'put', 'hg38', 'copy')).code).toBe(0);
+    expect((await run('submit', '--', 'true')).code).toBe(0);
+    expect((await run('data', 'du')).stderr).toContain('VO demo: ');
+    expect((await json<{ readonly quotas: readonly Quota[] }>('data', 'du')).quotas).toEqual(
+      await quotas(),
+    );
+    await out('data', 'quota', '--everybody', '--limit', `${used + 2_000_000}B`);
+    expect((await run('data', 'put', 'genome', 'hg38')).code).toBe(0);
+    await out('data', 'quota', '--everybody', '--limit', 'none');
+  });
+
+  test.for<readonly [readonly string[], number, string]>([
+    [['--limit', 'much'], 2, "--limit 'much' is neither a size such as 500G nor none"],
+    [['--limit', '-1'], 2, "'-1'"],
+    [['--everybody'], 2, '--everybody needs --limit'],
+    [['--user', '*', '--limit', '1G'], 2, "'*' is no DN"],
+    [['--user', 'Ada', '--limit', '1G'], 2, 'is no DN such as'],
+    [['biomed', '--limit', '1G'], 4, 'does not serve VO biomed'],
+  ])('%j is refused', async ([args, exit, words]) => {
+    const { code, stderr } = await run('data', 'quota', ...args);
+    expect([code, stderr]).toEqual([exit, expect.stringContaining(words)]);
+  });
+});

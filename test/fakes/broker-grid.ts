@@ -9,6 +9,7 @@ import type { JobSpec } from '../../core/job/spec.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import { parseFqan } from '../../core/vo/fqan.ts';
 import { BrokerService, type GetJobResponse } from '../../proto/gen/grid/v1/broker.ts';
+import { DatasetsService } from '../../proto/gen/grid/v1/data.ts';
 import { SiteGatewayService } from '../../proto/gen/grid/v1/site.ts';
 import { openAuthenticator } from '../../service/authenticator.ts';
 import { systemClock } from '../../service/clock.ts';
@@ -40,6 +41,8 @@ type BrokerCalls = RpcClient<BrokerService>;
 export interface BrokerGrid extends AsyncDisposable {
   /** A client of a member of VO demo; Root administers the grid, Mary the VO, Eve is in no VO, Otto in another one. */
   as(name: string): BrokerCalls;
+  /** The same caller at the service of datasets. */
+  datasetsAs(name: string): RpcClient<DatasetsService>;
   /** A gateway, enrolled and up. */
   site(id: string, offer?: Partial<Offer>): Promise<FakeGateway>;
   /** A gateway that shows the certificate of another host. */
@@ -67,7 +70,7 @@ export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
   const log = pino({ level: process.env['TEST_LOG'] ?? 'silent' });
   const { credentialsOf, authenticator, host, user, trust } = await openPki(dir);
   const brokerHost = host('broker');
-  const clients: Connection<BrokerService>[] = [];
+  const clients: Pick<Connection<BrokerService>, 'close'>[] = [];
   const gateways: FakeGateway[] = [];
   const fatal: unknown[] = [];
 
@@ -118,6 +121,12 @@ export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
     connections.set(name, client.call);
     return client.call;
   };
+  const datasetsAs = (name: string): RpcClient<DatasetsService> => {
+    const at = `127.0.0.1:${front.port}`;
+    const client = openClient(DatasetsService, 'broker', at, credentialsOf(user(name)));
+    clients.push(client);
+    return client.call;
+  };
   const enrol = async (id: string, shown: string, offer: Partial<Offer>): Promise<FakeGateway> => {
     const entity = host(shown);
     const gateway = await openFakeGateway({
@@ -132,6 +141,7 @@ export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
   };
   return {
     as,
+    datasetsAs,
     epoch: () => broker.epoch,
     site: async (id, offer = {}) => {
       const gateway = await enrol(id, id, offer);

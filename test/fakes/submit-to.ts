@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { openDatasets } from '../../broker/datasets.ts';
 import { openJobStore } from '../../broker/job-store.ts';
+import { NO_ROOM } from '../../broker/room/store-room.ts';
 import { openS3Secrets } from '../../broker/s3/s3-secrets.ts';
 import { openSubmit, type Submit } from '../../broker/submit.ts';
 import { NO_SWEEPER, type Sweeper } from '../../broker/sweeper.ts';
@@ -21,8 +22,9 @@ export async function submitTo(book: OpenBook, sweeper: Sweeper = NO_SWEEPER): P
   const store = openJobStore(book.db);
   return openSubmit({
     book,
-    datasets: await openDatasets(book, ACCESS, sweeper.admit),
+    datasets: await openDatasets(book, ACCESS, { ...sweeper, ...NO_ROOM }),
     sweeper,
+    room: NO_ROOM,
     secrets: await openS3Secrets(book, store, randomBytes(32)),
     store,
     access: ACCESS,

@@ -195,7 +195,7 @@ describe.for(await natsServers())('with $name', ({ path }) => {
   });
 });
 
-test('a VO that is full is DISK_FULL', async () => {
+test('a VO that is full is STORE_QUOTA', async () => {
   const bytesPerVo = 8 * 2 ** 20;
   await using nats = await startTestNats({
     binary: await testNatsBinary(),
@@ -205,7 +205,7 @@ test('a VO that is full is DISK_FULL', async () => {
   await using store = nats.open('demo');
   const chunks = Array.from({ length: 12 }, () => randomBytes(CHUNK_BYTES));
   const puts = Promise.all(chunks.map((bytes) => store.put(sha256(bytes), bytes)));
-  await expect(puts).rejects.toMatchObject({ code: 'DISK_FULL' });
+  await expect(puts).rejects.toMatchObject({ code: 'STORE_QUOTA' });
 });
 
 test('keys are readable by their owner alone, and survive the next start', async () => {

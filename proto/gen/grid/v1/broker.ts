@@ -845,6 +845,30 @@ export interface HoldTreeResponse {
   held: boolean;
 }
 
+/** What is to be sent. */
+export interface AskRoomRequest {
+  /** VO in whose store it would be. */
+  vo: string;
+  /** Bytes that are new whatever else there is. */
+  bytes: number;
+  /** Chunks that may be there already, at most 20000; of more the rest comes with what `new_bytes` said added to `bytes`. */
+  chunks: ChunkSize[];
+}
+
+/** A chunk of a tree. */
+export interface ChunkSize {
+  /** SHA-256, 32 bytes. */
+  digest: Buffer;
+  /** Bytes of it that files use. */
+  bytes: number;
+}
+
+/** There is room. */
+export interface AskRoomResponse {
+  /** Bytes of the chunks that are not counted yet, 0 where there is no limit. */
+  newBytes: number;
+}
+
 function createBaseWhoAmIRequest(): WhoAmIRequest {
   return {};
 }
@@ -6591,6 +6615,207 @@ export const HoldTreeResponse: MessageFns<HoldTreeResponse> = {
   },
 };
 
+function createBaseAskRoomRequest(): AskRoomRequest {
+  return { vo: "", bytes: 0, chunks: [] };
+}
+
+export const AskRoomRequest: MessageFns<AskRoomRequest> = {
+  encode(message: AskRoomRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vo !== "") {
+      writer.uint32(10).string(message.vo);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(16).int64(message.bytes);
+    }
+    for (const v of message.chunks) {
+      ChunkSize.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskRoomRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskRoomRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.chunks.push(ChunkSize.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AskRoomRequest>, I>>(base?: I): AskRoomRequest {
+    return AskRoomRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AskRoomRequest>, I>>(object: I): AskRoomRequest {
+    const message = createBaseAskRoomRequest();
+    message.vo = object.vo ?? "";
+    message.bytes = object.bytes ?? 0;
+    message.chunks = object.chunks?.map((e) => ChunkSize.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseChunkSize(): ChunkSize {
+  return { digest: Buffer.alloc(0), bytes: 0 };
+}
+
+export const ChunkSize: MessageFns<ChunkSize> = {
+  encode(message: ChunkSize, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.digest.length !== 0) {
+      writer.uint32(10).bytes(message.digest);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(16).int64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChunkSize {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChunkSize();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.digest = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ChunkSize>, I>>(base?: I): ChunkSize {
+    return ChunkSize.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ChunkSize>, I>>(object: I): ChunkSize {
+    const message = createBaseChunkSize();
+    message.digest = object.digest ?? Buffer.alloc(0);
+    message.bytes = object.bytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseAskRoomResponse(): AskRoomResponse {
+  return { newBytes: 0 };
+}
+
+export const AskRoomResponse: MessageFns<AskRoomResponse> = {
+  encode(message: AskRoomResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.newBytes !== 0) {
+      writer.uint32(8).int64(message.newBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskRoomResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskRoomResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.newBytes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AskRoomResponse>, I>>(base?: I): AskRoomResponse {
+    return AskRoomResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AskRoomResponse>, I>>(object: I): AskRoomResponse {
+    const message = createBaseAskRoomResponse();
+    message.newBytes = object.newBytes ?? 0;
+    return message;
+  },
+};
+
 /**
  * What users and administrators ask of the grid. Every call is made over mutual TLS with a certificate or an
  * RFC 3820 proxy; what a caller may see and do follows from its DN and FQANs.
@@ -6863,6 +7088,16 @@ export const BrokerService = {
     responseSerialize: (value: HoldTreeResponse): Buffer => Buffer.from(HoldTreeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): HoldTreeResponse => HoldTreeResponse.decode(value),
   },
+  /** Whether the caller may store so much more; asked before the first byte of it is sent. */
+  askRoom: {
+    path: "/grid.v1.Broker/AskRoom" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AskRoomRequest): Buffer => Buffer.from(AskRoomRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AskRoomRequest => AskRoomRequest.decode(value),
+    responseSerialize: (value: AskRoomResponse): Buffer => Buffer.from(AskRoomResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AskRoomResponse => AskRoomResponse.decode(value),
+  },
 } as const;
 
 export interface BrokerServer extends UntypedServiceImplementation {
@@ -6918,6 +7153,8 @@ export interface BrokerServer extends UntypedServiceImplementation {
   inspectSite: handleUnaryCall<InspectSiteRequest, InspectSiteResponse>;
   /** Whether a tree that was named before is still whole: then it need not be sent, and stays so for ten minutes. */
   holdTree: handleUnaryCall<HoldTreeRequest, HoldTreeResponse>;
+  /** Whether the caller may store so much more; asked before the first byte of it is sent. */
+  askRoom: handleUnaryCall<AskRoomRequest, AskRoomResponse>;
 }
 
 export interface BrokerClient extends Client {
@@ -7318,6 +7555,22 @@ export interface BrokerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: HoldTreeResponse) => void,
+  ): ClientUnaryCall;
+  /** Whether the caller may store so much more; asked before the first byte of it is sent. */
+  askRoom(
+    request: AskRoomRequest,
+    callback: (error: ServiceError | null, response: AskRoomResponse) => void,
+  ): ClientUnaryCall;
+  askRoom(
+    request: AskRoomRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AskRoomResponse) => void,
+  ): ClientUnaryCall;
+  askRoom(
+    request: AskRoomRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AskRoomResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -159,6 +159,42 @@ export interface SweepStoreResponse {
   removed: number;
 }
 
+/** Whose quotas. */
+export interface ListStoreQuotasRequest {
+  /** VO. */
+  vo: string;
+  /** DN of a member; empty for the caller. */
+  owner: string;
+}
+
+/** The VO as a whole first. */
+export interface ListStoreQuotasResponse {
+  /** What the caller may see. */
+  quotas: StoreQuota[];
+}
+
+/** What somebody stores in a VO, and may store. */
+export interface StoreQuota {
+  /** VO. */
+  vo: string;
+  /** DN; empty for the VO as a whole, `*` for each member that has no quota of its own. */
+  owner: string;
+  /** Distinct bytes of datasets, inputs and results; 0 for `*`. */
+  usedBytes: number;
+  /** The most; left out for no limit. */
+  limitBytes?: number | undefined;
+}
+
+/** A new limit. */
+export interface SetStoreQuotaRequest {
+  /** VO. */
+  vo: string;
+  /** As in `StoreQuota`. */
+  owner: string;
+  /** The most; left out for no limit. */
+  limitBytes?: number | undefined;
+}
+
 function createBaseDataset(): Dataset {
   return {
     vo: "",
@@ -1202,6 +1238,298 @@ export const SweepStoreResponse: MessageFns<SweepStoreResponse> = {
   },
 };
 
+function createBaseListStoreQuotasRequest(): ListStoreQuotasRequest {
+  return { vo: "", owner: "" };
+}
+
+export const ListStoreQuotasRequest: MessageFns<ListStoreQuotasRequest> = {
+  encode(message: ListStoreQuotasRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vo !== "") {
+      writer.uint32(10).string(message.vo);
+    }
+    if (message.owner !== "") {
+      writer.uint32(18).string(message.owner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListStoreQuotasRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListStoreQuotasRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListStoreQuotasRequest>, I>>(base?: I): ListStoreQuotasRequest {
+    return ListStoreQuotasRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListStoreQuotasRequest>, I>>(object: I): ListStoreQuotasRequest {
+    const message = createBaseListStoreQuotasRequest();
+    message.vo = object.vo ?? "";
+    message.owner = object.owner ?? "";
+    return message;
+  },
+};
+
+function createBaseListStoreQuotasResponse(): ListStoreQuotasResponse {
+  return { quotas: [] };
+}
+
+export const ListStoreQuotasResponse: MessageFns<ListStoreQuotasResponse> = {
+  encode(message: ListStoreQuotasResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.quotas) {
+      StoreQuota.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListStoreQuotasResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListStoreQuotasResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.quotas.push(StoreQuota.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListStoreQuotasResponse>, I>>(base?: I): ListStoreQuotasResponse {
+    return ListStoreQuotasResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListStoreQuotasResponse>, I>>(object: I): ListStoreQuotasResponse {
+    const message = createBaseListStoreQuotasResponse();
+    message.quotas = object.quotas?.map((e) => StoreQuota.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStoreQuota(): StoreQuota {
+  return { vo: "", owner: "", usedBytes: 0, limitBytes: undefined };
+}
+
+export const StoreQuota: MessageFns<StoreQuota> = {
+  encode(message: StoreQuota, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vo !== "") {
+      writer.uint32(10).string(message.vo);
+    }
+    if (message.owner !== "") {
+      writer.uint32(18).string(message.owner);
+    }
+    if (message.usedBytes !== 0) {
+      writer.uint32(24).int64(message.usedBytes);
+    }
+    if (message.limitBytes !== undefined) {
+      writer.uint32(32).int64(message.limitBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoreQuota {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoreQuota();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.usedBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.limitBytes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<StoreQuota>, I>>(base?: I): StoreQuota {
+    return StoreQuota.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StoreQuota>, I>>(object: I): StoreQuota {
+    const message = createBaseStoreQuota();
+    message.vo = object.vo ?? "";
+    message.owner = object.owner ?? "";
+    message.usedBytes = object.usedBytes ?? 0;
+    message.limitBytes = object.limitBytes ?? undefined;
+    return message;
+  },
+};
+
+function createBaseSetStoreQuotaRequest(): SetStoreQuotaRequest {
+  return { vo: "", owner: "", limitBytes: undefined };
+}
+
+export const SetStoreQuotaRequest: MessageFns<SetStoreQuotaRequest> = {
+  encode(message: SetStoreQuotaRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vo !== "") {
+      writer.uint32(10).string(message.vo);
+    }
+    if (message.owner !== "") {
+      writer.uint32(18).string(message.owner);
+    }
+    if (message.limitBytes !== undefined) {
+      writer.uint32(24).int64(message.limitBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetStoreQuotaRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetStoreQuotaRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limitBytes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetStoreQuotaRequest>, I>>(base?: I): SetStoreQuotaRequest {
+    return SetStoreQuotaRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetStoreQuotaRequest>, I>>(object: I): SetStoreQuotaRequest {
+    const message = createBaseSetStoreQuotaRequest();
+    message.vo = object.vo ?? "";
+    message.owner = object.owner ?? "";
+    message.limitBytes = object.limitBytes ?? undefined;
+    return message;
+  },
+};
+
 /**
  * Datasets: names for trees of files that are in the chunk store of a VO. The broker serves it beside `Broker`, over
  * mutual TLS; what a caller may see and do follows from its DN and FQANs.
@@ -1280,6 +1608,28 @@ export const DatasetsService = {
     responseSerialize: (value: SweepStoreResponse): Buffer => Buffer.from(SweepStoreResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SweepStoreResponse => SweepStoreResponse.decode(value),
   },
+  /** What the caller and its VO store and may store; those who may set quotas see all of them. */
+  listStoreQuotas: {
+    path: "/grid.v1.Datasets/ListStoreQuotas" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListStoreQuotasRequest): Buffer =>
+      Buffer.from(ListStoreQuotasRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListStoreQuotasRequest => ListStoreQuotasRequest.decode(value),
+    responseSerialize: (value: ListStoreQuotasResponse): Buffer =>
+      Buffer.from(ListStoreQuotasResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListStoreQuotasResponse => ListStoreQuotasResponse.decode(value),
+  },
+  /** Sets how many bytes a VO (grid administrators) or a member of it (managers, too) may store. */
+  setStoreQuota: {
+    path: "/grid.v1.Datasets/SetStoreQuota" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetStoreQuotaRequest): Buffer => Buffer.from(SetStoreQuotaRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetStoreQuotaRequest => SetStoreQuotaRequest.decode(value),
+    responseSerialize: (value: StoreQuota): Buffer => Buffer.from(StoreQuota.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StoreQuota => StoreQuota.decode(value),
+  },
 } as const;
 
 export interface DatasetsServer extends UntypedServiceImplementation {
@@ -1297,6 +1647,10 @@ export interface DatasetsServer extends UntypedServiceImplementation {
   healChunks: handleUnaryCall<HealChunksRequest, HealChunksResponse>;
   /** Looks over the store of a VO now, as the broker does from time to time; for grid administrators. */
   sweepStore: handleUnaryCall<SweepStoreRequest, SweepStoreResponse>;
+  /** What the caller and its VO store and may store; those who may set quotas see all of them. */
+  listStoreQuotas: handleUnaryCall<ListStoreQuotasRequest, ListStoreQuotasResponse>;
+  /** Sets how many bytes a VO (grid administrators) or a member of it (managers, too) may store. */
+  setStoreQuota: handleUnaryCall<SetStoreQuotaRequest, StoreQuota>;
 }
 
 export interface DatasetsClient extends Client {
@@ -1411,6 +1765,38 @@ export interface DatasetsClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SweepStoreResponse) => void,
+  ): ClientUnaryCall;
+  /** What the caller and its VO store and may store; those who may set quotas see all of them. */
+  listStoreQuotas(
+    request: ListStoreQuotasRequest,
+    callback: (error: ServiceError | null, response: ListStoreQuotasResponse) => void,
+  ): ClientUnaryCall;
+  listStoreQuotas(
+    request: ListStoreQuotasRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListStoreQuotasResponse) => void,
+  ): ClientUnaryCall;
+  listStoreQuotas(
+    request: ListStoreQuotasRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListStoreQuotasResponse) => void,
+  ): ClientUnaryCall;
+  /** Sets how many bytes a VO (grid administrators) or a member of it (managers, too) may store. */
+  setStoreQuota(
+    request: SetStoreQuotaRequest,
+    callback: (error: ServiceError | null, response: StoreQuota) => void,
+  ): ClientUnaryCall;
+  setStoreQuota(
+    request: SetStoreQuotaRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StoreQuota) => void,
+  ): ClientUnaryCall;
+  setStoreQuota(
+    request: SetStoreQuotaRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StoreQuota) => void,
   ): ClientUnaryCall;
 }
 

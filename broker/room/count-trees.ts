@@ -1,0 +1,115 @@
+import type { TreeRef } from '../../core/data/manifest.ts';
+import {
+  addTree,
+  emptyTally,
+  type Tally,
+  type TreeWeight,
+  weigh,
+  weightOf,
+} from '../../core/data/room.ts';
+import { GridError } from '../../core/errors.ts';
+import type { ChunkStore } from '../../service/staging/chunk-store.ts';
+import { loadManifest } from '../../service/staging/read-tree.ts';
+import type { Book } from '../book.ts';
+import { readTrees } from '../job-store.ts';
+
+/** Whose trees: those of one owner in a VO, or with '' those of all. */
+export interface Scope {
+  readonly vo: string;
+  readonly owner: string;
+}
+
+/** Counts what the ledger keeps alive in the stores. */
+export interface TreeCounter {
+  /** Distinct bytes of the trees that are named for a scope now. */
+  count(scope: Scope): Promise<Tally>;
+  /** What one tree takes, by its own manifest and not by what its sender says. */
+  weight(vo: string, tree: TreeRef): Promise<TreeWeight>;
+}
+
+const noStore = (): Promise<never> =>
+  Promise.reject(new GridError('STAGING_UNAVAILABLE', 'this broker has no staging service'));
+
+/** For a broker without a staging service: only small manifests, which are in the ledger, can be read. */
+export const NO_STORE: ChunkStore = {
+  missing: noStore,
+  put: noStore,
+  receive: noStore,
+  get: noStore,
+};
+
+const NOTHING: TreeWeight = weightOf([]);
+/** Trees whose chunks are remembered, so that counting again reads no manifest twice. */
+const KEPT = 200_000;
+const AT_ONCE = 32;
+/** Of a tree that is not what it says no chunk is kept. */
+const GONE: readonly string[] = ['CHUNK_MISSING', 'CHUNK_CORRUPT', 'MANIFEST_INVALID'];
+
+export function openTreeCounter(book: Book, storeOf: (vo: string) => ChunkStore): TreeCounter {
+  const kept = new Map<string, TreeWeight>();
+  const weight = async (vo: string, tree: TreeRef): Promise<TreeWeight> => {
+    if (tree.digest === '') return NOTHING;
+    const known = kept.get(tree.digest);
+    if (known !== undefined) return known;
+    try {
+      const found = weigh(await loadManifest(storeOf(vo), tree));
+      if (kept.size >= KEPT) kept.clear();
+      kept.set(tree.digest, found);
+      return found;
+    } catch (error) {
+      if (!(error instanceof GridError)) throw error;
+      if (GONE.includes(error.code)) return NOTHING;
+      // While the store is away nobody is kept from work; what was said of the tree must do.
+      return weightOf([[tree.digest, tree.totalBytes]]);
+    }
+  };
+  return {
+    weight,
+    count: async (scope) => {
+      await book.recorder.settled();
+      const digests = await namedTrees(book, scope);
+      const unread = digests.filter((digest) => !kept.has(digest));
+      const trees = await readTrees(book.db, unread);
+      const tally = emptyTally();
+      for (const digest of digests) addTree(tally, kept.get(digest) ?? NOTHING);
+      const rest = [...trees.values()];
+      for (let at = 0; at < rest.length; at += AT_ONCE) {
+        const some = rest.slice(at, at + AT_ONCE).map((tree) => weight(scope.vo, tree));
+        for (const one of await Promise.all(some)) addTree(tally, one);
+      }
+      return tally;
+    },
+  };
+}
+
+/** Trees of datasets that have their name, of what jobs brought and of what they made. */
+async function namedTrees({ db, clock }: Book, { vo, owner }: Scope): Promise<readonly string[]> {
+  const nowMs = clock.nowMs();
+  const datasets = await db
+    .selectFrom('datasets')
+    .select('tree as digest')
+    .distinct()
+    .where('vo', '=', vo)
+    .$if(owner !== '', (query) => query.where('owner', '=', owner))
+    .where('removed_ms', 'is', null)
+    .where((where) => where.or([where('expires_ms', 'is', null), where('expires_ms', '>', nowMs)]))
+    .execute();
+  const inputs = await db
+    .selectFrom('jobs')
+    .select('inputs as digest')
+    .distinct()
+    .where('vo', '=', vo)
+    .$if(owner !== '', (query) => query.where('owner', '=', owner))
+    .where('inputs', '<>', '')
+    .execute();
+  const outputs = await db
+    .selectFrom('attempts')
+    .innerJoin('jobs', 'jobs.id', 'attempts.job_id')
+    .select('attempts.outputs as digest')
+    .distinct()
+    .where('jobs.vo', '=', vo)
+    .$if(owner !== '', (query) => query.where('jobs.owner', '=', owner))
+    .where('attempts.outputs', '<>', '')
+    .execute();
+  return [...new Set([...datasets, ...inputs, ...outputs].map(({ digest }) => digest))];
+}

@@ -1,0 +1,159 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openDatasets } from '../../broker/datasets.ts';
+import type { LedgerPlace } from '../../broker/open-ledger.ts';
+import { treeRows } from '../../broker/records.ts';
+import { NO_STORE, openTreeCounter } from '../../broker/room/count-trees.ts';
+import { openStoreRoom, type StoreRoom } from '../../broker/room/store-room.ts';
+import { NO_SWEEPER } from '../../broker/sweeper.ts';
+import { parseDataset } from '../../core/data/dataset.ts';
+import type { TreeRef } from '../../core/data/manifest.ts';
+import { encodeManifest } from '../../core/data/manifest-codec.ts';
+import { sha256 } from '../../service/staging/chunk-store.ts';
+import { ALICE } from '../fakes/callers.ts';
+import { type OpenBook, openBook } from '../fakes/open-book.ts';
+
+const ACCESS = { admins: [], vos: ['demo'] };
+const peer = { ...ALICE, limited: false };
+const OWNER = { vo: 'demo', owner: ALICE.dn };
+const VO = { vo: 'demo', owner: '' };
+
+/** A tree of files, each of one chunk that is named after it: `{ a: 100 }`. */
+function treeOf(files: Readonly<Record<string, number>>): TreeRef {
+  const entries = Object.entries(files).map(([path, length]) => ({
+    kind: 'file' as const,
+    ...{ path, mode: 0o644, sizeBytes: length, digest: sha256(Buffer.from(`file ${path}`)) },
+    slices: [{ digest: sha256(Buffer.from(path)), offset: 0, length }],
+  }));
+  const manifest = encodeManifest({ entries });
+  const totalBytes = Object.values(files).reduce((sum, size) => sum + size, 0);
+  return { digest: sha256(manifest), totalBytes, files: entries.length, manifest };
+}
+
+/** Quotas of bytes, wherever the ledger lies. */
+export function storeRoomContract(name: string, fresh: () => Promise<LedgerPlace>): void {
+  describe(`quotas of the store on ${name}`, () => {
+    let place: LedgerPlace;
+    let book: OpenBook;
+    let room: StoreRoom;
+    const open = async (): Promise<void> => {
+      book = await openBook(place);
+      room = await openStoreRoom(
+        book,
+        openTreeCounter(book, () => NO_STORE),
+      );
+    };
+    beforeEach(async () => {
+      place = await fresh();
+      await open();
+    });
+    afterEach(() => book[Symbol.asyncDispose]());
+
+    const put = async (dataset: string, tree: TreeRef): Promise<void> => {
+      const doors = { ...NO_SWEEPER, claim: room.claim };
+      const datasets = await openDatasets(book, ACCESS, doors);
+      await datasets.put(peer, { vo: 'demo', name: dataset, shared: false, keepMs: 0, tree });
+    };
+    const remove = async (dataset: string): Promise<void> => {
+      const datasets = await openDatasets(book, ACCESS, { ...NO_SWEEPER, claim: room.claim });
+      const parsed = parseDataset(`/demo/${dataset}`);
+      if (!parsed.ok) throw new Error(parsed.message);
+      await datasets.change(peer, parsed.ref, { kind: 'remove' });
+    };
+    const full = { code: 'STORE_QUOTA' };
+
+    test('what is shared counts once, and what is removed no more', async () => {
+      await room.set(OWNER, 250);
+      await put('one', treeOf({ a: 100, b: 100 }));
+      await put('two', treeOf({ a: 100, b: 100, c: 50 }));
+      expect(await room.use(OWNER)).toEqual({ usedBytes: 250, limitBytes: 250 });
+      await expect(put('three', treeOf({ d: 1 }))).rejects.toMatchObject({
+        ...full,
+        message: `${ALICE.dn} in VO demo may store 250 B: 250 B are stored, and 1 B more are wanted`,
+      });
+      await put('same', treeOf({ c: 50 }));
+      await remove('two');
+      await remove('same');
+      await put('three', treeOf({ d: 50 }));
+      expect(await room.use(OWNER)).toMatchObject({ usedBytes: 250 });
+    });
+
+    test('what is said of a tree does not count, but what is in it', async () => {
+      await room.set(OWNER, 100);
+      const tree = { ...treeOf({ a: 101 }), totalBytes: 1 };
+      await expect(put('small', tree)).rejects.toMatchObject(full);
+    });
+
+    test('of two at once for the last room one gets it, and a refusal leaves nothing behind', async () => {
+      await room.set(OWNER, 150);
+      const puts = ['a', 'b', 'c'].map((file) => put(file, treeOf({ [file]: 100 })));
+      const ends = await Promise.allSettled(puts);
+      expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+      expect(await room.use(OWNER)).toMatchObject({ usedBytes: 100 });
+      await put('rest', treeOf({ d: 50 }));
+    });
+
+    test('a claim that comes to nothing gives its room back', async () => {
+      await room.set(OWNER, 100);
+      {
+        using _claim = await room.claim(OWNER, [treeOf({ a: 100 })]);
+        await expect(room.claim(OWNER, [treeOf({ b: 1 })])).rejects.toMatchObject(full);
+      }
+      using claim = await room.claim(OWNER, [treeOf({ b: 100 })]);
+      expect(claim).toBeDefined();
+    });
+
+    test('a limit of the VO holds for all, one of everybody for whoever has no own', async () => {
+      await room.set({ vo: 'demo', owner: '*' }, 10);
+      await expect(put('a', treeOf({ a: 11 }))).rejects.toMatchObject(full);
+      await room.set(OWNER, undefined);
+      await put('a', treeOf({ a: 11 }));
+      await room.set(VO, 20);
+      await expect(put('b', treeOf({ b: 10 }))).rejects.toMatchObject({
+        message: 'VO demo may store 20 B: 11 B are stored, and 10 B more are wanted',
+      });
+      await put('b', treeOf({ b: 9 }));
+    });
+
+    test('results are kept and count, and the next submission is refused until there is room', async () => {
+      await room.set(OWNER, 100);
+      const results = treeOf({ out: 120 });
+      await book.add({ job: {} });
+      await book.db.updateTable('jobs').set({ owner: ALICE.dn, vo: 'demo' }).execute();
+      const task = { job_id: 'job', ordinal: 0, number: 1, site: 'north', state: 'done' as const };
+      const times = { placed_ms: 1, started_ms: 1, ended_ms: 1 };
+      await book.recorder.record({
+        trees: treeRows(results),
+        attempts: [
+          {
+            ...{ id: 'attempt', ...task, ...times, reason: '', detail: '', outcome: null },
+            outputs: results.digest,
+          },
+        ],
+      });
+      expect(await room.use(OWNER)).toMatchObject({ usedBytes: 120 });
+      await expect(room.claimForJobs(OWNER, [])).rejects.toMatchObject({
+        ...full,
+        message: expect.stringContaining('120 B are stored, and no job may be submitted'),
+      });
+      await book.db.deleteFrom('attempts').execute();
+      using claim = await room.claimForJobs(OWNER, [treeOf({ a: 100 })]);
+      expect(claim).toBeDefined();
+    });
+
+    test('limits and what is stored are known after a restart', async () => {
+      await room.set(OWNER, 100);
+      await room.set(VO, undefined);
+      await put('a', treeOf({ a: 60 }));
+      await book[Symbol.asyncDispose]();
+      await open();
+      expect(room.limits('demo')).toEqual(
+        new Map<string, number | undefined>([
+          [ALICE.dn, 100],
+          ['', undefined],
+        ]),
+      );
+      await expect(put('b', treeOf({ b: 50 }))).rejects.toMatchObject(full);
+      await put('b', treeOf({ b: 40 }));
+    });
+  });
+}

@@ -1,0 +1,178 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { treeRows } from '../../broker/records.ts';
+import { openTreeCounter } from '../../broker/room/count-trees.ts';
+import { openStoreRoom, type StoreRoom } from '../../broker/room/store-room.ts';
+import type { OpenKeeper } from '../../broker/staging-accounts.ts';
+import { openSweeper, type Sweeper } from '../../broker/sweeper.ts';
+import type { TreeRef } from '../../core/data/manifest.ts';
+import type { ChunkStore } from '../../service/staging/chunk-store.ts';
+import { type SentTree, sendTree } from '../../service/staging/send-tree.ts';
+import { type BrokerGrid, openBrokerGrid } from '../fakes/broker-grid.ts';
+import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
+import { type OpenBook, openBook } from '../fakes/open-book.ts';
+
+const MIB = 1_048_576;
+const OWNER = { vo: 'demo', owner: '/DC=org/DC=test/CN=Alice' };
+
+describe('with a nats-server', () => {
+  let dir: string;
+  let nats: TestNats;
+  let book: OpenBook;
+  let keeper: OpenKeeper;
+  let room: StoreRoom;
+  let sweeper: Sweeper;
+  let member: ChunkStore & AsyncDisposable;
+  beforeEach(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'hanse-quota-'));
+    const binary = await testNatsBinary();
+    nats = await startTestNats({ binary, vos: ['demo'], bytesPerVo: 12 * MIB });
+    book = await openBook(join(dir, 'ledger.db'));
+    keeper = nats.accounts.openKeeper('demo');
+    room = await openStoreRoom(
+      book,
+      openTreeCounter(book, () => keeper.store),
+    );
+    const { accounts } = nats;
+    const every = { vos: ['demo'], everyMs: 3_600_000, graceMs: 0 };
+    sweeper = openSweeper({ book, accounts, ...every });
+    member = nats.open('demo');
+  });
+  afterEach(async () => {
+    await member[Symbol.asyncDispose]();
+    await sweeper[Symbol.asyncDispose]();
+    await keeper[Symbol.asyncDispose]();
+    await book[Symbol.asyncDispose]();
+    await nats[Symbol.asyncDispose]();
+    rmSync(dir, { recursive: true });
+  });
+
+  const directory = async (files: Readonly<Record<string, Uint8Array>>): Promise<string> => {
+    const root = join(dir, `root-${randomBytes(4).toString('hex')}`);
+    await mkdir(root);
+    for (const [name, bytes] of Object.entries(files)) await writeFile(join(root, name), bytes);
+    return root;
+  };
+  const send = (root: string): Promise<SentTree> => sendTree(member, { root, paths: ['.'] });
+  const name = (tree: TreeRef): Promise<void> => book.recorder.record({ trees: treeRows(tree) });
+
+  test('a manifest that is in the store is read there, and a false size is of no use', async () => {
+    const many = Object.fromEntries(
+      Array.from({ length: 100 }, (_, at) => [`file-${at}`, randomBytes(1_000)]),
+    );
+    const { tree } = await send(await directory(many));
+    expect(tree.manifest).toBeUndefined();
+    await room.set(OWNER, 99_999);
+    const wish = room.claim(OWNER, [{ ...tree, totalBytes: 1 }]);
+    await expect(wish).rejects.toMatchObject({
+      code: 'STORE_QUOTA',
+      message: expect.stringContaining('97.7 KiB: 0 B are stored, and 97.7 KiB more are wanted'),
+    });
+    await room.set(OWNER, 100_000);
+    using claim = await room.claim(OWNER, [{ ...tree, totalBytes: 1 }]);
+    expect(claim).toBeDefined();
+  });
+
+  test('nothing is sent where there is no room', async () => {
+    const root = await directory({ large: randomBytes(2 * MIB) });
+    await room.set(OWNER, MIB);
+    const askRoom = (wish: { readonly bytes: number }): Promise<void> =>
+      room.ask(OWNER, wish.bytes, { keys: new Float64Array(), bytes: new Float64Array() }).then();
+    const sent = sendTree(member, { root, paths: ['.'] }, { askRoom });
+    await expect(sent).rejects.toMatchObject({ code: 'STORE_QUOTA' });
+    expect(await keeper.list()).toEqual([]);
+  });
+
+  test('a store that fills up in the middle says so, and what was sent is not sent again', async () => {
+    const old = await send(await directory({ old: randomBytes(6 * MIB) }));
+    await name(old.tree);
+    const root = await directory({ new: randomBytes(9 * MIB) });
+    await expect(send(root)).rejects.toMatchObject({
+      code: 'STORE_QUOTA',
+      message: expect.stringMatching(/^the store of the VO is full: /),
+    });
+    expect(await room.use(OWNER)).toEqual({ usedBytes: 0, limitBytes: undefined });
+    await keeper.remove((await keeper.list()).slice(0, 6));
+    const again = await send(root);
+    expect(again.savedBytes).toBeGreaterThan(0);
+    expect(again.savedBytes + again.sentBytes).toBe(9 * MIB);
+  });
+
+  test('what was sent and refused is swept, and its room is there again', async () => {
+    const root = await directory({ one: randomBytes(8 * MIB) });
+    const { tree } = await send(root);
+    await room.set(OWNER, MIB);
+    await expect(room.claim(OWNER, [tree])).rejects.toMatchObject({ code: 'STORE_QUOTA' });
+    await sweeper.sweep('demo');
+    expect(await sweeper.sweep('demo')).toMatchObject({ removed: 8 });
+    const other = await send(await directory({ two: randomBytes(10 * MIB) }));
+    expect(other.sentBytes).toBe(10 * MIB);
+  });
+});
+
+describe('over the wire', () => {
+  let grid: BrokerGrid;
+  beforeEach(async () => {
+    grid = await openBrokerGrid();
+  });
+  afterEach(() => grid[Symbol.asyncDispose]());
+  const nameOf = (person: string): string => `/DC=org/DC=test/CN=${person}`;
+  const codeOf = (call: Promise<unknown>): Promise<string> =>
+    call.then(
+      () => 'no error',
+      ({ code }: { readonly code: string }) => code,
+    );
+
+  test.each([
+    ['Root', 'demo', '', 'no error'],
+    ['Root', 'demo', nameOf('Alice'), 'no error'],
+    ['Mary', 'demo', nameOf('Alice'), 'no error'],
+    ['Mary', 'demo', '*', 'no error'],
+    ['Mary', 'demo', '', 'PERMISSION_DENIED'],
+    ['Alice', 'demo', nameOf('Alice'), 'PERMISSION_DENIED'],
+    ['Alice', 'demo', '*', 'PERMISSION_DENIED'],
+    ['Otto', 'demo', nameOf('Alice'), 'PERMISSION_DENIED'],
+    ['Otto', 'other', '*', 'VO_NOT_FOUND'],
+    ['Root', 'other', '', 'VO_NOT_FOUND'],
+    ['Mary', 'demo', 'Alice', 'REQUEST_INVALID'],
+  ])('%s sets that of VO %s for "%s": %s', async (person, vo, owner, code) => {
+    const set = grid.datasetsAs(person).setStoreQuota({ vo, owner, limitBytes: 5 });
+    expect(await codeOf(set)).toBe(code);
+  });
+
+  test.each([-1, Number.MIN_SAFE_INTEGER])('a limit of %d is refused', async (limitBytes) => {
+    const set = grid.datasetsAs('Mary').setStoreQuota({ vo: 'demo', owner: '*', limitBytes });
+    expect(await codeOf(set)).toBe('REQUEST_INVALID');
+    const ask = grid.as('Alice').askRoom({ vo: 'demo', bytes: limitBytes, chunks: [] });
+    expect(await codeOf(ask)).toBe('REQUEST_INVALID');
+  });
+
+  test('members see their own, managers all, strangers none; all of it after a restart', async () => {
+    const mary = grid.datasetsAs('Mary');
+    await mary.setStoreQuota({ vo: 'demo', owner: nameOf('Bob'), limitBytes: 7 });
+    await mary.setStoreQuota({ vo: 'demo', owner: '*', limitBytes: 9 });
+    await grid.restart();
+    const seenBy = async (person: string, owner = ''): Promise<readonly unknown[]> => {
+      const { quotas } = await grid.datasetsAs(person).listStoreQuotas({ vo: 'demo', owner });
+      return quotas.map((quota) => [quota.owner, quota.limitBytes]);
+    };
+    const both = [
+      ['', undefined],
+      ['*', 9],
+    ];
+    expect(await seenBy('Alice')).toEqual([...both, [nameOf('Alice'), 9]]);
+    expect(await seenBy('Mary')).toEqual([...both, [nameOf('Mary'), 9], [nameOf('Bob'), 7]]);
+    expect(await codeOf(seenBy('Alice', nameOf('Bob')))).toBe('PERMISSION_DENIED');
+    expect(await codeOf(seenBy('Eve'))).toBe('VO_DENIED');
+    const ask = (bytes: number) => grid.as('Alice').askRoom({ vo: 'demo', bytes, chunks: [] });
+    expect(await codeOf(ask(9))).toBe('no error');
+    expect(await codeOf(ask(10))).toBe('STORE_QUOTA');
+    expect(await codeOf(grid.as('Eve').askRoom({ vo: 'demo', bytes: 1, chunks: [] }))).toBe(
+      'VO_DENIED',
+    );
+  });
+});
