@@ -8,6 +8,7 @@ import type { RpcClient } from '../service/rpc.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../service/staging/connect-staging.ts';
 import type { AskRoom } from '../service/staging/send-tree.ts';
+import { keepHeapSmall } from '../service/staging/small-heap.ts';
 import { callerFromWire, treeToWire } from '../service/wire.ts';
 import type { Settings } from './config.ts';
 import type { Context } from './context.ts';
@@ -27,6 +28,7 @@ export async function openUserStaging(
   broker: RpcClient<BrokerService>,
   vo: string,
 ): Promise<UserStaging & AsyncDisposable> {
+  keepHeapSmall();
   const nkey = newNkey();
   const { signal } = context;
   const { trust } = await context.settings();

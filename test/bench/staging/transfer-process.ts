@@ -11,6 +11,7 @@ import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { openFileCache } from '../../../service/staging/file-cache.ts';
 import type { StagingTicket } from '../../../service/staging/names.ts';
 import { sendTree } from '../../../service/staging/send-tree.ts';
+import { keepHeapSmall } from '../../../service/staging/small-heap.ts';
 import { treeToWire } from '../../../service/wire.ts';
 
 /** What is to be moved. */
@@ -61,6 +62,8 @@ export interface Transferred {
 
 const wanted = JSON.parse(process.argv[2] ?? '{}') as Transfer;
 const { access, root, cache } = wanted;
+// As the CLI does.
+keepHeapSmall();
 await using opened = access.kind === 'grid' ? await openGrid(access) : openStore(access);
 const { staging, isHeld } = opened;
 let put = 0;
