@@ -185,6 +185,7 @@ function offerOf(id: string, written: WrittenSite): Offer {
     queues: [],
     price,
     expectedWaitMs: 0,
+    accounts: [],
   };
 }
 

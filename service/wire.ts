@@ -177,6 +177,7 @@ export function offerToWire(offer: Offer): pb.Offer {
     admins: [...offer.admins],
     warmTrees: offer.warmTrees.map((digest) => Buffer.from(digest, 'hex')),
     gpuModels: [...offer.gpuModels],
+    accounts: offer.accounts.map((rule) => ({ ...rule })),
     licences: offer.licences.map((pool) => ({ ...pool })),
     queues: offer.queues.map((queue) => ({
       ...queue,

@@ -1,4 +1,7 @@
-import { treeFromWire } from '../service/wire.ts';
+import type { JobSpec } from '../core/job/spec.ts';
+import type { AccountWish } from '../core/match/accounts.ts';
+import { formatFqan } from '../core/vo/fqan.ts';
+import { callerFromWire, treeFromWire } from '../service/wire.ts';
 import { attemptDirectory } from './attempt-directory.ts';
 import type { AcceptedAttempt, AttemptState, Ending, LiveAttempt } from './journal.ts';
 import type { TaskEnd } from './lrms/lrms.ts';
@@ -53,4 +56,10 @@ export function attemptOf(spool: string, accepted: AcceptedAttempt, live?: LiveA
 export function vacate(attempt: Attempt): void {
   attempt.vacated = true;
   attempt.giveBack();
+}
+
+/** Whose task it is, for the choice of its account. */
+export function wishOf({ job }: Pick<AcceptedAttempt, 'job'>, { vo }: JobSpec): AccountWish {
+  const owner = callerFromWire(job.owner);
+  return { owner: owner.dn, vo, fqans: owner.fqans.map(formatFqan) };
 }

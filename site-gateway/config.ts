@@ -70,6 +70,35 @@ export const SITE_CONFIG = z.object({
     .enum(['auto', ...SANDBOXES])
     .default('auto')
     .describe('class of every task; auto for what its job demands, in control groups if possible'),
+  accounts: z
+    .array(
+      z
+        .strictObject({
+          dn: z.string().min(1).optional().describe('pattern of DNs, with * and ?'),
+          fqan: z
+            .string()
+            .startsWith('/', 'must be like /biomed/imaging/Role=production, with * and ?')
+            .optional()
+            .describe('pattern of attributes'),
+          account: z
+            .string()
+            .regex(/^[^\s:/-][^\s:/]*$/, 'must be the name of an account')
+            .optional()
+            .describe('local account'),
+          deny: z.boolean().default(false).describe('in place of an account: they get none'),
+          system: z.boolean().default(false).describe('an account below uid 1000 is meant'),
+        })
+        .refine(
+          ({ dn: name, fqan }) => name !== undefined || fqan !== undefined,
+          "names nobody: give 'dn' or 'fqan'; '*' as 'dn' is for all",
+        )
+        .refine(
+          ({ account, deny }) => (account !== undefined) !== deny,
+          "must have either 'account' or 'deny: true'",
+        ),
+    )
+    .default([])
+    .describe('local accounts that tasks run as, the first that fits; empty for the gateway’s own'),
   features: z
     .array(z.string().min(1))
     .default([])

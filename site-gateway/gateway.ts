@@ -15,6 +15,7 @@ import type { Log } from '../service/log.ts';
 import type { Handlers } from '../service/rpc.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import type { Nkey } from '../service/staging/nats-link.ts';
+import { type AccountMap, openAccounts } from './accounts/account-map.ts';
 import { attemptDirectory, tryRemoveTree } from './attempt-directory.ts';
 import { type Change, openChange } from './change.ts';
 import type { SiteConfig } from './config.ts';
@@ -32,7 +33,7 @@ import type { SiteStaging } from './site-staging.ts';
 import { openStock, type Stock } from './stock.ts';
 import { Supervisor } from './supervisor.ts';
 import { openTickets, type Tickets } from './tickets.ts';
-import { openTransfers } from './transfers.ts';
+import { openTransfers, type RunTransfer } from './transfers.ts';
 
 /** What a gateway needs of the world around it. */
 export interface GatewayOptions {
@@ -92,23 +93,19 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       onTrouble: (error) => disk.journalTrouble(error),
     }),
   );
+  const accounts = openAccounts(config);
   const lease = openLease(options.bootClock, randomUUID(), journal.lease());
   const tickets = openTickets(journal, clock, config['staging-patience']);
   const signed = openSignedUrls(clock, config['staging-patience']);
   const staging = stack.use(openStaging(options, { nkey, tickets, signed }, disk));
+  const owned = { journal, staging, disk, accounts };
   const supervisor = new Supervisor({
     site: config.site,
     spool: config.spool,
     path: config.path,
-    journal,
+    ...owned,
     openLrms: (listener) => openLrms(config, { clock, log }, listener),
-    staging,
-    runTransfer: openTransfers({
-      paths: config['data-paths'],
-      storeOf: (vo) => staging.storeOf(vo),
-      stageIn: (attempt, signal) => staging.stageIn(attempt, signal),
-    }),
-    disk,
+    runTransfer: transfersOf(config, staging),
     stock: stockOf(config, disk),
     clock,
     log,
@@ -121,10 +118,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     every(CLEAN_MS, 'clean the spool', log, () => clean(journal, config, log, clock.nowMs())),
   );
   stack.use(every(CLEAN_MS, 'forget addresses', log, () => forgetUrls(signed, supervisor)));
-  const parts = { journal, supervisor, lease, tickets, signed, staging, disk, offerChange };
+  const parts = { ...owned, supervisor, lease, tickets, signed, offerChange };
   const handlers = handlersOf(options, nkey.publicKey, parts);
-  const owned = stack.move();
-  return { handlers, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  const open = stack.move();
+  return { handlers, [Symbol.asyncDispose]: () => open.disposeAsync() };
 }
 
 const openStaging = (
@@ -132,6 +129,13 @@ const openStaging = (
   needs: Omit<StagingNeeds, 'freeBytes'>,
   disk: Disk,
 ): SiteStaging => options.openStaging({ ...needs, freeBytes: () => disk.space().availableBytes });
+
+const transfersOf = (config: SiteConfig, staging: SiteStaging): RunTransfer =>
+  openTransfers({
+    paths: config['data-paths'],
+    storeOf: (vo) => staging.storeOf(vo),
+    stageIn: (attempt, signal) => staging.stageIn(attempt, signal),
+  });
 
 const stockOf = ({ licences }: SiteConfig, disk: Disk): Stock =>
   openStock(() => ({ diskBytes: disk.space().totalBytes, licences }));
@@ -144,13 +148,15 @@ interface Parts {
   readonly signed: SignedUrls;
   readonly staging: SiteStaging;
   readonly disk: Disk;
+  readonly accounts: AccountMap;
   readonly offerChange: Change;
 }
 
 function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gateway['handlers'] {
   const { config, clock } = options;
-  const { journal, supervisor, lease, tickets, signed, staging, disk, offerChange } = parts;
-  const facts = factsOf(options, nkey, supervisor.lrmsState());
+  const { journal, supervisor, lease, tickets, signed, staging, disk, accounts, offerChange } =
+    parts;
+  const facts = factsOf(options, nkey, supervisor.lrmsState(), accounts);
   const closedReason = (): string => disk.closedReason() || supervisor.lrmsState().closedReason;
   const now = (): Pick<SiteNow, 'size' | 'disk'> => ({
     size: sizeOf(config, supervisor.lrmsState()),
@@ -177,6 +183,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
       supervisor,
       closedReason: () => closedReason() || leaseOver(lease),
       unwelcome: policyOf(config.policy),
+      accountless: (wish) => accounts.refusal(wish),
       nowMs: () => clock.nowMs(),
     }),
     addTickets: (fresh) => tickets.add(fresh),
@@ -206,6 +213,7 @@ function factsOf(
   { config, version }: GatewayOptions,
   nkey: string,
   { sandbox = 'account' }: LrmsState,
+  accounts: AccountMap,
 ): SiteFacts {
   const found = [...detectFeatures(config.path), ...sandboxFeatures(sandbox)];
   const machine = { x64: 'x86_64', arm64: 'aarch64' } as Readonly<Record<string, string>>;
@@ -224,6 +232,7 @@ function factsOf(
     gpuModels: config['gpu-models'],
     licences: config.licences,
     price: config.price,
+    accounts: accounts.rules,
   };
 }
 

@@ -90,6 +90,7 @@ async function startSite(
           caPem: () => trust.caPem(),
           servers: config['nats-servers'],
           cache: cacheDirectory(config),
+          hasAccounts: config.accounts.length > 0,
           keeper,
           patienceMs: config['staging-patience'],
           clock,

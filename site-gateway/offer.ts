@@ -6,6 +6,7 @@ import {
   type SandboxDemand,
 } from '../core/job/sandbox.ts';
 import type { Licences, Resources } from '../core/job/spec.ts';
+import type { AccountRule } from '../core/match/accounts.ts';
 import { hasGpuModel } from '../core/match/gpu-model.ts';
 import { missingLicence, type Need, needOf } from '../core/match/need.ts';
 import type { Offer } from '../core/match/offer.ts';
@@ -30,6 +31,8 @@ export interface SiteFacts {
   readonly gpuModels: readonly string[];
   readonly licences: Licences;
   readonly price: number;
+  /** Who gets an account of the site; empty where all tasks run as the gateway. */
+  readonly accounts: readonly AccountRule[];
 }
 
 /** What the site has at the moment. */

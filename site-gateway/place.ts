@@ -1,6 +1,7 @@
 import { GridError } from '../core/errors.ts';
 import { type AttemptId, attemptId } from '../core/ids.ts';
 import type { JobSpec } from '../core/job/spec.ts';
+import type { AccountWish } from '../core/match/accounts.ts';
 import type { Caller } from '../core/vo/caller.ts';
 import {
   Acceptance,
@@ -10,6 +11,7 @@ import {
   type PlaceRequest,
 } from '../proto/gen/grid/v1/site.ts';
 import { callerFromWire, treeFromWire } from '../service/wire.ts';
+import { wishOf } from './attempt.ts';
 import type { AcceptedAttempt, Journal } from './journal.ts';
 import { type SiteFacts, type SiteNow, tooExposed, tooLarge } from './offer.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -25,6 +27,8 @@ export interface PlaceOptions {
   readonly closedReason: () => string;
   /** Why the site's policy does not welcome a job; undefined when it does. */
   readonly unwelcome: (spec: JobSpec, caller: Caller) => string | undefined;
+  /** Why the owner of a job has no account; undefined when he has, or needs none. */
+  readonly accountless: (wish: AccountWish) => string | undefined;
   readonly nowMs: () => number;
 }
 
@@ -125,6 +129,8 @@ function refusalOf(
   if (exposed !== undefined) return { reason: 'SANDBOX_MISSING', detail: exposed };
   if (facts.vos.length > 0 && !facts.vos.includes(spec.vo))
     return { reason: 'VO_DENIED', detail: `the site does not serve VO '${spec.vo}'` };
+  const accountless = options.accountless(wishOf(wanted, spec));
+  if (accountless !== undefined) return { reason: 'NO_ACCOUNT', detail: accountless };
   const unwelcome = options.unwelcome(spec, callerFromWire(job.owner));
   return unwelcome === undefined ? undefined : { reason: 'POLICY_DENIED', detail: unwelcome };
 }

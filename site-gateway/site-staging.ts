@@ -25,6 +25,8 @@ export interface SiteStagingOptions {
   readonly servers?: readonly string[];
   /** Directory of the cache of input files, with a folder for each VO. */
   readonly cache: string;
+  /** Whether no task runs as the gateway itself. */
+  readonly hasAccounts: boolean;
   /** Keeps it within bounds. */
   readonly keeper: CacheKeeper;
   readonly patienceMs: number;
@@ -53,8 +55,8 @@ export interface SiteStaging extends AttemptStaging, AsyncDisposable {
 }
 
 /**
- * Inputs are hard links to the cache, read-only, so that a task cannot change what another one reads; where the gateway
- * runs as root, whom no mode stops, each task gets copies instead.
+ * Inputs are hard links to the cache, read-only, so that a task cannot change what another one reads; where tasks
+ * run as root, whom no mode stops, each gets copies instead.
  */
 export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   const { nkey, tickets, clock, patienceMs, keeper } = options;
@@ -62,7 +64,7 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   // Hashing, or a disk that is slow, must not hold up what else the gateway does.
   diskThread();
   const onAdded = (bytes: number): void => keeper.added(bytes);
-  const placement = process.getuid?.() === 0 ? 'copy' : 'link';
+  const placement = process.getuid?.() === 0 && !options.hasAccounts ? 'copy' : 'link';
   const vos = new Map<string, VoData>();
   const warm = new Set<string>();
   const dataOf = (vo: string): VoData => {

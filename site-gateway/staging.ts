@@ -7,6 +7,7 @@ import type { AttemptId } from '../core/ids.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 import { type ChunkStore, sha256 } from '../service/staging/chunk-store.ts';
 import { sendTree } from '../service/staging/send-tree.ts';
+import { takeBack } from './accounts/hand-over.ts';
 import type { Verdict } from './outcome.ts';
 import { findOutputs } from './output-globs.ts';
 import { placeStreams, STREAMS, streamSizes } from './streams.ts';
@@ -60,6 +61,7 @@ export function openAttemptStaging({ storeOf, fetch }: StagingParts): AttemptSta
       return fetched.bytes;
     },
     stageOut: async ({ directory, spec }, strict, signal) => {
+      await takeBack(directory);
       const work = join(directory, 'work');
       // A task may have removed its own directory.
       await mkdir(work, { recursive: true });

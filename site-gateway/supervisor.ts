@@ -17,7 +17,6 @@
  * taken up again, whatever state the journal has. Otherwise nothing of it has run, and its life begins anew. Telling the
  * broker a step twice is harmless; starting a task twice is not, and the LRMS's own fence sees to that.
  */
-import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EMPTY_TREE } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
@@ -28,13 +27,15 @@ import { add, type Need, NO_NEED, needOf } from '../core/match/need.ts';
 import { background } from '../service/background.ts';
 import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
-import { type Attempt, attemptOf, vacate } from './attempt.ts';
-import { tryRemoveTree } from './attempt-directory.ts';
+import type { AccountMap } from './accounts/account-map.ts';
+import { handOver } from './accounts/hand-over.ts';
+import { type Attempt, attemptOf, vacate, wishOf } from './attempt.ts';
+import { makeDirectory, tryRemoveTree } from './attempt-directory.ts';
 import { type Disk, spoolFailure } from './disk.ts';
 import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
 import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from './journal.ts';
 import { openLimit } from './limit.ts';
-import type { ListedTask, Lrms, LrmsListener, LrmsState, TaskEnd } from './lrms/lrms.ts';
+import type { ListedTask, Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from './lrms/lrms.ts';
 import { failed, failedBy, NO_USAGE, type Verdict, verdictOf } from './outcome.ts';
 import type { AttemptStaging } from './staging.ts';
 import type { Stock } from './stock.ts';
@@ -51,6 +52,7 @@ export interface SupervisorOptions {
   readonly openLrms: (listener: LrmsListener) => Promise<Lrms>;
   readonly staging: AttemptStaging;
   readonly runTransfer: RunTransfer;
+  readonly accounts: AccountMap;
   readonly disk: Disk;
   readonly stock: Stock;
   readonly clock: Clock;
@@ -214,15 +216,18 @@ export class Supervisor {
   private async lifeOf(attempt: Attempt, lrms: Lrms, again: boolean): Promise<Outcome> {
     const transfer = transferOf(attempt.spec.command);
     if (transfer !== undefined) return this.transfers(() => this.transfer(attempt, transfer));
-    const { site, path } = this.options;
-    const task = lrmsTaskOf(attempt, { id: site, path });
+    const { site, path, accounts } = this.options;
+    const wish = wishOf(attempt.accepted, attempt.spec);
+    const task = lrmsTaskOf(attempt, { id: site, path }, accounts.accountFor(wish));
     const adopted = again && (await this.takeUp.one(attempt, lrms.adopt(task), this.options.stock));
     if (!adopted) {
+      const denied = accounts.refusal(wish);
+      if (denied !== undefined) return failed('site', 'NO_ACCOUNT', denied);
       attempt.giveBack = await this.options.stock.take(
         needOf(attempt.spec.resources),
         attempt.abort.signal,
       );
-      await this.prepare(() => this.makeReady(attempt, again));
+      await this.prepare(() => this.makeReady(attempt, again, task));
       if (attempt.ending !== '') return endedEarly(attempt.ending);
       lrms.submit(task);
       attempt.submittedAtMs = this.options.clock.monotonicMs();
@@ -242,17 +247,16 @@ export class Supervisor {
     return attempt.ending === '' ? outcome : endedEarly(attempt.ending);
   }
 
-  private async makeReady(attempt: Attempt, again: boolean): Promise<void> {
+  private async makeReady(attempt: Attempt, again: boolean, task: LrmsTask): Promise<void> {
     const { directory, spec } = attempt;
     if (attempt.ending !== '') return;
-    if (again) await rm(directory, { recursive: true, force: true });
-    await mkdir(join(directory, 'work'), { recursive: true });
-    await mkdir(join(directory, 'tmp'), { recursive: true });
+    await makeDirectory(directory, again);
     if (spec.inputs.length > 0) {
       await this.step(attempt, 'staging-in', {});
       attempt.bytesIn = await this.options.staging.stageIn(attempt, attempt.abort.signal);
     }
     await checkStdin(attempt);
+    await handOver(directory, task.account);
   }
 
   private started(id: string, atMs: number): void {

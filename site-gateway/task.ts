@@ -5,6 +5,7 @@ import { GridError } from '../core/errors.ts';
 import { demandedSandbox } from '../core/job/sandbox.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 import { specFromWire } from '../service/wire.ts';
+import type { Account } from './accounts/account.ts';
 import type { AcceptedAttempt } from './journal.ts';
 import type { LrmsTask } from './lrms/lrms.ts';
 import { hostfileOf } from './lrms/task-files.ts';
@@ -22,7 +23,7 @@ const USER_NAME = userInfo().username;
 function taskEnvironment(
   attempt: AcceptedAttempt,
   spec: JobSpec,
-  site: SiteBasics & { readonly directory: string },
+  site: SiteBasics & { readonly directory: string; readonly userName: string },
 ): Readonly<Record<string, string>> {
   const work = join(site.directory, 'work');
   const cpus = String(spec.resources.cpus);
@@ -32,8 +33,8 @@ function taskEnvironment(
     PWD: work,
     TMPDIR: join(site.directory, 'tmp'),
     LANG: 'C.UTF-8',
-    USER: USER_NAME,
-    LOGNAME: USER_NAME,
+    USER: site.userName,
+    LOGNAME: site.userName,
     OMP_NUM_THREADS: cpus,
     ...spec.env,
     GRID_JOB_ID: attempt.jobId,
@@ -84,6 +85,7 @@ export async function checkStdin(attempt: StagedAttempt): Promise<void> {
 export function lrmsTaskOf(
   attempt: StagedAttempt & { readonly accepted: AcceptedAttempt },
   site: SiteBasics,
+  account?: Account,
 ): LrmsTask {
   const { id, directory, spec, accepted } = attempt;
   return {
@@ -92,7 +94,11 @@ export function lrmsTaskOf(
     command: spec.command,
     // Not before the task starts: those that wait need none.
     get env() {
-      return taskEnvironment(accepted, spec, { ...site, directory });
+      return taskEnvironment(accepted, spec, {
+        ...site,
+        directory,
+        userName: account?.name ?? USER_NAME,
+      });
     },
     stdin: stdinOf(attempt),
     nodes: spec.resources.nodes,
@@ -102,5 +108,6 @@ export function lrmsTaskOf(
     walltimeMs: spec.resources.walltimeMs,
     sandbox: demandedSandbox(spec),
     network: spec.network ?? 'any',
+    ...(account === undefined ? {} : { account }),
   };
 }

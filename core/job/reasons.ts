@@ -38,6 +38,7 @@ export const REASONS = {
   TOO_LARGE: 'the task needs more than the whole site has',
   SANDBOX_MISSING: 'the site has no sandbox of the class that the job demands',
   POLICY_DENIED: 'the site’s policy does not let this job in',
+  NO_ACCOUNT: 'the site has no account for the owner of the job',
   VO_DENIED: 'the site does not serve this VO',
   SPEC_INVALID: 'the site cannot make sense of the job',
   // Data.

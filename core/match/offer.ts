@@ -1,4 +1,5 @@
 import type { Dn, SiteId, VoName } from '../ids.ts';
+import type { AccountRule } from './accounts.ts';
 
 /** Licences of one kind, which a site counts. */
 export interface LicencePool {
@@ -72,4 +73,6 @@ export interface Offer {
   readonly price: number;
   /** How long a task waits there before it starts, as the site believes; 0 for not at all or not known. */
   readonly expectedWaitMs: number;
+  /** Who gets an account of the site, the first that fits; empty where all tasks run under one. */
+  readonly accounts: readonly AccountRule[];
 }

@@ -2,6 +2,7 @@ import type { SiteId } from '../ids.ts';
 import { isWeaker, offeredSandbox } from '../job/sandbox.ts';
 import type { Licences } from '../job/spec.ts';
 import { formatBytes, formatDuration } from '../units.ts';
+import { withoutAccount } from './accounts.ts';
 import type { Ask, Rules } from './ask.ts';
 import { hasGpuModel } from './gpu-model.ts';
 import { missingLicence, type Need, NO_NEED, needOf, subtract } from './need.ts';
@@ -109,6 +110,10 @@ const LASTING = [
         offer.vos.length > 0 && !offer.vos.includes(ask.vo),
         () => `the job runs under ${ask.vo}, the site serves ${offer.vos.join(', ')}`,
       ),
+  },
+  {
+    code: 'no-account',
+    failure: (ask, offer) => withoutAccount(offer.accounts, ask),
   },
   {
     code: 'too-many-nodes',

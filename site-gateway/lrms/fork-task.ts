@@ -36,9 +36,10 @@ const SETUP_CODES = [1, 125];
 /** The machine itself is the only node. */
 export function writeHosts({ directory, cpus }: LrmsTask): void {
   try {
-    writeFileSync(hostfileOf(directory), 'localhost\n'.repeat(cpus));
+    // Never through a link that stands there.
+    writeFileSync(hostfileOf(directory), 'localhost\n'.repeat(cpus), { flag: 'wx' });
   } catch {
-    // The wrapper finds out what is wrong with the directory, and says so.
+    // It is there already; or the wrapper finds out what is wrong with the directory, and says so.
   }
 }
 

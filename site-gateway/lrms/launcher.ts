@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import { pause } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
+import { wordsAs } from '../accounts/account.ts';
 import type { LrmsTask } from './lrms.ts';
 import { MARK_VARIABLE } from './process-tree.ts';
 import { quote } from './shell-word.ts';
@@ -86,9 +87,12 @@ export async function openLauncher(options: LauncherOptions): Promise<Launcher> 
 function orderFor(task: LrmsTask, { groups, words: before }: TaskBounds, prefix: string): string {
   const variables = { ...task.env, [MARK_VARIABLE]: task.directory };
   const env = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`);
-  const words = [task.directory, task.stdin, groups.join(' '), ...before, ...task.command].map(
-    quote,
-  );
+  const { account } = task;
+  // The account opens standard input itself, with its own rights.
+  const stdin = account === undefined ? task.stdin : '/dev/null';
+  const asAccount = account === undefined ? [] : wordsAs(account, task.stdin);
+  const all = [task.directory, stdin, groups.join(' '), ...before, ...asAccount, ...task.command];
+  const words = all.map(quote);
   return `( ${env.join(' ')} ${prefix} ${words.join(' ')} </dev/null & )\n`;
 }
 

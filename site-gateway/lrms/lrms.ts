@@ -1,6 +1,7 @@
 import type { AttemptId } from '../../core/ids.ts';
 import type { Network, Sandbox } from '../../core/job/sandbox.ts';
 import type { Offer } from '../../core/match/offer.ts';
+import type { Account } from '../accounts/account.ts';
 
 /** What a batch system is asked to run: one task of one attempt. */
 export interface LrmsTask {
@@ -23,6 +24,8 @@ export interface LrmsTask {
   /** The least class that will do. */
   readonly sandbox: Sandbox;
   readonly network: Network;
+  /** Runs it; the gateway's own where it is left out. */
+  readonly account?: Account;
 }
 
 /** What a task used, as far as the batch system knows. */

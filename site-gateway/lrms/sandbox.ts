@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import { isWeaker, type Sandbox } from '../../core/job/sandbox.ts';
 import type { Log } from '../../service/log.ts';
@@ -75,7 +75,8 @@ function bestOf(hasNamespaces: boolean, hasGroups: boolean): Sandbox {
   return hasGroups ? 'cgroup' : 'namespaces';
 }
 
-type Bubble = (task: Pick<LrmsTask, 'directory' | 'network'>) => readonly string[];
+type Boxed = Pick<LrmsTask, 'directory' | 'network' | 'account'>;
+type Bubble = (task: Boxed) => readonly string[];
 
 /** Bubblewrap, where it is installed and this account may use it. */
 async function openBubble({
@@ -115,9 +116,15 @@ async function openBubble({
 const STATUS_FD = 5;
 const SEEN = '--ro-bind / / --dev /dev --proc /proc --tmpfs /tmp'.split(' ');
 const APART =
-  `--unshare-pid --unshare-ipc --unshare-uts --new-session --cap-drop ALL --json-status-fd ${STATUS_FD} --`.split(
+  `--unshare-pid --unshare-ipc --unshare-uts --new-session --cap-drop ALL --json-status-fd ${STATUS_FD}`.split(
     ' ',
   );
+/** What it takes to become another account, which then has nothing of it; and to go to that one's directory. */
+const TO_CHANGE = ['CAP_SETUID', 'CAP_SETGID', 'CAP_DAC_READ_SEARCH'].flatMap((name) => [
+  '--cap-add',
+  name,
+]);
+const passable = (folder: string): readonly string[] => ['--chmod', '0711', folder];
 /** A task that is not found ends as it does without a sandbox. */
 const INNER = ['/bin/sh', '-c', 'exec "$@"', 'sh'];
 
@@ -126,7 +133,7 @@ const INNER = ['/bin/sh', '-c', 'exec "$@"', 'sh'];
  * It does not die with its parent: the wrapper and the gateway end it, and name what it leaves behind.
  */
 function bubbleWords(
-  { directory, network }: Pick<LrmsTask, 'directory' | 'network'>,
+  { directory, network, account }: Boxed,
   spool: string,
   hidden: readonly string[],
 ): readonly string[] {
@@ -140,11 +147,15 @@ function bubbleWords(
     spool,
     ...own('work'),
     ...own('tmp'),
+    // Made by bubblewrap, as root and for root.
+    ...(account === undefined ? [] : [dirname(directory), directory].flatMap(passable)),
     ...hidden.flatMap((file) => ['--ro-bind-try', '/dev/null', realpathSync(file)]),
     '--chdir',
     join(directory, 'work'),
     ...(network === 'none' ? ['--unshare-net'] : []),
     ...APART,
+    ...(account === undefined ? [] : TO_CHANGE),
+    '--',
     ...INNER,
   ];
 }

@@ -37,6 +37,7 @@ export const offerOf = (site: string, details: Partial<Offer> = {}): Offer => ({
   queues: [],
   price: 0,
   expectedWaitMs: 0,
+  accounts: [],
   ...details,
 });
 

@@ -1,5 +1,13 @@
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
 import { sha256 } from '../chunk-store.ts';
@@ -23,11 +31,17 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 export function openChunkReader(): ChunkReader {
   const open = new Map<string, Open>();
+  const realRoots = new Map<string, string>();
+  const realOf = (root: string): string => {
+    const known = realRoots.get(root) ?? realpathSync.native(root);
+    realRoots.set(root, known);
+    return known;
+  };
   const readPart = (root: string, piece: ReadPiece, target: Uint8Array): string | undefined => {
     const place = join(root, piece.path);
     const half = open.get(place) ?? {
       root,
-      fd: openSync(place, FLAGS),
+      fd: openBelow(realOf(root), piece),
       hash: createHash('sha256'),
     };
     open.set(place, half);
@@ -47,7 +61,7 @@ export function openChunkReader(): ChunkReader {
         at += piece.length;
         try {
           if (piece.length < piece.sizeBytes) return readPart(root, piece, bytes);
-          readWhole(root, piece, bytes);
+          readWhole(realOf(root), piece, bytes);
           return sha256(bytes);
         } catch (error) {
           throw readFailure(piece.path, error);
@@ -59,6 +73,7 @@ export function openChunkReader(): ChunkReader {
       return { files, digest: (isFile ? files[0] : undefined) ?? sha256(target) };
     },
     close: (root) => {
+      realRoots.delete(root);
       for (const [place, half] of open) {
         if (half.root !== root) continue;
         open.delete(place);
@@ -68,8 +83,18 @@ export function openChunkReader(): ChunkReader {
   };
 }
 
-function readWhole(root: string, piece: ReadPiece, target: Uint8Array): void {
+/** Opens a file below a root without links; throws where a folder on the way has become a link that leads elsewhere. Where there is no /proc nobody looks. */
+function openBelow(root: string, piece: ReadPiece): number {
   const fd = openSync(join(root, piece.path), FLAGS);
+  if (process.platform !== 'linux') return fd;
+  const there = readlinkSync(`/proc/self/fd/${fd}`);
+  if (there === join(root, piece.path)) return fd;
+  closeSync(fd);
+  throw changed(piece);
+}
+
+function readWhole(root: string, piece: ReadPiece, target: Uint8Array): void {
+  const fd = openBelow(root, piece);
   try {
     fill(fd, piece, target);
     check(fd, piece);

@@ -269,6 +269,7 @@ test.each([
   ['not-in-sites', askFor({ sites: [siteId('bremen')] }), {}, {}],
   ['excluded', askFor({ excludeSites: [siteId('aachen')] }), {}, {}],
   ['vo-not-served', askFor(), { vos: ['other'] }, {}],
+  ['no-account', askFor(), { accounts: [{ dn: '', fqan: '/other', denied: false }] }, {}],
   ['too-many-nodes', askFor({}, { nodes: 2 }), {}, {}],
   ['too-few-cpus', askFor({}, { cpus: 5 }), {}, {}],
   ['too-little-memory', askFor({}, { memoryBytes: 9 * 2 ** 30 }), {}, {}],

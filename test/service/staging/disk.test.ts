@@ -1,6 +1,17 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -150,6 +161,21 @@ describe.each([
       code: 'FILE_UNREADABLE',
     });
   });
+
+  test.runIf(process.platform === 'linux')(
+    'a file below a folder that has become a link to another one is FILE_CHANGED',
+    async () => {
+      await mkdir(join(dir, 'sub'));
+      await writeFile(join(dir, 'sub/file'), 'content');
+      const pieces = [await pieceOf('sub/file', 0, 7)];
+      await rename(join(dir, 'sub'), join(dir, 'elsewhere'));
+      await symlink(join(dir, 'elsewhere'), join(dir, 'sub'));
+      const target = new Uint8Array(new SharedArrayBuffer(7));
+      await expect(disk.read({ root: dir, pieces, target })).rejects.toMatchObject({
+        code: 'FILE_CHANGED',
+      });
+    },
+  );
 
   test('files that were not read to their end are closed', async () => {
     await writeFile(join(dir, 'file'), 'content');

@@ -470,6 +470,18 @@ export interface Offer {
   price: number;
   /** How long a task waits at the site before it starts, as the site believes, ms; 0 for not at all or not known. */
   expectedWaitMs: number;
+  /** Who gets an account of the site, the first that fits; empty where all tasks run under one. */
+  accounts: AccountRule[];
+}
+
+/** Whose jobs a site runs under an account of theirs, or refuses; the account itself is not told. */
+export interface AccountRule {
+  /** Pattern of a DN, with * and ?; empty for anybody. */
+  dn: string;
+  /** Pattern of an attribute of the VO that the job runs under, with * and ?; empty for none wanted. */
+  fqan: string;
+  /** It refuses them. */
+  denied: boolean;
 }
 
 /** Some bytes of a task's output. */
@@ -2271,6 +2283,7 @@ function createBaseOffer(): Offer {
     queues: [],
     price: 0,
     expectedWaitMs: 0,
+    accounts: [],
   };
 }
 
@@ -2359,6 +2372,9 @@ export const Offer: MessageFns<Offer> = {
     }
     if (message.expectedWaitMs !== 0) {
       writer.uint32(224).uint64(message.expectedWaitMs);
+    }
+    for (const v of message.accounts) {
+      AccountRule.encode(v!, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -2600,6 +2616,14 @@ export const Offer: MessageFns<Offer> = {
             message.expectedWaitMs = longToNumber(reader.uint64());
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.accounts.push(AccountRule.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2645,6 +2669,86 @@ export const Offer: MessageFns<Offer> = {
     message.queues = object.queues?.map((e) => Queue.fromPartial(e)) || [];
     message.price = object.price ?? 0;
     message.expectedWaitMs = object.expectedWaitMs ?? 0;
+    message.accounts = object.accounts?.map((e) => AccountRule.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAccountRule(): AccountRule {
+  return { dn: "", fqan: "", denied: false };
+}
+
+export const AccountRule: MessageFns<AccountRule> = {
+  encode(message: AccountRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dn !== "") {
+      writer.uint32(10).string(message.dn);
+    }
+    if (message.fqan !== "") {
+      writer.uint32(18).string(message.fqan);
+    }
+    if (message.denied !== false) {
+      writer.uint32(24).bool(message.denied);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AccountRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccountRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.dn = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fqan = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.denied = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AccountRule>, I>>(base?: I): AccountRule {
+    return AccountRule.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AccountRule>, I>>(object: I): AccountRule {
+    const message = createBaseAccountRule();
+    message.dn = object.dn ?? "";
+    message.fqan = object.fqan ?? "";
+    message.denied = object.denied ?? false;
     return message;
   },
 };
