@@ -1,28 +1,28 @@
 /** Bounds what is in memory or in flight. Whoever asks first is served first. */
 export interface ByteBudget {
-  /** Waits until `bytes` fit; more than the whole budget counts as the whole budget. */
+  /** Waits until `bytes` fit; more than the whole budget has it to itself. */
   take(bytes: number): Promise<void>;
   give(bytes: number): void;
 }
 
-export function openByteBudget(totalBytes: number): ByteBudget {
-  let free = totalBytes;
+/** `totalBytes` is looked at whenever bytes are taken or given, and may change in between. */
+export function openByteBudget(totalBytes: () => number): ByteBudget {
+  let taken = 0;
   const waiting: { readonly bytes: number; readonly resume: () => void }[] = [];
-  const capped = (bytes: number): number => Math.min(bytes, totalBytes);
+  const fits = (bytes: number): boolean => taken === 0 || taken + bytes <= totalBytes();
   return {
     take: (bytes) => {
-      const wanted = capped(bytes);
-      if (waiting.length === 0 && wanted <= free) {
-        free -= wanted;
+      if (waiting.length === 0 && fits(bytes)) {
+        taken += bytes;
         return Promise.resolve();
       }
-      return new Promise((resume) => waiting.push({ bytes: wanted, resume }));
+      return new Promise((resume) => waiting.push({ bytes, resume }));
     },
     give: (bytes) => {
-      free += capped(bytes);
-      for (let next = waiting[0]; next !== undefined && next.bytes <= free; next = waiting[0]) {
+      taken -= bytes;
+      for (let next = waiting[0]; next !== undefined && fits(next.bytes); next = waiting[0]) {
         waiting.shift();
-        free -= next.bytes;
+        taken += next.bytes;
         next.resume();
       }
     },

@@ -18,7 +18,8 @@ interface ConnectOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
-const PING_MS = 10_000;
+/** A third one without an answer ends the connection: on a thin line they wait behind a chunk. */
+const PING_MS = 15_000;
 
 /**
  * One TLS connection that never reconnects by itself: nats.js would let what was in flight wait for its time-out, the

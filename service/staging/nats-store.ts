@@ -1,15 +1,18 @@
 import { headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
-import { type ByteBudget, openByteBudget } from './byte-budget.ts';
+import { openByteBudget } from './byte-budget.ts';
 import { type ChunkStore, verified } from './chunk-store.ts';
+import { openFlightWindow } from './flight-window.ts';
 import { chunkSubject, directGetSubject } from './names.ts';
 import type { NatsLink } from './nats-link.ts';
 import { requestsOn } from './wire/nats-requests.ts';
 
-/** For one answer. */
-const timeoutMs = 20_000;
-const IN_FLIGHT_BYTES = 16 * CHUNK_BYTES;
+const IN_FLIGHT = {
+  leastBytes: 2 * CHUNK_BYTES,
+  mostBytes: 16 * CHUNK_BYTES,
+  nowMs: () => performance.now(),
+};
 const PROBES_IN_FLIGHT = 256;
 const NOTHING = new Uint8Array(0);
 
@@ -21,11 +24,11 @@ interface PubAck {
 
 /** Chunks of one VO in its JetStream stream, one message per subject. */
 export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
-  const sending = openByteBudget(IN_FLIGHT_BYTES);
-  const receiving = openByteBudget(IN_FLIGHT_BYTES);
-  const probing = openByteBudget(PROBES_IN_FLIGHT);
+  const sending = openFlightWindow(IN_FLIGHT);
+  const receiving = openFlightWindow(IN_FLIGHT);
+  const probing = openByteBudget(() => PROBES_IN_FLIGHT);
   const receive = (digest: string, signal?: AbortSignal): Promise<Uint8Array> =>
-    within(receiving, CHUNK_BYTES, () =>
+    receiving.send(CHUNK_BYTES, () =>
       link.use((nc) => read(nc, chunkSubject(vo, digest), digest), signal),
     );
   return {
@@ -33,16 +36,19 @@ export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
       const absent = new Set<string>();
       const ask = async (digest: string): Promise<void> => {
         const subject = chunkSubject(vo, digest);
-        const there = await within(probing, 1, () =>
-          link.use((nc) => isThere(nc, subject), signal),
-        );
-        if (!there) absent.add(digest);
+        await probing.take(1);
+        try {
+          const there = await link.use((nc) => isThere(nc, subject), signal);
+          if (!there) absent.add(digest);
+        } finally {
+          probing.give(1);
+        }
       };
       await Promise.all([...new Set(digests)].map(ask));
       return absent;
     },
     put: (digest, bytes, signal) =>
-      within(sending, bytes.byteLength, () =>
+      sending.send(bytes.byteLength, () =>
         link.use((nc) => publish(nc, chunkSubject(vo, digest), bytes), signal),
       ),
     receive,
@@ -50,21 +56,12 @@ export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
   };
 }
 
-async function within<T>(budget: ByteBudget, size: number, work: () => Promise<T>): Promise<T> {
-  await budget.take(size);
-  try {
-    return await work();
-  } finally {
-    budget.give(size);
-  }
-}
-
 async function publish(
   nc: NatsConnection,
   subject: string,
   bytes: Uint8Array,
 ): Promise<'stored' | 'had'> {
-  const ack = ackOf(await requestsOn(nc).ask({ subject, bytes, timeoutMs }));
+  const ack = ackOf(await requestsOn(nc).ask({ subject, bytes }));
   if (ack.error === undefined) return 'stored';
   const reason = ack.error.description ?? 'no reason';
   // The stream keeps one message per subject and discards new ones: the chunk is there already.
@@ -87,7 +84,7 @@ impossible.set('Nats-Expected-Last-Subject-Sequence', NEVER);
  * have stored): the server answers an impossible expectation with the sequence number that the subject really has.
  */
 async function isThere(nc: NatsConnection, subject: string): Promise<boolean> {
-  const question = { subject, bytes: NOTHING, headers: impossible, timeoutMs };
+  const question = { subject, bytes: NOTHING, headers: impossible };
   const ack = ackOf(await requestsOn(nc).ask(question));
   const last = /^wrong last sequence: (\d+)$/.exec(ack.error?.description ?? '')?.[1];
   return last !== undefined && last !== '0';
@@ -105,7 +102,7 @@ async function read(nc: NatsConnection, subject: string, digest: string): Promis
 /** Undefined where the server that answers has no such chunk. */
 async function directGet(nc: NatsConnection, subject: string): Promise<Uint8Array | undefined> {
   const at = nc.info?.jetstream === true ? 'server' : 'leaf';
-  const question = { subject: directGetSubject(subject, at), bytes: NOTHING, timeoutMs };
+  const question = { subject: directGetSubject(subject, at), bytes: NOTHING };
   const answer = await requestsOn(nc).ask(question);
   const code = answer.headers?.code ?? 0;
   if (code === 404) return undefined;

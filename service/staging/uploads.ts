@@ -35,7 +35,7 @@ const BATCH_CHUNKS = 12;
 const UNASKED_BYTES = 65_536;
 
 export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions): Uploads {
-  const memory = openByteBudget(CHUNKS_IN_MEMORY);
+  const memory = openByteBudget(() => CHUNKS_IN_MEMORY);
   const seen = new Set<string>();
   const running = new Set<Promise<void>>();
   let failure: { readonly error: unknown } | undefined;

@@ -7,32 +7,23 @@ import {
   type NatsConnectionImpl,
 } from '@nats-io/transport-node';
 import type { BulkTransport } from './nats-transport.ts';
+import { type OpenQuestions, openQuestions } from './open-questions.ts';
 import { framed } from './slabs.ts';
 
 interface Question {
   readonly subject: string;
   readonly bytes: Uint8Array;
   readonly headers?: MsgHdrs;
-  readonly timeoutMs: number;
 }
 
 /** Questions with one answer each, as `request` of nats.js, for many at a time and for large ones without a copy. */
 export interface Requests {
-  /** Rejects as `request` of nats.js does: time-out, nobody there, not permitted, connection closed. */
+  /** Rejects as `request` of nats.js does: no answer to come, nobody there, not permitted, connection closed. */
   ask(question: Question): Promise<Msg>;
-}
-
-interface Waiting {
-  readonly subject: string;
-  readonly endsAtMs: number;
-  resolve(answer: Msg): void;
-  reject(error: Error): void;
 }
 
 /** From here on a question goes out as it is, and does not pass through the buffer of nats.js. */
 const BULK_BYTES = 32_768;
-const LOOK_EVERY_MS = 1_000;
-const NO_RESPONDERS = 503;
 const END = Buffer.from('\r\n');
 
 const opened = new WeakMap<NatsConnection, Requests>();
@@ -48,7 +39,12 @@ export function requestsOn(connection: NatsConnection): Requests {
 
 function openRequests(nc: NatsConnectionImpl): Requests {
   const inbox = createInbox(nc.options.inboxPrefix);
-  const waiting = openWaiting();
+  const transport = nc.protocol.transport as BulkTransport;
+  const waiting = openQuestions({
+    heardAtMs: () => transport.heardAtMs,
+    ping: () => nc.flush(),
+    nowMs: () => performance.now(),
+  });
   nc.subscribe(`${inbox}.*`, {
     callback: (error, message) => {
       if (error === null) waiting.answer(message.subject.slice(inbox.length + 1), message);
@@ -67,15 +63,16 @@ function openRequests(nc: NatsConnectionImpl): Requests {
   );
   watch(nc, waiting);
   return {
-    ask: async ({ subject, bytes, headers, timeoutMs }) => {
-      const { token, answer } = waiting.add(subject, timeoutMs);
+    ask: async ({ subject, bytes, headers }) => {
+      const { token, answer, sent } = waiting.add(subject);
       const reply = `${inbox}.${token}`;
       if (bytes.byteLength < BULK_BYTES || headers !== undefined) {
         nc.publish(subject, bytes, headers === undefined ? { reply } : { reply, headers });
+        sent();
       } else {
         if (!isReady) await Promise.race([ready, answer]);
         const head = Buffer.from(`PUB ${subject} ${reply} ${bytes.byteLength}\r\n`);
-        (nc.protocol.transport as BulkTransport).sendBulk(framed(head, bytes, END));
+        transport.sendBulk(framed(head, bytes, END), sent);
       }
       return answer;
     },
@@ -83,7 +80,7 @@ function openRequests(nc: NatsConnectionImpl): Requests {
 }
 
 /** Fails what waits when it cannot be answered any more. */
-function watch(nc: NatsConnectionImpl, waiting: ReturnType<typeof openWaiting>): void {
+function watch(nc: NatsConnectionImpl, waiting: OpenQuestions): void {
   const watching = async (): Promise<void> => {
     for await (const status of nc.status()) {
       if (status.type !== 'error') continue;
@@ -99,52 +96,4 @@ function watch(nc: NatsConnectionImpl, waiting: ReturnType<typeof openWaiting>):
     waiting.fail(failure, () => true);
   };
   nc.closed().then(closed, closed);
-}
-
-function openWaiting(): {
-  add(subject: string, timeoutMs: number): { token: string; answer: Promise<Msg> };
-  answer(token: string, message: Msg): void;
-  fail(error: Error, which: (subject: string) => boolean): void;
-} {
-  const waiting = new Map<string, Waiting>();
-  let count = 0;
-  let timer: NodeJS.Timeout | undefined;
-  const look = (): void => {
-    const nowMs = performance.now();
-    for (const [token, one] of waiting) {
-      if (one.endsAtMs > nowMs) continue;
-      waiting.delete(token);
-      one.reject(new errors.TimeoutError());
-    }
-    if (waiting.size > 0) return;
-    clearInterval(timer);
-    timer = undefined;
-  };
-  return {
-    add: (subject, timeoutMs) => {
-      count += 1;
-      const token = count.toString(36);
-      const { promise, resolve, reject } = Promise.withResolvers<Msg>();
-      // Whoever asked may have given up.
-      promise.catch(() => undefined);
-      waiting.set(token, { subject, endsAtMs: performance.now() + timeoutMs, resolve, reject });
-      timer ??= setInterval(look, LOOK_EVERY_MS).unref();
-      return { token, answer: promise };
-    },
-    answer: (token, message) => {
-      const one = waiting.get(token);
-      if (one === undefined) return;
-      waiting.delete(token);
-      const nobody = message.data.byteLength === 0 && message.headers?.code === NO_RESPONDERS;
-      if (nobody) one.reject(new errors.NoRespondersError(one.subject));
-      else one.resolve(message);
-    },
-    fail: (error, which) => {
-      for (const [token, one] of waiting) {
-        if (!which(one.subject)) continue;
-        waiting.delete(token);
-        one.reject(error);
-      }
-    },
-  };
 }

@@ -11,8 +11,10 @@ import { pinSlab, unpinSlab } from './slabs.ts';
  * come and not at all when they go. It always speaks TLS, whatever the server offers.
  */
 export interface BulkTransport extends Transport {
-  /** Sends a frame after those before it, one at a time; it must not change until it has been sent. */
-  sendBulk(frame: Uint8Array): void;
+  /** Sends a frame after those before it, one at a time; it must not change until it has been sent, and `sent` is told. */
+  sendBulk(frame: Uint8Array, sent: () => void): void;
+  /** Of `performance.now()`: when anything came from the server last. */
+  readonly heardAtMs: number;
 }
 
 export function openBulkTransport(): BulkTransport {
@@ -22,6 +24,7 @@ export function openBulkTransport(): BulkTransport {
   let connected = false;
   let done = false;
   let closeError: Error | undefined;
+  const heard = { atMs: performance.now() };
 
   const end = (error?: Error): void => {
     if (!connected || done) return;
@@ -34,7 +37,6 @@ export function openBulkTransport(): BulkTransport {
     incoming.end();
     closed.resolve(error);
   };
-  const bulk = openBulkQueue(() => (done ? undefined : socket));
   return {
     lang: 'hanse',
     version: '1',
@@ -43,6 +45,9 @@ export function openBulkTransport(): BulkTransport {
     },
     get closeError() {
       return closeError as Error;
+    },
+    get heardAtMs() {
+      return heard.atMs;
     },
     connect: async (server, options) => {
       const { secure, early } = await dial(server, options);
@@ -53,18 +58,15 @@ export function openBulkTransport(): BulkTransport {
       }
       connected = true;
       incoming.push(early);
-      receive(secure, incoming, end);
+      receive(secure, incoming, heard, end);
     },
     [Symbol.asyncIterator]: () => incoming.iterate(),
     isEncrypted: () => true,
     send: (frame) => {
       if (!done) socket?.write(frame);
     },
-    sendBulk: bulk,
-    close: (error) => {
-      end(error);
-      return Promise.resolve();
-    },
+    sendBulk: openBulkQueue(() => (done ? undefined : socket)),
+    close: async (error) => end(error),
     disconnect: () => {
       if (socket === undefined || done) return;
       socket.write(new Uint8Array(0), () => end());
@@ -78,10 +80,16 @@ export function openBulkTransport(): BulkTransport {
   };
 }
 
-function receive(secure: TLSSocket, incoming: Queue, end: (error?: Error) => void): void {
+function receive(
+  secure: TLSSocket,
+  incoming: Queue,
+  heard: { atMs: number },
+  end: (error?: Error) => void,
+): void {
   const cutter = openFrameCutter();
   let failure: Error | undefined;
   secure.on('data', (received) => {
+    heard.atMs = performance.now();
     for (const frame of cutter.push(received)) incoming.push(frame);
   });
   secure.on('error', (error) => {
@@ -92,26 +100,27 @@ function receive(secure: TLSSocket, incoming: Queue, end: (error?: Error) => voi
 }
 
 /** One frame is with the socket at a time: what waits there is copied into one piece by it. */
-function openBulkQueue(socketOf: () => Socket | undefined): (frame: Uint8Array) => void {
-  const frames: Uint8Array[] = [];
+function openBulkQueue(socketOf: () => Socket | undefined): BulkTransport['sendBulk'] {
+  const frames: { readonly frame: Uint8Array; readonly sent: () => void }[] = [];
   let sending = false;
   const next = (): void => {
-    const frame = frames.shift();
+    const first = frames.shift();
     const socket = socketOf();
-    sending = frame !== undefined && socket !== undefined;
-    if (frame === undefined) return;
+    sending = first !== undefined && socket !== undefined;
+    if (first === undefined) return;
     if (socket === undefined) {
-      [frame, ...frames.splice(0)].forEach(unpinSlab);
+      for (const { frame } of [first, ...frames.splice(0)]) unpinSlab(frame);
       return;
     }
-    socket.write(frame, () => {
-      unpinSlab(frame);
+    socket.write(first.frame, () => {
+      unpinSlab(first.frame);
+      first.sent();
       next();
     });
   };
-  return (frame) => {
+  return (frame, sent) => {
     pinSlab(frame);
-    frames.push(frame);
+    frames.push({ frame, sent });
     if (!sending) next();
   };
 }
