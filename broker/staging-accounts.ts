@@ -1,6 +1,13 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DiscardPolicy, jetstreamManager, StorageType } from '@nats-io/jetstream';
+import {
+  DiscardPolicy,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  jetstreamManager,
+  StorageType,
+  type StreamInfo,
+} from '@nats-io/jetstream';
 import { encodeUser, type Permissions } from '@nats-io/jwt';
 import { createAccount, createUser, fromPublic, fromSeed, type KeyPair } from '@nats-io/nkeys';
 import {
@@ -77,7 +84,7 @@ export interface StagingAccounts extends AsyncDisposable {
 
 const BROKER_TICKET_MS = 60_000;
 const KEEPER = { ticketMs: 600_000, patienceMs: 10_000 };
-const LOOK_AGAIN_MS = 2_000;
+const LOOK_AGAIN_MS = 1_000;
 const CLOCK_SKEW_S = 60;
 
 /**
@@ -209,8 +216,8 @@ async function makeStream(options: AccountsOptions, vo: string, account: KeyPair
   });
   const nc = await connectAs(options, jwtAuthenticator(jwt, user.getSeed()), nkey);
   try {
+    const known = await knownStream(nc);
     const manager = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
-    const known = await manager.streams.info(STREAM).catch(() => undefined);
     if (known === undefined) {
       await manager.streams.add({ name: STREAM, storage: StorageType.File, ...config });
     } else {
@@ -218,6 +225,18 @@ async function makeStream(options: AccountsOptions, vo: string, account: KeyPair
     }
   } finally {
     await nc.close();
+  }
+}
+
+/** A cluster that has yet to elect its leader does not answer, and the question is lost: it is put again soon. */
+async function knownStream(nc: NatsConnection): Promise<StreamInfo | undefined> {
+  const manager = await jetstreamManager(nc, { checkAPI: false, timeout: 1_000 });
+  try {
+    return await manager.streams.info(STREAM);
+  } catch (error) {
+    const absent = JetStreamApiCodes.StreamNotFound;
+    if (error instanceof JetStreamApiError && error.code === absent) return undefined;
+    throw error;
   }
 }
 
