@@ -1,4 +1,5 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -92,18 +93,25 @@ export async function writeNatsServer(options: NatsServerOptions): Promise<NatsS
 /** As it stands in a URL. */
 export const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
-/** A TCP port that nobody listens on at this moment. */
-export function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, host, () => {
-      const address = probe.address();
-      probe.close(() =>
-        resolve(typeof address === 'object' && address !== null ? address.port : 0),
-      );
-    });
-  });
+/** Below the ports that Linux gives to outgoing connections, which could take one between its choice and its use. */
+const [FIRST_PORT, LAST_PORT] = [20_000, 32_000] as const;
+const PORTS_TRIED = 50;
+
+/** A TCP port that nobody listens on at this moment. Rejects with the error of `listen`, as for a host not of ours. */
+export async function freePort(host: string): Promise<number> {
+  for (let tries = 1; ; tries += 1) {
+    const port = randomInt(FIRST_PORT, LAST_PORT);
+    try {
+      const probe = createServer().listen(port, host);
+      await once(probe, 'listening');
+      probe.close();
+      await once(probe, 'close');
+      return port;
+    } catch (error) {
+      const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+      if (!taken || tries === PORTS_TRIED) throw error;
+    }
+  }
 }
 
 /** The key in `file`, or a new one that is written there, mode 0600. */

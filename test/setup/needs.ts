@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 /**
@@ -9,6 +9,8 @@ import { delimiter, join } from 'node:path';
  * install.
  */
 export function needs(program: string, ...debianPackages: readonly string[]): void {
+  // Another test may be in the middle of installing it.
+  if (existsSync(LOCK)) execFileSync('flock', [LOCK, 'true']);
   if (onPath(program)) return;
   const packages = debianPackages.join(' ');
   install(program, debianPackages);
@@ -44,31 +46,32 @@ function install(program: string, packages: readonly string[]): void {
     throw new Error(
       `this test needs '${program}': install the Debian packages ${packages.join(' ')}`,
     );
-  const unasked = !existsSync(POLICY);
-  if (unasked) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
-  try {
-    apt('update');
-    apt('install', '--no-install-recommends', ...packages);
-  } finally {
-    if (unasked) rmSync(POLICY, { force: true });
-  }
+  // Tests run at the same time: one installs, the others wait for it.
+  execFileSync('flock', [LOCK, 'sh', '-c', INSTALL, 'sh', POLICY, ...packages], {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
 }
 
 /** Says whether a package may start its service (Debian's invoke-rc.d). */
 const POLICY = '/usr/sbin/policy-rc.d';
+const LOCK = join(tmpdir(), 'hanse-install.lock');
+const INSTALL = `set -e
+policy=$1; shift
+if ! [ -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\\nexit 101\\n' >"$policy"
+  chmod 755 "$policy"
+fi
+for step in update "install --no-install-recommends $*"; do
+  apt-get -y -q -o DPkg::Lock::Timeout=200 $step
+done`;
 const POSTGRES = '/usr/lib/postgresql';
 
 function postgresPrograms(): string | undefined {
   const versions = existsSync(POSTGRES) ? readdirSync(POSTGRES) : [];
   const onDebian = versions.map((version) => join(POSTGRES, version, 'bin'));
   return [...onDebian, ...PATH].find((dir) => isExecutable(join(dir, 'initdb')));
-}
-
-function apt(...args: readonly string[]): void {
-  execFileSync('apt-get', ['-y', '-q', '-o', 'DPkg::Lock::Timeout=200', ...args], {
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
 }
 
 const PATH = (process.env['PATH'] ?? '').split(delimiter);
