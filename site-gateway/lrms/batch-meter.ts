@@ -6,6 +6,8 @@
  *   they and their children have had. It is written when it is a tenth older than the last, because the file may lie on a
  *   server, and at the end, which the script tells by HUP. Before the
  *   meter can hear that, it is killed instead: `usage` is there once it can. What was killed together with its meter has the last line.
+ * - Where `_grid_most` says how many bytes the task may have, and nobody else sees to that, its processes are killed once they have
+ *   more of them (what they share is counted once). `limit` then says so, as the gateway writes it itself.
  * - `_grid_kernel` adds `kernel KIB` where Slurm has put the job into a memory group of its own: the kernel has missed nothing.
  */
 export const BATCH_METER = `_grid_meter() {
@@ -30,7 +32,7 @@ _grid_tell() {
   _grid_next=$((\${_grid_up%.*} + (\${_grid_up%.*} - \${_grid_from%.*}) / 10 + 1))
 }
 _grid_look() {
-  _grid_kib=0 _grid_cpu=0 _grid_seen=0
+  _grid_kib=0 _grid_cpu=0 _grid_seen=0 _grid_all=
   set -- "$$"
   while [ "$#" -gt 0 ]; do
     if [ "$1" != "$_grid_own" ] && [ "$1" != "$_grid_watch" ]; then
@@ -41,7 +43,7 @@ _grid_look() {
       done
       _grid_line=
       read -r _grid_line 2>/dev/null <"/proc/$1/stat"
-      [ "$1" = "$$" ] || _grid_add \${_grid_line##*) }
+      [ "$1" = "$$" ] || { _grid_all="$_grid_all $1"; _grid_add \${_grid_line##*) }; }
     fi
     shift
   done
@@ -49,6 +51,19 @@ _grid_look() {
   [ "$_grid_cpu" -le "$_grid_ticks" ] || _grid_ticks=$_grid_cpu
   _grid_pause=1
   [ "$_grid_seen" -le 200 ] || _grid_pause=10
+  [ -z "$_grid_most" ] || [ "$((_grid_kib * 1024))" -le "$_grid_most" ] || _grid_weigh
+}
+_grid_weigh() {
+  _grid_pss=0
+  for _grid_pid in $_grid_all; do
+    while read -r _grid_kind _grid_line _grid_unit; do
+      [ "$_grid_kind" != Pss: ] || { _grid_pss=$((_grid_pss + _grid_line)); break; }
+    done 2>/dev/null <"/proc/$_grid_pid/smaps_rollup"
+  done
+  [ "$((_grid_pss * 1024))" -gt "$_grid_most" ] || return
+  [ -e "$_grid_dir/limit" ] ||
+    echo '{"limit":"memory","measured":'"$((_grid_pss * 1024))"',"allowed":'"$_grid_most"'}' >"$_grid_dir/limit"
+  kill -KILL $_grid_all
 }
 _grid_add() {
   _grid_kib=$((_grid_kib + \${22:-0} * \${_grid_page:-4}))

@@ -89,6 +89,8 @@ if [ "$_grid_notify" = yes ]; then
   trap '' USR2
 fi
 ${BATCH_METER}
+# Slurm and others hold tasks to their memory; Grid Engine does where h_vmem is asked for, and not otherwise.
+[ -n "$SGE_ROOT" ] || _grid_most=
 _grid_meter </dev/null >/dev/null 2>&1 3>&- 4>&- &
 _grid_meter=$!
 ( exec "$@" <"$_grid_in" 1>&3 2>&4 3>&- 4>&- )

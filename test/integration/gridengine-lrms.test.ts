@@ -23,4 +23,4 @@ const openOn = (spool: string, listener: LrmsListener) =>
     pollMs: 500,
   });
 
-lrmsContract('Grid Engine', openOn, { many: 10, inOrder: false });
+lrmsContract('Grid Engine', openOn, { many: 10, inOrder: false, holdsToMemory: true });
