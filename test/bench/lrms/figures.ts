@@ -21,7 +21,7 @@ export const LRMS_FIGURES: readonly Figure[] = [
   },
   {
     name: 'lrms-load',
-    what: 'commands run against Slurm while 1,000 tasks run for a minute',
+    what: 'commands run against Slurm while 1,000 tasks run or wait in its queue for a minute',
     aim: 'at most 0.5 /s, however many tasks',
     measure: lrmsLoad,
   },
