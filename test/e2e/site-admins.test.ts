@@ -1,5 +1,6 @@
 /** docs/site-admins.md: from nothing to the first job on a real Slurm, by the three commands that the page shows. */
 import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import {
   chmodSync,
   cpSync,
@@ -14,7 +15,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { parseSiteToken } from '../../cli/site/token.ts';
 import { endProcessesBelow } from '../../cli/up/process.ts';
+import { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
+import { openClient } from '../../service/grpc-client.ts';
 import { freePort } from '../../service/nats-config.ts';
 import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
@@ -215,4 +219,44 @@ test('a site leaves when what runs there has ended', {
   expect(sites.map((site: { id: string }) => site.id)).not.toContain('campus');
   const issued = JSON.parse((await grid.grid(['ca', 'ls', '--json'])).stdout);
   expect(issued.filter(({ state }: { state: string }) => state === 'revoked')).toEqual([]);
+});
+
+test('leaving revokes the certificate of that site and of no other', {
+  timeout: 60_000,
+}, async () => {
+  const certify = async (site: string): Promise<string> => {
+    const invited = await grid.grid(['site', 'invite', site, '--host', `${site}.example.org`]);
+    const { enrolment } = parseSiteToken(invited.stdout.trim().split(' ').at(-1) ?? '');
+    const out = join(home, `of-${site}`);
+    const request = await grid.grid(['cert', 'request', '--token', enrolment, '--out', out]);
+    expect(request).toMatchObject({ code: 0 });
+    return out;
+  };
+  const [gone, stays] = [await certify('gone'), await certify('stays')];
+  const certOf = (dir: string): string => readFileSync(join(dir, 'hostcert.pem'), 'utf8');
+  const serial = BigInt(`0x${new X509Certificate(certOf(gone)).serialNumber}`);
+  const asks = async (dir: string): Promise<unknown> => {
+    using broker = openClient(BrokerService, 'broker', `localhost:${grid.plan.ports.broker}`, {
+      caPem: readFileSync(join(grid.layout.authority, 'ca.pem'), 'utf8'),
+      certPem: certOf(dir),
+      keyPem: readFileSync(join(dir, 'hostkey.pem'), 'utf8'),
+    });
+    return await broker.call.whoAmI({}).then(
+      ({ caller }) => caller?.dn.replace(/.*CN=/, ''),
+      (error: { code: string; message: string }) => `${error.code} ${error.message}`,
+    );
+  };
+  expect([await asks(gone), await asks(stays)]).toEqual(['gone.example.org', 'stays.example.org']);
+
+  const left = await grid.grid(['site', 'leave', 'gone', '--force', '--json']);
+  const { revoked } = JSON.parse(left.stdout);
+  expect(revoked.map((text: string) => BigInt(`0x${text}`))).toEqual([serial]);
+  const issued = JSON.parse((await grid.grid(['ca', 'ls', '--json'])).stdout);
+  const bad = issued.filter(({ state }: { state: string }) => state === 'revoked');
+  expect(bad.map((one: { serial: string }) => one.serial)).toEqual(revoked);
+  await expect.poll(() => asks(gone), { timeout: 20_000 }).toMatch(/^UNAUTHENTICATED .*REVOKED/);
+  expect(await asks(stays)).toBe('stays.example.org');
+  const name = grid.plan.sites[0]?.name ?? '';
+  const ran = await grid.grid(['run', '--site', name, '--', 'true']);
+  expect(ran).toMatchObject({ code: 0 });
 });
