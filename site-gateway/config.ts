@@ -175,6 +175,13 @@ export const SITE_CONFIG = z.object({
         .default([])
         .describe('partitions to use, best first; empty for the default one'),
       account: z.string().default('').describe('account to charge; empty for the default one'),
+      licences: z
+        .record(
+          z.string().refine(isLicenceName, 'must be letters, digits and ._@+-'),
+          z.string().regex(/^[\w.@+-]+$/, 'must be the name of a licence in Slurm'),
+        )
+        .default({})
+        .describe('licences that Slurm counts, too: its name for each of ours (sbatch -L)'),
       'extra-args': z.array(z.string()).default([]).describe('further arguments of sbatch'),
     })
     .prefault({})

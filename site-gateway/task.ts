@@ -106,6 +106,7 @@ export function lrmsTaskOf(
     cpus: spec.resources.cpus,
     memoryBytes: spec.resources.memoryBytes,
     walltimeMs: spec.resources.walltimeMs,
+    licences: spec.resources.licences,
     sandbox: demandedSandbox(spec),
     network: spec.network ?? 'any',
     ...(account === undefined ? {} : { account }),

@@ -50,7 +50,10 @@ export interface BatchOrder {
 }
 
 /** What decides about a task's place in the batch system. */
-export type Needs = Pick<LrmsTask, 'cpus' | 'memoryBytes' | 'gpus' | 'nodes' | 'walltimeMs'>;
+export type Needs = Pick<
+  LrmsTask,
+  'cpus' | 'memoryBytes' | 'gpus' | 'nodes' | 'walltimeMs' | 'licences'
+>;
 
 export type SubmitAnswer =
   /** `jobOf` names one element for `signal`. */

@@ -56,8 +56,8 @@ export function groupsOf(tasks: readonly BatchTask[], most: number): readonly Ba
   const open = new Map<string, BatchTask[]>();
   const groups: BatchTask[][] = [];
   for (const entry of tasks) {
-    const { cpus, memoryBytes, gpus, nodes, walltimeMs } = entry.task;
-    const needs = [cpus, memoryBytes, gpus, nodes, walltimeMs].join(' ');
+    const { cpus, memoryBytes, gpus, nodes, walltimeMs, licences = {} } = entry.task;
+    const needs = JSON.stringify([cpus, memoryBytes, gpus, nodes, walltimeMs, licences]);
     const group = open.get(needs);
     if (group !== undefined && group.length < most) group.push(entry);
     else {

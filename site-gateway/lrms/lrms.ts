@@ -1,5 +1,6 @@
 import type { AttemptId } from '../../core/ids.ts';
 import type { Network, Sandbox } from '../../core/job/sandbox.ts';
+import type { Licences } from '../../core/job/spec.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import type { Account } from '../accounts/account.ts';
 
@@ -21,6 +22,8 @@ export interface LrmsTask {
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly walltimeMs: number;
+  /** Licences of the task as a whole, by the grid's names; left out for none. */
+  readonly licences?: Licences;
   /** The least class that will do. */
   readonly sandbox: Sandbox;
   readonly network: Network;

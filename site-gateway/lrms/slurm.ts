@@ -41,6 +41,8 @@ export interface SlurmOptions {
   /** Partitions to use, best first; empty for the default one. */
   readonly partitions: readonly string[];
   readonly account: string;
+  /** Names of licences in Slurm, by those of the grid; what is not named Slurm does not hear of. */
+  readonly licences: Readonly<Record<string, string>>;
   /** Further arguments of sbatch. */
   readonly extraArgs: readonly string[];
   /** The account whose jobs these are. */
@@ -165,8 +167,15 @@ const needsArgs = (needs: Needs, options: PlaceOptions): readonly string[] => [
   ...(needs.gpus > 0 ? [`--gres=gpu:${needs.gpus}`] : []),
   ...(options.partition === '' ? [] : [`--partition=${options.partition}`]),
   ...(options.account === '' ? [] : [`--account=${options.account}`]),
+  ...licenceArgs(needs, options),
   ...options.extraArgs,
 ];
+
+function licenceArgs({ licences = {} }: Needs, options: SlurmOptions): readonly string[] {
+  const known = Object.entries(licences).filter(([name]) => Object.hasOwn(options.licences, name));
+  const words = known.map(([name, count]) => `${options.licences[name]}:${count}`);
+  return words.length === 0 ? [] : [`--licenses=${words.join(',')}`];
+}
 
 const FULL = /submit limit|MaxSubmit|MaxJobCount|limit on number of jobs|temporarily unable/i;
 const AWAY =

@@ -83,6 +83,7 @@ describe('the LRMS port on Slurm', () => {
         path: [bin, process.env['PATH']].join(delimiter),
         partitions: [],
         account: '',
+        licences: {},
         extraArgs: [],
         uid: process.getuid?.() ?? 0,
         clock: systemClock,

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
@@ -10,7 +12,7 @@ import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 
 let cluster: SlurmCluster;
 beforeAll(async () => {
-  cluster = await startSlurm({ nodes: 1, cpus: 2, memoryMb: 1_000 });
+  cluster = await startSlurm({ nodes: 1, cpus: 2, memoryMb: 1_000, settings: ['Licenses=flex:3'] });
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
 
@@ -20,6 +22,7 @@ const openSystem = () =>
     path: process.env['PATH'] ?? '',
     partitions: [],
     account: '',
+    licences: { matlab: 'flex' },
     extraArgs: [],
     uid: process.getuid?.() ?? 0,
     clock: systemClock,
@@ -50,6 +53,32 @@ test('says how long a task would wait, by what runs there and its time limit', a
   expect(wait).toBeGreaterThan(5 * 60_000);
   expect(wait).toBeLessThanOrEqual(10 * 60_000 + 2_000);
   await cluster.run('scancel', filled.trim());
+}, 60_000);
+
+test('asks Slurm for the licences that it counts, and for no others', async () => {
+  await cluster.untilIdle();
+  const needs = { cpus: 1, memoryBytes: 2 ** 26, gpus: 0, nodes: 1, walltimeMs: 60_000 };
+  const system = openSystem();
+  await system.poll();
+  const script = join(cluster.dir, 'nothing');
+  writeFileSync(script, '#!/bin/sh\n');
+  const submit = (token: string, licences: Readonly<Record<string, number>>) =>
+    system.submit({
+      token,
+      directory: cluster.dir,
+      script,
+      count: 1,
+      needs: { ...needs, licences },
+      comment: 'licences',
+    });
+  expect(await submit('a'.repeat(16), { matlab: 2, ansys: 1 })).toMatchObject({
+    kind: 'submitted',
+  });
+  expect(await submit('b'.repeat(16), { matlab: 4 })).toMatchObject({
+    kind: 'refused',
+    words: expect.stringMatching(/license/i),
+  });
+  expect(await cluster.run('squeue', '-h', '-t', 'all', '-o', '%j %W')).toMatch(/a{16} flex:2$/m);
 }, 60_000);
 
 test('a cluster whose slurmd was killed leaves no process behind', async () => {
