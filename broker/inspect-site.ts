@@ -43,7 +43,12 @@ export async function inspectSite(
         ...gatewayPart(stray),
       }),
     );
-  return { site: siteToWire(site, book), attempts: [...attempts, ...strays], unasked };
+  return {
+    site: siteToWire(site, book),
+    attempts: [...attempts, ...strays],
+    unasked,
+    transfers: answer?.transfers ?? [],
+  };
 }
 
 const gatewayPart = (one: InspectedAttempt | undefined) => ({

@@ -151,6 +151,13 @@ export const SITE_CONFIG = z.object({
   'cache-low': byteSize()
     .optional()
     .describe('size down to which it is cleared, the longest unused first (default: 80 % of it)'),
+  transfers: z
+    .strictObject({
+      most: count(1).default(16).describe('transfers in flight at the site'),
+      'per-vo': count(1).default(16).describe('of those, for one VO'),
+    })
+    .prefault({})
+    .describe('how many transfers of files run at a time; the others wait, users in turn'),
   'fetch-from': z
     .array(
       z

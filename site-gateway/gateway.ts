@@ -33,6 +33,7 @@ import type { SiteStaging } from './site-staging.ts';
 import { openStock, type Stock } from './stock.ts';
 import { Supervisor } from './supervisor.ts';
 import { openTickets, type Tickets } from './tickets.ts';
+import { openTransferQueue, type TransferQueue } from './transfer-turns.ts';
 import { openTransfers, type RunTransfer } from './transfers.ts';
 
 /** What a gateway needs of the world around it. */
@@ -99,13 +100,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const signed = openSignedUrls(clock, config['staging-patience']);
   const staging = stack.use(openStaging(options, { nkey, tickets, signed }, disk));
   const owned = { journal, staging, disk, accounts };
+  const transfers = openTransferQueue(config.transfers);
   const supervisor = new Supervisor({
     site: config.site,
     spool: config.spool,
     path: config.path,
     ...owned,
     openLrms: (listener) => openLrms(config, { clock, log }, listener),
-    runTransfer: transfersOf(config, staging),
+    transfers,
+    runTransfer: runTransferOf(config, staging),
     stock: stockOf(config, disk),
     clock,
     log,
@@ -118,7 +121,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     every(CLEAN_MS, 'clean the spool', log, () => clean(journal, config, log, clock.nowMs())),
   );
   stack.use(every(CLEAN_MS, 'forget addresses', log, () => forgetUrls(signed, supervisor)));
-  const parts = { ...owned, supervisor, lease, tickets, signed, offerChange };
+  const parts = { ...owned, supervisor, transfers, lease, tickets, signed, offerChange };
   const handlers = handlersOf(options, nkey.publicKey, parts);
   const open = stack.move();
   return { handlers, [Symbol.asyncDispose]: () => open.disposeAsync() };
@@ -130,7 +133,7 @@ const openStaging = (
   disk: Disk,
 ): SiteStaging => options.openStaging({ ...needs, freeBytes: () => disk.space().availableBytes });
 
-const transfersOf = (config: SiteConfig, staging: SiteStaging): RunTransfer =>
+const runTransferOf = (config: SiteConfig, staging: SiteStaging): RunTransfer =>
   openTransfers({
     paths: config['data-paths'],
     storeOf: (vo) => staging.storeOf(vo),
@@ -143,6 +146,7 @@ const stockOf = ({ licences }: SiteConfig, disk: Disk): Stock =>
 interface Parts {
   readonly journal: Journal;
   readonly supervisor: Supervisor;
+  readonly transfers: TransferQueue;
   readonly lease: Lease;
   readonly tickets: Tickets;
   readonly signed: SignedUrls;
@@ -173,6 +177,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
     brokerDn: dn(config['broker-dn']),
     journal,
     supervisor,
+    transfers: parts.transfers,
     lease,
     offer,
     offerChange,

@@ -21,12 +21,14 @@ import type { Journal } from './journal.ts';
 import type { Lease } from './lease.ts';
 import type { Supervisor } from './supervisor.ts';
 import { type TailSource, tail } from './tail.ts';
+import type { TransferQueue } from './transfer-turns.ts';
 
 export interface GatewayParts {
   /** The only one who may call. */
   readonly brokerDn: Dn;
   readonly journal: Journal;
   readonly supervisor: Supervisor;
+  readonly transfers: Pick<TransferQueue, 'counts'>;
   readonly lease: Lease;
   readonly place: (request: PlaceRequest) => Promise<readonly PlacedAnswer[]>;
   readonly offer: () => Offer;
@@ -87,7 +89,8 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
       const stream = request.stream === Stream.STREAM_STDERR ? 'stderr' : 'stdout';
       yield* tail(parts.tailSource, { id, stream, file, offset, follow }, context.signal);
     },
-    inspect: (request, context) => admit(context, request.epoch).then(() => inspected(supervisor)),
+    inspect: (request, context) =>
+      admit(context, request.epoch).then(() => inspected(supervisor, parts.transfers)),
     reconcile: async (request, context) => {
       await admit(context, request.epoch);
       const known = journal.known(request.attemptIds);
@@ -111,7 +114,7 @@ function admission({ brokerDn, journal }: GatewayParts) {
 }
 
 /** Every live attempt with what the batch system has of it, then what that has beside. */
-function inspected(supervisor: Supervisor): InspectResponse {
+function inspected(supervisor: Supervisor, queue: Pick<TransferQueue, 'counts'>): InspectResponse {
   const { attempts, listed } = supervisor.inspect();
   const states = new Map<string, string>(attempts.map(({ id, state }) => [id, state]));
   const told = new Set<string>(listed.map(({ id }) => id));
@@ -126,7 +129,7 @@ function inspected(supervisor: Supervisor): InspectResponse {
   const others = attempts
     .filter(({ id }) => !told.has(id))
     .map(({ id, state }) => ({ attemptId: id, state, ...none }));
-  return { attempts: [...known, ...others] };
+  return { attempts: [...known, ...others], transfers: [...queue.counts()] };
 }
 
 /** A broker that was replaced must learn it also in the middle of a stream. */

@@ -30,17 +30,19 @@ import type { Log } from '../service/log.ts';
 import type { AccountMap } from './accounts/account-map.ts';
 import { handOver } from './accounts/hand-over.ts';
 import { type Attempt, attemptOf, vacate, wishOf } from './attempt.ts';
-import { makeDirectory, tryRemoveTree } from './attempt-directory.ts';
+import { makeDirectory } from './attempt-directory.ts';
 import { type Disk, spoolFailure } from './disk.ts';
 import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
+import { diskFull, giveBack } from './full-disk.ts';
 import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from './journal.ts';
 import { openLimit } from './limit.ts';
 import type { ListedTask, Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from './lrms/lrms.ts';
-import { failed, failedBy, NO_USAGE, type Verdict, verdictOf } from './outcome.ts';
+import { failed, failedBy, NO_USAGE, verdictOf } from './outcome.ts';
 import type { AttemptStaging } from './staging.ts';
 import type { Stock } from './stock.ts';
 import { openTakeUp } from './take-up.ts';
 import { checkStdin, lrmsTaskOf } from './task.ts';
+import type { TransferQueue } from './transfer-turns.ts';
 import type { RunTransfer } from './transfers.ts';
 
 export interface SupervisorOptions {
@@ -53,6 +55,7 @@ export interface SupervisorOptions {
   readonly staging: AttemptStaging;
   readonly runTransfer: RunTransfer;
   readonly accounts: AccountMap;
+  readonly transfers: TransferQueue;
   readonly disk: Disk;
   readonly stock: Stock;
   readonly clock: Clock;
@@ -70,8 +73,6 @@ export interface LiveView {
 
 const CANCEL_GRACE_MS = 3_000;
 const PREPARED_AT_A_TIME = 8;
-const STAGED_OUT_AT_A_TIME = 8;
-const TRANSFERS_AT_A_TIME = 4;
 /** A task that has waited this long is told of as `submitted`. */
 const WAITING_MS = 1_000;
 
@@ -86,8 +87,6 @@ export class Supervisor {
   private readonly takeUp = openTakeUp();
   private readonly attempts = new Map<string, Attempt>();
   private readonly prepare = openLimit(PREPARED_AT_A_TIME);
-  private readonly stageOut = openLimit(STAGED_OUT_AT_A_TIME);
-  private readonly transfers = openLimit(TRANSFERS_AT_A_TIME);
   private readonly ticker: NodeJS.Timeout;
   private readonly lrms: Promise<Lrms>;
   private opened: Lrms | undefined;
@@ -215,7 +214,7 @@ export class Supervisor {
 
   private async lifeOf(attempt: Attempt, lrms: Lrms, again: boolean): Promise<Outcome> {
     const transfer = transferOf(attempt.spec.command);
-    if (transfer !== undefined) return this.transfers(() => this.transfer(attempt, transfer));
+    if (transfer !== undefined) return this.transfer(attempt, transfer);
     const { site, path, accounts } = this.options;
     const wish = wishOf(attempt.accepted, attempt.spec);
     const task = lrmsTaskOf(attempt, { id: site, path }, accounts.accountFor(wish));
@@ -227,7 +226,8 @@ export class Supervisor {
         needOf(attempt.spec.resources),
         attempt.abort.signal,
       );
-      await this.prepare(() => this.makeReady(attempt, again, task));
+      await this.prepare(() => makeDirectory(attempt.directory, again));
+      await this.makeReady(attempt, task);
       if (attempt.ending !== '') return endedEarly(attempt.ending);
       lrms.submit(task);
       attempt.submittedAtMs = this.options.clock.monotonicMs();
@@ -239,24 +239,28 @@ export class Supervisor {
 
   /** What the gateway does itself; done again from the beginning after a restart. */
   private async transfer(attempt: Attempt, transfer: Transfer): Promise<Outcome> {
-    const { stock, clock, runTransfer } = this.options;
+    const { stock, clock, runTransfer, transfers } = this.options;
     if (attempt.ending !== '') return endedEarly(attempt.ending);
     attempt.giveBack = await stock.take(needOf(attempt.spec.resources), attempt.abort.signal);
-    await this.step(attempt, 'running', { atMs: clock.nowMs() });
-    const outcome = await runTransfer(attempt, transfer, attempt.abort.signal);
-    return attempt.ending === '' ? outcome : endedEarly(attempt.ending);
+    return transfers.run(attempt, 'background', async () => {
+      if (attempt.ending !== '') return endedEarly(attempt.ending);
+      await this.step(attempt, 'running', { atMs: clock.nowMs() });
+      const outcome = await runTransfer(attempt, transfer, attempt.abort.signal);
+      return attempt.ending === '' ? outcome : endedEarly(attempt.ending);
+    });
   }
 
-  private async makeReady(attempt: Attempt, again: boolean, task: LrmsTask): Promise<void> {
-    const { directory, spec } = attempt;
+  private async makeReady(attempt: Attempt, task: LrmsTask): Promise<void> {
+    const { staging, transfers } = this.options;
+    if (attempt.spec.inputs.length > 0)
+      await transfers.run(attempt, 'foreground', async () => {
+        if (attempt.ending !== '') return;
+        await this.step(attempt, 'staging-in', {});
+        attempt.bytesIn = await staging.stageIn(attempt, attempt.abort.signal);
+      });
     if (attempt.ending !== '') return;
-    await makeDirectory(directory, again);
-    if (spec.inputs.length > 0) {
-      await this.step(attempt, 'staging-in', {});
-      attempt.bytesIn = await this.options.staging.stageIn(attempt, attempt.abort.signal);
-    }
     await checkStdin(attempt);
-    await handOver(directory, task.account);
+    await handOver(attempt.directory, task.account);
   }
 
   private started(id: string, atMs: number): void {
@@ -284,30 +288,11 @@ export class Supervisor {
     const [program = ''] = attempt.spec.command;
     const cwd = join(attempt.directory, 'work');
     const verdict = verdictOf(end, { program, path: attempt.spec.env['PATH'] ?? path, cwd });
-    const full = await this.diskFull(attempt, end, verdict);
+    const full = await diskFull(this.options, attempt, end, verdict);
     if (full !== undefined) return full;
     if (!ran) return { ...verdict, usage, outputs: EMPTY_TREE };
     const final = attempt.ending === '' ? verdict : cancelledVerdict(verdict);
     return this.withOutputs(attempt, { ...final, usage, outputs: EMPTY_TREE });
-  }
-
-  /** Whatever fails while there is no room at all fails because of that, and is not the job's fault. */
-  private async diskFull(
-    { directory, ending }: Attempt,
-    end: TaskEnd,
-    { failure, detail }: Verdict,
-  ): Promise<Outcome | undefined> {
-    const mayBe = ending === '' && failure !== undefined && failure !== 'limit';
-    const never = end.kind === 'not-started' && end.fault === 'job';
-    if (!mayBe || never || !(await this.options.disk.isFull())) return undefined;
-    await this.giveBack(directory);
-    return failed('site', 'DISK_FULL', `the disk of the site was full when it ended: ${detail}`);
-  }
-
-  /** Without room the journal could not even say that there is none. */
-  private async giveBack(directory: string): Promise<void> {
-    await tryRemoveTree(directory, this.options.log);
-    await this.options.disk.probe();
   }
 
   /** Sends outputs and streams; an attempt that is not done otherwise stays so, whatever becomes of its outputs. */
@@ -316,9 +301,11 @@ export class Supervisor {
     if (attempt.spec.outputs.length > 0) await this.step(attempt, 'staging-out', {});
     // The attempt's own signal has fired already when it was cancelled.
     const signal = attempt.ending === '' ? attempt.abort.signal : AbortSignal.timeout(10_000);
-    const { staging } = this.options;
+    const { staging, transfers } = this.options;
     try {
-      const sent = await this.stageOut(() => staging.stageOut(attempt, done, signal));
+      const sent = await transfers.run(attempt, 'foreground', () =>
+        staging.stageOut(attempt, done, signal),
+      );
       const usage = { ...outcome.usage, bytesOut: sent.bytesOut };
       const kept = { ...outcome, usage, outputs: sent.outputs };
       return sent.problem === undefined || !done ? kept : { ...kept, ...sent.problem };
@@ -336,7 +323,7 @@ export class Supervisor {
     const spool = spoolFailure(error);
     if (spool !== undefined) {
       const full = await this.options.disk.isFull().catch(() => false);
-      if (full) await this.giveBack(attempt.directory);
+      if (full) await giveBack(this.options, attempt.directory);
       return spool;
     }
     if (error instanceof GridError) return failedBy(error);

@@ -1,7 +1,7 @@
 import type { Offer } from '../../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../../core/units.ts';
 import type { InspectSiteResponse, SiteAttempt } from '../../proto/gen/grid/v1/broker.ts';
-import { State } from '../../proto/gen/grid/v1/common.ts';
+import { State, type VoTransfers } from '../../proto/gen/grid/v1/common.ts';
 import { stateFromWire } from '../../service/wire.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
@@ -18,13 +18,14 @@ export async function showSite(context: Context, input: Input): Promise<number> 
   using broker = await context.openBroker();
   const request = { id: argument(input, 0) };
   const answer = await broker.call.inspectSite(request, { signal: context.signal });
-  const { site, attempts, unasked } = answer;
+  const { site, attempts, unasked, transfers } = answer;
   if (site === undefined) throw new TypeError('the broker sent no site');
   const view = siteView(site);
   const lines = attempts.map((one) => lineOf(one, unasked === ''));
   const differences = lines.filter(({ difference }) => difference !== '').length;
   const { terminal, json } = context;
-  if (json) terminal.out(JSON.stringify({ site: view, attempts: lines, differences, unasked }));
+  if (json)
+    terminal.out(JSON.stringify({ site: view, attempts: lines, differences, unasked, transfers }));
   else show(context, view, lines, answer);
   return differences === 0 && unasked === '' ? 0 : 1;
 }
@@ -46,7 +47,7 @@ function show(
   context: Context,
   site: SiteView,
   lines: readonly Line[],
-  { unasked }: InspectSiteResponse,
+  { unasked, transfers }: InspectSiteResponse,
 ): void {
   const { terminal, colours } = context;
   const { offer } = site;
@@ -60,6 +61,7 @@ function show(
         ['batch system', offer === undefined ? '' : offer.lrms],
         ['cpus', offer === undefined ? '' : `${offer.freeCpus} of ${offer.totalCpus} free`],
         ['memory', offer === undefined ? '' : memoryText(offer)],
+        ['transfers', transfers.map(transfersText).join('; ')],
         ['not asked', unasked],
       ],
       colours,
@@ -93,6 +95,10 @@ const queueRow = (queue: Offer['queues'][number]): readonly string[] => [
   queue.memoryPerNodeBytes === 0 ? '' : formatBytes(queue.memoryPerNodeBytes),
   queue.maxWalltimeMs === 0 ? 'no limit' : formatDuration(queue.maxWalltimeMs),
 ];
+
+/** `demo 16 moving, 40 waiting (3 background)`. */
+const transfersText = ({ vo, moving, waiting, background }: VoTransfers): string =>
+  `${vo} ${moving} moving, ${waiting} waiting${background === 0 ? '' : ` (${background} background)`}`;
 
 const memoryText = ({ freeMemoryBytes, totalMemoryBytes }: Offer): string =>
   `${formatBytes(freeMemoryBytes)} of ${formatBytes(totalMemoryBytes)} free`;

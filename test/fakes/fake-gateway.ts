@@ -131,6 +131,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
           batchState: 'runs',
           batchReason: '',
         })),
+        transfers: [{ vo: 'demo', moving: 2, waiting: 3, background: 1 }],
       }),
     async *tail({ attemptId, offset }) {
       yield { offset, data: Buffer.from(`output of ${attemptId}`), stored: undefined };

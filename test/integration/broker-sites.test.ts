@@ -225,6 +225,7 @@ test('both sides of a site are shown to its administrators alone', async () => {
   const inspect = (who: string) => grid.as(who).inspectSite({ id: 'aachen' });
   await expect(inspect('Alice')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
   const both = await inspect('Root');
+  expect(both.transfers).toEqual([{ vo: 'demo', moving: 2, waiting: 3, background: 1 }]);
   expect(both.unasked).toBe('');
   expect(both.attempts).toMatchObject(
     [

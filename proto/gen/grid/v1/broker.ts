@@ -31,6 +31,7 @@ import {
   Stream,
   TailChunk,
   TreeRef,
+  VoTransfers,
 } from "./common.ts";
 
 export const protobufPackage = "grid.v1";
@@ -581,6 +582,8 @@ export interface InspectSiteResponse {
   attempts: SiteAttempt[];
   /** Why the gateway could not be asked; empty where it was. */
   unasked: string;
+  /** By VO, of those that have any. */
+  transfers: VoTransfers[];
 }
 
 /** For whom the ticket is. */
@@ -4452,7 +4455,7 @@ export const SiteAttempt: MessageFns<SiteAttempt> = {
 };
 
 function createBaseInspectSiteResponse(): InspectSiteResponse {
-  return { site: undefined, attempts: [], unasked: "" };
+  return { site: undefined, attempts: [], unasked: "", transfers: [] };
 }
 
 export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
@@ -4465,6 +4468,9 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
     }
     if (message.unasked !== "") {
       writer.uint32(26).string(message.unasked);
+    }
+    for (const v of message.transfers) {
+      VoTransfers.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -4506,6 +4512,14 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
             message.unasked = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.transfers.push(VoTransfers.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4528,6 +4542,7 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
       : undefined;
     message.attempts = object.attempts?.map((e) => SiteAttempt.fromPartial(e)) || [];
     message.unasked = object.unasked ?? "";
+    message.transfers = object.transfers?.map((e) => VoTransfers.fromPartial(e)) || [];
     return message;
   },
 };

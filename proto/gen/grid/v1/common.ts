@@ -494,6 +494,18 @@ export interface TailChunk {
   stored: TreeRef | undefined;
 }
 
+/** Transfers of files of a VO at a site. */
+export interface VoTransfers {
+  /** VO. */
+  vo: string;
+  /** In flight. */
+  moving: number;
+  /** Waiting for their turn. */
+  waiting: number;
+  /** Of both, those that no job waits for. */
+  background: number;
+}
+
 function createBaseProblem(): Problem {
   return { where: "", message: "" };
 }
@@ -2830,6 +2842,97 @@ export const TailChunk: MessageFns<TailChunk> = {
     message.stored = (object.stored !== undefined && object.stored !== null)
       ? TreeRef.fromPartial(object.stored)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseVoTransfers(): VoTransfers {
+  return { vo: "", moving: 0, waiting: 0, background: 0 };
+}
+
+export const VoTransfers: MessageFns<VoTransfers> = {
+  encode(message: VoTransfers, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vo !== "") {
+      writer.uint32(10).string(message.vo);
+    }
+    if (message.moving !== 0) {
+      writer.uint32(16).uint32(message.moving);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(24).uint32(message.waiting);
+    }
+    if (message.background !== 0) {
+      writer.uint32(32).uint32(message.background);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VoTransfers {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVoTransfers();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.moving = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waiting = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.background = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VoTransfers>, I>>(base?: I): VoTransfers {
+    return VoTransfers.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VoTransfers>, I>>(object: I): VoTransfers {
+    const message = createBaseVoTransfers();
+    message.vo = object.vo ?? "";
+    message.moving = object.moving ?? 0;
+    message.waiting = object.waiting ?? 0;
+    message.background = object.background ?? 0;
     return message;
   },
 };

@@ -20,7 +20,18 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Caller, JobSpec, Offer, Outcome, StagingTicket, State, Stream, TailChunk, TreeRef } from "./common.ts";
+import {
+  Caller,
+  JobSpec,
+  Offer,
+  Outcome,
+  StagingTicket,
+  State,
+  Stream,
+  TailChunk,
+  TreeRef,
+  VoTransfers,
+} from "./common.ts";
 
 export const protobufPackage = "grid.v1";
 
@@ -284,6 +295,8 @@ export interface InspectedAttempt {
 export interface InspectResponse {
   /** Live attempts, and strays. */
   attempts: InspectedAttempt[];
+  /** By VO, of those that have any. */
+  transfers: VoTransfers[];
 }
 
 function createBaseAdvertiseRequest(): AdvertiseRequest {
@@ -1957,13 +1970,16 @@ export const InspectedAttempt: MessageFns<InspectedAttempt> = {
 };
 
 function createBaseInspectResponse(): InspectResponse {
-  return { attempts: [] };
+  return { attempts: [], transfers: [] };
 }
 
 export const InspectResponse: MessageFns<InspectResponse> = {
   encode(message: InspectResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.attempts) {
       InspectedAttempt.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.transfers) {
+      VoTransfers.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1989,6 +2005,14 @@ export const InspectResponse: MessageFns<InspectResponse> = {
             message.attempts.push(InspectedAttempt.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.transfers.push(VoTransfers.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2007,6 +2031,7 @@ export const InspectResponse: MessageFns<InspectResponse> = {
   fromPartial<I extends Exact<DeepPartial<InspectResponse>, I>>(object: I): InspectResponse {
     const message = createBaseInspectResponse();
     message.attempts = object.attempts?.map((e) => InspectedAttempt.fromPartial(e)) || [];
+    message.transfers = object.transfers?.map((e) => VoTransfers.fromPartial(e)) || [];
     return message;
   },
 };

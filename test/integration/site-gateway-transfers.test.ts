@@ -1,0 +1,104 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { transferCommand } from '../../core/job/transfer.ts';
+import type { VoTransfers } from '../../proto/gen/grid/v1/common.ts';
+import { State } from '../../proto/gen/grid/v1/common.ts';
+import { sendTree } from '../../service/staging/send-tree.ts';
+import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
+import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
+import { EPOCH, type Placed, startTestSite, type TestSite } from '../fakes/test-site.ts';
+
+const BYTES = 200_000;
+const nameOf = (person: string): string => `/DC=org/DC=test/CN=${person}`;
+
+let grid: LiveGrid;
+let nats: TestNats;
+let site: TestSite;
+let member: ReturnType<TestNats['open']>;
+let scratch: string;
+beforeAll(async () => {
+  grid = await openLiveGrid();
+  nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
+  await writeFile(join(grid.trustDir, 'nats.pem'), nats.caPem);
+  site = await startTestSite(grid, 'turns', [
+    'cpus: 8',
+    'max-rate: 500K',
+    'transfers: { most: 1, per-vo: 1 }',
+  ]);
+  member = nats.open('demo');
+  scratch = await mkdtemp(join(tmpdir(), 'hanse-turns-'));
+  await site.giveTicket(nats.accounts, 'demo');
+});
+afterAll(async () => {
+  await site[Symbol.asyncDispose]();
+  await member[Symbol.asyncDispose]();
+  await nats[Symbol.asyncDispose]();
+  await grid[Symbol.asyncDispose]();
+  await rm(scratch, { recursive: true });
+});
+
+/** An attempt of a person with an input of its own. */
+const attemptOf = async (
+  id: string,
+  owner: string,
+  command: readonly string[],
+  bytes = BYTES,
+): Promise<Placed> => {
+  const root = await mkdtemp(join(scratch, 'in-'));
+  await writeFile(join(root, 'data'), randomBytes(bytes));
+  const { tree } = await sendTree(member, { root, paths: ['.'] });
+  const inputs = [{ from: 'data', to: 'data' }];
+  return { id, owner: nameOf(owner), spec: { command, inputs }, inputs: tree };
+};
+
+test('users come in turn, jobs before the background, one at a time, and all of it can be seen', async () => {
+  const first = await attemptOf('ada-1', 'Ada', ['true'], 4 * BYTES);
+  const rest = [await attemptOf('warm', 'Ada', transferCommand({ kind: 'warm' }))];
+  for (const id of ['ada-2', 'ada-3', 'ada-4']) rest.push(await attemptOf(id, 'Ada', ['true']));
+  rest.push(await attemptOf('bob', 'Bob', ['true']));
+  const seen: VoTransfers[] = [];
+  const untilSeen = (waiting: number, background: number): Promise<void> =>
+    expect
+      .poll(
+        async () => {
+          const { transfers } = await site.call().inspect({ epoch: EPOCH });
+          seen.push(...transfers);
+          return transfers;
+        },
+        { interval: 10 },
+      )
+      .toEqual([{ vo: 'demo', moving: 1, waiting, background }]);
+  await site.place([first]);
+  await untilSeen(0, 0);
+  await site.place(rest);
+  await untilSeen(5, 1);
+  const attempts = [first, ...rest];
+  const updates = await site.untilEnded(attempts.map(({ id }) => id));
+  const begun = updates.filter(
+    ({ state, attemptId }) =>
+      state === State.STATE_STAGING_IN || (attemptId === 'warm' && state === State.STATE_RUNNING),
+  );
+  // Whose directory is made first is first among those of one user.
+  expect(begun.map(({ attemptId }) => attemptId.replace(/ada-[2-4]/, 'ada'))).toEqual([
+    ...['ada-1', 'bob', 'ada', 'ada', 'ada', 'warm'],
+  ]);
+  const done = updates.filter(({ state }) => state === State.STATE_DONE);
+  expect(done).toHaveLength(attempts.length);
+  expect(Math.max(...seen.map(({ moving }) => moving))).toBe(1);
+  expect((await site.call().inspect({ epoch: EPOCH })).transfers).toEqual([]);
+}, 30_000);
+
+test('one that is cancelled while it waits does not keep the others waiting', async () => {
+  const attempts: Placed[] = [];
+  for (const id of ['first', 'gone', 'last']) attempts.push(await attemptOf(id, 'Ada', ['true']));
+  await site.place(attempts);
+  await site.call().control({ epoch: EPOCH, cancel: ['gone'], acknowledgedSeq: 0 });
+  const states = await Promise.all(
+    attempts.map(async ({ id }) => (await site.outcomeOf(id)).state),
+  );
+  expect(states).toEqual([State.STATE_DONE, State.STATE_CANCELLED, State.STATE_DONE]);
+  expect((await site.call().inspect({ epoch: EPOCH })).transfers).toEqual([]);
+}, 30_000);
