@@ -211,6 +211,13 @@ export const SITE_CONFIG = z.object({
         .default('')
         .describe('complex that memory is asked for by (default: one that can be used up)'),
       gpus: z.string().default('').describe('complex that GPUs are asked for by'),
+      licences: z
+        .record(
+          z.string().refine(isLicenceName, 'must be letters, digits and ._@+-'),
+          z.string().regex(/^[\w.-]+$/, 'must be the name of a complex'),
+        )
+        .default({})
+        .describe('licences that Grid Engine counts, too: its complex for each of ours'),
       'host-patience': duration()
         .prefault('10m')
         .describe('a host that is not heard of for so long is lost, and its jobs with it'),

@@ -107,6 +107,7 @@ function gridEngineOptions(
     account: gridengine.account,
     memory: gridengine.memory,
     gpus: gridengine.gpus,
+    licences: gridengine.licences,
     hostPatienceMs: gridengine['host-patience'],
     extraArgs: gridengine['extra-args'],
     clock,

@@ -1,4 +1,6 @@
-import { afterAll, beforeAll } from 'vitest';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
@@ -24,3 +26,31 @@ const openOn = (spool: string, listener: LrmsListener) =>
   });
 
 lrmsContract('Grid Engine', openOn, { many: 10, inOrder: false, holdsToMemory: true });
+
+test('asks Grid Engine for the licences that it counts, and for no others', async () => {
+  const complexes = await cluster.run('qconf', '-sc');
+  await cluster.configure('-Mc', `${complexes}\nflex flex INT <= YES JOB 0 0\n`);
+  await cluster.run('qconf', '-rattr', 'exechost', 'complex_values', 'flex=3', 'global');
+  const system = openGridEngine(cluster.options({ licences: { matlab: 'flex' } }));
+  await system.poll();
+  const script = join(cluster.dir, 'nothing');
+  writeFileSync(script, '#!/bin/sh\nsleep 60\n', { mode: 0o755 });
+  const submit = (token: string, matlab: number) =>
+    system.submit({
+      token,
+      directory: cluster.dir,
+      script,
+      count: 1,
+      needs: {
+        ...{ cpus: 2, memoryBytes: 2 ** 26, gpus: 0, nodes: 1, walltimeMs: 60_000 },
+        licences: { matlab, ansys: 1 },
+      },
+      comment: 'licences',
+    });
+  const taken = await submit('a'.repeat(16), 2);
+  expect(taken).toMatchObject({ kind: 'submitted' });
+  const job = taken.kind === 'submitted' ? taken.jobOf(1) : '';
+  expect(await cluster.run('qstat', '-j', job)).toMatch(/^hard resource_list:.*flex=2/m);
+  expect(await submit('b'.repeat(16), 4)).toMatchObject({ kind: 'refused' });
+  await system.signal([job], 'KILL');
+}, 60_000);

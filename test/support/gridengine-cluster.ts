@@ -83,6 +83,7 @@ export async function startGridEngine(size: CellSize): Promise<GridEngineCluster
       account: '',
       memory: '',
       gpus: '',
+      licences: {},
       hostPatienceMs: 600_000,
       extraArgs: [],
       clock: systemClock,

@@ -9,6 +9,8 @@ import { parseBytes, parseTime } from './units.ts';
 interface Measures {
   readonly memory: Complex | undefined;
   readonly gpus: Complex | undefined;
+  /** Of licences, by the grid's names. */
+  readonly licences?: Readonly<Record<string, Complex>>;
 }
 
 /** What changes seldom. */

@@ -41,6 +41,8 @@ export interface GridEngineOptions extends RequestOptions {
   readonly memory: string;
   /** Complex by which GPUs are asked for; '' for none. */
   readonly gpus: string;
+  /** Complexes by which licences are asked for, by the grid's names; what is not named Grid Engine does not hear of. */
+  readonly licences: Readonly<Record<string, string>>;
   /** A host that is not heard of for so long is lost, and its jobs with it. */
   readonly hostPatienceMs: number;
   readonly clock: Clock;

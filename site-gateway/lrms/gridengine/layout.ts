@@ -30,6 +30,7 @@ export interface LayoutOptions {
   readonly queues: readonly string[];
   readonly memory: string;
   readonly gpus: string;
+  readonly licences: Readonly<Record<string, string>>;
 }
 
 /** Looks at the queues between two of these. */
@@ -89,7 +90,7 @@ export function openLayout(tell: Tell, options: LayoutOptions): CellLayout {
 
 function measuresOf(
   complexes: readonly Complex[],
-  { memory, gpus }: LayoutOptions,
+  { memory, gpus, licences }: LayoutOptions,
 ): Layout['measures'] {
   const called = (name: string): Complex | undefined => complexes.find((one) => one.name === name);
   const usual = MEMORY.map(called).find((one) => one !== undefined && one.consumable !== 'NO');
@@ -102,5 +103,8 @@ function measuresOf(
   return {
     memory: memory === '' ? (usual ?? called('mem_free')) : wanted(memory),
     gpus: gpus === '' ? undefined : wanted(gpus),
+    licences: Object.fromEntries(
+      Object.entries(licences).map(([name, complex]) => [name, wanted(complex)]),
+    ),
   };
 }

@@ -65,7 +65,7 @@ export function submitArgs(
 function resourcesOf(
   needs: Needs,
   slots: Slots,
-  { memory, gpus }: Layout['measures'],
+  { memory, gpus, licences = {} }: Layout['measures'],
   limits: Capacity['queues'],
 ): readonly string[] {
   const amount = (complex: Complex | undefined, ofNode: number): readonly string[] => {
@@ -74,7 +74,14 @@ function resourcesOf(
   };
   const seconds = Math.ceil(walltimeOf(needs, limits) / 1_000);
   const time = needs.walltimeMs > 0 ? [`h_rt=${seconds}`] : [];
-  return [...time, ...amount(memory, needs.memoryBytes), ...amount(gpus, needs.gpus)];
+  const ofJob = Object.entries(needs.licences ?? {}).flatMap(([name, count]) => {
+    const complex = Object.hasOwn(licences, name) ? licences[name] : undefined;
+    // Counted for each slot it may come to more than was asked for.
+    const isOfSlot = complex?.consumable === 'YES';
+    const share = isOfSlot ? Math.ceil(count / (slots.perHost * needs.nodes)) : count;
+    return complex === undefined ? [] : [`${complex.name}=${share}`];
+  });
+  return [...time, ...amount(memory, needs.memoryBytes), ...amount(gpus, needs.gpus), ...ofJob];
 }
 
 /** What to ask for so that each node gets so much. */
