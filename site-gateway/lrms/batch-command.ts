@@ -23,13 +23,7 @@ const MAX_OUTPUT_BYTES = 64 * 2 ** 20;
 export function openCommandRunner(env: Readonly<Record<string, string>>): CommandRunner {
   return (program, args, timeoutMs) =>
     new Promise((resolve, reject) => {
-      // A group of its own: what the command starts must not keep its output open after it was ended.
-      const child = spawn(program, [...args], {
-        cwd: '/',
-        detached: true,
-        env: { ...env, LC_ALL: 'C' },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
+      const child = begin(program, args, env);
       const stop = (words: string): void => {
         clearTimeout(timer);
         if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
@@ -55,6 +49,22 @@ export function openCommandRunner(env: Readonly<Record<string, string>>): Comman
         resolve({ ok: code === 0, stdout: stdout(), stderr: stderr().trim() });
       });
     });
+}
+
+function begin(program: string, args: readonly string[], env: Readonly<Record<string, string>>) {
+  try {
+    // A group of its own: what the command starts must not keep its output open after it was ended.
+    return spawn(program, [...args], {
+      cwd: '/',
+      detached: true,
+      env: { ...env, LC_ALL: 'C' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  } catch (error) {
+    // A machine without memory, for example, says so here.
+    const words = error instanceof Error ? error.message : String(error);
+    throw new BatchSilence(`${program} cannot be run: ${words}`, { cause: error });
+  }
 }
 
 function endGroup(pid: number): void {

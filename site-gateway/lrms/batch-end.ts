@@ -31,6 +31,22 @@ export const CANCELLED: TaskEnd = {
   detail: 'it was cancelled before it started',
 };
 
+/** The batch system will not have it, and says why. */
+export const refusal = (system: string, words: string): TaskEnd => ({
+  kind: 'not-started',
+  fault: 'site',
+  reason: 'SITE_REFUSED',
+  detail: `${system} did not take it: ${words}`,
+});
+
+/** What the batch system needs of it could not be written. */
+export const unwritten = (spool: string, error: unknown): TaskEnd => ({
+  kind: 'not-started',
+  fault: 'site',
+  reason: 'SPOOL_UNWRITABLE',
+  detail: `${spool} could not be written: ${error instanceof Error ? error.message : String(error)}`,
+});
+
 /** 128 + SIGKILL, and + SIGTERM. */
 const KILLED = 137;
 const TERMINATED = 143;

@@ -16,6 +16,8 @@ export interface SenderOptions {
   /** The entry was given up while it was being prepared, and will not begin. */
   readonly onDropped: (entry: BatchTask) => void;
   readonly onRefused: (entry: BatchTask, words: string) => void;
+  /** The spool does not take what the entry needs; the batch system has not heard of it. */
+  readonly onUnwritten: (entry: BatchTask, error: unknown) => void;
   readonly onSilence: (error: BatchSilence) => void;
   /** It takes no more; '' when it does again. */
   readonly onFull: (words: string) => void;
@@ -96,19 +98,33 @@ export class BatchSender {
   }
 
   private async submit(group: readonly BatchTask[]): Promise<void> {
+    let token: string;
+    try {
+      token = await this.place(group);
+    } catch (error) {
+      for (const entry of group) this.options.onUnwritten(entry, error);
+      return;
+    }
+    // With the last of them its directory has gone.
+    if (group.some(({ state }) => state !== 'ending'))
+      await this.send({ token, entries: group, askedAtMs: 0 });
+  }
+
+  /** All have their place before one of them may be dropped: with the last in its place a submission is forgotten. */
+  private async place(group: readonly BatchTask[]): Promise<string> {
     const { submissions, onPlaced, onDropped } = this.options;
     const token = await submissions.prepare(group.map(({ task }) => task));
     submissions.follow(token);
     for (const [at, entry] of group.entries()) {
       entry.element = { token, index: at + 1 };
-      if (entry.unwanted && (await submissions.revoke(entry.element))) onDropped(entry);
-      else {
-        entry.state = 'sent';
-        entry.sentAtMs = Number.POSITIVE_INFINITY;
-        onPlaced(entry);
-      }
+      entry.state = 'sent';
+      entry.sentAtMs = Number.POSITIVE_INFINITY;
+      onPlaced(entry);
     }
-    await this.send({ token, entries: group, askedAtMs: 0 });
+    for (const entry of group)
+      if (entry.unwanted && entry.element && (await submissions.revoke(entry.element)))
+        onDropped(entry);
+    return token;
   }
 
   private async sendAll(submissions: readonly Submission[]): Promise<void> {
@@ -124,9 +140,9 @@ export class BatchSender {
       else if (answer.kind === 'full') this.wait(submission);
       else for (const entry of submission.entries) onRefused(entry, answer.words);
     } catch (error) {
-      if (!(error instanceof BatchSilence)) throw error;
+      // Whatever went wrong, the batch system may have it or not.
       this.wait(submission);
-      onSilence(error);
+      onSilence(error instanceof BatchSilence ? error : new BatchSilence(String(error)));
     }
   }
 

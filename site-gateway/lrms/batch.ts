@@ -3,7 +3,7 @@ import { background } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
 import type { BatchSilence } from './batch-command.ts';
-import { CANCELLED, endOfTask } from './batch-end.ts';
+import { CANCELLED, endOfTask, refusal, unwritten } from './batch-end.ts';
 import {
   elementsOf,
   evidenceOf,
@@ -16,6 +16,7 @@ import { type BatchHealth, openHealth } from './batch-health.ts';
 import { listTasks, waitReasonOf } from './batch-listing.ts';
 import { BatchSender } from './batch-sender.ts';
 import { BatchSignals } from './batch-signals.ts';
+import { openSweep } from './batch-sweep.ts';
 import {
   type BatchEnd,
   type BatchPoll,
@@ -69,12 +70,14 @@ class BatchLrms implements Lrms {
   private readonly placed = new Map<string, Map<number, BatchTask>>();
   /** By the last look. */
   private jobs: BatchPoll['jobs'] = new Map();
+  private readonly sweep: () => Promise<void>;
   private readonly stop = new AbortController();
 
   constructor(options: BatchOptions, submissions: Submissions) {
     const { system, clock, log, listener } = options;
     this.options = options;
     this.submissions = submissions;
+    this.sweep = openSweep({ clock, submissions, isUsed: (token) => this.placed.has(token) });
     this.health = openHealth({ name: system.name, clock, log, onChange: () => listener.changed() });
     const around = {
       system,
@@ -88,7 +91,8 @@ class BatchLrms implements Lrms {
       clock,
       onPlaced: (entry) => this.place(entry),
       onDropped: (entry) => this.end(entry, CANCELLED),
-      onRefused: (entry, words) => this.refused(entry, words),
+      onRefused: (entry, words) => this.end(entry, refusal(system.name, words)),
+      onUnwritten: (entry, error) => this.end(entry, unwritten(options.spool, error)),
       onFull: (words) => this.health.full(words),
     });
     this.signals = new BatchSignals({
@@ -109,10 +113,6 @@ class BatchLrms implements Lrms {
       onPoll: (poll, beganAtMs) => this.compare(poll, beganAtMs),
     });
     this.run('watch the batch system', watching());
-    const swept = this.submissions.sweep(this.options.clock.nowMs(), (token) =>
-      this.placed.has(token),
-    );
-    this.run('remove old submissions', swept);
   }
 
   submit(task: LrmsTask): void {
@@ -261,6 +261,7 @@ class BatchLrms implements Lrms {
     }
     this.sender.afterPoll(new Set([...jobs.keys()].map(tokenOf)), beganAtMs);
     this.signals.flush();
+    this.run('remove old submissions', this.sweep());
     if (missing.length > 0) await this.examine(missing);
   }
 
@@ -310,11 +311,6 @@ class BatchLrms implements Lrms {
     if (entry.state === 'ending' || this.closed()) return;
     if (end?.isListed === true) this.signals.remove(entry.job);
     this.end(entry, endOfTask(evidence));
-  }
-
-  private refused(entry: BatchTask, words: string): void {
-    const detail = `${this.options.system.name} did not take it: ${words}`;
-    this.end(entry, { kind: 'not-started', fault: 'site', reason: 'SITE_REFUSED', detail });
   }
 
   private end(entry: BatchTask, end: TaskEnd): void {

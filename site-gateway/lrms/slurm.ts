@@ -181,6 +181,9 @@ const FULL = /submit limit|MaxSubmit|MaxJobCount|limit on number of jobs|tempora
 const AWAY =
   /contact slurm controller|timed out|connection|transmitted|authentication|socket|slurmctld/i;
 
+/** What sbatch itself finds wrong with what it is asked; slurmctld has not heard of it. */
+const WRONG = /^sbatch: (?:error: )?((?:invalid|unrecognized|ambiguous|option) .*)/im;
+
 /** Only what is said about this very job is a refusal; other trouble is the system's, and the job waits. */
 function submitAnswer({ ok, stdout, stderr }: CommandResult, count: number): SubmitAnswer {
   const id = /^(\d+)(?:;\S*)?$/.exec(stdout.trim())?.[1];
@@ -188,7 +191,7 @@ function submitAnswer({ ok, stdout, stderr }: CommandResult, count: number): Sub
     return { kind: 'submitted', jobOf: (index) => (count > 1 ? `${id}_${index}` : id) };
   const words = wordsOf(stderr);
   if (FULL.test(stderr)) return { kind: 'full', words };
-  const failure = /Batch job submission failed: (.*)/.exec(stderr)?.[1];
+  const failure = (/Batch job submission failed: (.*)/.exec(stderr) ?? WRONG.exec(stderr))?.[1];
   if (failure === undefined || AWAY.test(failure)) throw new BatchSilence(words || stdout);
   return { kind: 'refused', words: failure };
 }

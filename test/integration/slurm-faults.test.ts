@@ -1,27 +1,39 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { State } from '../../proto/gen/grid/v1/common.ts';
+import { pause } from '../../service/background.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
 import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
-import { openSlurm } from '../../site-gateway/lrms/slurm.ts';
+import { openSlurm, type SlurmOptions } from '../../site-gateway/lrms/slurm.ts';
 import { openLiveGrid } from '../fakes/live-grid.ts';
 import { startTestSite } from '../fakes/test-site.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 import { makeStumbling, type Stumbling } from '../support/stumbling.ts';
 
 const CPUS = 64;
+const GUARDED = 'PartitionName=guarded Nodes=n1 AllowAccounts=phys State=UP';
 let cluster: SlurmCluster;
 let dir: string;
 let bin: string;
 let stumble: Stumbling['stumble'];
 let callsOf: Stumbling['callsOf'];
 beforeAll(async () => {
-  cluster = await startSlurm({ nodes: 1, cpus: CPUS, memoryMb: 8_000 });
+  cluster = await startSlurm({ nodes: 1, cpus: CPUS, memoryMb: 8_000, settings: [GUARDED] });
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
 beforeEach(() => {
@@ -76,7 +88,7 @@ describe('the LRMS port on Slurm', () => {
   let lrms: Lrms;
   let started: string[];
   let ends: Map<string, TaskEnd>;
-  const open = (): Promise<Lrms> =>
+  const open = (more: Partial<SlurmOptions> = {}): Promise<Lrms> =>
     openBatchLrms({
       system: openSlurm({
         conf: cluster.conf,
@@ -87,6 +99,7 @@ describe('the LRMS port on Slurm', () => {
         extraArgs: [],
         uid: process.getuid?.() ?? 0,
         clock: systemClock,
+        ...more,
       }),
       spool: dir,
       clock: systemClock,
@@ -104,6 +117,10 @@ describe('the LRMS port on Slurm', () => {
     lrms = await open();
   });
   afterEach(() => lrms[Symbol.asyncDispose]());
+  const reopen = async (more: Partial<SlurmOptions>): Promise<void> => {
+    await lrms[Symbol.asyncDispose]();
+    lrms = await open(more);
+  };
 
   const submit = (id: string, script: string): LrmsTask => {
     const directory = join(dir, 'attempts', id);
@@ -179,6 +196,71 @@ describe('the LRMS port on Slurm', () => {
     });
     await expect.poll(() => queue('%A'), SOON).toEqual(['']);
     expect(linesOf(join(dir, 'ran'))).toEqual(['requeued']);
+  });
+
+  test('takes up a task whose submission is hours old', async () => {
+    const task = submit('old', `${untilGo()}; exit 5`);
+    await begun('old');
+    await lrms[Symbol.asyncDispose]();
+    const before = new Date(Date.now() - 7_200_000);
+    for (const token of readdirSync(join(dir, 'submissions')))
+      utimesSync(join(dir, 'submissions', token), before, before);
+    lrms = await open();
+    // A gateway has more to read before it comes to this.
+    await pause(500);
+    expect(await lrms.adopt(task)).toBe(true);
+    go();
+    expect(await endOf('old')).toMatchObject({ kind: 'exited', exitCode: 5 });
+    expect(linesOf(join(dir, 'ran'))).toEqual(['old']);
+  });
+
+  test('gives up what it cannot write down, and goes on', async () => {
+    const submissions = join(dir, 'submissions');
+    renameSync(submissions, `${submissions}.away`);
+    submit('unwritten', 'true');
+    const detail = expect.stringContaining(submissions);
+    expect(await endOf('unwritten')).toMatchObject({ reason: 'SPOOL_UNWRITABLE', detail });
+    renameSync(`${submissions}.away`, submissions);
+    submit('written', 'true');
+    expect(await endOf('written')).toMatchObject({ kind: 'exited', exitCode: 0 });
+    expect(linesOf(join(dir, 'ran'))).toEqual(['written']);
+  });
+
+  test.for([
+    ['what it has not', ['--constraint=nope'], /^Slurm did not take it: Invalid feature spec/],
+    ['what sbatch sees', ['--gres=nope:1'], /^Slurm did not take it: Invalid generic resource/],
+    ['an option', ['--nope'], /^Slurm did not take it: unrecognized option '--nope'/],
+  ] as const)("tells in Slurm's own words that it refuses %s", async ([, extraArgs, words]) => {
+    await reopen({ extraArgs });
+    submit('refused', 'true');
+    const detail = expect.stringMatching(words);
+    expect(await endOf('refused')).toMatchObject({ reason: 'SITE_REFUSED', detail });
+  });
+
+  test("tells in Slurm's own words that the account may not use a partition", async () => {
+    await reopen({ partitions: ['guarded'], account: 'chem' });
+    const { id } = submit('barred', 'true');
+    const words = /^waits in Slurm: Job's account not .*\(guarded allows phys\)/;
+    await expect.poll(() => lrms.waitReason(id), SOON).toMatch(words);
+    lrms.cancel(id, 0);
+    expect(await endOf('barred')).toMatchObject({ kind: 'not-started', reason: 'CANCELLED' });
+  });
+
+  test('closes the site whose configuration names a partition that is not there', async () => {
+    await reopen({ partitions: ['nope'] });
+    expect(closedReason()).toMatch(
+      /^Slurm does not answer since .*: there is no partition 'nope'$/,
+    );
+  });
+
+  test('offers no node that is drained, and offers it again', async () => {
+    const capacity = () => lrms.state().capacity;
+    const seconds = { timeout: 5_000, interval: 100 };
+    expect(capacity()).toMatchObject({ cpus: CPUS });
+    await cluster.run('scontrol', 'update', 'NodeName=n1', 'State=DRAIN', 'Reason=mending');
+    await expect.poll(capacity, seconds).toMatchObject({ cpus: 0, usableCpus: 0 });
+    await cluster.run('scontrol', 'update', 'NodeName=n1', 'State=RESUME');
+    await expect.poll(capacity, seconds).toMatchObject({ cpus: CPUS, usableCpus: CPUS });
   });
 
   test('never runs a task again that Slurm starts again', async () => {
