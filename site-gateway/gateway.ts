@@ -99,6 +99,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const tickets = openTickets(journal, clock, config['staging-patience']);
   const signed = openSignedUrls(clock, config['staging-patience']);
   const staging = stack.use(openStaging(options, { nkey, tickets, signed }, disk));
+  // Before staging, which would wait for them.
+  stack.use(tickets);
   const owned = { journal, staging, disk, accounts };
   const transfers = openTransferQueue(config.transfers);
   const supervisor = new Supervisor({

@@ -108,7 +108,8 @@ export class Supervisor {
     this.opened = lrms;
     const left = this.options.journal.live().map((live) => this.enter(live, live));
     const attempts = left.filter((attempt) => attempt !== undefined);
-    this.takeUp.expect(attempts.length);
+    const tasks = attempts.filter(({ spec }) => transferOf(spec.command) === undefined);
+    this.takeUp.expect(tasks.length);
     for (const attempt of attempts) this.begin(attempt, lrms, true);
   }
 

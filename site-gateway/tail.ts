@@ -43,6 +43,7 @@ export async function* tail(
   const opened = openerOf(source, wish);
   let { offset } = wish;
   let handle: FileHandle | undefined;
+  const looks = endOfLooks(source, wish, signal);
   try {
     while (!signal.aborted) {
       // In this order: what was written before the end is read after it was seen.
@@ -60,11 +61,18 @@ export async function* tail(
       }
       if (!wish.follow && handle === undefined) assertStream(wish);
       if (!wish.follow) return;
-      await Promise.race([pause(POLL_MS, signal), live.over]);
+      await pause(POLL_MS, looks);
     }
   } finally {
     await handle?.close();
   }
+}
+
+/** Made once, not at each look: a task may be followed for weeks, and a promise remembers all who ever waited for it. */
+function endOfLooks(source: TailSource, { id }: TailWish, signal: AbortSignal): AbortSignal {
+  const over = new AbortController();
+  void source.find(id)?.over.then(() => over.abort());
+  return AbortSignal.any([signal, over.signal]);
 }
 
 /** Opens what is wanted, once it is there. */

@@ -5,18 +5,19 @@ import { openChange } from './change.ts';
 import type { Journal } from './journal.ts';
 
 /** The staging tickets that the broker sent, the newest per VO; they outlive a restart in the journal. */
-export interface Tickets {
+export interface Tickets extends Disposable {
   add(fresh: readonly StagingTicket[]): Promise<void>;
-  /** A ticket that still holds; waits `patienceMs` for the broker to send one, then throws STAGING_UNAVAILABLE. */
+  /**
+   * A ticket that still holds; waits `patienceMs` for the broker to send one, then throws STAGING_UNAVAILABLE, and at once
+   * when it is disposed of.
+   */
   get(vo: string): Promise<StagingTicket>;
 }
-
-/** Nothing interrupts the wait for a ticket: it ends by itself. */
-const NEVER = new AbortController().signal;
 
 export function openTickets(journal: Journal, clock: Clock, patienceMs: number): Tickets {
   const byVo = new Map(journal.tickets().map((ticket) => [ticket.vo, ticket]));
   const change = openChange();
+  const stop = new AbortController();
   const valid = (vo: string): StagingTicket | undefined => {
     const ticket = byVo.get(vo);
     return ticket !== undefined && ticket.expiresAtMs > clock.nowMs() ? ticket : undefined;
@@ -33,14 +34,15 @@ export function openTickets(journal: Journal, clock: Clock, patienceMs: number):
     },
     get: async (vo) => {
       const deadlineMs = clock.monotonicMs() + patienceMs;
-      while (clock.monotonicMs() < deadlineMs) {
+      while (clock.monotonicMs() < deadlineMs && !stop.signal.aborted) {
         const seen = change.version();
         const ticket = valid(vo);
         if (ticket !== undefined) return ticket;
         const leftMs = deadlineMs - clock.monotonicMs();
-        await change.after(seen, leftMs, NEVER);
+        await change.after(seen, leftMs, stop.signal);
       }
       throw new GridError('STAGING_UNAVAILABLE', `the site has no staging ticket for VO '${vo}'`);
     },
+    [Symbol.dispose]: () => stop.abort(),
   };
 }

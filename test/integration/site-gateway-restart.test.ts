@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { State } from '../../proto/gen/grid/v1/common.ts';
+import { State, TreeRef } from '../../proto/gen/grid/v1/common.ts';
 import type { Advertisement } from '../../proto/gen/grid/v1/site.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { resourcesOf } from '../fakes/offers.ts';
@@ -106,6 +106,23 @@ describe('a gateway that is killed', () => {
     await site.start();
     expect(await site.outcomeOf('graceful')).toMatchObject({ state: State.STATE_DONE });
     expect(await linesOf(file)).toEqual(['begun', 'ended']);
+  });
+
+  test('takes up tasks though data was being moved beside them', async () => {
+    await using moving = await startTestSite(grid, 'moving', ['staging-patience: 60s']);
+    const warm = { command: ['grid:warm'], inputs: [{ from: '.', to: '.' }] };
+    const inputs = { ...TreeRef.create(), digest: '0'.repeat(64), files: 1, totalBytes: 1 };
+    await moving.place([
+      { id: 'moves', spec: warm, inputs },
+      { id: 'beside', spec: { command: ['sleep', '1'] } },
+    ]);
+    await pause(300);
+    await moving.kill();
+    await moving.start();
+    expect(await moving.outcomeOf('beside')).toMatchObject({ state: State.STATE_DONE });
+    const fromMs = performance.now();
+    await moving.stop();
+    expect(performance.now() - fromMs).toBeLessThan(20_000);
   });
 
   test('its journal keeps its name and its numbers', async () => {
