@@ -186,9 +186,10 @@ export function settingsIn(database: DatabaseSync, commits: GroupCommit): Settin
   return {
     id: textOf(valueOf('journal')),
     epoch: () => epoch,
-    raiseEpoch: (value) => {
+    raiseEpoch: async (value) => {
+      // In memory only what is on the disk: a later run, too, must know who was replaced.
+      await commits.write(() => set.run('epoch', Math.max(value, Number(valueOf('epoch') ?? 0))));
       epoch = Math.max(epoch, value);
-      return commits.write(() => set.run('epoch', epoch));
     },
     lease: () => {
       const bootId = valueOf('lease-boot-id');

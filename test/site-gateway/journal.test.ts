@@ -160,6 +160,15 @@ describe('forgetting', () => {
   });
 });
 
+test('an epoch counts once it is on the disk, and the highest stays', async () => {
+  const raised = [journal.raiseEpoch(9), journal.raiseEpoch(7)];
+  expect(journal.epoch()).toBe(0);
+  await Promise.all(raised);
+  expect(journal.epoch()).toBe(9);
+  reopen();
+  expect(journal.epoch()).toBe(9);
+});
+
 test('epoch, lease, tickets and the name of the journal outlive a restart', async () => {
   const name = journal.id;
   await journal.raiseEpoch(9);
