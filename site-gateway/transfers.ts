@@ -45,7 +45,12 @@ export function openTransfers(options: TransferOptions): RunTransfer {
     if (!isWithin(place.real, base))
       return refused('DATA_PATH_DENIED', `${transfer.path} leads out of ${allowed.path.path}`);
     return transfer.kind === 'write'
-      ? write(options, attempt, { ...transfer, path: join(place.real, place.missing) }, signal)
+      ? write(
+          options,
+          attempt,
+          { ...transfer, path: join(place.real, place.missing), within: base },
+          signal,
+        )
       : read(options, attempt, place, signal);
   };
 }
@@ -64,8 +69,8 @@ async function warm(
 
 async function write(
   { storeOf }: TransferOptions,
-  { spec, inputTrees }: Attempt,
-  { path, force }: Extract<Transfer, { kind: 'write' }>,
+  { id, spec, inputTrees }: Attempt,
+  { path, force, within }: Extract<Transfer, { kind: 'write' }> & { readonly within: string },
   signal: AbortSignal,
 ): Promise<Outcome> {
   const [input, more] = inputTrees;
@@ -79,7 +84,10 @@ async function write(
       'DATA_PATH_OCCUPIED',
       `${conflict.where} is there and differs: --force overwrites`,
     );
-  const { files, totalBytes, bytesFetched } = await fetchTree(store, input.tree, path, { signal });
+  // Whoever has an account at the site may write there, too.
+  const shared = { within, transfer: id };
+  const fetched = await fetchTree(store, input.tree, path, { signal, shared });
+  const { files, totalBytes, bytesFetched } = fetched;
   const detail = `${files} files, ${formatBytes(totalBytes)}, are in ${path}`;
   return done(detail, { bytesIn: bytesFetched });
 }

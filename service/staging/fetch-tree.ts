@@ -3,18 +3,21 @@ import type { Manifest, ManifestEntry, TreeRef } from '../../core/data/manifest.
 import { type FileEntry, filesOf, filterTree, selectTree } from '../../core/data/select.ts';
 import type { InputFile } from '../../core/job/spec.ts';
 import { mapAtOnce } from './at-once.ts';
+import { checkCacheRoom, checkRoom } from './check-room.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
 import { loadManifest } from './read-tree.ts';
 import type { TransferOptions } from './send-tree.ts';
-import { openTarget, type Target } from './target.ts';
+import { openTarget, type SharedPlace, type Target } from './target.ts';
 
 export interface FetchTreeOptions extends TransferOptions {
   /** What of the tree is wanted: inputs with their new places, or a test of paths; all of it by default. */
   readonly select?: readonly InputFile[] | ((path: string) => boolean);
   /** Files come from here where it has them, and are fetched into it where it has not. */
   readonly cache?: FileCache;
+  /** Says that others may write at the target meanwhile. */
+  readonly shared?: SharedPlace;
 }
 
 /** A tree that has been written. */
@@ -52,22 +55,27 @@ export async function fetchTree(
     doneBytes += bytes;
     onProgress?.({ doneBytes, totalBytes });
   };
-  const place = await openTarget(target);
-  await makeFolders(place, manifest.entries);
-  const wanted = await without(files, async (file) => {
-    const kept = await place.hasFile(file);
-    if (kept) done(file.sizeBytes);
-    return kept;
-  });
-  const run: Run = { store, place, signal, counts, done };
-  if (cache === undefined) await fetchInto(run, wanted);
-  else await fetchThrough(run, wanted, cache);
-  await finish(place, manifest.entries);
+  const place = await openTarget(target, options.shared);
+  try {
+    await makeFolders(place, manifest.entries);
+    const wanted = await without(files, async (file) => {
+      const kept = await place.hasFile(file);
+      if (kept) done(file.sizeBytes);
+      return kept;
+    });
+    const run: Run = { store, target, place, signal, counts, done };
+    if (cache === undefined) await fetchInto(run, wanted);
+    else await fetchThrough(run, wanted, cache);
+    await finish(place, manifest.entries);
+  } finally {
+    await place.close();
+  }
   return { files: files.length, totalBytes, ...counts };
 }
 
 interface Run {
   readonly store: ChunkStore;
+  readonly target: string;
   readonly place: Target;
   readonly signal: AbortSignal | undefined;
   readonly counts: { bytesFetched: number; bytesFromCache: number };
@@ -100,8 +108,9 @@ async function finish(place: Target, entries: readonly ManifestEntry[]): Promise
   }
 }
 
-function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
-  const { store, place, signal, counts, done } = run;
+async function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
+  const { store, target, place, signal, counts, done } = run;
+  await checkRoom(target, files, ({ path }) => place.landingOf(path).to);
   const fetches = files.map((file): FileFetch => {
     const partial = place.partialOf(file.path);
     return {
@@ -116,7 +125,7 @@ function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
   const onChunk = (bytes: number): void => {
     counts.bytesFetched += bytes;
   };
-  return fetchFiles(store, fetches, { onChunk, signal });
+  await fetchFiles(store, fetches, { onChunk, signal });
 }
 
 type Same = readonly FileEntry[];
@@ -127,6 +136,7 @@ type Same = readonly FileEntry[];
  */
 async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<void> {
   const cold = await withoutWarm(run, files, cache);
+  await checkCacheRoom(run.target, cold);
   let rest: readonly Same[] = [
     ...Map.groupBy(cold, ({ digest, mode }) => `${digest} ${(mode & 0o111) !== 0}`).values(),
   ];

@@ -1,9 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, lstat, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { constants } from 'node:fs';
+import {
+  chmod,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  symlink,
+} from 'node:fs/promises';
+import { basename, dirname, relative, resolve } from 'node:path';
 import { safePath } from '../../core/data/paths.ts';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
+import { type Anchors, openAnchors } from './anchors.ts';
+import { sha256 } from './chunk-store.ts';
 import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
@@ -21,29 +34,38 @@ export interface Target {
   /** The same, for whoever writes the file. */
   landingOf(path: string): Landing;
   makeLink(path: string, target: string): Promise<void>;
+  /** Of a folder that was made. */
   setMode(path: string, mode: number): Promise<void>;
+  close(): Promise<void>;
 }
 
-/** Makes `root` if it is not there. Nobody else may write below it meanwhile. */
-export async function openTarget(root: string): Promise<Target> {
-  const base = resolve(root);
-  const at = (path: string): string => `${base}/${safePath(path)}`;
-  const made = await mkdir(root, { recursive: true }).catch((error: unknown) => {
-    throw writeFailure(root, error);
-  });
+/** How a target is written where others may write at the same time, and where nobody else clears up after a crash. */
+export interface SharedPlace {
+  /** The directory that was opened to the grid: the target or one above it. Nothing is written outside of it. */
+  readonly within: string;
+  /** The same at each try of one transfer: half files of an earlier try are removed. */
+  readonly transfer: string;
+}
+
+/** Makes `root` if it is not there. Without `shared` nobody else may write below it meanwhile. */
+export async function openTarget(root: string, shared?: SharedPlace): Promise<Target> {
+  const places = await (shared === undefined ? plainPlaces(root) : anchoredPlaces(root, shared));
+  const { folderAt } = places;
+  const at = (path: string): string =>
+    `${folderAt(dirname(safePath(path)))}/${basename(safePath(path))}`;
   /** Every folder that is known to be one, and whether it was made here, empty. */
-  const folders = new Map<string, boolean>([['.', made !== undefined]]);
+  const folders = new Map<string, boolean>([['.', places.isFresh]]);
   const isFresh = (path: string): boolean => folders.get(dirname(path)) === true;
   const makeFolder = async (path: string): Promise<void> => {
     if (folders.has(path)) return;
     await makeFolder(dirname(path));
-    folders.set(path, await ensureFolder(at(path), path));
+    folders.set(path, await places.ensure(path));
   };
-  const name = randomUUID();
+  const name = shared === undefined ? randomUUID() : nameOf(shared);
   let partials = 0;
   const partialOf = (path: string): string => {
     partials += 1;
-    return `${dirname(at(path))}/.grid-${name}-${partials}.part`;
+    return `${folderAt(dirname(safePath(path)))}/.grid-${name}-${partials}.part`;
   };
   const accept: Target['accept'] = async (partial, path) => {
     try {
@@ -66,8 +88,8 @@ export async function openTarget(root: string): Promise<Target> {
       const stats = await lstat(place).catch(() => undefined);
       if (stats?.isFile() !== true || stats.size !== file.sizeBytes) return false;
       if ((await digestOfFile(place)) !== file.digest) return false;
-      const shared = stats.nlink > 1;
-      if (!shared && (stats.mode & 0o777) !== file.mode) await chmod(place, file.mode);
+      const isShared = stats.nlink > 1;
+      if (!isShared && (stats.mode & 0o777) !== file.mode) await setFileMode(place, file.mode);
       return true;
     },
     makeLink: async (path, target) => {
@@ -78,8 +100,81 @@ export async function openTarget(root: string): Promise<Target> {
       });
       await accept(partial, path);
     },
-    setMode: (path, mode) => chmod(at(path), mode),
+    setMode: (path, mode) => chmod(folderAt(path), mode),
+    close: places.close,
   };
+}
+
+/** Folders below a root, '.', and how they are made. */
+interface Places {
+  readonly isFresh: boolean;
+  readonly folderAt: (path: string) => string;
+  /** Whether the folder had to be made; the one above it is there. */
+  ensure(path: string): Promise<boolean>;
+  readonly close: () => Promise<void>;
+}
+
+async function plainPlaces(root: string): Promise<Places> {
+  const base = resolve(root);
+  const made = await mkdir(root, { recursive: true }).catch((error: unknown) => {
+    throw writeFailure(root, error);
+  });
+  const folderAt = (path: string): string => (path === '.' ? base : `${base}/${path}`);
+  return {
+    isFresh: made !== undefined,
+    folderAt,
+    ensure: (path) => ensureFolder(folderAt(path), path),
+    close: () => Promise.resolve(),
+  };
+}
+
+async function anchoredPlaces(root: string, shared: SharedPlace): Promise<Places> {
+  const names = relative(shared.within, root).split('/').filter(Boolean);
+  // Above the root, paths are `//` (where the anchor is), `//a`, `//a/b`: none of them is one of the tree.
+  const above = names.map((_, index) => `//${names.slice(0, index).join('/')}`);
+  await mkdir(shared.within, { recursive: true }).catch((error: unknown) => {
+    throw writeFailure(shared.within, error);
+  });
+  const anchors = await openAnchors(shared.within, above[0] ?? '.');
+  const enter = async (parent: string, name: string, path: string): Promise<boolean> => {
+    const made = await anchors.enter(parent, name, path);
+    if (!made) await clearHalfFiles(anchors, path, shared);
+    return made;
+  };
+  try {
+    let isFresh = false;
+    for (const [index, name] of names.entries()) {
+      isFresh = await enter(above[index] ?? '.', name, above[index + 1] ?? '.');
+    }
+    if (names.length === 0) await clearHalfFiles(anchors, '.', shared);
+    return {
+      isFresh,
+      folderAt: anchors.nameOf,
+      ensure: (path) => enter(dirname(path), basename(path), path),
+      close: anchors.close,
+    };
+  } catch (error) {
+    await anchors.close();
+    throw error;
+  }
+}
+
+async function clearHalfFiles(anchors: Anchors, path: string, shared: SharedPlace): Promise<void> {
+  const folder = anchors.nameOf(path);
+  const begin = `.grid-${nameOf(shared)}-`;
+  // A folder that may be written but not listed keeps what is there.
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (name.startsWith(begin) && name.endsWith('.part'))
+      await rm(`${folder}/${name}`, { force: true });
+  }
+}
+
+const nameOf = ({ transfer }: SharedPlace): string => sha256(Buffer.from(transfer)).slice(0, 32);
+
+/** Of a file, and not of what a link leads to. */
+async function setFileMode(place: string, mode: number): Promise<void> {
+  await using file = await open(place, constants.O_RDONLY | constants.O_NOFOLLOW);
+  await file.chmod(mode);
 }
 
 /** Whether it had to be made. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -23,13 +23,15 @@ beforeAll(async () => {
   grid = await openLiveGrid();
   nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
   await writeFile(join(grid.trustDir, 'nats.pem'), nats.caPem);
+  scratch = await mkdtemp(join(tmpdir(), 'hanse-turns-'));
+  await mkdir(join(scratch, 'open'));
   site = await startTestSite(grid, 'turns', [
     'cpus: 8',
     'max-rate: 500K',
     'transfers: { most: 1, per-vo: 1 }',
+    `data-paths: [{ path: ${scratch}/open, vos: [demo], access: write }]`,
   ]);
   member = nats.open('demo');
-  scratch = await mkdtemp(join(tmpdir(), 'hanse-turns-'));
   await site.giveTicket(nats.accounts, 'demo');
 });
 afterAll(async () => {
@@ -101,4 +103,27 @@ test('one that is cancelled while it waits does not keep the others waiting', as
   );
   expect(states).toEqual([State.STATE_DONE, State.STATE_CANCELLED, State.STATE_DONE]);
   expect((await site.call().inspect({ epoch: EPOCH })).transfers).toEqual([]);
+}, 30_000);
+
+test('a gateway that is killed while it copies leaves no half file when it has gone on', async () => {
+  const path = join(scratch, 'open', 'run');
+  const names = () => readdir(path).catch(() => []);
+  const data = randomBytes(1_250_000);
+  const root = await mkdtemp(join(scratch, 'in-'));
+  await writeFile(join(root, 'data'), data);
+  const { tree } = await sendTree(member, { root, paths: ['.'] });
+  const command = transferCommand({ kind: 'write', path, force: false });
+  await site.place([
+    { id: 'cut', owner: nameOf('Ada'), spec: { command }, inputTrees: [{ tree, to: '.' }] },
+  ]);
+  await expect
+    .poll(names, { timeout: 10_000 })
+    .toEqual([expect.stringMatching(/^\.grid-.*\.part$/)]);
+  await site.kill();
+  expect(await names()).toHaveLength(1);
+  await site.start();
+  await site.giveTicket(nats.accounts, 'demo');
+  expect(await site.outcomeOf('cut')).toMatchObject({ exitCode: 0, reason: '' });
+  expect(await names()).toEqual(['data']);
+  expect(data.equals(await readFile(join(path, 'data')))).toBe(true);
 }, 30_000);

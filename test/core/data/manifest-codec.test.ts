@@ -137,6 +137,12 @@ describe('decoding refuses', () => {
     ['an empty slice', encoded(`["f","a",420,0,"${D}",[0,0,0]]`)],
     ['slices that are too short', encoded(`["f","a",420,4,"${D}",[0,0,3]]`)],
     ['a size that is no number', encoded(`["f","a",420,1e999,"${D}"]`, '')],
+    ['2^50 bytes in one slice', encoded(`["f","a",420,${2 ** 50},"${D}",[0,0,1048576]]`)],
+    ['a slice of 2^50 bytes', encoded(`["f","a",420,${2 ** 50},"${D}",[0,0,${2 ** 50}]]`)],
+    [
+      'an index, which may not name other indexes',
+      encodeManifestIndex({ totalBytes: 1, chunks: [D] }),
+    ],
     ['an offset that is negative', encoded(`["f","a",420,3,"${D}",[0,-1,3]]`)],
   ])('%s', ([, content]) => {
     expect(() => decodeManifest(content)).toThrow(
@@ -150,6 +156,11 @@ describe('the index of a large manifest', () => {
 
   test('is decoded as it was encoded', () => {
     expect(decodeManifestIndex(encodeManifestIndex(index))).toEqual(index);
+  });
+
+  test('that nobody could read is not made', () => {
+    const tooLong = { totalBytes: 2 ** 28 + 1, chunks: Array.from({ length: 257 }, () => D) };
+    expect(() => encodeManifestIndex(tooLong)).toThrow('tree has too many files');
   });
 
   test('is told from a manifest', () => {

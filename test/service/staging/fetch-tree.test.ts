@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  statfs,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { encodeManifest } from '../../../core/data/manifest-codec.ts';
@@ -149,3 +158,119 @@ describe('fetching', () => {
     expect(await readdir(at.target)).toEqual([]);
   });
 });
+
+describe('where others may write, too,', () => {
+  const shared = () => ({ within: at.dir, transfer: 'one' });
+
+  test('a tree arrives as elsewhere, and mends what is there', async () => {
+    await at.write('deep/er/a', 'AAAA', 0o640);
+    await at.write('b', randomBytes(3_000_000));
+    await symlink('deep/er/a', join(at.root, 'link'));
+    await chmod(join(at.root, 'deep/er'), 0o555);
+    const { tree } = await at.send('.');
+    const target = join(at.target, 'x/y');
+    await fetchTree(at.store, tree, target, { shared: shared() });
+    await writeFile(join(target, 'b'), 'damaged');
+    await chmod(join(target, 'deep/er/a'), 0o600);
+    await fetchTree(at.store, tree, target, { shared: shared() });
+    expect(await listing(target)).toEqual(await listing(at.root));
+    await fetchTree(at.store, tree, target, { shared: { within: target, transfer: 'two' } });
+    expect(await listing(target)).toEqual(await listing(at.root));
+    for (const root of [at.root, target]) await chmod(join(root, 'deep/er'), 0o755);
+  });
+
+  test('a folder that becomes a link while it is written leads nothing out', async () => {
+    await at.write('sub/deep/small', 'x');
+    await at.write('sub/large', randomBytes(3 * 2 ** 20));
+    await symlink('large', join(at.root, 'sub/link'));
+    const { tree } = await at.send('.');
+    const outside = join(at.dir, 'outside');
+    await mkdir(join(outside, 'deep'), { recursive: true });
+    let swapped = false;
+    const swapping = {
+      ...at.store,
+      receive: async (digest: string) => {
+        if (!swapped) {
+          swapped = true;
+          await rename(join(at.target, 'sub'), join(at.target, 'away'));
+          await symlink(outside, join(at.target, 'sub'));
+        }
+        return at.store.receive(digest);
+      },
+    };
+    await fetchTree(swapping, tree, at.target, { shared: shared() });
+    expect(swapped).toBe(true);
+    expect(await readdir(outside, { recursive: true })).toEqual(['deep']);
+    expect(await listing(join(at.target, 'away'))).toEqual(await listing(join(at.root, 'sub')));
+  });
+
+  test('a link on the way to the target is refused', async () => {
+    await at.write('file', 'x');
+    const { tree } = await at.send('.');
+    await mkdir(join(at.dir, 'outside'));
+    await symlink(join(at.dir, 'outside'), at.target);
+    await expect(
+      fetchTree(at.store, tree, join(at.target, 'new'), { shared: shared() }),
+    ).rejects.toMatchObject({ code: 'PATH_REFUSED' });
+    expect(await readdir(join(at.dir, 'outside'))).toEqual([]);
+  });
+
+  test('the half file of a try that was killed is removed by the next, and no other', async () => {
+    await at.write('sub/large', randomBytes(5 * 2 ** 20));
+    const { tree } = await at.send('.');
+    // What a killed process leaves: it neither goes on nor clears up.
+    const killed = Promise.withResolvers<Uint8Array>();
+    let received = 0;
+    const first = fetchTree(
+      {
+        ...at.store,
+        receive: (digest) => ((received += 1) > 2 ? killed.promise : at.store.receive(digest)),
+      },
+      tree,
+      at.target,
+      { shared: shared() },
+    );
+    first.catch(() => undefined);
+    const sub = join(at.target, 'sub');
+    await expect.poll(() => readdir(sub).catch(() => [])).toHaveLength(1);
+    await writeFile(join(sub, '.grid-0123-1.part'), 'of another transfer');
+    await fetchTree(at.store, tree, at.target, { shared: shared() });
+    expect(await readdir(sub)).toEqual(['.grid-0123-1.part', 'large']);
+    killed.reject(new Error('killed'));
+    await expect(first).rejects.toThrow('killed');
+  });
+});
+
+test('names that differ by case only, and names of 255 bytes, arrive', async () => {
+  const long = 'é'.repeat(127) + 'x';
+  for (const [path, content] of Object.entries({ a: 'low', A: 'up', 'D/f': '1', 'd/f': '2' }))
+    await at.write(path, content);
+  await at.write(`${long}/${long}`, 'long');
+  const { tree } = await at.send('.');
+  await fetchTree(at.store, tree, at.target);
+  expect(await listing(at.target)).toEqual(await listing(at.root));
+  expect(await readdir(at.target)).toHaveLength(5);
+});
+
+test('a tree that has no room is refused before anything is fetched', async () => {
+  // More than is free, of one chunk that nobody has: with room for it this would end with CHUNK_MISSING.
+  const { bfree, bsize } = await statfs(at.dir);
+  const files = Math.ceil((bfree * bsize) / 2 ** 30) + 8;
+  const slice = { digest: sha('none'), offset: 0, length: 2 ** 20 };
+  const slices = Array.from({ length: 2 ** 10 }, () => slice);
+  const entries = Array.from({ length: files }, (_, index) => ({
+    kind: 'file' as const,
+    path: `f${index}`,
+    mode: 0o644,
+    sizeBytes: 2 ** 30,
+    digest: sha(`${index}`),
+    slices,
+  }));
+  const manifest = encodeManifest({ entries });
+  const tree = { digest: sha256(manifest), totalBytes: files * 2 ** 30, files, manifest };
+  await expect(fetchTree(at.store, tree, at.target)).rejects.toMatchObject({
+    code: 'DISK_FULL',
+    message: expect.stringContaining('nothing was fetched'),
+  });
+  expect(await readdir(at.target)).toEqual([]);
+}, 60_000);

@@ -1,0 +1,38 @@
+import { lstat, statfs } from 'node:fs/promises';
+import type { FileEntry } from '../../core/data/select.ts';
+import { GridError } from '../../core/errors.ts';
+import { formatBytes } from '../../core/units.ts';
+
+/**
+ * Throws DISK_FULL where `files` cannot fit below `dir`, before any of them is fetched. `placeOf` says what a file will replace: the
+ * room of that counts, as it is freed on the way.
+ */
+export async function checkRoom(
+  dir: string,
+  files: readonly FileEntry[],
+  placeOf: (file: FileEntry) => string,
+): Promise<void> {
+  const wanted = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const { bfree, bsize } = await statfs(dir);
+  const free = bfree * bsize;
+  if (wanted <= free) return;
+  let replaced = 0;
+  for (const file of files) {
+    replaced += (await lstat(placeOf(file)).catch(() => undefined))?.size ?? 0;
+  }
+  if (wanted > free + replaced) throw noRoom(dir, wanted, free);
+}
+
+/** The same for a cache, which makes room for itself: only what is larger than the whole file system is refused. */
+export async function checkCacheRoom(dir: string, files: readonly FileEntry[]): Promise<void> {
+  const sizes = new Map(files.map(({ digest, sizeBytes }) => [digest, sizeBytes]));
+  const wanted = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+  const { blocks, bsize } = await statfs(dir);
+  if (wanted > blocks * bsize) throw noRoom(dir, wanted, blocks * bsize);
+}
+
+const noRoom = (dir: string, wanted: number, room: number): GridError =>
+  new GridError(
+    'DISK_FULL',
+    `${formatBytes(wanted)} are to be written to ${dir}, where there is room for ${formatBytes(room)}: nothing was fetched`,
+  );
