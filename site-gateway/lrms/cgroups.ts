@@ -212,29 +212,34 @@ function isRemoved(folder: string): boolean {
 
 const TEST_ID = 'self-test';
 const TEST_BYTES = 8 * 2 ** 20;
-/** A child that has left its session, and a shell that takes more memory than it may have. */
-const TEST_SCRIPT = `for file; do echo 0 >"$file" || exit 1; done
-setsid sleep 60 &
+const JOIN = `for file; do echo 0 >"$file" || exit 1; done`;
+/** Leaves a child behind that has left its session. */
+const LEAVE_SCRIPT = `${JOIN}
+setsid sleep 60 &`;
+/** Takes more memory than it may have; the kernel then ends all that are in the group, or one of them. */
+const FILL_SCRIPT = `${JOIN}
 x=$(head -c 33554432 /dev/zero | tr '\\0' x)`;
 
-/** Tries out what is relied on: that a process joins, is held to its memory, is ended with all that it started. */
+/** Tries out what is relied on: that a process joins, is ended with all that it started, is held to its memory. */
 async function selfTest(groups: TaskGroups): Promise<void> {
   try {
     const files = groups.make(TEST_ID, TEST_BYTES);
     if (files.some((file) => /\s/.test(file))) throw new TypeError(`spaces in ${files[0]}`);
-    const shell = spawn('/bin/sh', ['-c', TEST_SCRIPT, 'sh', ...files], {
-      stdio: 'ignore',
-      timeout: 5_000,
-    });
-    await once(shell, 'exit');
+    const run = async (script: string): Promise<void> => {
+      const options = { stdio: 'ignore', timeout: 5_000 } as const;
+      await once(spawn('/bin/sh', ['-c', script, 'sh', ...files], options), 'exit');
+    };
+    await run(LEAVE_SCRIPT);
     const joined = groups.members(TEST_ID).size > 0;
-    const held = groups.figures(TEST_ID)?.isOverMemory === true;
     groups.kill(TEST_ID);
     for (let tries = 0; groups.members(TEST_ID).size > 0 && tries < 100; tries += 1)
       await pause(10);
     const ended = groups.members(TEST_ID).size === 0;
-    if (!joined || !held || !ended)
-      throw new TypeError(`joined: ${joined}, held to its memory: ${held}, ended: ${ended}`);
+    await run(FILL_SCRIPT);
+    const held = groups.figures(TEST_ID)?.isOverMemory === true;
+    groups.kill(TEST_ID);
+    if (!joined || !ended || !held)
+      throw new TypeError(`joined: ${joined}, ended: ${ended}, held to its memory: ${held}`);
   } finally {
     await groups.remove(TEST_ID);
   }
