@@ -18,7 +18,7 @@ export interface LocalGrid {
   readonly env: Readonly<Record<string, string>>;
 }
 
-const SITES_TIMEOUT_MS = 20_000;
+const SITES_TIMEOUT_MS = 60_000;
 
 /** Starts all programs of a grid in order and waits until its sites take work; stops what was started if anything fails. */
 export async function bringUp(options: StartOptions, steps: Steps): Promise<LocalGrid> {

@@ -40,7 +40,7 @@ test('a grid survives down and up with its jobs and results', async () => {
 
   expect((await grid('down', '--dir', 'g')).code).toBe(0);
   expect((await grid('ls')).code).toBe(5);
-  expect((await grid('up', '--dir', 'g', '--detach')).code).toBe(0);
+  expect(await grid('up', '--dir', 'g', '--detach')).toMatchObject({ code: 0 });
 
   expect((await grid('wait', waiting.stdout.trim(), '--timeout', '60s')).code).toBe(0);
   expect(await grid('logs', id)).toMatchObject({ code: 0, stdout: 'one\ntwo\n' });
