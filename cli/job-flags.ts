@@ -36,6 +36,7 @@ const PLAIN = [
 const ADDING = [
   ['outputs', 'output'],
   ['after', 'after'],
+  ['modules', 'module'],
 ] as const;
 /** Keys whose flags may come several times; they replace the file's. */
 const REPLACING = [

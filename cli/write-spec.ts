@@ -22,6 +22,7 @@ export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
     group: spec.group ?? '',
     sandbox: spec.sandbox ?? '',
     network: spec.network ?? '',
+    modules: spec.modules ?? [],
   };
   const given = Object.entries(optional).filter(([, value]) => Object.keys(value).length > 0);
   return {

@@ -186,6 +186,7 @@ function offerOf(id: string, written: WrittenSite): Offer {
     price,
     expectedWaitMs: 0,
     accounts: [],
+    modules: [],
   };
 }
 

@@ -125,6 +125,7 @@ export function specFromWire(spec: pb.JobSpec | undefined): JobSpec {
     ...(spec.retryMemory === 0 ? {} : { retryMemory: spec.retryMemory }),
     ...(spec.group === '' ? {} : { group: spec.group }),
     ...sandboxFromWire(spec),
+    ...(spec.modules.length === 0 ? {} : { modules: spec.modules }),
     vo: voName(spec.vo),
     sites: spec.sites.map(siteId),
     excludeSites: spec.excludeSites.map(siteId),
@@ -150,6 +151,7 @@ export function specToWire(spec: JobSpec): pb.JobSpec {
     retryMemory: spec.retryMemory ?? 0,
     group: spec.group ?? '',
     ...sandboxToWire(spec),
+    modules: [...(spec.modules ?? [])],
     vo: spec.vo,
     sites: [...spec.sites],
     excludeSites: [...spec.excludeSites],
@@ -177,6 +179,7 @@ export function offerToWire(offer: Offer): pb.Offer {
     admins: [...offer.admins],
     warmTrees: offer.warmTrees.map((digest) => Buffer.from(digest, 'hex')),
     gpuModels: [...offer.gpuModels],
+    modules: [...offer.modules],
     accounts: offer.accounts.map((rule) => ({ ...rule })),
     licences: offer.licences.map((pool) => ({ ...pool })),
     queues: offer.queues.map((queue) => ({

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { type FetchRule, parseFetchRule } from '../core/data/fetch-rules.ts';
 import { dn, isSiteId, isVoName, voName } from '../core/ids.ts';
 import { SANDBOXES } from '../core/job/sandbox.ts';
+import { isModuleName } from '../core/job/software.ts';
 import { isLicenceName } from '../core/job/spec.ts';
 import { isDnText } from '../core/pki/name.ts';
 import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
@@ -103,6 +104,16 @@ export const SITE_CONFIG = z.object({
     .array(z.string().min(1))
     .default([])
     .describe('software and abilities beyond the programs that are found'),
+  modules: z
+    .strictObject({
+      init: filePath().describe('what sh sources to get `module`, on all nodes'),
+      offer: z
+        .array(z.string().refine(isModuleName, 'must be the name of a module such as gcc/13'))
+        .optional()
+        .describe('modules that jobs may load (default: what `module avail` lists at start)'),
+    })
+    .optional()
+    .describe('environment modules, as jobs may ask for them'),
   vos: z
     .array(z.string().refine(isVoName, 'must be the name of a VO'))
     .default([])

@@ -30,6 +30,7 @@ import { lrmsName, openLrms, sizeOf } from './open-lrms.ts';
 import { openPlace } from './place.ts';
 import { gatewayHandlers } from './rpc.ts';
 import type { SiteStaging } from './site-staging.ts';
+import { findModules } from './software/find-modules.ts';
 import { openStock, type Stock } from './stock.ts';
 import { Supervisor } from './supervisor.ts';
 import { openTickets, type Tickets } from './tickets.ts';
@@ -95,6 +96,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     }),
   );
   const accounts = openAccounts(config);
+  const modules = await findModules(config.modules, config.path);
   const lease = openLease(options.bootClock, randomUUID(), journal.lease());
   const tickets = openTickets(journal, clock, config['staging-patience']);
   const signed = openSignedUrls(clock, config['staging-patience']);
@@ -107,6 +109,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     site: config.site,
     spool: config.spool,
     path: config.path,
+    modulesInit: config.modules?.init,
     ...owned,
     openLrms: (listener) => openLrms(config, { clock, log }, listener),
     transfers,
@@ -123,7 +126,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     every(CLEAN_MS, 'clean the spool', log, () => clean(journal, config, log, clock.nowMs())),
   );
   stack.use(every(CLEAN_MS, 'forget addresses', log, () => forgetUrls(signed, supervisor)));
-  const parts = { ...owned, supervisor, transfers, lease, tickets, signed, offerChange };
+  const parts = { ...owned, modules, supervisor, transfers, lease, tickets, signed, offerChange };
   const handlers = handlersOf(options, nkey.publicKey, parts);
   const open = stack.move();
   return { handlers, [Symbol.asyncDispose]: () => open.disposeAsync() };
@@ -155,6 +158,7 @@ interface Parts {
   readonly staging: SiteStaging;
   readonly disk: Disk;
   readonly accounts: AccountMap;
+  readonly modules: readonly string[];
   readonly offerChange: Change;
 }
 
@@ -162,7 +166,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
   const { config, clock } = options;
   const { journal, supervisor, lease, tickets, signed, staging, disk, accounts, offerChange } =
     parts;
-  const facts = factsOf(options, nkey, supervisor.lrmsState(), accounts);
+  const facts = factsOf(options, nkey, supervisor.lrmsState(), parts);
   const closedReason = (): string => disk.closedReason() || supervisor.lrmsState().closedReason;
   const now = (): Pick<SiteNow, 'size' | 'disk'> => ({
     size: sizeOf(config, supervisor.lrmsState()),
@@ -220,7 +224,7 @@ function factsOf(
   { config, version }: GatewayOptions,
   nkey: string,
   { sandbox = 'account' }: LrmsState,
-  accounts: AccountMap,
+  { accounts, modules }: Pick<Parts, 'accounts' | 'modules'>,
 ): SiteFacts {
   const found = [...detectFeatures(config.path), ...sandboxFeatures(sandbox)];
   const machine = { x64: 'x86_64', arm64: 'aarch64' } as Readonly<Record<string, string>>;
@@ -240,6 +244,7 @@ function factsOf(
     licences: config.licences,
     price: config.price,
     accounts: accounts.rules,
+    modules,
   };
 }
 

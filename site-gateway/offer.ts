@@ -5,6 +5,7 @@ import {
   offeredSandbox,
   type SandboxDemand,
 } from '../core/job/sandbox.ts';
+import { missingModule, modulesLike, type SoftwareDemand } from '../core/job/software.ts';
 import type { Licences, Resources } from '../core/job/spec.ts';
 import type { AccountRule } from '../core/match/accounts.ts';
 import { hasGpuModel } from '../core/match/gpu-model.ts';
@@ -33,6 +34,8 @@ export interface SiteFacts {
   readonly price: number;
   /** Who gets an account of the site; empty where all tasks run as the gateway. */
   readonly accounts: readonly AccountRule[];
+  /** Environment modules that tasks may load. */
+  readonly modules: readonly string[];
 }
 
 /** What the site has at the moment. */
@@ -105,6 +108,13 @@ export function tooExposed({ features }: SiteFacts, demand: SandboxDemand): stri
   const [demanded, offered] = [demandedSandbox(demand), offeredSandbox(features)];
   if (!isWeaker(offered, demanded)) return undefined;
   return `it demands sandbox ${demanded}, the site has ${offered}`;
+}
+
+/** Why the site cannot give a task the modules that the job loads; undefined when it can. */
+export function moduleless(facts: SiteFacts, { modules = [] }: SoftwareDemand): string | undefined {
+  const name = missingModule(modules, facts.modules);
+  if (name === undefined) return undefined;
+  return `it loads module ${name}, the site has ${modulesLike(name, facts.modules)}`;
 }
 
 const gpuModelsOf = ({ gpuModels }: SiteFacts, { queues }: SiteSize): readonly string[] => [

@@ -13,7 +13,7 @@ import {
 import { callerFromWire, treeFromWire } from '../service/wire.ts';
 import { wishOf } from './attempt.ts';
 import type { AcceptedAttempt, Journal } from './journal.ts';
-import { type SiteFacts, type SiteNow, tooExposed, tooLarge } from './offer.ts';
+import { moduleless, type SiteFacts, type SiteNow, tooExposed, tooLarge } from './offer.ts';
 import type { Supervisor } from './supervisor.ts';
 import { specOf } from './task.ts';
 
@@ -127,6 +127,8 @@ function refusalOf(
   if (large !== undefined) return { reason: 'TOO_LARGE', detail: large };
   const exposed = tooExposed(facts, spec);
   if (exposed !== undefined) return { reason: 'SANDBOX_MISSING', detail: exposed };
+  const missing = moduleless(facts, spec);
+  if (missing !== undefined) return { reason: 'MODULE_MISSING', detail: missing };
   if (facts.vos.length > 0 && !facts.vos.includes(spec.vo))
     return { reason: 'VO_DENIED', detail: `the site does not serve VO '${spec.vo}'` };
   const accountless = options.accountless(wishOf(wanted, spec));

@@ -50,6 +50,8 @@ export interface SupervisorOptions {
   readonly spool: string;
   /** PATH of tasks. */
   readonly path: string;
+  /** What sh sources on a node to get `module`; absent where the site has none. */
+  readonly modulesInit?: string | undefined;
   readonly journal: Journal;
   readonly openLrms: (listener: LrmsListener) => Promise<Lrms>;
   readonly staging: AttemptStaging;
@@ -216,9 +218,9 @@ export class Supervisor {
   private async lifeOf(attempt: Attempt, lrms: Lrms, again: boolean): Promise<Outcome> {
     const transfer = transferOf(attempt.spec.command);
     if (transfer !== undefined) return this.transfer(attempt, transfer);
-    const { site, path, accounts } = this.options;
+    const { site, path, modulesInit, accounts } = this.options;
     const wish = wishOf(attempt.accepted, attempt.spec);
-    const task = lrmsTaskOf(attempt, { id: site, path }, accounts.accountFor(wish));
+    const task = lrmsTaskOf(attempt, { id: site, path, modulesInit }, accounts.accountFor(wish));
     const adopted = again && (await this.takeUp.one(attempt, lrms.adopt(task), this.options.stock));
     if (!adopted) {
       const denied = accounts.refusal(wish);

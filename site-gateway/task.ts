@@ -9,12 +9,15 @@ import type { Account } from './accounts/account.ts';
 import type { AcceptedAttempt } from './journal.ts';
 import type { LrmsTask } from './lrms/lrms.ts';
 import { hostfileOf } from './lrms/task-files.ts';
+import { wordsForModules } from './software/load-modules.ts';
 import type { StagedAttempt } from './staging.ts';
 
 /** What a site gives to every task. */
 interface SiteBasics {
   readonly id: string;
   readonly path: string;
+  /** What sh sources to get `module`; undefined where the site has no modules. */
+  readonly modulesInit: string | undefined;
 }
 
 const USER_NAME = userInfo().username;
@@ -91,7 +94,7 @@ export function lrmsTaskOf(
   return {
     id,
     directory,
-    command: spec.command,
+    command: [...wordsForModules(site.modulesInit, spec.modules), ...spec.command],
     // Not before the task starts: those that wait need none.
     get env() {
       return taskEnvironment(accepted, spec, {

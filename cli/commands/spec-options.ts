@@ -60,6 +60,11 @@ export const SPEC_OPTIONS: readonly OptionSpec[] = [
   },
   { flags: '--network <which>', about: 'what a task may reach: any, site or none (any)' },
   {
+    flags: '--module <name>',
+    about: 'environment module to load before the command, for instance gcc/13',
+    repeat: true,
+  },
+  {
     flags: '--on-lost <what>',
     about: 'what a site does with a running task when it loses the broker (release)',
     choices: ['release', 'keep'],

@@ -7,6 +7,7 @@ import { formatBytes, formatDuration } from '../units.ts';
 import { groupOf, parseFqan } from '../vo/fqan.ts';
 import { parseArrayValues } from './array-text.ts';
 import { type CheckRef, isKnownJob } from './parse-after.ts';
+import { isModuleName } from './software.ts';
 import {
   type ArraySpec,
   isLicenceName,
@@ -41,6 +42,7 @@ const SPEC_LIMITS = {
   after: 1_000,
   retries: 100,
   sites: 1_000,
+  modules: 100,
 } as const;
 
 /** Adds a problem where a condition does not hold. */
@@ -64,6 +66,7 @@ export function checkSpec(spec: JobSpec, check: CheckRef = isKnownJob): readonly
   if (spec.array !== undefined) checkArray(spec.array, demand);
   checkAfter(spec, demand, check);
   checkPlaces(spec, demand);
+  checkModules(spec.modules ?? [], demand);
   if (spec.group !== undefined) checkGroup(spec.group, spec.vo, demand);
   return problems;
 }
@@ -270,6 +273,19 @@ function checkPlaces(spec: JobSpec, demand: Demand): void {
     'retry-memory',
     `x${factor} is out of range: x${MIN_RETRY_MEMORY} to x${MAX_MEMORY_FACTOR}`,
   );
+}
+
+function checkModules(modules: readonly string[], demand: Demand): void {
+  const most = SPEC_LIMITS.modules;
+  demand(modules.length <= most, 'modules', `${modules.length} modules, at most ${most}`);
+  for (const [index, name] of modules.entries()) {
+    const shown = name.slice(0, 80);
+    demand(
+      isModuleName(name),
+      `modules[${index}]`,
+      `'${shown}' is no name of a module: write for instance gcc or gcc/13`,
+    );
+  }
 }
 
 function checkGroup(text: string, vo: string, demand: Demand): void {

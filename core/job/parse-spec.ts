@@ -19,7 +19,8 @@ import {
   textOf,
   wholeOf,
 } from './parse-value.ts';
-import { NETWORKS, SANDBOXES } from './sandbox.ts';
+import { NETWORKS, SANDBOXES, type SandboxDemand } from './sandbox.ts';
+import { isModuleName, type SoftwareDemand } from './software.ts';
 import type { JobSpec } from './spec.ts';
 import { parsePath, parseTarget } from './spec-path.ts';
 
@@ -53,6 +54,7 @@ export const SPEC_KEYS = [
   'on-lost',
   'sandbox',
   'network',
+  'modules',
 ] as const;
 
 /** What a task gets that does not ask. */
@@ -109,8 +111,7 @@ function specOf(raw: Raw, collect: Collect, check: CheckRef): JobSpec {
   const maxRunning = wholeOf(raw, 'max-running', 1, 0, collect);
   const retryMemory = factorOf(raw, 'retry-memory', collect);
   const group = textOf(raw, 'group', collect);
-  const sandbox = choiceOf(raw, 'sandbox', SANDBOXES, collect);
-  const network = choiceOf(raw, 'network', NETWORKS, collect);
+  const surroundings = surroundingsOf(raw, collect);
   const written = parseInputs(raw['inputs'], collect, check);
   const inputs = written.map(({ from, to }) => ({ from, to }));
   const sites = sitesOf(raw, 'sites', collect);
@@ -141,8 +142,7 @@ function specOf(raw: Raw, collect: Collect, check: CheckRef): JobSpec {
     ...(maxRunning === 0 ? {} : { maxRunning }),
     ...(retryMemory === undefined ? {} : { retryMemory }),
     ...(group === undefined ? {} : { group }),
-    ...(sandbox === undefined ? {} : { sandbox }),
-    ...(network === undefined ? {} : { network }),
+    ...surroundings,
     vo: voOf(raw, collect),
     sites,
     excludeSites,
@@ -167,6 +167,26 @@ function sitesOf(raw: Raw, key: 'sites' | 'exclude-sites', collect: Collect): re
     if (!isSiteId(text))
       collect(path, `'${text}' is no site id: lower-case letters, digits and inner hyphens`);
     return siteId(text);
+  });
+}
+
+/** What a task finds around it. */
+function surroundingsOf(raw: Raw, collect: Collect): SandboxDemand & SoftwareDemand {
+  const sandbox = choiceOf(raw, 'sandbox', SANDBOXES, collect);
+  const network = choiceOf(raw, 'network', NETWORKS, collect);
+  const modules = modulesOf(raw, collect);
+  return {
+    ...(sandbox === undefined ? {} : { sandbox }),
+    ...(network === undefined ? {} : { network }),
+    ...(modules.length === 0 ? {} : { modules }),
+  };
+}
+
+function modulesOf(raw: Raw, collect: Collect): readonly string[] {
+  return listOf(raw, 'modules', collect).map(({ text, path }) => {
+    if (!isModuleName(text))
+      collect(path, `'${text}' is no name of a module: write for instance gcc or gcc/13`);
+    return text;
   });
 }
 

@@ -37,6 +37,7 @@ export const REASONS = {
   SITE_FULL: 'the site has taken as many tasks as it wants',
   TOO_LARGE: 'the task needs more than the whole site has',
   SANDBOX_MISSING: 'the site has no sandbox of the class that the job demands',
+  MODULE_MISSING: 'the site has not all the modules that the job loads',
   POLICY_DENIED: 'the site’s policy does not let this job in',
   NO_ACCOUNT: 'the site has no account for the owner of the job',
   VO_DENIED: 'the site does not serve this VO',

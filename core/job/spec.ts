@@ -2,6 +2,7 @@ import { isDatasetInput } from '../data/dataset.ts';
 import { isRemoteInput } from '../data/remote-file.ts';
 import { type JobId, jobId, type SiteId, type VoName } from '../ids.ts';
 import type { SandboxDemand } from './sandbox.ts';
+import type { SoftwareDemand } from './software.ts';
 
 /** Counts by name, sorted by name. */
 export type Licences = Readonly<Record<string, number>>;
@@ -52,7 +53,7 @@ export interface Dependency {
 }
 
 /** What the user asked for. It never changes. */
-export interface JobSpec extends SandboxDemand {
+export interface JobSpec extends SandboxDemand, SoftwareDemand {
   readonly name: string;
   /** Program and arguments; the one-string form has become `['sh', '-c', text]` already. */
   readonly command: readonly string[];

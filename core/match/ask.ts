@@ -18,6 +18,8 @@ export interface Ask {
   readonly rank: string;
   /** The least class that will do, where it is not any. */
   readonly sandbox?: Sandbox;
+  /** Modules that it loads, sorted, where it loads any. */
+  readonly modules?: readonly string[];
   /** Sorted; empty means any. */
   readonly sites: readonly SiteId[];
   /** Sorted. */
@@ -81,6 +83,7 @@ export function askOf(spec: JobSpec, caller: Caller): Ask {
       licences: sortedByName(spec.resources.licences),
     },
     ...(sandbox === 'account' ? {} : { sandbox }),
+    ...(spec.modules === undefined ? {} : { modules: spec.modules.toSorted() }),
     requirements: spec.requirements,
     rank: spec.rank,
     sites: spec.sites.toSorted(),

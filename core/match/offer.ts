@@ -75,4 +75,6 @@ export interface Offer {
   readonly expectedWaitMs: number;
   /** Who gets an account of the site, the first that fits; empty where all tasks run under one. */
   readonly accounts: readonly AccountRule[];
+  /** Environment modules that tasks may load, such as `gcc/13`. */
+  readonly modules: readonly string[];
 }

@@ -1,5 +1,6 @@
 import type { SiteId } from '../ids.ts';
 import { isWeaker, offeredSandbox } from '../job/sandbox.ts';
+import { missingModule, modulesLike } from '../job/software.ts';
 import type { Licences } from '../job/spec.ts';
 import { formatBytes, formatDuration } from '../units.ts';
 import { withoutAccount } from './accounts.ts';
@@ -191,6 +192,16 @@ const LASTING = [
         isWeaker(offeredSandbox(features), sandbox),
         () => `needs sandbox ${sandbox}, offers ${offeredSandbox(features)}`,
       ),
+  },
+  {
+    code: 'no-module',
+    failure: ({ modules = [] }, offer) => {
+      const name = missingModule(modules, offer.modules) ?? '';
+      return when(
+        name !== '',
+        () => `needs module ${name}, offers ${modulesLike(name, offer.modules)}`,
+      );
+    },
   },
   queueCheck('queue-lacks-gpu'),
   queueCheck('queue-too-small'),

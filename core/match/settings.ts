@@ -78,6 +78,7 @@ const licences = (asked: Ask): readonly Setting[] =>
 function omissions({
   resources,
   sandbox = 'account',
+  modules = [],
   sites,
   excludeSites,
 }: Ask): readonly Setting[] {
@@ -92,6 +93,7 @@ function omissions({
       resources: { ...ask.resources, gpuModel: '' },
     })),
     omission('sandbox', sandbox !== 'account', (ask) => ({ ...ask, sandbox: 'account' })),
+    omission('modules', modules.length > 0, (ask) => ({ ...ask, modules: [] })),
     omission('sites', sites.length > 0, (ask) => ({ ...ask, sites: [] })),
     omission('exclude-sites', excludeSites.length > 0, (ask) => ({ ...ask, excludeSites: [] })),
   ];

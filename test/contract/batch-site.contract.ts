@@ -10,6 +10,7 @@ import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 import { resourcesOf } from '../fakes/offers.ts';
 import { EPOCH, type Placed, startTestSite, type TestSite } from '../fakes/test-site.ts';
+import { type ModuleTree, makeModuleTree } from '../support/module-tree.ts';
 
 /** A batch system with room for two tasks of one CPU. */
 export interface SiteSystem extends AsyncDisposable {
@@ -36,6 +37,7 @@ export function batchSiteContract(
   manner: SiteManner,
 ): void {
   let system: SiteSystem;
+  let modules: ModuleTree;
   let grid: LiveGrid;
   let nats: TestNats;
   let site: TestSite;
@@ -46,7 +48,9 @@ export function batchSiteContract(
     grid = await openLiveGrid();
     nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
     await writeFile(join(grid.trustDir, 'nats.pem'), nats.caPem);
-    site = await startTestSite(grid, 'cluster', system.settings);
+    modules = makeModuleTree();
+    const offer = [`modules: {init: ${modules.init}}`];
+    site = await startTestSite(grid, 'cluster', [...system.settings, ...offer]);
     member = nats.open('demo');
     scratch = await mkdtemp(join(tmpdir(), 'hanse-batch-site-'));
     await site.giveTicket(nats.accounts, 'demo');
@@ -57,6 +61,7 @@ export function batchSiteContract(
     await nats[Symbol.asyncDispose]();
     await grid[Symbol.asyncDispose]();
     await system[Symbol.asyncDispose]();
+    modules[Symbol.dispose]();
     await rm(scratch, { recursive: true });
   });
 
@@ -120,6 +125,23 @@ export function batchSiteContract(
         failure: 'job',
         ...end,
       });
+    });
+
+    test('finds the modules that it loads, or does not run and says why', async () => {
+      const script = 'cat; tool; echo "$LOADEDMODULES"; exit 3';
+      const [loaded, broken] = await Promise.all([
+        run('loaded', ['sh', '-c', script], { modules: ['tool/2'] }),
+        run('broken', ['echo', 'ran'], { modules: ['tool', 'broken/1'] }),
+      ]);
+      const read = (id: string, stream: string): Promise<string> =>
+        readFile(join(site.spool, 'attempts', id, stream), 'utf8');
+      expect(loaded).toMatchObject({ reason: 'EXIT_NONZERO', exitCode: 3 });
+      expect(await read('loaded', 'stdout')).toBe('tool 2: \ntool/2\n');
+      expect(broken).toMatchObject({ reason: 'EXIT_NONZERO', exitCode: 78 });
+      expect(await read('broken', 'stdout')).toBe('');
+      expect(await read('broken', 'stderr')).toMatch(
+        /^grid: module 'broken\/1' could not be loaded on node \S+$/m,
+      );
     });
 
     test('finds its arguments and variables byte for byte', async () => {

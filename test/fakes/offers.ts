@@ -38,6 +38,7 @@ export const offerOf = (site: string, details: Partial<Offer> = {}): Offer => ({
   price: 0,
   expectedWaitMs: 0,
   accounts: [],
+  modules: [],
   ...details,
 });
 

@@ -40,6 +40,7 @@ export function wireSpec(command: readonly string[], changes: Partial<JobSpec> =
     onLost: OnLost.ON_LOST_RELEASE,
     sandbox: Sandbox.SANDBOX_UNSPECIFIED,
     network: Network.NETWORK_UNSPECIFIED,
+    modules: [],
     ...changes,
   };
 }

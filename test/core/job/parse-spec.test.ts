@@ -60,6 +60,20 @@ describe('forms of values', () => {
     expect(demandedSandbox({ sandbox: 'cgroup', network: 'none' })).toBe('cgroup');
   });
 
+  test('modules keep their order, and a name that a shell or a flag could read is none', () => {
+    const modules = ['gcc/13', 'openmpi', 'bio/samtools/1.19+htslib', 'R_4.3@x'];
+    expect(specOf({ command: 'x', modules }).modules).toEqual(modules);
+    expect(specOf({ command: 'x', modules: 'gcc/13' }).modules).toEqual(['gcc/13']);
+    expect(specOf({ command: 'x', modules: [] })).not.toHaveProperty('modules');
+    const bad = ['-f', 'a b', '$(id)', 'a;b', '/abs', 'a//b', 'gcc/', 'a/-b', '../x', 'é'];
+    expect(problemsOf({ command: 'x', modules: bad })).toEqual(
+      bad.map(
+        (name, at) =>
+          `modules.${at}: '${name}' is no name of a module: write for instance gcc or gcc/13`,
+      ),
+    );
+  });
+
   test('numbers may be texts, as flags give them', () => {
     const { resources } = specOf({
       command: 'x',
@@ -278,6 +292,7 @@ test('the keys are these', () => {
       'on-lost',
       'sandbox',
       'network',
+      'modules',
     ].toSorted(),
   );
 });

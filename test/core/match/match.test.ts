@@ -276,6 +276,7 @@ test.each([
   ['too-few-gpus', askFor({}, { gpus: 1 }), {}, {}],
   ['no-such-gpu', askFor({}, { gpus: 1, gpuModel: 'a10' }), GPUS, {}],
   ['no-sandbox', askFor({ sandbox: 'cgroup' }), { features: ['sandbox:namespaces'] }, {}],
+  ['no-module', askFor({ modules: ['gcc/13'] }), { modules: ['gcc/12'] }, {}],
   ['too-little-disk', askFor({}, { diskBytes: 101 * 2 ** 30 }), {}, {}],
   ['no-licence', askFor({}, { licences: { ansys: 1 } }), {}, {}],
   ['no-licence', askFor({}, { licences: { matlab: 3 } }), MATLAB, {}],

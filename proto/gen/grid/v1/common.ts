@@ -309,6 +309,8 @@ export interface JobSpec {
   sandbox: Sandbox;
   /** What a task may reach. */
   network: Network;
+  /** Environment modules that are loaded before the command, in this order; one without a version is any version of it. */
+  modules: string[];
 }
 
 export interface JobSpec_EnvEntry {
@@ -472,6 +474,8 @@ export interface Offer {
   expectedWaitMs: number;
   /** Who gets an account of the site, the first that fits; empty where all tasks run under one. */
   accounts: AccountRule[];
+  /** Environment modules that tasks may load, such as `gcc/13`. */
+  modules: string[];
 }
 
 /** Whose jobs a site runs under an account of theirs, or refuses; the account itself is not told. */
@@ -1196,6 +1200,7 @@ function createBaseJobSpec(): JobSpec {
     group: "",
     sandbox: 0,
     network: 0,
+    modules: [],
   };
 }
 
@@ -1263,6 +1268,9 @@ export const JobSpec: MessageFns<JobSpec> = {
     }
     if (message.network !== 0) {
       writer.uint32(168).int32(message.network);
+    }
+    for (const v of message.modules) {
+      writer.uint32(178).string(v!);
     }
     return writer;
   },
@@ -1451,6 +1459,14 @@ export const JobSpec: MessageFns<JobSpec> = {
             message.network = reader.int32() as any;
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.modules.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1501,6 +1517,7 @@ export const JobSpec: MessageFns<JobSpec> = {
     message.group = object.group ?? "";
     message.sandbox = object.sandbox ?? 0;
     message.network = object.network ?? 0;
+    message.modules = object.modules?.map((e) => e) || [];
     return message;
   },
 };
@@ -2296,6 +2313,7 @@ function createBaseOffer(): Offer {
     price: 0,
     expectedWaitMs: 0,
     accounts: [],
+    modules: [],
   };
 }
 
@@ -2387,6 +2405,9 @@ export const Offer: MessageFns<Offer> = {
     }
     for (const v of message.accounts) {
       AccountRule.encode(v!, writer.uint32(242).fork()).join();
+    }
+    for (const v of message.modules) {
+      writer.uint32(234).string(v!);
     }
     return writer;
   },
@@ -2636,6 +2657,14 @@ export const Offer: MessageFns<Offer> = {
             message.accounts.push(AccountRule.decode(reader, reader.uint32()));
             continue;
           }
+          case 29: {
+            if (tag !== 234) {
+              break;
+            }
+
+            message.modules.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2682,6 +2711,7 @@ export const Offer: MessageFns<Offer> = {
     message.price = object.price ?? 0;
     message.expectedWaitMs = object.expectedWaitMs ?? 0;
     message.accounts = object.accounts?.map((e) => AccountRule.fromPartial(e)) || [];
+    message.modules = object.modules?.map((e) => e) || [];
     return message;
   },
 };
