@@ -80,7 +80,7 @@ describe('a gateway that is killed', () => {
     expect(commands.callsOf('qsub')).toHaveLength(1);
   });
 
-  test('amid 200 equal tasks runs each of them once, as one array', async () => {
+  test('amid 200 equal tasks runs each of them once, in few arrays', async () => {
     await using grid = await openLiveGrid();
     await using site = await startTestSite(grid, 'amid', settings());
     mkdirSync(join(dir, 'ran'));
@@ -99,8 +99,10 @@ describe('a gateway that is killed', () => {
     const done = ended.filter(({ state }) => state === State.STATE_DONE);
     expect(new Set(done.map((update) => update.attemptId)).size).toBe(200);
     for (const id of ids) expect(linesOf(join(dir, 'ran', id))).toEqual(['ran']);
-    expect(commands.callsOf('qsub')).toHaveLength(1);
-    expect(commands.callsOf('qsub')[0]).toContain(' -t 1-200 ');
+    const sizes = commands.callsOf('qsub').map((call) => / -t 1-(\d+) /.exec(call)?.[1] ?? 1);
+    expect(sizes.reduce((sum: number, size) => sum + Number(size), 0)).toBe(200);
+    // One where the machine is not busy.
+    expect(sizes.length).toBeLessThanOrEqual(5);
   });
 });
 
