@@ -156,6 +156,11 @@ export const ERRORS = {
   },
   // Data.
   MANIFEST_INVALID: { status: 'INVALID_ARGUMENT', exit: 6, remedy: 'send the files again' },
+  TREE_TOO_LARGE: {
+    status: 'INVALID_ARGUMENT',
+    exit: 6,
+    remedy: 'send it in parts, or as an archive',
+  },
   CHUNK_MISSING: {
     status: 'NOT_FOUND',
     exit: 6,

@@ -1,5 +1,6 @@
 import { GridError } from '../errors.ts';
-import { CHUNK_BYTES } from './manifest.ts';
+import { formatBytes } from '../units.ts';
+import { CHUNK_BYTES, type ManifestEntry } from './manifest.ts';
 
 /**
  * A manifest that is larger than a chunk is itself cut, and the digest of the tree is that of an index of the pieces,
@@ -13,12 +14,21 @@ export interface ManifestIndex {
 /** About 1.5 million files; more would not fit into memory together with what is made of it. */
 const MAX_MANIFEST_BYTES = 256 * 1024 * 1024;
 
+/** The least that the list of a tree takes of an entry besides its path: `["f","",0,0,"<64 digits>"],`, `["d","",0],`. */
+const LEAST_BYTES = { file: 80, directory: 11, link: 11 } as const;
+
+/** Throws TREE_TOO_LARGE for a tree whose manifest cannot but be too long: known from its names, before a file is read. */
+export function checkListSize(
+  entries: readonly { readonly kind: ManifestEntry['kind']; readonly path: string }[],
+): void {
+  const least = entries.reduce((sum, { kind, path }) => sum + LEAST_BYTES[kind] + path.length, 0);
+  if (least > MAX_MANIFEST_BYTES) throw tooMany(least);
+}
+
+/** Throws TREE_TOO_LARGE. */
 export function encodeManifestIndex({ totalBytes, chunks }: ManifestIndex): Uint8Array {
   if (totalBytes > MAX_MANIFEST_BYTES) {
-    throw new GridError(
-      'MANIFEST_INVALID',
-      `tree has too many files: its list takes ${totalBytes} bytes`,
-    );
+    throw tooMany(totalBytes);
   }
   return new TextEncoder().encode(JSON.stringify({ index: 1, bytes: totalBytes, chunks }));
 }
@@ -36,3 +46,9 @@ export function decodeManifestIndex(bytes: Uint8Array): ManifestIndex | undefine
     throw new GridError('MANIFEST_INVALID', 'index of a manifest is malformed');
   return { totalBytes, chunks };
 }
+
+const tooMany = (bytes: number): GridError =>
+  new GridError(
+    'TREE_TOO_LARGE',
+    `tree has too many files: the list of them takes ${formatBytes(bytes)}, and ${formatBytes(MAX_MANIFEST_BYTES)} is the most`,
+  );

@@ -1,5 +1,6 @@
 import { chunkBytes } from '../../core/data/compare.ts';
 import { EMPTY_TREE, type Manifest, type TreeRef } from '../../core/data/manifest.ts';
+import { checkListSize } from '../../core/data/manifest-index.ts';
 import type { Piece } from '../../core/data/pack-plan.ts';
 import { byPath } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
@@ -74,7 +75,7 @@ const NOTHING: ReadonlySet<string> = new Set();
 
 /**
  * Puts a tree into the store: reads every file once and sends what the store has not, in bounded memory. Throws
- * PATH_REFUSED, FILE_UNREADABLE, FILE_CHANGED (by name), DISK_FULL, STORE_QUOTA, STAGING_UNAVAILABLE. Nothing found is EMPTY_TREE.
+ * PATH_REFUSED, FILE_UNREADABLE, FILE_CHANGED (by name), TREE_TOO_LARGE, DISK_FULL, STORE_QUOTA, STAGING_UNAVAILABLE. Nothing found is EMPTY_TREE.
  */
 export async function sendTree(
   store: ChunkStore,
@@ -92,6 +93,7 @@ export async function sendTree(
     isHeld === undefined ? undefined : openHeld(store, { isHeld, known: remembered, signal });
   const found = await anyDisk().walk({ root, paths });
   if (found.length === 0) return { tree: EMPTY_TREE, sentBytes: 0, savedBytes: 0 };
+  checkListSize(found);
   const totalBytes = found.reduce((sum, entry) => sum + bytesOf(entry), 0);
   let doneBytes = 0;
   const onDone = (bytes: number): void => {

@@ -19,6 +19,7 @@ test('a thin line carries each byte once, and no more waits in it than a second 
   const nats = stack.use(await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] }));
   const link = stack.use(await openSlowLink(nats.files.port, 2 * MIB));
   const nkey = newNkey();
+  let tickets = 0;
   const store = stack.use(
     openStaging({
       nkey,
@@ -26,7 +27,9 @@ test('a thin line carries each byte once, and no more waits in it than a second 
       caPem: nats.caPem,
       patienceMs: 10_000,
       ticket: async () => {
-        const wish = { vo: 'demo', nkey: nkey.publicKey, lifetimeMs: 60_000 } as const;
+        tickets += 1;
+        // Every transfer below outlives its ticket.
+        const wish = { vo: 'demo', nkey: nkey.publicKey, lifetimeMs: 4_000 } as const;
         const ticket = await nats.accounts.issueTicket({ ...wish, purpose: 'user' });
         return { ...ticket, servers: [`tls://127.0.0.1:${link.port}`] };
       },
@@ -49,6 +52,7 @@ test('a thin line carries each byte once, and no more waits in it than a second 
   const { tree } = await sendTree(store, { root, paths: ['.'] });
   expect(link.up).toBeLessThan(1.3 * bytes.byteLength);
   await fetchTree(store, tree, join(dir, 'got'));
+  expect(tickets).toBeGreaterThan(2);
   expect(link.down).toBeLessThan(1.1 * bytes.byteLength);
   expect(Buffer.compare(await readFile(join(dir, 'got', 'large.bin')), bytes)).toBe(0);
 }, 60_000);

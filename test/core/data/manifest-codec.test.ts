@@ -2,7 +2,11 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CHUNK_BYTES, type ManifestEntry } from '../../../core/data/manifest.ts';
 import { decodeManifest, encodeManifest } from '../../../core/data/manifest-codec.ts';
-import { decodeManifestIndex, encodeManifestIndex } from '../../../core/data/manifest-index.ts';
+import {
+  checkListSize,
+  decodeManifestIndex,
+  encodeManifestIndex,
+} from '../../../core/data/manifest-index.ts';
 import { GridError } from '../../../core/errors.ts';
 
 const digest = fc.stringMatching(/^[0-9a-f]{64}$/);
@@ -161,6 +165,17 @@ describe('the index of a large manifest', () => {
   test('that nobody could read is not made', () => {
     const tooLong = { totalBytes: 2 ** 28 + 1, chunks: Array.from({ length: 257 }, () => D) };
     expect(() => encodeManifestIndex(tooLong)).toThrow('tree has too many files');
+  });
+
+  test('is known to be too long from the names alone', () => {
+    const million = Array(1_000_000).fill({ kind: 'file', path: 'x'.repeat(180) });
+    expect(() => checkListSize(million)).not.toThrow();
+    expect(() => checkListSize([...million, ...million])).toThrow(
+      expect.objectContaining({
+        code: 'TREE_TOO_LARGE',
+        message: expect.stringMatching(/too many files.* 256 MiB is the most/),
+      }),
+    );
   });
 
   test('is told from a manifest', () => {
