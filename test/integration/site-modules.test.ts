@@ -11,8 +11,10 @@ import { findModules } from '../../site-gateway/software/find-modules.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { NO_RULES, specOf } from '../fakes/offers.ts';
 import { EPOCH, type Placed, startTestSite, type TestSite } from '../fakes/test-site.ts';
+import { needs } from '../setup/needs.ts';
 import { makeModuleTree } from '../support/module-tree.ts';
 
+needs('bwrap', 'bubblewrap');
 const PATH = '/usr/bin:/bin';
 const modules = makeModuleTree();
 
@@ -99,6 +101,13 @@ describe('a task with modules', () => {
     expect(one.stderr).toBe('noise\n');
     const other = await run({ command: ['sh', '-c', 'tool; exit 7'], modules: ['tool'] });
     expect(other).toMatchObject({ exitCode: 7, reason: 'EXIT_NONZERO', stdout: 'tool 1: \n' });
+  });
+
+  test('finds them in namespaces, too', async () => {
+    const command = ['sh', '-c', 'tool; echo x >/var/tmp/hanse-outside'];
+    const boxed = await run({ command, modules: ['tool/2'], sandbox: 'namespaces' });
+    expect(boxed.stdout).toBe('tool 2: \n');
+    expect(boxed.stderr).toContain('Read-only file system');
   });
 
   test('has no more of the loader than its modules', async () => {

@@ -1,5 +1,4 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { needs } from '../setup/needs.ts';
 
@@ -11,7 +10,8 @@ export interface ModuleTree extends Disposable {
 
 export function makeModuleTree(): ModuleTree {
   needs('modulecmd', 'environment-modules');
-  const dir = mkdtempSync(join(tmpdir(), 'hanse-modules-'));
+  // A task in namespaces has a /tmp of its own.
+  const dir = mkdtempSync('/var/tmp/hanse-modules-');
   const files = {
     'tool/1': `prepend-path PATH ${dir}/tool-1`,
     'tool/2': `prepend-path PATH ${dir}/tool-2`,
