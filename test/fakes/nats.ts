@@ -42,6 +42,8 @@ export interface TestNatsOptions {
   readonly binary: string;
   readonly vos: readonly string[];
   readonly bytesPerVo?: number;
+  /** Where its directory is made; that of the system for temporary files by default. */
+  readonly within?: string;
 }
 
 /** The program that `grid up` would use on this machine. */
@@ -74,7 +76,7 @@ export async function natsServers(): Promise<readonly NamedServer[]> {
 }
 
 export async function startTestNats(options: TestNatsOptions): Promise<TestNats> {
-  const dir = await mkdtemp(join(tmpdir(), 'hanse-nats-'));
+  const dir = await mkdtemp(join(options.within ?? tmpdir(), 'hanse-nats-'));
   const { certFile, keyFile, caPem } = await writeTlsIdentity(dir);
   const host = '127.0.0.1';
   const settings = { dir: join(dir, 'nats'), host, port: await freePort(host), certFile, keyFile };
