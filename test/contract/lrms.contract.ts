@@ -11,15 +11,13 @@ interface LrmsManner {
   readonly many: number;
   /** Whether tasks start strictly in the order in which they came; others keep priorities of their own. */
   readonly inOrder: boolean;
-  /** Whether a task that has more memory than it asked for is ended, however the machine is set up. */
-  readonly holdsToMemory?: boolean;
 }
 
 /** What every batch system owes the gateway; `open` makes one with room for two tasks of one CPU. */
 export function lrmsContract(
   name: string,
   open: (spool: string, listener: LrmsListener) => Promise<Lrms>,
-  { many, inOrder, holdsToMemory = false }: LrmsManner,
+  { many, inOrder }: LrmsManner,
 ): void {
   describe(`${name} keeps the LRMS contract`, () => {
     let spool: string;
@@ -94,18 +92,15 @@ export function lrmsContract(
       expect([first === '', second, more]).toEqual([false, first, []]);
     });
 
-    test.runIf(holdsToMemory)(
-      'a task over its memory is ended, all of it, and says so',
-      async () => {
-        const greed = `x=$(head -c ${2 ** 27} /dev/zero | tr '\\0' x); sleep 60`;
-        lrms.submit(task('greedy', ['sh', '-c', `sh -c "$0" & wait; echo survived`, greed]));
-        lrms.submit(task('modest', ['sleep', '2']));
-        const end = await endOf('greedy');
-        expect(end).toMatchObject({ kind: 'limit', limit: 'memory', allowed: 2 ** 26 });
-        expect(end?.kind === 'limit' && end.measured > 2 ** 26).toBe(true);
-        expect(await endOf('modest')).toMatchObject({ kind: 'exited', exitCode: 0 });
-      },
-    );
+    test('a task over its memory is ended, all of it, and says so', async () => {
+      const greed = `x=$(head -c ${2 ** 27} /dev/zero | tr '\\0' x); sleep 60`;
+      lrms.submit(task('greedy', ['sh', '-c', `sh -c "$0" & wait; echo survived`, greed]));
+      lrms.submit(task('modest', ['sleep', '2']));
+      const end = await endOf('greedy');
+      expect(end).toMatchObject({ kind: 'limit', limit: 'memory', allowed: 2 ** 26 });
+      expect(end?.kind === 'limit' && end.measured >= 2 ** 26).toBe(true);
+      expect(await endOf('modest')).toMatchObject({ kind: 'exited', exitCode: 0 });
+    });
 
     test('submitting the same task twice runs it once', async () => {
       const twice = task('twice', ['sh', '-c', `echo ran >>ran`]);

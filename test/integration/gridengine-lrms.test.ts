@@ -25,7 +25,7 @@ const openOn = (spool: string, listener: LrmsListener) =>
     pollMs: 500,
   });
 
-lrmsContract('Grid Engine', openOn, { many: 10, inOrder: false, holdsToMemory: true });
+lrmsContract('Grid Engine', openOn, { many: 10, inOrder: false });
 
 test('asks Grid Engine for the licences that it counts, and for no others', async () => {
   const complexes = await cluster.run('qconf', '-sc');
