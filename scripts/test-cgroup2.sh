@@ -48,7 +48,7 @@ fi
 
 # What the kernel starts: the drivers of the shared directory, then the machine's files under a layer in memory.
 start=$dir/start
-rm -rf "$start" && mkdir -p "$start/bin" "$start/m" "$start/host" "$start/top" "$start/root" "$start/proc"
+rm -rf "$start" && mkdir -p "$start/bin" "$start/m" "$start/host" "$start/top" "$start/over" "$start/proc"
 cp "$dir/bin/busybox" "$start/bin/"
 drivers='virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci netfs fscache 9pnet 9p 9pnet_virtio overlay'
 for driver in $drivers; do find "$dir/lib/modules" -name "$driver.ko" -exec cp {} "$start/m/" \; ; done
@@ -59,18 +59,18 @@ for driver in $drivers; do [ ! -e /m/\$driver.ko ] || busybox insmod /m/\$driver
 busybox mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=524288,cache=loose root /host
 busybox mount -t tmpfs -o mode=755 tmpfs /top
 busybox mkdir /top/changed /top/work
-busybox mount -t overlay -o lowerdir=/host,upperdir=/top/changed,workdir=/top/work overlay /root
-for at in proc sys dev tmp run; do busybox mkdir -p /root/\$at; done
-busybox mount -t proc proc /root/proc
-busybox mount -t sysfs sys /root/sys
-busybox mount -t devtmpfs dev /root/dev
-busybox mkdir -p /root/dev/shm /root/dev/pts
-busybox mount -t devpts devpts /root/dev/pts
-busybox mount -t tmpfs -o mode=1777 tmpfs /root/dev/shm
-busybox mount -t tmpfs -o mode=1777 tmpfs /root/tmp
-busybox mount -t tmpfs -o mode=755 tmpfs /root/run
-busybox mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
-exec busybox switch_root /root /bin/sh $repository/scripts/test-cgroup2.sh --inside
+busybox mount -t overlay -o lowerdir=/host,upperdir=/top/changed,workdir=/top/work overlay /over
+for at in proc sys dev tmp run; do busybox mkdir -p /over/\$at; done
+busybox mount -t proc proc /over/proc
+busybox mount -t sysfs sys /over/sys
+busybox mount -t devtmpfs dev /over/dev
+busybox mkdir -p /over/dev/shm /over/dev/pts
+busybox mount -t devpts devpts /over/dev/pts
+busybox mount -t tmpfs -o mode=1777 tmpfs /over/dev/shm
+busybox mount -t tmpfs -o mode=1777 tmpfs /over/tmp
+busybox mount -t tmpfs -o mode=755 tmpfs /over/run
+busybox mount -t cgroup2 cgroup2 /over/sys/fs/cgroup
+exec busybox switch_root /over /bin/sh $repository/scripts/test-cgroup2.sh --inside
 INIT
 chmod 755 "$start/init"
 (cd "$start" && find . | cpio -o -H newc --quiet | gzip -1) >"$dir/start.gz"
