@@ -12,8 +12,8 @@ export interface WrittenInput extends InputFile {
 }
 
 /**
- * `path`, `{from, to}`, `job:ID=TO`, `https://...#sha256=HEX=TO`, or a list of them. `to` is `from` where it is not given; for a glob with a `to` of its own it
- * is the directory that the matches come into. Two inputs for one place are a problem.
+ * `path`, `{from, to}`, `job:ID=TO`, `grid:/VO/NAME=TO`, `https://...#sha256=HEX=TO`, or a list of them. `to` is `from` where it is
+ * not given; for a glob with a `to` of its own it is the directory that the matches come into. Two inputs for one place are a problem.
  */
 export function parseInputs(
   value: unknown,
@@ -63,9 +63,9 @@ function inputOf(
   return checked(sourceOf(from, check), toText, path, collect);
 }
 
-/** `job:ID=TO` and `URL#sha256=HEX=TO`; of anything else it is all a path. */
+/** `job:ID=TO`, `grid:/VO/NAME=TO` and `URL#sha256=HEX=TO`; of anything else it is all a path. */
 function splitText(text: string): readonly [string, string?] {
-  const cut = /^(job:[^=]*|[^#]*:\/\/[^#]*#sha256=[^=]*)=(.*)$/s.exec(text);
+  const cut = /^((?:job|grid):[^=]*|[^#]*:\/\/[^#]*#sha256=[^=]*)=(.*)$/s.exec(text);
   return cut === null ? [text] : [cut[1] ?? '', cut[2] ?? ''];
 }
 

@@ -139,6 +139,15 @@ describe('forms of values', () => {
     ]);
   });
 
+  test('what flags write as one text means the same in a document', () => {
+    const inputs = ['grid:/biomed/hg38@v3=ref', 'job:j0123456789a=parts', 'a=b.csv'];
+    expect(specOf({ command: 'x', inputs }).inputs).toEqual([
+      { from: 'grid:/biomed/hg38@v3', to: 'ref' },
+      { from: 'job:j0123456789a', to: 'parts' },
+      { from: 'a=b.csv', to: 'a=b.csv' },
+    ]);
+  });
+
   test('a single site or output is a list of one', () => {
     const spec = specOf({
       command: 'x',
