@@ -1,4 +1,4 @@
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { GridError } from '../core/errors.ts';
 import type { Env } from './config.ts';
 import { type Context, connectBroker, type Terminal } from './context.ts';
@@ -65,8 +65,7 @@ function parse(argv: readonly string[], edge: Edge): Invocation | undefined {
     getOutHasColors: () => wantsColour(edge.env, edge.stdoutIsTerminal),
     getErrHasColors: () => wantsColour(edge.env, edge.stderrIsTerminal),
   };
-  for (const command of [program, ...program.commands.flatMap((c) => [c, ...c.commands])])
-    command.configureOutput(output);
+  for (const command of withAllBelow(program)) command.configureOutput(output);
   try {
     program.parse([...words], { from: 'user' });
   } catch (error) {
@@ -85,6 +84,11 @@ function parse(argv: readonly string[], edge: Edge): Invocation | undefined {
     throw new GridError('USAGE', `\`grid ${chosen.spec.path}\` takes nothing after \`--\``);
   return chosen;
 }
+
+const withAllBelow = (command: Command): readonly Command[] => [
+  command,
+  ...command.commands.flatMap(withAllBelow),
+];
 
 function contextOf(input: Input, edge: Edge): Context {
   const quiet = input.on('quiet');

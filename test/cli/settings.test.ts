@@ -122,6 +122,11 @@ describe('a command line that fails', () => {
     expect(err).toContain(words);
   });
 
+  test('says it once, in JSON too, however many words the command has', async () => {
+    const { err } = await ran('site', 'cache', 'ls', '--json');
+    expect(JSON.parse(err)).toMatchObject({ error: { code: 'USAGE' } });
+  });
+
   test('a dry run needs no broker: the job is shown, and that nobody was asked', async () => {
     const { code, out, err } = await ran('submit', '--dry-run', '--', 'true');
     expect([code, out]).toEqual([0, expect.stringContaining('cpus: 1\n')]);
