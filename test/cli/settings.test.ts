@@ -1,7 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { loadSettings } from '../../cli/config.ts';
 import { type Edge, runCommand } from '../../cli/run-command.ts';
 import { readTrust } from '../../service/read-trust.ts';
@@ -123,8 +123,11 @@ describe('a command line that fails', () => {
   });
 
   test('says it once, in JSON too, however many words the command has', async () => {
+    const beside = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     const { err } = await ran('site', 'cache', 'ls', '--json');
     expect(JSON.parse(err)).toMatchObject({ error: { code: 'USAGE' } });
+    expect(beside).not.toHaveBeenCalled();
+    beside.mockRestore();
   });
 
   test('a dry run needs no broker: the job is shown, and that nobody was asked', async () => {
