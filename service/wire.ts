@@ -161,13 +161,14 @@ export function specToWire(spec: JobSpec): pb.JobSpec {
 }
 
 export function offerFromWire(offer: pb.Offer): Offer {
-  const { site, vos, admins, warmTrees, ...rest } = offer;
+  const { site, vos, admins, warmTrees, fetchFrom, ...rest } = offer;
   return {
     ...rest,
     site: siteId(site),
     vos: vos.map(voName),
     admins: admins.map(dn),
     warmTrees: warmTrees.map(hex),
+    ...(fetchFrom === undefined ? {} : { fetchFrom: fetchFrom.rules }),
   };
 }
 
@@ -180,6 +181,10 @@ export function offerToWire(offer: Offer): pb.Offer {
     warmTrees: offer.warmTrees.map((digest) => Buffer.from(digest, 'hex')),
     gpuModels: [...offer.gpuModels],
     modules: [...offer.modules],
+    fetchFrom:
+      offer.fetchFrom === undefined
+        ? undefined
+        : { rules: offer.fetchFrom.map((rule) => ({ ...rule })) },
     accounts: offer.accounts.map((rule) => ({ ...rule })),
     licences: offer.licences.map((pool) => ({ ...pool })),
     queues: offer.queues.map((queue) => ({

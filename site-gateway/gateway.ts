@@ -18,7 +18,7 @@ import type { Nkey } from '../service/staging/nats-link.ts';
 import { type AccountMap, openAccounts } from './accounts/account-map.ts';
 import { attemptDirectory, tryRemoveTree } from './attempt-directory.ts';
 import { type Change, openChange } from './change.ts';
-import type { SiteConfig } from './config.ts';
+import { fetchRules, type SiteConfig } from './config.ts';
 import { type Disk, openDisk } from './disk.ts';
 import { detectFeatures } from './features.ts';
 import { openSignedUrls, type SignedUrls } from './fetch/signed-urls.ts';
@@ -245,6 +245,7 @@ function factsOf(
     price: config.price,
     accounts: accounts.rules,
     modules,
+    fetchFrom: fetchRules(config),
   };
 }
 

@@ -1,3 +1,4 @@
+import { type FetchRule, formatFetchRules, unfetchedHost } from '../core/data/fetch-rules.ts';
 import { type Dn, siteId, type VoName } from '../core/ids.ts';
 import {
   demandedSandbox,
@@ -6,7 +7,7 @@ import {
   type SandboxDemand,
 } from '../core/job/sandbox.ts';
 import { missingModule, modulesLike, type SoftwareDemand } from '../core/job/software.ts';
-import type { Licences, Resources } from '../core/job/spec.ts';
+import { fetchedHosts, type JobSpec, type Licences, type Resources } from '../core/job/spec.ts';
 import type { AccountRule } from '../core/match/accounts.ts';
 import { hasGpuModel } from '../core/match/gpu-model.ts';
 import { missingLicence, type Need, needOf } from '../core/match/need.ts';
@@ -36,6 +37,8 @@ export interface SiteFacts {
   readonly accounts: readonly AccountRule[];
   /** Environment modules that tasks may load. */
   readonly modules: readonly string[];
+  /** Hosts that inputs are fetched from. */
+  readonly fetchFrom: readonly FetchRule[];
 }
 
 /** What the site has at the moment. */
@@ -115,6 +118,13 @@ export function moduleless(facts: SiteFacts, { modules = [] }: SoftwareDemand): 
   const name = missingModule(modules, facts.modules);
   if (name === undefined) return undefined;
   return `it loads module ${name}, the site has ${modulesLike(name, facts.modules)}`;
+}
+
+/** Why the site does not fetch what the job wants of elsewhere; undefined when it does. */
+export function unfetched({ fetchFrom }: SiteFacts, spec: JobSpec): string | undefined {
+  const host = unfetchedHost(fetchedHosts(spec), fetchFrom);
+  if (host === undefined) return undefined;
+  return `it needs a file from ${host}, the site fetches from ${formatFetchRules(fetchFrom)}`;
 }
 
 const gpuModelsOf = ({ gpuModels }: SiteFacts, { queues }: SiteSize): readonly string[] => [

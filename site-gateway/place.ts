@@ -13,7 +13,14 @@ import {
 import { callerFromWire, treeFromWire } from '../service/wire.ts';
 import { wishOf } from './attempt.ts';
 import type { AcceptedAttempt, Journal } from './journal.ts';
-import { moduleless, type SiteFacts, type SiteNow, tooExposed, tooLarge } from './offer.ts';
+import {
+  moduleless,
+  type SiteFacts,
+  type SiteNow,
+  tooExposed,
+  tooLarge,
+  unfetched,
+} from './offer.ts';
 import type { Supervisor } from './supervisor.ts';
 import { specOf } from './task.ts';
 
@@ -123,18 +130,26 @@ function refusalOf(
   for (const tree of [job.inputs, ...job.inputTrees.map((one) => one.tree)]) treeFromWire(tree);
   const invalid = invalidSpec(spec);
   if (invalid !== undefined) return { reason: 'SPEC_INVALID', detail: invalid };
-  const large = tooLarge(facts, options.now(), spec.resources);
-  if (large !== undefined) return { reason: 'TOO_LARGE', detail: large };
-  const exposed = tooExposed(facts, spec);
-  if (exposed !== undefined) return { reason: 'SANDBOX_MISSING', detail: exposed };
-  const missing = moduleless(facts, spec);
-  if (missing !== undefined) return { reason: 'MODULE_MISSING', detail: missing };
+  const lacks = lackOf(options, spec);
+  if (lacks !== undefined) return lacks;
   if (facts.vos.length > 0 && !facts.vos.includes(spec.vo))
     return { reason: 'VO_DENIED', detail: `the site does not serve VO '${spec.vo}'` };
   const accountless = options.accountless(wishOf(wanted, spec));
   if (accountless !== undefined) return { reason: 'NO_ACCOUNT', detail: accountless };
   const unwelcome = options.unwelcome(spec, callerFromWire(job.owner));
   return unwelcome === undefined ? undefined : { reason: 'POLICY_DENIED', detail: unwelcome };
+}
+
+/** What the job asks for and the site never has. */
+function lackOf({ facts, now }: PlaceOptions, spec: JobSpec): Refusal | undefined {
+  const large = tooLarge(facts, now(), spec.resources);
+  if (large !== undefined) return { reason: 'TOO_LARGE', detail: large };
+  const exposed = tooExposed(facts, spec);
+  if (exposed !== undefined) return { reason: 'SANDBOX_MISSING', detail: exposed };
+  const missing = moduleless(facts, spec);
+  if (missing !== undefined) return { reason: 'MODULE_MISSING', detail: missing };
+  const away = unfetched(facts, spec);
+  return away === undefined ? undefined : { reason: 'FETCH_REFUSED', detail: away };
 }
 
 /** What the broker has checked already; said again because here it would end in a shell and in paths. */

@@ -1,3 +1,4 @@
+import { formatFetchRules } from '../../core/data/fetch-rules.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../../core/units.ts';
 import type { InspectSiteResponse, SiteAttempt } from '../../proto/gen/grid/v1/broker.ts';
@@ -58,9 +59,7 @@ function show(
         ['site', `${site.id} at ${site.address}`],
         ['state', `${site.state}${closed === '' ? '' : `: ${closed}`}`],
         ['heard', agoText(site.lastHeardAtMs, Date.now())],
-        ['batch system', offer === undefined ? '' : offer.lrms],
-        ['cpus', offer === undefined ? '' : `${offer.freeCpus} of ${offer.totalCpus} free`],
-        ['memory', offer === undefined ? '' : memoryText(offer)],
+        ...(offer === undefined ? [] : offeredFacts(offer)),
         ['transfers', transfers.map(transfersText).join('; ')],
         ['not asked', unasked],
       ],
@@ -85,6 +84,13 @@ function show(
     `\n${table(['attempt', 'grid', 'gateway', 'batch system', 'batch id', ''], rows, colours)}`,
   );
 }
+
+const offeredFacts = (offer: Offer): readonly (readonly [string, string])[] => [
+  ['batch system', offer.lrms],
+  ['cpus', `${offer.freeCpus} of ${offer.totalCpus} free`],
+  ['memory', memoryText(offer)],
+  ['fetches from', offer.fetchFrom === undefined ? '' : formatFetchRules(offer.fetchFrom)],
+];
 
 const QUEUE_HEADINGS = ['queue', 'cpus free', 'cpus', 'memory of a node', 'longest'];
 

@@ -32,3 +32,22 @@ export function ruleFor(
 
 const isHost = (rule: string, host: string): boolean =>
   rule === host || rule === '*' || (rule.startsWith('*.') && host.endsWith(rule.slice(1)));
+
+/** The first of the hosts that are wanted, `host` or `host:port`, which no rule takes. */
+export const unfetchedHost = (
+  wanted: readonly string[],
+  rules: readonly FetchRule[],
+): string | undefined =>
+  wanted.find((host) => ruleFor(rules, new URL(`https://${host}`)) === undefined);
+
+const SHOWN = 5;
+
+/** Rules as they are written in a site's configuration, for a message. */
+export function formatFetchRules(rules: readonly FetchRule[]): string {
+  if (rules.length === 0) return 'no host';
+  const written = rules
+    .slice(0, SHOWN)
+    .map(({ host, port }) => (port === HTTPS_PORT ? host : `${host}:${port}`))
+    .join(', ');
+  return rules.length > SHOWN ? `${written} and ${rules.length - SHOWN} more` : written;
+}

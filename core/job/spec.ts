@@ -1,5 +1,5 @@
 import { isDatasetInput } from '../data/dataset.ts';
-import { isRemoteInput } from '../data/remote-file.ts';
+import { isRemoteInput, parseRemote } from '../data/remote-file.ts';
 import { type JobId, jobId, type SiteId, type VoName } from '../ids.ts';
 import type { SandboxDemand } from './sandbox.ts';
 import type { SoftwareDemand } from './software.ts';
@@ -141,6 +141,15 @@ export const datasetInputs = (spec: Pick<JobSpec, 'inputs'>): readonly InputFile
 /** Inputs that gateways fetch from elsewhere. */
 export const remoteInputs = (spec: Pick<JobSpec, 'inputs'>): readonly InputFile[] =>
   spec.inputs.filter(({ from }) => isRemoteInput(from));
+
+/** Where these come from: `host` or `host:port`, sorted, each once. */
+export function fetchedHosts(spec: Pick<JobSpec, 'inputs'>): readonly string[] {
+  const hosts = remoteInputs(spec).flatMap(({ from }) => {
+    const parsed = parseRemote(from);
+    return parsed.ok ? [new URL(parsed.file.url).host] : [];
+  });
+  return [...new Set(hosts)].toSorted();
+}
 
 /** Name of a task's own directory among the results of its array: its value where that is a safe name, else its ordinal. */
 export function taskDirectory(spec: Pick<JobSpec, 'array'>, ordinal: number): string {

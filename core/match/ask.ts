@@ -1,6 +1,6 @@
 import type { Dn, SiteId, VoName } from '../ids.ts';
 import { demandedSandbox, type Sandbox } from '../job/sandbox.ts';
-import type { JobSpec, Licences, Resources } from '../job/spec.ts';
+import { fetchedHosts, type JobSpec, type Licences, type Resources } from '../job/spec.ts';
 import type { Caller } from '../vo/caller.ts';
 import { formatFqan } from '../vo/fqan.ts';
 import type { Offer, Queue } from './offer.ts';
@@ -20,6 +20,8 @@ export interface Ask {
   readonly sandbox?: Sandbox;
   /** Modules that it loads, sorted, where it loads any. */
   readonly modules?: readonly string[];
+  /** Hosts that inputs of it are fetched from, `host` or `host:port`, sorted, where there are any. */
+  readonly fetches?: readonly string[];
   /** Sorted; empty means any. */
   readonly sites: readonly SiteId[];
   /** Sorted. */
@@ -67,6 +69,7 @@ export interface Rules {
 /** The ask of a job; `caller` is its owner. */
 export function askOf(spec: JobSpec, caller: Caller): Ask {
   const sandbox = demandedSandbox(spec);
+  const fetches = fetchedHosts(spec);
   return {
     owner: caller.dn,
     vo: spec.vo,
@@ -84,6 +87,7 @@ export function askOf(spec: JobSpec, caller: Caller): Ask {
     },
     ...(sandbox === 'account' ? {} : { sandbox }),
     ...(spec.modules === undefined ? {} : { modules: spec.modules.toSorted() }),
+    ...(fetches.length === 0 ? {} : { fetches }),
     requirements: spec.requirements,
     rank: spec.rank,
     sites: spec.sites.toSorted(),

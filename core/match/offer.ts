@@ -1,3 +1,4 @@
+import type { FetchRule } from '../data/fetch-rules.ts';
 import type { Dn, SiteId, VoName } from '../ids.ts';
 import type { AccountRule } from './accounts.ts';
 
@@ -77,4 +78,6 @@ export interface Offer {
   readonly accounts: readonly AccountRule[];
   /** Environment modules that tasks may load, such as `gcc/13`. */
   readonly modules: readonly string[];
+  /** Hosts that it fetches inputs from; absent where its gateway does not say. */
+  readonly fetchFrom?: readonly FetchRule[];
 }

@@ -1,3 +1,4 @@
+import { formatFetchRules, unfetchedHost } from '../data/fetch-rules.ts';
 import type { SiteId } from '../ids.ts';
 import { isWeaker, offeredSandbox } from '../job/sandbox.ts';
 import { missingModule, modulesLike } from '../job/software.ts';
@@ -203,6 +204,17 @@ const LASTING = [
       );
     },
   },
+  {
+    code: 'not-fetched',
+    failure: ({ fetches = [] }, { fetchFrom }) => {
+      if (fetchFrom === undefined) return undefined;
+      const host = unfetchedHost(fetches, fetchFrom) ?? '';
+      return when(
+        host !== '',
+        () => `needs a file from ${host}, fetches from ${formatFetchRules(fetchFrom)}`,
+      );
+    },
+  },
   queueCheck('queue-lacks-gpu'),
   queueCheck('queue-too-small'),
   queueCheck('queue-too-short'),
@@ -319,27 +331,4 @@ export function freeAt({ offer, reserved }: SiteView): Need {
     licences: countsOf(offer.licences, 'free'),
   };
   return subtract(free, reserved);
-}
-
-/** The words for a site that would do and is full. */
-export function noRoom(need: Need, free: Need): Refusal {
-  const licence = missingLicence(need.licences, free.licences) ?? '';
-  const short = [
-    when(need.cpus > free.cpus, () => `needs ${need.cpus} cpus, ${free.cpus} are free`),
-    when(
-      need.memoryBytes > free.memoryBytes,
-      () => `needs ${formatBytes(need.memoryBytes)}, ${formatBytes(free.memoryBytes)} are free`,
-    ),
-    when(need.gpus > free.gpus, () => `needs ${need.gpus} gpus, ${free.gpus} are free`),
-    when(
-      need.diskBytes > free.diskBytes,
-      () => `needs ${formatBytes(need.diskBytes)} of disk, ${formatBytes(free.diskBytes)} are free`,
-    ),
-    when(
-      licence !== '',
-      () =>
-        `needs ${need.licences[licence]} of licence ${licence}, ${free.licences[licence] ?? 0} are free`,
-    ),
-  ].find((sentence) => sentence !== undefined);
-  return { code: 'no-free-slots', detail: short ?? 'its backlog is full', lasting: false };
 }

@@ -1,13 +1,7 @@
 import { formatDuration } from '../units.ts';
 import { fits, type Need, subtract } from './need.ts';
-import {
-  freeAt,
-  noRoom,
-  passingRefusal,
-  type Refusal,
-  type Run,
-  type SiteView,
-} from './refusal.ts';
+import { noRoom } from './no-room.ts';
+import { freeAt, passingRefusal, type Refusal, type Run, type SiteView } from './refusal.ts';
 
 /** A site while a round fills it. What it has left only shrinks. */
 export interface Room {

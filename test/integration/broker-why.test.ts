@@ -136,6 +136,35 @@ test('a job that could not be submitted is refused in the same words', async () 
   expect(await codeOf(explain('Alice'))).toBe('QUOTA_EXCEEDED');
 });
 
+test('a job whose inputs no site fetches hears from where each does', async () => {
+  const site = await grid.site('aachen');
+  const digest = 'ab'.repeat(32);
+  const from = (address: string) => ({
+    from: `${address}#sha256=${digest}`,
+    to: address.slice(-1),
+  });
+  const inputs = [from('https://a.data.org/x'), from('https://other.net:8443/y')];
+  expect((await explain('Alice', { inputs })).answer).toBe('it could be placed now at aachen');
+  site.offer({ fetchFrom: [{ host: '*.data.org', port: 443 }] });
+  await until(async () => (await explain('Alice', { inputs })).sites[0]?.matches === false);
+  expect(await explain('Alice', { inputs })).toMatchObject({
+    sites: [
+      {
+        refusal: 'not-fetched',
+        detail: 'needs a file from other.net:8443, fetches from *.data.org',
+      },
+    ],
+  });
+  const ids = [await grid.submit({ inputs }), await grid.submit({ inputs: inputs.slice(0, 1) })];
+  await until(async () => (await grid.stateOf(ids[1] ?? '')) !== 'queued');
+  expect(await grid.stateOf(ids[0] ?? '')).toBe('queued');
+  expect(site.placed.map(({ attempt }) => attempt.jobId)).toEqual([ids[1]]);
+  site.offer({ fetchFrom: [] });
+  await until(
+    async () => (await whyOf(ids[0] ?? '')).sites[0]?.detail.endsWith('no host') === true,
+  );
+});
+
 test('a job that comes after others would wait for those that have not ended', async () => {
   const first = await grid.submit();
   const why = await explain('Alice', { after: [{ job: jobId(first), when: 'ok' }] });

@@ -166,6 +166,17 @@ test('redirects are followed a few times, never away from https, never to a host
   expect(circle.detail).toContain('redirects more than 5 times');
 });
 
+test('a host that the rules of the site do not name is refused before the job is taken, with what they name', async () => {
+  const inputs = [{ from: `https://other.example.org/x#sha256=${'ab'.repeat(32)}`, to: 'x' }];
+  const answers = await site.place([{ id: 'elsewhere', spec: { command: ['true'], inputs } }]);
+  expect(answers).toMatchObject([
+    {
+      reason: 'FETCH_REFUSED',
+      detail: `it needs a file from other.example.org, the site fetches from 127.0.0.1:${web.port}`,
+    },
+  ]);
+});
+
 test('an address that is not public is reached only at a host that the site names', async () => {
   const digest = serve('/private', Buffer.from('for the site only'));
   const before = web.asked.length;

@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { parseFetchRule, ruleFor } from '../../../core/data/fetch-rules.ts';
+import {
+  formatFetchRules,
+  parseFetchRule,
+  ruleFor,
+  unfetchedHost,
+} from '../../../core/data/fetch-rules.ts';
 
 const rules = (...texts: readonly string[]) => texts.flatMap((text) => parseFetchRule(text) ?? []);
 const word = (url: string, ...texts: readonly string[]) => ruleFor(rules(...texts), new URL(url));
@@ -22,3 +27,18 @@ test.for(['', 'https://a.org', 'a.org/path', 'a.*.org', 'a.org:0', 'a.org:70000'
   '%j is no rule',
   (text) => expect(parseFetchRule(text)).toBeUndefined(),
 );
+
+test('of the hosts of a job the first that no rule takes is named, and the rules as they were written', () => {
+  const some = rules('*.example.org', 's3.example.net:9000', '[::1]:8443');
+  expect(
+    unfetchedHost(['data.example.org', 's3.example.net:9000', '[::1]:8443'], some),
+  ).toBeUndefined();
+  expect(unfetchedHost(['data.example.org:444'], some)).toBe('data.example.org:444');
+  expect(unfetchedHost(['s3.example.net'], some)).toBe('s3.example.net');
+  expect(unfetchedHost([], [])).toBeUndefined();
+  expect(formatFetchRules(some)).toBe('*.example.org, s3.example.net:9000, [::1]:8443');
+  expect(formatFetchRules([])).toBe('no host');
+  expect(formatFetchRules(rules('a', 'b', 'c', 'd', 'e', 'f', 'g'))).toBe(
+    'a, b, c, d, e and 2 more',
+  );
+});

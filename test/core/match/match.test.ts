@@ -263,6 +263,7 @@ test('the limit of a round is kept', () => {
 });
 
 const GPUS = { totalGpus: 1, freeGpus: 1, gpuModels: ['NVIDIA A100-SXM4-80GB'] };
+const DATA_ORG = [{ host: '*.org', port: 443 }];
 const MATLAB = { licences: [{ name: 'matlab', total: 2, free: 1 }] };
 
 test.each([
@@ -277,6 +278,10 @@ test.each([
   ['no-such-gpu', askFor({}, { gpus: 1, gpuModel: 'a10' }), GPUS, {}],
   ['no-sandbox', askFor({ sandbox: 'cgroup' }), { features: ['sandbox:namespaces'] }, {}],
   ['no-module', askFor({ modules: ['gcc/13'] }), { modules: ['gcc/12'] }, {}],
+  ['not-fetched', askFor({ fetches: ['data.org', 'data.org:8443'] }), { fetchFrom: DATA_ORG }, {}],
+  ['not-fetched', askFor({ fetches: ['data.org'] }), { fetchFrom: [] }, {}],
+  ['no-free-slots', askFor({ fetches: ['data.org'] }), { fetchFrom: DATA_ORG, freeCpus: 0 }, {}],
+  ['no-free-slots', askFor({ fetches: ['data.org'] }), { freeCpus: 0 }, {}],
   ['too-little-disk', askFor({}, { diskBytes: 101 * 2 ** 30 }), {}, {}],
   ['no-licence', askFor({}, { licences: { ansys: 1 } }), {}, {}],
   ['no-licence', askFor({}, { licences: { matlab: 3 } }), MATLAB, {}],

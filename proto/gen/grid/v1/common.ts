@@ -476,6 +476,22 @@ export interface Offer {
   accounts: AccountRule[];
   /** Environment modules that tasks may load, such as `gcc/13`. */
   modules: string[];
+  /** Where it fetches inputs from; absent where the gateway does not say. */
+  fetchFrom: FetchRules | undefined;
+}
+
+/** Hosts that a site fetches inputs from. */
+export interface FetchRules {
+  /** Empty for none. */
+  rules: FetchRule[];
+}
+
+/** A host that a site fetches inputs from. */
+export interface FetchRule {
+  /** A host, `*.domain` for those below a domain, or `*` for every public one. */
+  host: string;
+  /** TCP port. */
+  port: number;
 }
 
 /** Whose jobs a site runs under an account of theirs, or refuses; the account itself is not told. */
@@ -2314,6 +2330,7 @@ function createBaseOffer(): Offer {
     expectedWaitMs: 0,
     accounts: [],
     modules: [],
+    fetchFrom: undefined,
   };
 }
 
@@ -2408,6 +2425,9 @@ export const Offer: MessageFns<Offer> = {
     }
     for (const v of message.modules) {
       writer.uint32(234).string(v!);
+    }
+    if (message.fetchFrom !== undefined) {
+      FetchRules.encode(message.fetchFrom, writer.uint32(258).fork()).join();
     }
     return writer;
   },
@@ -2665,6 +2685,14 @@ export const Offer: MessageFns<Offer> = {
             message.modules.push(reader.string());
             continue;
           }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.fetchFrom = FetchRules.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2712,6 +2740,131 @@ export const Offer: MessageFns<Offer> = {
     message.expectedWaitMs = object.expectedWaitMs ?? 0;
     message.accounts = object.accounts?.map((e) => AccountRule.fromPartial(e)) || [];
     message.modules = object.modules?.map((e) => e) || [];
+    message.fetchFrom = (object.fetchFrom !== undefined && object.fetchFrom !== null)
+      ? FetchRules.fromPartial(object.fetchFrom)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFetchRules(): FetchRules {
+  return { rules: [] };
+}
+
+export const FetchRules: MessageFns<FetchRules> = {
+  encode(message: FetchRules, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rules) {
+      FetchRule.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchRules {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchRules();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rules.push(FetchRule.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FetchRules>, I>>(base?: I): FetchRules {
+    return FetchRules.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FetchRules>, I>>(object: I): FetchRules {
+    const message = createBaseFetchRules();
+    message.rules = object.rules?.map((e) => FetchRule.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFetchRule(): FetchRule {
+  return { host: "", port: 0 };
+}
+
+export const FetchRule: MessageFns<FetchRule> = {
+  encode(message: FetchRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== "") {
+      writer.uint32(10).string(message.host);
+    }
+    if (message.port !== 0) {
+      writer.uint32(16).uint32(message.port);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FetchRule>, I>>(base?: I): FetchRule {
+    return FetchRule.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FetchRule>, I>>(object: I): FetchRule {
+    const message = createBaseFetchRule();
+    message.host = object.host ?? "";
+    message.port = object.port ?? 0;
     return message;
   },
 };
