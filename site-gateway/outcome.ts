@@ -101,17 +101,29 @@ function limitVerdict(end: Extract<TaskEnd, { kind: 'limit' }>): Verdict {
   const { exitCode, measured, allowed } = end;
   const signal = signalName(exitCode - 128) === undefined ? 0 : exitCode - 128;
   const common = { exitCode, signal, failure: 'limit' } as const;
-  return end.limit === 'walltime'
-    ? {
+  const asked = `${formatBytes(allowed)} were asked for`;
+  switch (end.limit) {
+    case 'walltime':
+      return {
         ...common,
         reason: 'WALLTIME_EXCEEDED',
         detail: `it ran for its walltime of ${formatDuration(allowed)} and was ended`,
-      }
-    : {
+      };
+    case 'memory':
+      return {
         ...common,
         reason: 'MEMORY_EXCEEDED',
-        detail: `it used ${formatBytes(measured)} of memory${measured > allowed ? '' : ' and wanted more'}, ${formatBytes(allowed)} were asked for`,
+        detail: `it used ${formatBytes(measured)} of memory${measured > allowed ? '' : ' and wanted more'}, ${asked}`,
       };
+    case 'disk':
+      return {
+        ...common,
+        reason: 'DISK_EXCEEDED',
+        detail: `its directory held ${formatBytes(measured)}, ${asked}`,
+      };
+    default:
+      return end.limit satisfies never;
+  }
 }
 
 function withLeftovers(verdict: Verdict, names: readonly string[]): Verdict {

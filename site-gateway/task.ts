@@ -109,6 +109,7 @@ export function lrmsTaskOf(
     cpus: spec.resources.cpus,
     memoryBytes: spec.resources.memoryBytes,
     walltimeMs: spec.resources.walltimeMs,
+    diskBytes: spec.resources.diskBytes,
     licences: spec.resources.licences,
     sandbox: demandedSandbox(spec),
     network: spec.network ?? 'any',

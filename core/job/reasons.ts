@@ -16,6 +16,7 @@ export const REASONS = {
   // Limits that the job set.
   WALLTIME_EXCEEDED: 'the task ran longer than its walltime',
   MEMORY_EXCEEDED: 'the task used more memory than it asked for',
+  DISK_EXCEEDED: 'the task filled more disk than it asked for',
   // The site's doing.
   DISK_FULL: 'the disk of the site is full',
   STORE_QUOTA: 'the store of the VO is full',

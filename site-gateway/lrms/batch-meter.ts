@@ -1,29 +1,34 @@
 /**
- * Shell functions of the batch script that find out what a task uses. POSIX sh, and of programs nothing but `sleep`.
+ * Shell functions of the batch script that find out what a task uses. POSIX sh, and of programs nothing but `sleep` and `du`.
  *
  * - `_grid_meter` runs beside the task and looks at the script's processes once a second, at many of them once in ten. A line
  *   `KIB TICKS UPTIME` of the file `usage` says the most memory that they had together at any look, and the CPU time that
  *   they and their children have had. It is written when it is a tenth older than the last, because the file may lie on a
  *   server, and at the end, which the script tells by HUP. Before the
  *   meter can hear that, it is killed instead: `usage` is there once it can. What was killed together with its meter has the last line.
+ * - Where `_grid_room` says how many bytes the task's directory may hold, `du` looks at that, for a tenth of the time at most and
+ *   beside all else; it is ended with the meter. What counts is what the files take on the disk, and not more than their
+ *   lengths: a file system may set blocks aside for a file that grows. A task that has filled more is killed, as below.
  * - Where `_grid_most` says how many bytes the task may have, and nobody else sees to that, its processes are killed once they have
  *   more of them (what they share is counted once). `limit` then says so, as the gateway writes it itself.
  * - `_grid_kernel` adds `kernel KIB` where Slurm has put the job into a memory group of its own: the kernel has missed nothing.
  */
 export const BATCH_METER = `_grid_meter() {
   trap '' INT TERM PIPE USR1 USR2
-  trap '_grid_tell; kill "$_grid_nap"; exit 0' HUP
+  trap '_grid_tell; kill "$_grid_nap" $_grid_du; exit 0' HUP
   : >>"$_grid_dir/usage"
   read -r _grid_own _grid_line </proc/self/stat
   { read -r _grid_line; read -r _grid_line; read -r _grid_line _grid_page _grid_line; } </proc/self/smaps
-  _grid_peak=0 _grid_ticks=0 _grid_next=0 _grid_pause=0.1
+  _grid_peak=0 _grid_ticks=0 _grid_next=0 _grid_pause=0.1 _grid_du= _grid_how=
   read -r _grid_from _grid_line </proc/uptime
+  _grid_due=$((\${_grid_from%.*} + 1))
   while :; do
     sleep "$_grid_pause" & _grid_nap=$!
     wait "$_grid_nap"
     _grid_look
     read -r _grid_up _grid_line </proc/uptime
     [ "\${_grid_up%.*}" -lt "$_grid_next" ] || _grid_tell
+    [ -z "$_grid_room" ] || _grid_measure "\${_grid_up%.*}"
   done
 }
 _grid_tell() {
@@ -61,8 +66,31 @@ _grid_weigh() {
     done 2>/dev/null <"/proc/$_grid_pid/smaps_rollup"
   done
   [ "$((_grid_pss * 1024))" -gt "$_grid_most" ] || return
+  _grid_exceed memory "$((_grid_pss * 1024))" "$_grid_most"
+}
+_grid_measure() {
+  if [ -n "$_grid_du" ]; then
+    # It says all that it has to say at its end.
+    read -r _grid_used _grid_line <"$_grid_dir/disk" ||
+      { kill -0 "$_grid_du" 2>/dev/null || _grid_du=; return; }
+    _grid_du= _grid_due=$(($1 + 9 * ($1 - _grid_began)))
+    if [ "$((_grid_used * 1024))" -le "$_grid_room" ]; then
+      _grid_how=
+    elif [ -z "$_grid_how" ]; then
+      _grid_how=--apparent-size _grid_due=$1 _grid_blocks=$_grid_used
+    else
+      [ "$_grid_used" -le "$_grid_blocks" ] || _grid_used=$_grid_blocks
+      _grid_exceed disk "$((_grid_used * 1024))" "$_grid_room"
+    fi
+  fi
+  [ "$1" -ge "$_grid_due" ] || return
+  _grid_began=$1
+  du -skx $_grid_how "$_grid_dir" >"$_grid_dir/disk" 2>/dev/null &
+  _grid_du=$!
+}
+_grid_exceed() {
   [ -e "$_grid_dir/limit" ] ||
-    echo '{"limit":"memory","measured":'"$((_grid_pss * 1024))"',"allowed":'"$_grid_most"'}' >"$_grid_dir/limit"
+    echo '{"limit":"'"$1"'","measured":'"$2"',"allowed":'"$3"'}' >"$_grid_dir/limit"
   kill -KILL $_grid_all
 }
 _grid_add() {

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { uptime } from 'node:os';
+import { pause } from '../../service/background.ts';
 import type { GroupFigures, TaskGroups } from './cgroups.ts';
 import type { ListedTask, LrmsTask, TaskEnd, TaskUsage } from './lrms.ts';
 import { type ProcessInfo, treeOf } from './process-tree.ts';
@@ -10,6 +11,8 @@ import {
   type LimitFile,
   type ProcessKey,
   readLimit,
+  readStarted,
+  type StartedFile,
   type StatusFile,
 } from './task-files.ts';
 
@@ -28,6 +31,27 @@ export interface ForkTask {
   wallTimer: Disposable | undefined;
   /** Set while its processes are being ended. */
   killing: boolean;
+}
+
+export const newForkTask = (task: LrmsTask, state: ForkTask['state']): ForkTask => ({
+  task,
+  state,
+  share: undefined,
+  wrapper: undefined,
+  launchedAtMs: 0,
+  launches: 0,
+  peakMemoryBytes: 0,
+  wallTimer: undefined,
+  killing: false,
+});
+
+/** What its wrapper left when it began: a wrapper that is just starting makes the file and fills it in two steps. */
+export async function wholeStart(directory: string): Promise<StartedFile | undefined> {
+  for (let tries = 0; ; tries += 1) {
+    const started = await readStarted(directory);
+    if (started === undefined || started.wrapper !== undefined || tries === 10) return started;
+    await pause(20);
+  }
 }
 
 /** Exit codes of a sandbox that could not be set up, and of some programs. */

@@ -1,14 +1,17 @@
-import { background, pause } from '../../service/background.ts';
+import { background } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
 import { faultOf } from './command-size.ts';
+import { watchDisk } from './disk-watch.ts';
 import {
   endWithoutStatus,
   endWithStatus,
   type ForkTask,
   listForkTasks,
   memoryExcess,
+  newForkTask,
   processesOf,
+  wholeStart,
   withFigures,
   writeHosts,
 } from './fork-task.ts';
@@ -74,7 +77,7 @@ class ForkLrms implements Lrms {
   private queue: ForkTask[] = [];
   private readonly timers: readonly NodeJS.Timeout[];
   private readonly adopted = new Set<ForkTask>();
-  private closed = false;
+  private readonly stop = new AbortController();
 
   constructor(options: ForkOptions, launcher: Launcher) {
     const { cpus, memoryBytes, cores, firstCore, sandbox, clock, log } = options;
@@ -85,13 +88,18 @@ class ForkLrms implements Lrms {
     this.scan = openProcessTable();
     const { scan } = this;
     this.reaper = openReaper(scan, groups, log);
-    this.killer = openTaskKiller({ scan, groups, clock, isClosed: () => this.closed });
+    this.killer = openTaskKiller({ scan, groups, clock, isClosed: () => this.closed() });
     const tidy = (): Promise<void> => groups.tidy((id) => this.tasks.has(id));
     this.timers = [
       setInterval(() => this.sweep(), SWEEP_MS).unref(),
       setInterval(() => this.pollAdopted(), ADOPTED_POLL_MS).unref(),
       setInterval(() => this.run('remove control groups', tidy()), TIDY_MS).unref(),
     ];
+    const exceed = (entry: ForkTask, limit: LimitFile): void => this.exceed(entry, limit, 0);
+    this.run(
+      'watch disk',
+      watchDisk(() => this.tasks.values(), exceed, this.stop.signal),
+    );
   }
 
   submit(task: LrmsTask): void {
@@ -108,16 +116,7 @@ class ForkLrms implements Lrms {
 
   async adopt(task: LrmsTask): Promise<boolean> {
     if (this.tasks.has(task.id)) return true;
-    let started = await readStarted(task.directory);
-    // A wrapper that is just starting makes the file and fills it in two steps.
-    for (
-      let tries = 0;
-      started !== undefined && started.wrapper === undefined && tries < 10;
-      tries += 1
-    ) {
-      await pause(20);
-      started = await readStarted(task.directory);
-    }
+    const started = await wholeStart(task.directory);
     if (started === undefined) return false;
     const entry = this.enter(task, 'running');
     entry.share = this.slots.force(task);
@@ -148,7 +147,7 @@ class ForkLrms implements Lrms {
   readonly state = (): LrmsState => ({ closedReason: '', sandbox: this.options.sandbox.best });
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.closed = true;
+    this.stop.abort();
     for (const timer of this.timers) clearInterval(timer);
     for (const { wallTimer } of this.tasks.values()) wallTimer?.[Symbol.dispose]();
     this.launcher[Symbol.dispose]();
@@ -171,24 +170,14 @@ class ForkLrms implements Lrms {
   }
 
   private enter(task: LrmsTask, state: ForkTask['state']): ForkTask {
-    const entry: ForkTask = {
-      task,
-      state,
-      share: undefined,
-      wrapper: undefined,
-      launchedAtMs: 0,
-      launches: 0,
-      peakMemoryBytes: 0,
-      wallTimer: undefined,
-      killing: false,
-    };
+    const entry = newForkTask(task, state);
     this.tasks.set(task.id, entry);
     return entry;
   }
 
   /** Starts what fits, strictly in order: a large task is not overtaken for ever by small ones. */
   private pump(): void {
-    for (let head = this.queue[0]; head !== undefined && !this.closed; head = this.queue[0]) {
+    for (let head = this.queue[0]; head !== undefined && !this.closed(); head = this.queue[0]) {
       head.share = this.slots.take(head.task);
       if (head.share === undefined) return;
       this.queue.shift();
@@ -288,7 +277,7 @@ class ForkLrms implements Lrms {
     const work = async (): Promise<void> => {
       const gone = unsure && (entry.wrapper === undefined || !isAlive(entry.wrapper));
       const status = await readStatus(entry.task.directory);
-      if (entry.state === 'ending' || this.closed) return;
+      if (entry.state === 'ending' || this.closed()) return;
       if (status !== undefined) this.end(entry, await endWithStatus(entry, status));
       else if (gone) this.end(entry, await endWithoutStatus(entry));
       else if (!unsure) await this.settleWithoutStatus(entry);
@@ -326,9 +315,13 @@ class ForkLrms implements Lrms {
       const complete = withFigures(end, groups.figures(id), memoryBytes, leftBehind);
       await groups.remove(id);
       this.tasks.delete(id);
-      if (!this.closed) listener.ended(id, complete);
+      if (!this.closed()) listener.ended(id, complete);
     };
     this.run('end what a task left', work());
+  }
+
+  private closed(): boolean {
+    return this.stop.signal.aborted;
   }
 
   private run(name: string, work: Promise<void>): void {

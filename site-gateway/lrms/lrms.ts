@@ -22,6 +22,8 @@ export interface LrmsTask {
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly walltimeMs: number;
+  /** Most that its directory may hold, whatever the number of nodes; 0 or left out for no limit. */
+  readonly diskBytes?: number;
   /** Licences of the task as a whole, by the grid's names; left out for none. */
   readonly licences?: Licences;
   /** The least class that will do. */
@@ -50,7 +52,7 @@ export type TaskEnd =
     }
   | {
       readonly kind: 'limit';
-      readonly limit: 'walltime' | 'memory';
+      readonly limit: 'walltime' | 'memory' | 'disk';
       /** What was measured and what was allowed: milliseconds or bytes. */
       readonly measured: number;
       readonly allowed: number;

@@ -218,10 +218,18 @@ class SubmissionDirectories implements Submissions {
 }
 
 /** Shell text that sets the words to run; `env` sets variables that a shell would keep to itself. The last line says it is whole. */
-function orderOf({ command, env, stdin, nodes, cpus, memoryBytes }: LrmsTask): string {
+function orderOf({
+  command,
+  env,
+  stdin,
+  nodes,
+  cpus,
+  memoryBytes,
+  diskBytes = 0,
+}: LrmsTask): string {
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   const words = ['/usr/bin/env', ...variables, '/bin/sh', '-c', 'exec "$@"', 'sh', ...command];
-  return `set -- ${words.map(quote).join(' ')}\n_grid_gang=${nodes} _grid_cores=${cpus} _grid_most=${memoryBytes}\n_grid_in=${quote(stdin)}\n`;
+  return `set -- ${words.map(quote).join(' ')}\n_grid_gang=${nodes} _grid_cores=${cpus} _grid_most=${memoryBytes} _grid_room=${diskBytes || ''}\n_grid_in=${quote(stdin)}\n`;
 }
 
 /** Where earlier runs put attempts. */

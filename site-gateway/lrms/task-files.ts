@@ -32,7 +32,7 @@ export interface MeterFile {
 
 /** Why the batch system itself ended a task; written before it does, so that it outlives the gateway. */
 export interface LimitFile {
-  readonly limit: 'walltime' | 'memory';
+  readonly limit: 'walltime' | 'memory' | 'disk';
   readonly measured: number;
   readonly allowed: number;
 }

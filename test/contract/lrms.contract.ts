@@ -102,6 +102,22 @@ export function lrmsContract(
       expect(await endOf('modest')).toMatchObject({ kind: 'exited', exitCode: 0 });
     });
 
+    test('a task that fills more disk than it asked for is ended, all of it, and says so', async () => {
+      const fill = (mib: number, where: string): string =>
+        `head -c ${mib * 2 ** 20} /dev/zero >${where}`;
+      const diskBytes = 2 ** 24;
+      const hoard = `sh -c "${fill(12, 'one')}; ${fill(12, '../tmp/two')}; sleep 60" & wait; echo survived`;
+      lrms.submit(task('hoarder', ['sh', '-c', hoard], { diskBytes }));
+      // Neither room that is set aside nor a file that was there for a moment fills anything.
+      const spare = `fallocate -n -l 1G ahead; ${fill(12, 'one')}; rm one; ${fill(12, 'two')}; sleep 2.5`;
+      lrms.submit(task('thrifty', ['sh', '-c', spare], { diskBytes }));
+      const end = await endOf('hoarder');
+      expect(end).toMatchObject({ kind: 'limit', limit: 'disk', allowed: diskBytes });
+      const measured = end?.kind === 'limit' ? end.measured / 2 ** 20 : 0;
+      expect([measured >= 24, measured < 25]).toEqual([true, true]);
+      expect(await endOf('thrifty')).toMatchObject({ kind: 'exited', exitCode: 0 });
+    });
+
     test('submitting the same task twice runs it once', async () => {
       const twice = task('twice', ['sh', '-c', `echo ran >>ran`]);
       lrms.submit(twice);

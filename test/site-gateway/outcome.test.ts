@@ -52,6 +52,23 @@ test.for<[string, TaskEnd, object]>([
     },
     { reason: 'MEMORY_EXCEEDED', detail: 'it used 1 GiB of memory, 1 MiB were asked for' },
   ],
+  [
+    'disk is a limit, with both values',
+    {
+      kind: 'limit',
+      limit: 'disk',
+      measured: 2 ** 30,
+      allowed: 2 ** 20,
+      exitCode: 137,
+      usage,
+      leftBehind: [],
+    },
+    {
+      failure: 'limit',
+      reason: 'DISK_EXCEEDED',
+      detail: 'its directory held 1 GiB, 1 MiB were asked for',
+    },
+  ],
 ])('%s', ([, end, expected]) => expect(verdictOf(end, command)).toMatchObject(expected));
 
 test.for([
