@@ -248,6 +248,7 @@ export function acceptLateResult(
   const current = table.attempts.get(task.attempt?.id ?? late.id);
   if (current !== undefined) letGo(table, set, current, why);
   task.attempt = late;
+  if (task.state === 'held') move(set, task, 'unhold', why);
   if (task.state === 'queued') move(set, task, 'match', why);
   closeAttempt(table, set, late, end);
   endTask(table, set, task, 'finish');

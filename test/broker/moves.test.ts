@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { begin, commit } from '../../broker/book.ts';
 import type { ChangeSet } from '../../broker/change-set.ts';
+import { holdJob } from '../../broker/job-moves.ts';
 import { loadTable } from '../../broker/load-table.ts';
 import { cancelJob, place, release } from '../../broker/moves.ts';
 import { applyReport, type Report } from '../../broker/updates.ts';
@@ -88,6 +89,15 @@ test('a late result of a task that waits again counts, and the task waits no mor
   expect(report('aachen', 'jabcd0123456.0.1', 'done')).toEqual([]);
   expect(await states()).toEqual([[JOB, 'done']]);
   expect(book.table.queues.list()).toEqual([]);
+});
+
+test('a late result counts for a task that is held, too', async () => {
+  await book.add({ jabcd0123456: { tasks: 2 } });
+  const attempt = place(book.table, set, at('aachen', JOB));
+  holdJob(set, book.get(JOB), { reason: 'HELD_BY_OWNER', detail: 'wait' });
+  release(book.table, set, attempt, LOST);
+  expect(report('aachen', 'jabcd0123456.0.1', 'done')).toEqual([]);
+  expect(book.get(JOB).counts).toMatchObject({ done: 1, held: 1, queued: 0 });
 });
 
 test('of two results the first counts', async () => {
