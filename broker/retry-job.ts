@@ -100,6 +100,8 @@ async function readEnded(book: Book, id: JobId, held: DisposableStack): Promise<
     .executeTakeFirst();
   if (row === undefined) throw new GridError('JOB_NOT_FOUND', `job ${id} was just removed`);
   const job = jobRecord(book.table, row);
+  // It may have been held while the last of its tasks ran: nobody could release it now.
+  delete job.hold;
   await checkDependencies(book, job, held);
   return job;
 }

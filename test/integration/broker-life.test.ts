@@ -120,6 +120,18 @@ test('a held job is cancelled like any other, and retried like any other', async
   expect(await countsOf(id)).toMatchObject({ cancelled: 0, queued: 1_000_000 });
 });
 
+test('a job that has failed while it was held can be retried', async () => {
+  const site = await grid.site('aachen');
+  const id = await grid.submit();
+  await placedAt(site);
+  await hold(id);
+  failed(site, lastPlaced(site));
+  await ends(id, 'failed');
+  letRun(site);
+  expect(await again(id)).toEqual({ tasks: 1 });
+  await ends(id, 'done');
+});
+
 test('what an administrator holds its owner cannot release', async () => {
   const id = await grid.submit();
   await hold(id);
