@@ -33,14 +33,14 @@ export function retryTasks(
   tasks: readonly TaskRecord[],
   by: string,
 ): void {
+  const isNew = !table.jobs.has(job.id);
+  // Before anything of it waits again: what waits then is counted as it comes.
+  if (isNew) table.addJob(job);
   if (job.cancelReason !== undefined) {
     countFresh(job, 'cancelled', 'queued');
     delete job.cancelReason;
   }
-  if (!table.jobs.has(job.id)) {
-    table.addJob(job);
-    if (job.waitsFor.size === 0) table.queues.addJob(job);
-  }
+  if (isNew && job.waitsFor.size === 0) table.queues.addJob(job);
   for (const task of tasks) {
     addTask(job, task);
     queueAnew(table, set, task, 'retry');
