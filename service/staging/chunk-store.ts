@@ -5,8 +5,11 @@ import { GridError } from '../../core/errors.ts';
 export interface ChunkStore {
   /** Which of these the store has not; one question for many. */
   missing(digests: readonly string[], signal?: AbortSignal): Promise<ReadonlySet<string>>;
-  /** Keeps at most CHUNK_BYTES bytes; 'had' if they were there. The caller has computed the digest of them. */
-  put(digest: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'stored' | 'had'>;
+  /**
+   * Keeps at most CHUNK_BYTES bytes, of which the caller has computed the digest. Answers how many bytes were sent for it: fewer
+   * where they could be packed, 0 where they were there.
+   */
+  put(digest: string, bytes: Uint8Array, signal?: AbortSignal): Promise<number>;
   /** Bytes as they came, which whoever uses them must verify; throws CHUNK_MISSING. */
   receive(digest: string, signal?: AbortSignal): Promise<Uint8Array>;
   /** Bytes that have been verified; throws CHUNK_MISSING or CHUNK_CORRUPT. */

@@ -2,11 +2,13 @@ import { headers, type Msg, type NatsConnection } from '@nats-io/transport-node'
 import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { openByteBudget } from './byte-budget.ts';
+import { type CodedChunk, decodeChunk, openChunkCoder } from './chunk-coding.ts';
 import { type ChunkStore, verified } from './chunk-store.ts';
 import { openFlightWindow } from './flight-window.ts';
 import { chunkSubject, directGetSubject } from './names.ts';
 import type { NatsLink } from './nats-link.ts';
 import { requestsOn } from './wire/nats-requests.ts';
+import { giveSlab } from './wire/slabs.ts';
 
 const IN_FLIGHT = {
   leastBytes: 2 * CHUNK_BYTES,
@@ -24,6 +26,7 @@ interface PubAck {
 
 /** Chunks of one VO in its JetStream stream, one message per subject. */
 export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
+  const coder = openChunkCoder();
   const sending = openFlightWindow(IN_FLIGHT);
   const receiving = openFlightWindow(IN_FLIGHT);
   const probing = openByteBudget(() => PROBES_IN_FLIGHT);
@@ -47,25 +50,35 @@ export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
       await Promise.all([...new Set(digests)].map(ask));
       return absent;
     },
-    put: (digest, bytes, signal) =>
-      sending.send(bytes.byteLength, () =>
-        link.use((nc) => publish(nc, chunkSubject(vo, digest), bytes), signal),
-      ),
+    put: async (digest, bytes, signal) => {
+      const coded = await coder.encode(bytes);
+      const subject = chunkSubject(vo, digest);
+      return sending.send(coded.bytes.byteLength, () =>
+        link.use((nc) => publish(nc, subject, coded), signal),
+      );
+    },
     receive,
     get: async (digest, signal) => verified(digest, await receive(digest, signal)),
   };
 }
 
+/** What says how a chunk is coded; without it the chunk is as it is. */
+const CODING = 'Content-Encoding';
+const packed = headers();
+packed.set(CODING, 'zstd');
+
+/** How many bytes the chunk took, 0 where it was there. */
 async function publish(
   nc: NatsConnection,
   subject: string,
-  bytes: Uint8Array,
-): Promise<'stored' | 'had'> {
-  const ack = ackOf(await requestsOn(nc).ask({ subject, bytes }));
-  if (ack.error === undefined) return 'stored';
+  { bytes, coding }: CodedChunk,
+): Promise<number> {
+  const question = coding === 'zstd' ? { subject, bytes, headers: packed } : { subject, bytes };
+  const ack = ackOf(await requestsOn(nc).ask(question));
+  if (ack.error === undefined) return bytes.byteLength;
   const reason = ack.error.description ?? 'no reason';
   // The stream keeps one message per subject and discards new ones: the chunk is there already.
-  if (/maximum messages per subject/.test(reason)) return 'had';
+  if (/maximum messages per subject/.test(reason)) return 0;
   if (/maximum bytes|resource limits|storage limit/i.test(reason))
     throw new GridError('STORE_QUOTA', `the store of the VO is full: ${reason}`);
   if (/insufficient (?:storage )?resources|no space/i.test(reason)) {
@@ -92,15 +105,23 @@ async function isThere(nc: NatsConnection, subject: string): Promise<boolean> {
 
 /** Any server of a cluster answers, and one that was away may not have caught up; the one that leads knows. */
 async function read(nc: NatsConnection, subject: string, digest: string): Promise<Uint8Array> {
-  const bytes = await directGet(nc, subject);
-  if (bytes !== undefined) return bytes;
+  const found = await directGet(nc, subject);
+  if (found !== undefined) return unpacked(digest, found);
   if (await isThere(nc, subject))
     throw new GridError('STAGING_UNAVAILABLE', `a server of the store lacks chunk ${digest} yet`);
   throw new GridError('CHUNK_MISSING', `the store has no chunk ${digest}`);
 }
 
+async function unpacked(digest: string, answer: Msg): Promise<Uint8Array> {
+  const coding = answer.headers?.get(CODING) ?? '';
+  if (coding === '') return answer.data;
+  const bytes = await decodeChunk(digest, { bytes: answer.data, coding });
+  giveSlab(answer.data);
+  return bytes;
+}
+
 /** Undefined where the server that answers has no such chunk. */
-async function directGet(nc: NatsConnection, subject: string): Promise<Uint8Array | undefined> {
+async function directGet(nc: NatsConnection, subject: string): Promise<Msg | undefined> {
   const at = nc.info?.jetstream === true ? 'server' : 'leaf';
   const question = { subject: directGetSubject(subject, at), bytes: NOTHING };
   const answer = await requestsOn(nc).ask(question);
@@ -110,7 +131,7 @@ async function directGet(nc: NatsConnection, subject: string): Promise<Uint8Arra
     const reason = answer.headers?.description ?? '';
     throw new GridError('STAGING_UNAVAILABLE', `the store answers ${code} ${reason}`);
   }
-  return answer.data;
+  return answer;
 }
 
 function ackOf(answer: Msg): PubAck {

@@ -44,9 +44,9 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
   let sentBytes = 0;
   let savedBytes = 0;
 
-  const settle = ({ bytes }: Chunk, answer: 'stored' | 'had'): void => {
-    if (answer === 'stored') sentBytes += bytes.byteLength;
-    else savedBytes += bytes.byteLength;
+  const settle = ({ bytes }: Chunk, sent: number): void => {
+    sentBytes += sent;
+    if (sent === 0) savedBytes += bytes.byteLength;
     memory.give(1);
     giveSlab(bytes);
     onDone(bytes.byteLength);
@@ -76,7 +76,7 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
     },
     add: (chunk) => {
       if (seen.has(chunk.digest)) {
-        settle(chunk, 'had');
+        settle(chunk, 0);
         return;
       }
       seen.add(chunk.digest);
@@ -100,7 +100,7 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
 async function sendBatch(
   store: ChunkStore,
   chunks: readonly Chunk[],
-  settle: (chunk: Chunk, answer: 'stored' | 'had') => void,
+  settle: (chunk: Chunk, sent: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const digests = chunks.map(({ digest }) => digest);
@@ -108,7 +108,7 @@ async function sendBatch(
   const missing = bytes <= UNASKED_BYTES ? new Set(digests) : await store.missing(digests, signal);
   const one = async (chunk: Chunk): Promise<void> => {
     const needed = missing.has(chunk.digest);
-    settle(chunk, needed ? await store.put(chunk.digest, chunk.bytes, signal) : 'had');
+    settle(chunk, needed ? await store.put(chunk.digest, chunk.bytes, signal) : 0);
   };
   await Promise.all(chunks.map(one));
 }

@@ -27,7 +27,7 @@ export function memoryStore(): MemoryStore {
       calls.put += 1;
       const had = chunks.has(digest);
       chunks.set(digest, chunks.get(digest) ?? Uint8Array.from(bytes));
-      return Promise.resolve(had ? 'had' : 'stored');
+      return Promise.resolve(had ? 0 : bytes.byteLength);
     },
     receive,
     get: async (digest) => verified(digest, await receive(digest)),

@@ -191,7 +191,7 @@ describe.for(await natsServers())('with $name', ({ path }) => {
     await nats.start();
     await using store = nats.open('demo');
     const content = randomBytes(100);
-    expect(await store.put(sha256(content), content)).toBe('stored');
+    expect(await store.put(sha256(content), content)).toBe(content.byteLength);
   });
 });
 

@@ -3,6 +3,7 @@ import {
   errors,
   type Msg,
   type MsgHdrs,
+  type MsgHdrsImpl,
   type NatsConnection,
   type NatsConnectionImpl,
 } from '@nats-io/transport-node';
@@ -63,20 +64,30 @@ function openRequests(nc: NatsConnectionImpl): Requests {
   );
   watch(nc, waiting);
   return {
-    ask: async ({ subject, bytes, headers }) => {
+    ask: async (question) => {
+      const { subject, bytes, headers } = question;
       const { token, answer, sent } = waiting.add(subject);
       const reply = `${inbox}.${token}`;
-      if (bytes.byteLength < BULK_BYTES || headers !== undefined) {
+      if (bytes.byteLength < BULK_BYTES) {
         nc.publish(subject, bytes, headers === undefined ? { reply } : { reply, headers });
         sent();
       } else {
         if (!isReady) await Promise.race([ready, answer]);
-        const head = Buffer.from(`PUB ${subject} ${reply} ${bytes.byteLength}\r\n`);
+        const head = headOf(question, reply);
         transport.sendBulk(framed(head, bytes, END), sent);
       }
       return answer;
     },
   };
+}
+
+/** What announces the bytes on the wire. */
+function headOf({ subject, bytes, headers }: Question, reply: string): Uint8Array {
+  if (headers === undefined) return Buffer.from(`PUB ${subject} ${reply} ${bytes.byteLength}\r\n`);
+  const more = (headers as MsgHdrsImpl).encode();
+  const total = more.byteLength + bytes.byteLength;
+  const line = Buffer.from(`HPUB ${subject} ${reply} ${more.byteLength} ${total}\r\n`);
+  return Buffer.concat([line, more]);
 }
 
 /** Fails what waits when it cannot be answered any more. */
