@@ -2,6 +2,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { type ErrorCode, GridError } from '../../core/errors.ts';
 import { pause } from '../background.ts';
 import type { Clock } from '../clock.ts';
+import type { Again } from './flight-window.ts';
 import { inboxPrefix, type StagingTicket } from './names.ts';
 import { connectNats, isFinalNatsError } from './nats-connect.ts';
 import { nkeyAuthenticator } from './wire/nkey-authenticator.ts';
@@ -24,8 +25,12 @@ interface LinkOptions {
 
 /** A connection that comes back: work that a lost connection cut off is done again on the next one. */
 export interface NatsLink extends AsyncDisposable {
-  /** `work` may run more than once, so it must be idempotent. */
-  use<T>(work: (connection: NatsConnection) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** `work` may run more than once, so it must be idempotent; after a loss it does when `again` has resolved. */
+  use<T>(
+    work: (connection: NatsConnection) => Promise<T>,
+    signal?: AbortSignal,
+    again?: Again,
+  ): Promise<T>;
 }
 
 interface Line {
@@ -63,17 +68,28 @@ export function openNatsLink(options: LinkOptions): NatsLink {
     }
   };
   return {
-    use: async (work, signal) => {
+    use: async (work, signal, again) => {
       let since: number | undefined;
+      let asked = false;
+      const ask = (connection: NatsConnection): ReturnType<typeof work> => {
+        asked = true;
+        return work(connection);
+      };
       for (let waitMs = FIRST_PAUSE_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_PAUSE_MS)) {
         signal?.throwIfAborted();
         try {
-          return await unlessAborted(attempt(work), signal);
+          asked = false;
+          return await unlessAborted(attempt(ask), signal);
         } catch (error) {
           signal?.throwIfAborted();
           since ??= clock.monotonicMs();
           if (isFinal(error) || clock.monotonicMs() - since >= patienceMs) throw failureOf(error);
           await pause(waitMs, signal);
+          if (again === undefined || !asked || error instanceof GridError) continue;
+          // Waiting for one's turn is not waiting for a server that is away.
+          const fromMs = clock.monotonicMs();
+          await again();
+          since += clock.monotonicMs() - fromMs;
         }
       }
     },

@@ -31,8 +31,8 @@ export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
   const receiving = openFlightWindow(IN_FLIGHT);
   const probing = openByteBudget(() => PROBES_IN_FLIGHT);
   const receive = (digest: string, signal?: AbortSignal): Promise<Uint8Array> =>
-    receiving.send(CHUNK_BYTES, () =>
-      link.use((nc) => read(nc, chunkSubject(vo, digest), digest), signal),
+    receiving.send(CHUNK_BYTES, (again) =>
+      link.use((nc) => read(nc, chunkSubject(vo, digest), digest), signal, again),
     );
   return {
     missing: async (digests, signal) => {
@@ -53,8 +53,8 @@ export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
     put: async (digest, bytes, signal) => {
       const coded = await coder.encode(bytes);
       const subject = chunkSubject(vo, digest);
-      return sending.send(coded.bytes.byteLength, () =>
-        link.use((nc) => publish(nc, subject, coded), signal),
+      return sending.send(coded.bytes.byteLength, (again) =>
+        link.use((nc) => publish(nc, subject, coded), signal, again),
       );
     },
     receive,

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jwtAuthenticator, type NatsConnection } from '@nats-io/transport-node';
@@ -44,6 +44,8 @@ export interface TestNatsOptions {
   readonly bytesPerVo?: number;
   /** Where its directory is made; that of the system for temporary files by default. */
   readonly within?: string;
+  /** Further lines of its configuration, in place of those that are there. */
+  readonly config?: string;
 }
 
 /** The program that `grid up` would use on this machine. */
@@ -81,6 +83,7 @@ export async function startTestNats(options: TestNatsOptions): Promise<TestNats>
   const host = '127.0.0.1';
   const settings = { dir: join(dir, 'nats'), host, port: await freePort(host), certFile, keyFile };
   const files = await writeNatsServer(settings);
+  if (options.config !== undefined) await appendFile(files.configFile, `${options.config}\n`);
   let server: NatsProcess;
   const start = async (): Promise<void> => {
     server = await startNatsServer({

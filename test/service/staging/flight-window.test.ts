@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { openFlightWindow } from '../../../service/staging/flight-window.ts';
+import { type Again, openFlightWindow } from '../../../service/staging/flight-window.ts';
 
 const MIB = 2 ** 20;
 
@@ -45,4 +45,40 @@ test('what fails gives its place to the next, and its error to the caller', asyn
   const next = window.send(MIB, () => Promise.resolve('done'));
   await expect(failing).rejects.toThrow('cut');
   expect(await next).toBe('done');
+});
+
+test('what is lost together halves what may be on its way once, and what arrives widens it slowly', async () => {
+  const window = openFlightWindow({ leastBytes: MIB, mostBytes: 16 * MIB, nowMs: () => 0 });
+  const line: { readonly arrive: () => void; readonly lose: () => void }[] = [];
+  const work = async (again: Again): Promise<void> => {
+    for (;;) {
+      const { promise, resolve } = Promise.withResolvers<boolean>();
+      line.push({ arrive: () => resolve(true), lose: () => resolve(false) });
+      if (await promise) return;
+      await again();
+    }
+  };
+  const arrive = async (chunks: number): Promise<void> => {
+    for (let count = 0; count < chunks; count += 1) {
+      line.shift()?.arrive();
+      await new Promise(setImmediate);
+    }
+  };
+  const sending = Promise.all(Array.from({ length: 2_000 }, () => window.send(MIB, work)));
+  await arrive(40);
+  expect(line).toHaveLength(16);
+  for (const { lose } of line.splice(0)) lose();
+  await new Promise(setImmediate);
+  expect(line).toHaveLength(8);
+  await arrive(64);
+  expect(line).toHaveLength(9);
+  for (let losses = 0; losses < 6; losses += 1) {
+    for (const { lose } of line.splice(0)) lose();
+    await new Promise(setImmediate);
+  }
+  expect(line).toHaveLength(1);
+  await arrive(1_500);
+  expect(line).toHaveLength(16);
+  await arrive(2_000);
+  await sending;
 });
