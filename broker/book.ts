@@ -1,3 +1,4 @@
+import { background } from '../service/background.ts';
 import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
 import { type ChangeSet, openChange, touchedIds } from './change-set.ts';
@@ -6,6 +7,7 @@ import type { Holds } from './holds.ts';
 import type { JobTable } from './job-table.ts';
 import type { LedgerDb } from './ledger.ts';
 import type { Change, Recorder } from './recorder.ts';
+import { dropTrees } from './release-trees.ts';
 
 /** The broker's memory together with its ledger: what every part of the broker works on. */
 export interface Book {
@@ -26,6 +28,12 @@ export const begin = (book: Book): ChangeSet => openChange(book.clock.nowMs(), b
 /** Writes a change, with `more` in the same transaction; resolves when it is on the disk and watchers know. */
 export async function commit(book: Book, set: ChangeSet, more: Change = {}): Promise<void> {
   const jobs = touchedIds(set);
-  await book.recorder.record({ ...set.change(), ...more });
+  const recorded = book.recorder.record({ ...set.change(), ...more });
+  const { dropped } = set;
+  if (dropped.length > 0) {
+    const going = book.recorder.amend((db) => dropTrees(db, dropped));
+    background('let go of replaced trees', going, book.log);
+  }
+  await recorded;
   book.feed.notify(jobs);
 }

@@ -1,3 +1,4 @@
+import type { TreeRef } from '../core/data/manifest.ts';
 import type { JobId } from '../core/ids.ts';
 import type { JobState } from '../core/job/state.ts';
 import { jobStateOf } from '../core/job/summary.ts';
@@ -35,6 +36,12 @@ export interface ChangeSet {
   /** The usage of a claimant has changed. */
   touchShare(leaf: ShareRecord): void;
   event(event: NewEvent): void;
+  /** A tree that a task names from now on. */
+  addTree(tree: TreeRef): void;
+  /** A task names this tree no more; it goes unless something else does. */
+  dropTree(digest: string): void;
+  /** Digests of trees that may go once the rows are in the ledger. */
+  readonly dropped: readonly string[];
   /** Runs `work` after the work that is being done: a chain of a thousand jobs is no chain of a thousand calls. */
   defer(work: () => void): void;
   /** Jobs of which anything changed. */
@@ -59,6 +66,8 @@ export function openChange(nowMs: number, nextEvent: () => number): ChangeSet {
   const attempts = new Set<AttemptRecord>();
   const shares = new Set<ShareRecord>();
   const events: EventRow[] = [];
+  const trees: TreeRef[] = [];
+  const dropped: string[] = [];
   const deferred: (() => void)[] = [];
   let draining = false;
   return {
@@ -79,6 +88,9 @@ export function openChange(nowMs: number, nextEvent: () => number): ChangeSet {
     },
     touchAttempt: (attempt) => void attempts.add(attempt),
     touchShare: (leaf) => void shares.add(leaf),
+    addTree: (tree) => void trees.push(tree),
+    dropTree: (digest) => void dropped.push(digest),
+    dropped,
     event: ({ job, ordinal = -1, attempt, kind, state, reason = '', detail = '' }) => {
       jobs.add(job);
       events.push({
@@ -99,7 +111,7 @@ export function openChange(nowMs: number, nextEvent: () => number): ChangeSet {
       job_state: [...jobs].map(jobStateRow),
       tasks: [...tasks].map(taskRow),
       attempts: [...attempts].map(attemptRow),
-      trees: [...attempts].flatMap((attempt) => treeRows(attempt.outcome?.outputs)),
+      trees: [...trees, ...[...attempts].map(({ outcome }) => outcome?.outputs)].flatMap(treeRows),
       events,
       usage: [...shares].map(usageRow),
     }),
@@ -142,6 +154,8 @@ function taskRow(task: TaskRecord): TaskRow {
     not_before_ms: task.notBeforeMs,
     ask_id: task.own?.askId ?? null,
     ended_ms: task.endedAtMs ?? null,
+    live: task.live === undefined ? null : JSON.stringify(task.live),
+    live_tree: task.live?.tree.digest ?? '',
   };
 }
 

@@ -235,7 +235,7 @@ async function removeEvents(db: Db, jobs: readonly string[]): Promise<boolean> {
 async function removeTasks(db: Db, jobs: readonly string[]): Promise<boolean> {
   const rows = await db
     .selectFrom('tasks')
-    .select(['job_id', 'ordinal'])
+    .select(['job_id', 'ordinal', 'live_tree'])
     .where('job_id', 'in', jobs)
     .orderBy('job_id')
     .orderBy('ordinal')
@@ -255,6 +255,10 @@ async function removeTasks(db: Db, jobs: readonly string[]): Promise<boolean> {
     .where('job_id', '=', last.job_id)
     .where('ordinal', '<=', last.ordinal)
     .execute();
+  await dropTrees(
+    db,
+    rows.map(({ live_tree }) => live_tree),
+  );
   return rows.length < MOST.rows;
 }
 

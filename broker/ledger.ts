@@ -4,6 +4,7 @@ import { DATASETS, type DatasetRow } from './ledger-data.ts';
 import { FLOWS } from './ledger-flows.ts';
 import { HISTORY, type HistoryRow } from './ledger-history.ts';
 import { LIFE } from './ledger-life.ts';
+import { LIVE } from './ledger-live.ts';
 import { SHARES, type ShareRow, type UsageRow } from './ledger-shares.ts';
 import { STORE_QUOTAS, type StoreQuotaRow } from './room/ledger-quotas.ts';
 import { SECRETS, type SecretRow } from './s3/ledger-secrets.ts';
@@ -114,6 +115,10 @@ export interface TaskRow {
   /** Its own ask class, where it is not the job's. */
   ask_id: number | null;
   ended_ms: number | null;
+  /** What there is of its live outputs, JSON; null for nothing. */
+  live: string | null;
+  /** Digest of their tree, '' for none; it stands in `live`, too. */
+  live_tree: string;
 }
 
 export interface AttemptRow {
@@ -328,4 +333,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '004-conduct': CONDUCT,
   '004-secrets': SECRETS,
   '005-store-quotas': STORE_QUOTAS,
+  '006-live': LIVE,
 };

@@ -1,15 +1,17 @@
 import type { SelectQueryBuilder } from 'kysely';
+import type { TreeRef } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
 import type { Dn, JobId, VoName } from '../core/ids.ts';
 import { taskValue } from '../core/job/spec.ts';
 import { JOB_STATES, type JobState } from '../core/job/state.ts';
 import { taskCountsOf } from '../core/job/summary.ts';
 import type { JobSummary, TaskStatus } from '../proto/gen/grid/v1/broker.ts';
-import { outcomeToWire, stateToWire } from '../service/wire.ts';
+import type { LiveOutputs } from '../proto/gen/grid/v1/common.ts';
+import { liveToWire, outcomeToWire, stateToWire } from '../service/wire.ts';
 import type { Book } from './book.ts';
 import { readTrees, type StoredJob, storedJob } from './job-store.ts';
 import type { JobRow, JobStateRow, LedgerSchema } from './ledger.ts';
-import { parseOutcome } from './records.ts';
+import { type LiveState, parseLive, parseOutcome } from './records.ts';
 
 /** Which jobs to list. */
 export interface ListWish {
@@ -141,7 +143,7 @@ export const taskRows = (book: Book) =>
     .leftJoin('attempts', 'attempts.id', 'tasks.attempt_id')
     .select(['tasks.ordinal', 'tasks.state', 'tasks.reason', 'tasks.detail', 'tasks.attempt_id'])
     .select(['tasks.attempts', 'attempts.site', 'attempts.placed_ms', 'attempts.started_ms'])
-    .select(['attempts.ended_ms', 'attempts.outcome']);
+    .select(['attempts.ended_ms', 'attempts.outcome', 'tasks.live', 'tasks.live_tree']);
 
 /** Tasks of one job as they travel. */
 export async function tasksToWire(
@@ -150,10 +152,8 @@ export async function tasksToWire(
   rows: Awaited<ReturnType<ReturnType<typeof taskRows>['execute']>>,
 ): Promise<readonly TaskStatus[]> {
   const outcomes = rows.map(({ outcome }) => (outcome ? parseOutcome(outcome) : undefined));
-  const trees = await readTrees(
-    book.db,
-    outcomes.map((outcome) => outcome?.outputs.digest ?? ''),
-  );
+  const named = outcomes.map((outcome) => outcome?.outputs.digest ?? '');
+  const trees = await readTrees(book.db, [...named, ...rows.map(({ live_tree }) => live_tree)]);
   const { spec } = await readStored(book, id);
   return rows.map((row, index): TaskStatus => {
     const outcome = outcomes[index];
@@ -171,9 +171,13 @@ export async function tasksToWire(
       placedAtMs: row.placed_ms ?? 0,
       startedAtMs: row.started_ms ?? 0,
       endedAtMs: row.ended_ms ?? 0,
+      live: row.live === null ? undefined : liveView(parseLive(row.live), trees),
     };
   });
 }
+
+const liveView = (live: LiveState, trees: ReadonlyMap<string, TreeRef>): LiveOutputs =>
+  liveToWire({ ...live, tree: trees.get(live.tree.digest) ?? live.tree }, live);
 
 export function summaryToWire(row: SummaryRow): JobSummary {
   return {

@@ -13,6 +13,7 @@ import {
   type JobRecord,
   NOTHING,
   parseAfter,
+  parseLive,
   parseOutcome,
   type TaskRecord,
   type Why,
@@ -189,6 +190,7 @@ export function taskRecord(table: JobTable, job: JobRecord, row: TaskRow): TaskR
     ...(row.ask_id === null ? {} : { own: table.asks.get(row.ask_id) }),
     avoid: (JSON.parse(row.avoid) as SiteId[]).map(siteId),
     notBeforeMs: row.not_before_ms,
+    ...(row.live === null ? {} : { live: parseLive(row.live) }),
     released: [],
   };
 }

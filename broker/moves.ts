@@ -9,6 +9,7 @@ import { judgeRelease, NO_FAILURES, type RetryVerdict } from '../core/retry/retr
 import { addQueued } from '../core/share/share-tree.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { JobTable } from './job-table.ts';
+import { dropLive } from './live-state.ts';
 import {
   type AttemptRecord,
   addSite,
@@ -171,7 +172,9 @@ export function closeAttempt(
   attempt.state = end.state;
   attempt.reason = end.outcome?.reason ?? '';
   attempt.detail = end.outcome?.detail ?? '';
-  if (end.outcome !== undefined) attempt.outcome = end.outcome;
+  if (end.outcome === undefined) return;
+  attempt.outcome = end.outcome;
+  if (end.outcome.outputs.digest !== '') dropLive(set, attempt.task);
 }
 
 /** Ends a task, and its job with the last one. */

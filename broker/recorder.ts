@@ -50,7 +50,7 @@ const RULES: Readonly<Record<Table, Rule>> = {
   tasks: {
     key: ['job_id', 'ordinal'],
     again: columns(
-      'state reason detail attempt_id attempts job_failures site_failures data_failures releases avoid not_before_ms ask_id ended_ms',
+      'state reason detail attempt_id attempts job_failures site_failures data_failures releases avoid not_before_ms ask_id ended_ms live live_tree',
     ),
   },
   attempts: {

@@ -1,6 +1,7 @@
 import type { TreeRef } from '../core/data/manifest.ts';
 import type { AttemptId, Dn, JobId, SiteId, VoName } from '../core/ids.ts';
 import { formatDependency, parseDependency } from '../core/job/dependency.ts';
+import type { LiveOutputs } from '../core/job/live-outputs.ts';
 import type { Outcome } from '../core/job/outcome.ts';
 import type { Dependency, JobSpec } from '../core/job/spec.ts';
 import type { JobState } from '../core/job/state.ts';
@@ -8,6 +9,13 @@ import type { StateCounts } from '../core/job/summary.ts';
 import type { FailureCounts } from '../core/retry/retry.ts';
 import type { AskClass } from './ask-classes.ts';
 import type { WaitTally } from './site-waits.ts';
+
+/** What there is of the live outputs of a task that has no results; `tree` without its manifest. */
+export interface LiveState extends LiveOutputs {
+  /** Attempt that made them, and its site. */
+  readonly attempt: string;
+  readonly site: string;
+}
 
 /** Why something is done, for the log and for listings. */
 export interface Why {
@@ -17,7 +25,7 @@ export interface Why {
 
 /**
  * The broker's memory of jobs that have not ended. It always agrees with the ledger but for what is being committed;
- * only broker/moves.ts and broker/job-moves.ts change it.
+ * only broker/moves.ts, broker/job-moves.ts and broker/live-state.ts change it.
  */
 export interface JobRecord extends AskClass {
   readonly id: JobId;
@@ -102,6 +110,8 @@ export interface TaskRecord {
   own?: AskClass;
   avoid: readonly SiteId[];
   notBeforeMs: number;
+  /** Of its last attempt that sent any, until an attempt has left results. */
+  live?: LiveState;
   /** Attempts that the broker has let go of: what they report late may still count. */
   readonly released: AttemptRecord[];
   endedAtMs?: number;
@@ -149,6 +159,8 @@ export function formatOutcome(outcome: Outcome): string {
   const { digest, totalBytes, files } = outcome.outputs;
   return JSON.stringify({ ...outcome, outputs: { digest, totalBytes, files } });
 }
+
+export const parseLive = (text: string): LiveState => JSON.parse(text) as LiveState;
 
 export const parseOutcome = (text: string): Outcome => JSON.parse(text) as Outcome;
 

@@ -9,7 +9,7 @@ const SETTLED_MS = 600_000;
 /** In one transaction. */
 const MOST = 1_000;
 
-/** Removes those of these trees that no job, no attempt and no dataset names. */
+/** Removes those of these trees that no job, no task, no attempt and no dataset names. */
 export async function dropTrees(db: Db, digests: readonly string[]): Promise<void> {
   const some = [...new Set(digests)].filter((digest) => digest !== '');
   if (some.length === 0) return;
@@ -21,6 +21,9 @@ export async function dropTrees(db: Db, digests: readonly string[]): Promise<voi
     )
     .where(
       sql<boolean>`not exists (select 1 from attempts where outputs <> '' and outputs = trees.digest)`,
+    )
+    .where(
+      sql<boolean>`not exists (select 1 from tasks where live_tree <> '' and live_tree = trees.digest)`,
     )
     .where(
       sql<boolean>`not exists (select 1 from datasets where tree = trees.digest and released = 0)`,

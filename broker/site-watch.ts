@@ -1,14 +1,16 @@
 import { EMPTY_TREE } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
-import { attemptId } from '../core/ids.ts';
+import { attemptId, type VoName } from '../core/ids.ts';
+import type { LiveOutputs } from '../core/job/live-outputs.ts';
 import type { AttemptUpdate } from '../proto/gen/grid/v1/site.ts';
 import type { Log } from '../service/log.ts';
-import { outcomeFromWire, stateFromWire } from '../service/wire.ts';
+import { liveFromWire, outcomeFromWire, stateFromWire } from '../service/wire.ts';
 import { begin, commit } from './book.ts';
 import type { ChangeSet } from './change-set.ts';
 import { noteEnd } from './site-conduct.ts';
 import type { Link, Session } from './site-context.ts';
 import { conductRows } from './site-registry.ts';
+import type { Admit } from './sweeper.ts';
 import { applyReport, type Report, type Superfluous } from './updates.ts';
 
 /** The stream is read ahead of the ledger by at most this many updates. */
@@ -90,9 +92,11 @@ async function cursorOf({ book, site }: Link, journal: string): Promise<number> 
 
 /** The report; where chunks of the outputs have been swept since the gateway saw them, it is one of a failure. */
 async function withOutputs({ book, admit, doubt }: Link, report: Report): Promise<Report> {
-  const { outcome, attemptId: id } = report;
+  const { outcome, live, attemptId: id } = report;
   const vo = book.table.attempts.get(id)?.task.job.vo;
   if (outcome?.failure === 'data' && vo !== undefined) doubt(vo);
+  if (live !== undefined && vo !== undefined)
+    return { ...report, live: await kept(admit, vo, live) };
   if (outcome === undefined || outcome.outputs.digest === '' || vo === undefined) return report;
   try {
     await admit(vo, outcome.outputs, true);
@@ -104,6 +108,17 @@ async function withOutputs({ book, admit, doubt }: Link, report: Report): Promis
   }
 }
 
+/** Live outputs whose chunks have been swept since are not there; the next ones will be. */
+async function kept(admit: Admit, vo: VoName, live: LiveOutputs): Promise<LiveOutputs> {
+  try {
+    await admit(vo, live.tree, true);
+    return live;
+  } catch (error) {
+    if (!(error instanceof GridError)) throw error;
+    return { ...live, tree: EMPTY_TREE, trouble: `${error.code}: ${error.message}` };
+  }
+}
+
 /** An update that this version cannot read is left out: asking for it again would not make it readable. */
 function reportOf(update: AttemptUpdate, log: Log): Report | undefined {
   try {
@@ -112,6 +127,7 @@ function reportOf(update: AttemptUpdate, log: Log): Report | undefined {
       atMs: update.atMs,
       state: stateFromWire(update.state),
       detail: update.detail,
+      ...(update.live === undefined ? {} : { live: liveFromWire(update.live) }),
       ...(update.outcome === undefined ? {} : { outcome: outcomeFromWire(update.outcome) }),
     };
   } catch (error) {

@@ -1,11 +1,13 @@
 import type { AttemptId, SiteId } from '../core/ids.ts';
 import { parseAttemptId } from '../core/job/job-id.ts';
+import type { LiveOutputs } from '../core/job/live-outputs.ts';
 import type { Outcome } from '../core/job/outcome.ts';
 import { type JobMove, type JobState, peekNext } from '../core/job/state.ts';
 import { judge, judgeRelease, type RetryPolicy } from '../core/retry/retry.ts';
 import type { Log } from '../service/log.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { JobTable } from './job-table.ts';
+import { noteLive } from './live-state.ts';
 import { acceptLateResult, carryOut, closeAttempt, endTask, step } from './moves.ts';
 import { type AttemptRecord, classOf, type TaskRecord } from './records.ts';
 
@@ -17,6 +19,8 @@ export interface Report {
   readonly state: JobState;
   readonly outcome?: Outcome;
   readonly detail: string;
+  /** It is only about the live outputs. */
+  readonly live?: LiveOutputs;
 }
 
 /** An attempt that its site shall end. */
@@ -48,6 +52,10 @@ export function applyReport(
   if (attempt === undefined) return applyLate(table, set, site, report, log);
   if (attempt.site !== site) {
     log.warn({ attempt: attempt.id, site, at: attempt.site }, 'a site reports of another one');
+    return [];
+  }
+  if (report.live !== undefined) {
+    noteLive(set, attempt, report.live);
     return [];
   }
   const kind = STEPS[report.state];

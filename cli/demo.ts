@@ -68,7 +68,12 @@ async function fetchStudy(
 ): Promise<void> {
   await steps.run('fetching gc.csv and gc.svg', async () => {
     using broker = await context.openBroker();
-    await fetchJob(context, broker, merge, { to: output, task: undefined, force: true });
+    await fetchJob(context, broker, merge, {
+      to: output,
+      task: undefined,
+      force: true,
+      live: false,
+    });
   });
 }
 

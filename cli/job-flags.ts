@@ -68,14 +68,16 @@ export function withFlags(job: WrittenJob, input: Input, context: FlagContext): 
     const values = input.list(flag);
     if (values.length > 0) set(key, values, `--${flag}`);
   }
-  const added = new Map<string, { readonly first: number; readonly flag: string }>();
+  const added = new Map<string, readonly { readonly first: number; readonly flag: string }[]>();
   const add = (key: string, values: readonly unknown[], flag: string): void => {
     if (values.length === 0) return;
-    const earlier = itemsOf(file[key]);
+    const earlier = itemsOf(raw[key]);
     raw[key] = [...earlier, ...values];
-    added.set(key, { first: earlier.length, flag: `--${flag}` });
+    added.set(key, [{ first: earlier.length, flag: `--${flag}` }, ...(added.get(key) ?? [])]);
   };
   for (const [key, flag] of ADDING) add(key, input.list(flag), flag);
+  const live = input.list('live-output').map((path) => ({ path, live: true }));
+  add('outputs', live, 'live-output');
   add('inputs', inputsOf(input, job.base, context.cwd), 'input');
   const merged = new Map<string, Readonly<Record<string, string>>>();
   const merge = (key: string, values: Readonly<Record<string, string>>): void => {
@@ -92,8 +94,8 @@ export function withFlags(job: WrittenJob, input: Input, context: FlagContext): 
     if (flag !== undefined) return offset > 0 ? `${flag}:${offset + 1}` : flag;
     if (Object.hasOwn(merged.get(String(root)) ?? {}, String(path[1])))
       return root === 'licences' ? '--licence' : '--env';
-    const more = added.get(String(root));
-    if (more !== undefined && Number(index) >= more.first) return more.flag;
+    const more = added.get(String(root))?.find(({ first }) => Number(index) >= first);
+    if (more !== undefined) return more.flag;
     return job.where(path, about, offset);
   };
   return { ...job, raw, where };

@@ -2,7 +2,8 @@ import type { Usage } from '../core/job/outcome.ts';
 import type { JobState } from '../core/job/state.ts';
 import type { TaskCounts } from '../core/job/summary.ts';
 import type { JobEvent, JobSummary, TaskStatus } from '../proto/gen/grid/v1/broker.ts';
-import { outcomeFromWire, stateFromWire } from '../service/wire.ts';
+import type { LiveOutputs } from '../proto/gen/grid/v1/common.ts';
+import { outcomeFromWire, stateFromWire, treeFromWire } from '../service/wire.ts';
 
 /** A job as the CLI shows it, on the screen and in JSON: the wire's words with states as text. */
 export interface JobView {
@@ -49,17 +50,39 @@ export function jobView(summary: JobSummary | undefined): JobView {
 }
 
 /** A task as the CLI shows it. */
-export interface TaskView extends Omit<TaskStatus, 'state' | 'outcome'> {
+export interface TaskView extends Omit<TaskStatus, 'state' | 'outcome' | 'live'> {
   readonly state: JobState;
   readonly exitCode?: number;
   readonly signal?: number;
   readonly usage?: Usage;
+  readonly live?: LiveView;
+}
+
+/** What there is of the live outputs of a task: `grid get --live` fetches it. */
+export interface LiveView {
+  readonly attemptId: string;
+  readonly site: string;
+  /** When the site looked at them. */
+  readonly atMs: number;
+  readonly files: number;
+  readonly totalBytes: number;
+  /** Why there is nothing newer; '' where all is well. */
+  readonly trouble: string;
+}
+
+function liveView({ tree, ...live }: LiveOutputs): LiveView {
+  const { files, totalBytes } = treeFromWire(tree);
+  return { ...live, files, totalBytes };
 }
 
 /** Wire -> view. */
 export function taskView(task: TaskStatus): TaskView {
-  const { state, outcome, ...rest } = task;
-  const view = { ...rest, state: stateFromWire(state) };
+  const { state, outcome, live, ...rest } = task;
+  const view = {
+    ...rest,
+    state: stateFromWire(state),
+    ...(live === undefined ? {} : { live: liveView(live) }),
+  };
   if (outcome === undefined) return view;
   const { exitCode, signal, usage } = outcomeFromWire(outcome);
   return { ...view, exitCode, signal, usage };

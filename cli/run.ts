@@ -89,7 +89,7 @@ async function getWhatItMade(
   const hasResults = [...detail.outputs.values()].some(({ digest }) => digest !== '');
   const wanted = to !== undefined || detail.spec.outputs.length > 0;
   if (input.on('leave') || !wanted || !hasResults) return;
-  const options = { to, task: undefined, force: input.on('force') };
+  const options = { to, task: undefined, force: input.on('force'), live: false };
   const { dir, files } = await fetchJob(context, broker, detail, options);
   context.terminal.note(`${files} ${files === 1 ? 'file' : 'files'} in ${dir}`);
 }

@@ -22,6 +22,8 @@ export interface JobDetail {
   readonly tasks: readonly TaskView[];
   /** What the last attempts left behind, by task. */
   readonly outputs: ReadonlyMap<number, TreeRef>;
+  /** What there is of the live outputs of tasks without results. */
+  readonly live: ReadonlyMap<number, TreeRef>;
 }
 
 /** The same with its ranges, where it is an array. */
@@ -29,6 +31,7 @@ interface StatusDetail extends JobDetail {
   readonly ranges?: readonly TaskRange[];
 }
 
+const NO_TREES: Pick<JobDetail, 'outputs' | 'live'> = { outputs: new Map(), live: new Map() };
 const PAGE = 10_000;
 /** Tasks of an array that are shown without `--tasks`, and ranges in one state. */
 const MOST = { tasks: 10, ranges: 8 };
@@ -63,8 +66,7 @@ async function readStatus(
   const page = await broker.call.getJob(first, { signal });
   const spec = specFromWire(page.spec);
   const job = jobView(page.summary);
-  if (spec.array === undefined)
-    return { job, spec, tasks: page.tasks.map(taskView), outputs: new Map() };
+  if (spec.array === undefined) return { job, spec, tasks: page.tasks.map(taskView), ...NO_TREES };
   const wish = { jobId, maxTelling: all ? 0 : MOST.tasks };
   const { ranges, telling } = await broker.call.listTaskRanges(wish, { signal });
   const tasks = all ? (await readJob(context, broker, jobId)).tasks : telling.map(taskView);
@@ -72,7 +74,7 @@ async function readStatus(
     job,
     spec,
     tasks,
-    outputs: new Map(),
+    ...NO_TREES,
     ranges: ranges.map(({ state, ...range }) => ({ state: stateFromWire(state), ...range })),
   };
 }
@@ -85,6 +87,7 @@ export async function readJob(
 ): Promise<JobDetail> {
   const tasks: TaskView[] = [];
   const outputs = new Map<number, TreeRef>();
+  const live = new Map<number, TreeRef>();
   let firstTask = 0;
   for (;;) {
     const page: GetJobResponse = await broker.call.getJob(
@@ -94,9 +97,10 @@ export async function readJob(
     for (const task of page.tasks) {
       tasks.push(taskView(task));
       outputs.set(task.ordinal, treeFromWire(task.outcome?.outputs));
+      if (task.live !== undefined) live.set(task.ordinal, treeFromWire(task.live.tree));
     }
     if (page.tasks.length < PAGE)
-      return { job: jobView(page.summary), spec: specFromWire(page.spec), tasks, outputs };
+      return { job: jobView(page.summary), spec: specFromWire(page.spec), tasks, outputs, live };
     firstTask = (page.tasks.at(-1)?.ordinal ?? firstTask) + 1;
   }
 }
@@ -145,7 +149,20 @@ const taskFacts = (task: TaskView, nowMs: number): readonly (readonly [string, s
   ['exit', exitText(task)],
   ['attempts', task.attempts > 1 ? String(task.attempts) : ''],
   ['used', usedText(task)],
+  ['so far', liveText(task, nowMs)],
 ];
+
+function liveText({ live, attemptId }: TaskView, nowMs: number): string {
+  if (live === undefined) return '';
+  const { files, totalBytes, atMs, site, trouble } = live;
+  const from = live.attemptId === attemptId ? '' : ` by ${live.attemptId} at ${site}`;
+  const count = `${files} ${files === 1 ? 'file' : 'files'}`;
+  const there =
+    files === 0
+      ? 'nothing yet'
+      : `${count}, ${formatBytes(totalBytes)}, ${agoText(atMs, nowMs)}${from}: grid get --live`;
+  return trouble === '' ? there : `${there}; nothing newer: ${trouble}`;
+}
 
 const ranText = ({ startedAtMs, endedAtMs }: TaskView, nowMs: number): string =>
   startedAtMs === 0 ? '' : formatDuration((endedAtMs === 0 ? nowMs : endedAtMs) - startedAtMs);

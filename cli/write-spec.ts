@@ -30,7 +30,7 @@ export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
     command: spec.command,
     env: spec.env,
     inputs: spec.inputs,
-    outputs: spec.outputs,
+    outputs: outputsOf(spec),
     cpus: resources.cpus,
     memory: writeBytes(resources.memoryBytes),
     gpus: resources.gpus,
@@ -41,6 +41,9 @@ export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
     ...Object.fromEntries(given),
   };
 }
+
+const outputsOf = ({ outputs, liveOutputs = [] }: JobSpec): readonly unknown[] =>
+  outputs.map((path) => (liveOutputs.includes(path) ? { path, live: true } : path));
 
 function arrayText(array: JobSpec['array']): string | readonly string[] {
   if (array === undefined) return '';

@@ -6,6 +6,7 @@
 import type { TreeRef } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
 import { dn, jobId, siteId, voName } from '../core/ids.ts';
+import type { LiveOutputs } from '../core/job/live-outputs.ts';
 import type { Outcome } from '../core/job/outcome.ts';
 import type { ArraySpec, Condition, Dependency, JobSpec } from '../core/job/spec.ts';
 import type { JobState } from '../core/job/state.ts';
@@ -115,6 +116,7 @@ export function specFromWire(spec: pb.JobSpec | undefined): JobSpec {
     env: spec.env,
     inputs: spec.inputs,
     outputs: spec.outputs,
+    ...(spec.liveOutputs.length === 0 ? {} : { liveOutputs: spec.liveOutputs }),
     resources: { ...spec.resources },
     requirements: spec.requirements,
     rank: spec.rank,
@@ -141,6 +143,7 @@ export function specToWire(spec: JobSpec): pb.JobSpec {
     env: { ...spec.env },
     inputs: spec.inputs.map(({ from, to }) => ({ from, to })),
     outputs: [...spec.outputs],
+    liveOutputs: [...(spec.liveOutputs ?? [])],
     resources: { ...spec.resources, licences: { ...spec.resources.licences } },
     requirements: spec.requirements,
     rank: spec.rank,
@@ -219,6 +222,18 @@ export function outcomeToWire(outcome: Outcome): pb.Outcome {
     outputs: treeToWire(outcome.outputs),
   };
 }
+
+export const liveFromWire = ({ tree, atMs, trouble }: pb.LiveOutputs): LiveOutputs => ({
+  tree: treeFromWire(tree),
+  atMs,
+  trouble,
+});
+
+/** Made by an attempt at a site, as far as that needs to be said. */
+export const liveToWire = (
+  { tree, atMs, trouble }: LiveOutputs,
+  { attempt = '', site = '' }: { readonly attempt?: string; readonly site?: string } = {},
+): pb.LiveOutputs => ({ tree: treeToWire(tree), atMs, trouble, attemptId: attempt, site });
 
 /** Caller as a broker vouches for it to a gateway; attributes that do not parse are refused. */
 export function callerFromWire(caller: pb.Caller | undefined): Caller {

@@ -169,6 +169,10 @@ export const SITE_CONFIG = z.object({
     })
     .prefault({})
     .describe('how many transfers of files run at a time; the others wait, users in turn'),
+  'live-every': duration()
+    .prefault('30s')
+    .refine((ms) => ms >= 1_000 && ms <= 86_400_000, 'must be from 1s to 1d')
+    .describe('how often live outputs of a running task go to the store'),
   'fetch-from': z
     .array(
       z

@@ -14,6 +14,7 @@ import { compilePolicy } from '../service/expression.ts';
 import type { Log } from '../service/log.ts';
 import type { Handlers } from '../service/rpc.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
+import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import type { Nkey } from '../service/staging/nats-link.ts';
 import { type AccountMap, openAccounts } from './accounts/account-map.ts';
 import { attemptDirectory, tryRemoveTree } from './attempt-directory.ts';
@@ -24,6 +25,7 @@ import { detectFeatures } from './features.ts';
 import { openSignedUrls, type SignedUrls } from './fetch/signed-urls.ts';
 import { type Journal, openJournal } from './journal.ts';
 import { type BootClock, type Lease, openLease } from './lease.ts';
+import { openLiveOutputs } from './live/live-outputs.ts';
 import type { LrmsState } from './lrms/lrms.ts';
 import { offerOf, type SiteFacts, type SiteNow } from './offer.ts';
 import { lrmsName, openLrms, sizeOf } from './open-lrms.ts';
@@ -32,10 +34,10 @@ import { gatewayHandlers } from './rpc.ts';
 import type { SiteStaging } from './site-staging.ts';
 import { findModules } from './software/find-modules.ts';
 import { openStock, type Stock } from './stock.ts';
-import { Supervisor } from './supervisor.ts';
+import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 import { openTickets, type Tickets } from './tickets.ts';
 import { openTransferQueue, type TransferQueue } from './transfer-turns.ts';
-import { openTransfers, type RunTransfer } from './transfers.ts';
+import { openTransfers } from './transfers.ts';
 
 /** What a gateway needs of the world around it. */
 export interface GatewayOptions {
@@ -104,7 +106,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   // Before staging, which would wait for them.
   stack.use(tickets);
   const owned = { journal, staging, disk, accounts };
-  const transfers = openTransferQueue(config.transfers);
+  const movers = moversOf(options, owned);
   const supervisor = new Supervisor({
     site: config.site,
     spool: config.spool,
@@ -112,8 +114,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     modulesInit: config.modules?.init,
     ...owned,
     openLrms: (listener) => openLrms(config, { clock, log }, listener),
-    transfers,
-    runTransfer: runTransferOf(config, staging),
+    ...movers,
     stock: stockOf(config, disk),
     clock,
     log,
@@ -126,6 +127,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     every(CLEAN_MS, 'clean the spool', log, () => clean(journal, config, log, clock.nowMs())),
   );
   stack.use(every(CLEAN_MS, 'forget addresses', log, () => forgetUrls(signed, supervisor)));
+  const { transfers } = movers;
   const parts = { ...owned, modules, supervisor, transfers, lease, tickets, signed, offerChange };
   const handlers = handlersOf(options, nkey.publicKey, parts);
   const open = stack.move();
@@ -138,12 +140,24 @@ const openStaging = (
   disk: Disk,
 ): SiteStaging => options.openStaging({ ...needs, freeBytes: () => disk.space().availableBytes });
 
-const runTransferOf = (config: SiteConfig, staging: SiteStaging): RunTransfer =>
-  openTransfers({
-    paths: config['data-paths'],
-    storeOf: (vo) => staging.storeOf(vo),
-    stageIn: (attempt, signal) => staging.stageIn(attempt, signal),
-  });
+/** What moves files, each in its turn. */
+function moversOf(
+  { config, clock, log }: GatewayOptions,
+  { staging, journal }: Pick<Parts, 'staging' | 'journal'>,
+): Pick<SupervisorOptions, 'transfers' | 'live' | 'runTransfer'> {
+  const transfers = openTransferQueue(config.transfers);
+  const everyMs = config['live-every'];
+  const storeOf = (vo: string): ChunkStore => staging.storeOf(vo);
+  return {
+    transfers,
+    live: openLiveOutputs({ everyMs, storeOf, transfers, journal, clock, log }),
+    runTransfer: openTransfers({
+      paths: config['data-paths'],
+      storeOf,
+      stageIn: (attempt, signal) => staging.stageIn(attempt, signal),
+    }),
+  };
+}
 
 const stockOf = ({ licences }: SiteConfig, disk: Disk): Stock =>
   openStock(() => ({ diskBytes: disk.space().totalBytes, licences }));

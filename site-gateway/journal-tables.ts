@@ -1,8 +1,9 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import { attemptId } from '../core/ids.ts';
+import { type AttemptId, attemptId } from '../core/ids.ts';
+import type { LiveOutputs } from '../core/job/live-outputs.ts';
 import { StagingTicket, State, TreeRef } from '../proto/gen/grid/v1/common.ts';
 import { AttemptUpdate, PlacedJob } from '../proto/gen/grid/v1/site.ts';
-import { outcomeToWire, stateToWire } from '../service/wire.ts';
+import { liveToWire, outcomeToWire, stateToWire } from '../service/wire.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { AttemptState, Ending, Journal, LiveAttempt, Step } from './journal.ts';
 
@@ -110,7 +111,7 @@ const liveOf = (row: LiveRow, job: PlacedJob): LiveAttempt => ({
   job,
 });
 
-type Outbox = Pick<Journal, 'step' | 'updatesAfter' | 'acknowledge'>;
+type Outbox = Pick<Journal, 'step' | 'tellLive' | 'updatesAfter' | 'acknowledge'>;
 
 /** A step and what is told of it, in one transaction; what was told and not yet acknowledged. */
 export function outboxIn(database: DatabaseSync, commits: GroupCommit): Outbox {
@@ -124,6 +125,11 @@ export function outboxIn(database: DatabaseSync, commits: GroupCommit): Outbox {
   const read = database.prepare('SELECT seq, told FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?');
   const last = database.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'");
   const forget = database.prepare('DELETE FROM outbox WHERE seq <= ?');
+  const findLive = database.prepare(
+    'SELECT live_seq FROM attempts WHERE id = ? AND ended_at IS NULL',
+  );
+  const setLive = database.prepare('UPDATE attempts SET live_seq = ? WHERE id = ?');
+  const forgetOne = database.prepare('DELETE FROM outbox WHERE seq = ?');
   const acknowledge = database.prepare(
     "UPDATE meta SET value = max(value, ?) WHERE key = 'acknowledged'",
   );
@@ -139,6 +145,15 @@ export function outboxIn(database: DatabaseSync, commits: GroupCommit): Outbox {
           const outputs = TreeRef.encode(outcomeToWire(step.outcome).outputs ?? NO_TREE).finish();
           end.run(step.state, step.atMs, seq, outputs, step.id);
         }
+      });
+    },
+    tellLive: (id, live) => {
+      const told = AttemptUpdate.encode(liveUpdateOf(id, live)).finish();
+      return commits.write(() => {
+        const row = findLive.get(id);
+        if (row === undefined) return;
+        forgetOne.run(row['live_seq'] ?? null);
+        setLive.run(tell.run(told).lastInsertRowid, id);
       });
     },
     updatesAfter: (seq, limit) =>
@@ -168,6 +183,17 @@ const updateOf = (step: Step): AttemptUpdate => ({
   state: step.state === 'accepted' ? State.STATE_MATCHED : stateToWire(step.state),
   outcome: step.outcome === undefined ? undefined : outcomeToWire(step.outcome),
   detail: step.detail ?? '',
+  live: undefined,
+});
+
+const liveUpdateOf = (id: AttemptId, live: LiveOutputs): AttemptUpdate => ({
+  seq: 0,
+  attemptId: id,
+  atMs: live.atMs,
+  state: State.STATE_RUNNING,
+  outcome: undefined,
+  detail: '',
+  live: liveToWire(live),
 });
 
 type Settings = Pick<

@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { GridError } from '../core/errors.ts';
 import type { AttemptId } from '../core/ids.ts';
+import type { LiveOutputs } from '../core/job/live-outputs.ts';
 import type { Outcome } from '../core/job/outcome.ts';
 import type { StagingTicket, TreeRef } from '../proto/gen/grid/v1/common.ts';
 import type { AttemptUpdate, PlacedJob } from '../proto/gen/grid/v1/site.ts';
@@ -73,6 +74,8 @@ export interface Journal extends Disposable {
   known(ids: readonly string[]): ReadonlySet<string>;
   live(): readonly LiveAttempt[];
   step(step: Step): Promise<void>;
+  /** Tells of the live outputs of an attempt that has not ended; what was told of them before and not heard yet is forgotten. */
+  tellLive(id: AttemptId, live: LiveOutputs): Promise<void>;
   /** Resolves once the intent is on the disk. */
   intend(ids: readonly AttemptId[], ending: Ending): Promise<void>;
   updatesAfter(seq: number, limit: number): readonly AttemptUpdate[];

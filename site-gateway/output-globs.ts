@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { join, posix, relative } from 'node:path';
+import { join, posix } from 'node:path';
 import picomatch from 'picomatch';
 
 /** What the output globs of a job found. */
@@ -20,11 +20,7 @@ export async function findOutputs(
   inputs: ReadonlySet<string>,
 ): Promise<FoundOutputs> {
   if (globs.length === 0) return { files: [], missing: [] };
-  const entries = await readdir(work, { recursive: true, withFileTypes: true });
-  const there = entries
-    .filter((entry) => !entry.isDirectory())
-    .map(({ parentPath, name }) => relative(work, join(parentPath, name)))
-    .filter((path) => !path.startsWith('.grid/'));
+  const there = (await filesBelow(work, '')).filter((path) => !path.startsWith('.grid/'));
   const files = new Set<string>();
   const missing: string[] = [];
   for (const glob of globs) {
@@ -36,4 +32,22 @@ export async function findOutputs(
     for (const path of found) files.add(path);
   }
   return { files: [...files], missing };
+}
+
+/** All that is no folder, relative to `root`; folders that a running task removes meanwhile are empty. */
+async function filesBelow(root: string, folder: string): Promise<readonly string[]> {
+  const entries = await readdir(join(root, folder), { withFileTypes: true }).catch(
+    (error: unknown) => {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      if (folder !== '' && (code === 'ENOENT' || code === 'ENOTDIR')) return [];
+      throw error;
+    },
+  );
+  const files: string[] = [];
+  for (const entry of entries) {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (!entry.isDirectory()) files.push(path);
+    else for (const below of await filesBelow(root, path)) files.push(below);
+  }
+  return files;
 }

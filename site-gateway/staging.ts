@@ -103,7 +103,7 @@ function missingOutput(globs: readonly string[]): Pick<StagedOut, 'problem'> {
 }
 
 /** Files that stage-in put there. */
-async function stagedIn(directory: string, spec: JobSpec): Promise<ReadonlySet<string>> {
+export async function stagedIn(directory: string, spec: JobSpec): Promise<ReadonlySet<string>> {
   if (spec.inputs.length === 0) return new Set();
   const text = await readFile(join(directory, 'inputs'), 'utf8').catch(() => '[]');
   const files: unknown = JSON.parse(text);

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { formatBytes } from '../core/units.ts';
 
 /** Most of a stream that is stored; of a longer one the two ends are. */
-const MAX_STREAM_BYTES = 64 * 2 ** 20;
+export const MAX_STREAM_BYTES = 64 * 2 ** 20;
 const END_BYTES = MAX_STREAM_BYTES / 2;
 
 export const STREAMS = ['stdout', 'stderr'] as const;

@@ -36,6 +36,7 @@ import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
 import { diskFull, giveBack } from './full-disk.ts';
 import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from './journal.ts';
 import { openLimit } from './limit.ts';
+import type { LiveOutputs } from './live/live-outputs.ts';
 import type { ListedTask, Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from './lrms/lrms.ts';
 import { failed, failedBy, NO_USAGE, verdictOf } from './outcome.ts';
 import type { AttemptStaging } from './staging.ts';
@@ -58,6 +59,7 @@ export interface SupervisorOptions {
   readonly runTransfer: RunTransfer;
   readonly accounts: AccountMap;
   readonly transfers: TransferQueue;
+  readonly live: LiveOutputs;
   readonly disk: Disk;
   readonly stock: Stock;
   readonly clock: Clock;
@@ -268,7 +270,9 @@ export class Supervisor {
 
   private started(id: string, atMs: number): void {
     const attempt = this.attempts.get(id);
-    if (attempt === undefined || attempt.startedBefore) return;
+    if (attempt === undefined) return;
+    this.options.live.begin(attempt);
+    if (attempt.startedBefore) return;
     const told = this.step(attempt, 'running', { atMs });
     background('tell of a start', told, this.options.log);
   }

@@ -82,7 +82,7 @@ export function openTreeCounter(book: Book, storeOf: (vo: string) => ChunkStore)
   };
 }
 
-/** Trees of datasets that have their name, of what jobs brought and of what they made. */
+/** Trees of datasets that have their name, of what jobs brought, of what they made and of what they have made so far. */
 async function namedTrees({ db, clock }: Book, { vo, owner }: Scope): Promise<readonly string[]> {
   const nowMs = clock.nowMs();
   const datasets = await db
@@ -111,5 +111,14 @@ async function namedTrees({ db, clock }: Book, { vo, owner }: Scope): Promise<re
     .$if(owner !== '', (query) => query.where('jobs.owner', '=', owner))
     .where('attempts.outputs', '<>', '')
     .execute();
-  return [...new Set([...datasets, ...inputs, ...outputs].map(({ digest }) => digest))];
+  const live = await db
+    .selectFrom('tasks')
+    .innerJoin('jobs', 'jobs.id', 'tasks.job_id')
+    .select('tasks.live_tree as digest')
+    .distinct()
+    .where('jobs.vo', '=', vo)
+    .$if(owner !== '', (query) => query.where('jobs.owner', '=', owner))
+    .where('tasks.live_tree', '<>', '')
+    .execute();
+  return [...new Set([...datasets, ...inputs, ...outputs, ...live].map(({ digest }) => digest))];
 }

@@ -161,12 +161,21 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     alias: 'get',
     summary: 'fetch the results of a job',
     details:
-      'Tasks of an array each get a directory named after their value. Tasks that have not ended yet are left out.',
+      'Tasks of an array each get a directory named after their value. Tasks that have not ended yet are left out. Where no task has left results, what there is of live outputs comes instead, into NAME-ID-partial.',
     args: [ID_ARGUMENT],
-    options: [TO_OPTION, TASK_OPTION, FORCE_OPTION],
+    options: [
+      TO_OPTION,
+      TASK_OPTION,
+      FORCE_OPTION,
+      {
+        flags: '--live',
+        about: 'what there is of the live outputs of tasks without results (./NAME-ID-partial)',
+      },
+    ],
     examples: [
       ['get 0j4k2', 'into ./NAME-0j4k2'],
       ['get 0j4k2 --to results --task 3', 'one task'],
+      ['get 0j4k2 --live', 'how far has it come?'],
     ],
     run: async (context, input) => (await import('../get.ts')).getResults(context, input),
   },

@@ -30,6 +30,11 @@ export const SPEC_OPTIONS: readonly OptionSpec[] = [
     repeat: true,
   },
   {
+    flags: '--live-output <glob>',
+    about: 'the same, and to be had while the job runs: `grid get --live`',
+    repeat: true,
+  },
+  {
     flags: '-e, --env <name=value>',
     about: 'variable for the job; NAME alone passes yours on',
     repeat: true,

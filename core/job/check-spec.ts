@@ -109,7 +109,7 @@ function checkEnv(env: JobSpec['env'], demand: Demand): void {
 }
 
 function checkFiles(spec: JobSpec, demand: Demand): void {
-  const { inputs, outputs, stdin } = spec;
+  const { inputs, outputs, liveOutputs = [], stdin } = spec;
   demand(
     inputs.length <= SPEC_LIMITS.inputs,
     'inputs',
@@ -130,6 +130,8 @@ function checkFiles(spec: JobSpec, demand: Demand): void {
     const parsed = parseTarget(glob);
     demand(parsed.ok, `outputs[${index}]`, parsed.ok ? '' : parsed.message);
   }
+  for (const glob of liveOutputs)
+    demand(outputs.includes(glob), 'outputs', `'${glob.slice(0, 80)}' is live and no output`);
   const input = stdin === '' ? undefined : parseTarget(stdin);
   if (input?.ok === false) demand(false, 'stdin', input.message);
 }

@@ -3,6 +3,7 @@ import { suggestion } from '../nearest.ts';
 import { dependenciesOf } from './dependency.ts';
 import { type CheckRef, isKnownJob, parseAfter } from './parse-after.ts';
 import { parseInputs } from './parse-inputs.ts';
+import { parseOutputs } from './parse-outputs.ts';
 import {
   arrayOf,
   bytesOf,
@@ -22,7 +23,7 @@ import {
 import { NETWORKS, SANDBOXES, type SandboxDemand } from './sandbox.ts';
 import { isModuleName, type SoftwareDemand } from './software.ts';
 import type { JobSpec } from './spec.ts';
-import { parsePath, parseTarget } from './spec-path.ts';
+import { parsePath } from './spec-path.ts';
 
 /** Every key that a job may have, as people write them, in the order of docs/jobs.md. */
 export const SPEC_KEYS = [
@@ -123,7 +124,7 @@ function specOf(raw: Raw, collect: Collect, check: CheckRef): JobSpec {
     command,
     env: envOf(raw['env'], collect),
     inputs,
-    outputs: outputsOf(raw, collect),
+    ...parseOutputs(raw['outputs'], collect),
     resources: {
       cpus: wholeOf(raw, 'cpus', 1, DEFAULTS.cpus, collect),
       memoryBytes: bytesOf(raw, 'memory', DEFAULTS.memoryBytes, collect),
@@ -187,15 +188,6 @@ function modulesOf(raw: Raw, collect: Collect): readonly string[] {
     if (!isModuleName(text))
       collect(path, `'${text}' is no name of a module: write for instance gcc or gcc/13`);
     return text;
-  });
-}
-
-function outputsOf(raw: Raw, collect: Collect): readonly string[] {
-  return listOf(raw, 'outputs', collect).flatMap(({ text, path }) => {
-    const parsed = parseTarget(text);
-    if (parsed.ok) return [parsed.path];
-    collect(path, parsed.message);
-    return [];
   });
 }
 

@@ -61,6 +61,8 @@ export interface JobSpec extends SandboxDemand, SoftwareDemand {
   readonly inputs: readonly InputFile[];
   /** Globs relative to the task's directory. */
   readonly outputs: readonly string[];
+  /** Those of `outputs` that go to the store while the task runs, too; absent for none. */
+  readonly liveOutputs?: readonly string[];
   readonly resources: Resources;
   /** CEL over `site` and `job`; empty means any site. */
   readonly requirements: string;

@@ -110,7 +110,25 @@ export async function sendTree(
   const chunks = async () => chunkBytes(await readContents(root, found, signal));
   await askRoom?.({ bytes: totalBytes, chunks });
   const uploads = openUploads(store, { onDone, signal });
-  await sendContents({ root, store, uploads, known, signal }, plan);
+  return sendPlan({ root, store, uploads, known, signal }, plan);
+}
+
+/** Puts what was found below `root` into the store. Throws what `sendTree` throws. */
+export async function sendFound(
+  store: ChunkStore,
+  root: string,
+  found: readonly Found[],
+  signal: AbortSignal,
+): Promise<SentTree> {
+  checkListSize(found);
+  const uploads = openUploads(store, { onDone: () => undefined, signal });
+  const plan = planTree(found, undefined);
+  return sendPlan({ root, store, uploads, known: undefined, signal }, plan);
+}
+
+async function sendPlan(sending: Sending, plan: TreePlan): Promise<SentTree> {
+  const { uploads } = sending;
+  await sendContents(sending, plan);
   const { tree, stored } = nameTree(plan);
   for (const chunk of stored) {
     await uploads.reserve();
@@ -248,7 +266,8 @@ async function sendUnread(
 }
 
 const pieceOf = ({ file, offset, length }: Piece<PlannedFile>): ReadPiece => ({
-  path: file.path,
+  path: file.from ?? file.path,
+  ...(file.isGrowing === true ? { isGrowing: true } : {}),
   sizeBytes: file.sizeBytes,
   mtimeMs: file.mtimeMs,
   offset,

@@ -15,6 +15,10 @@ export interface FoundFile {
   readonly sizeBytes: number;
   /** When it was last written; another value after reading means that somebody wrote in between. */
   readonly mtimeMs: number;
+  /** Where it lies below the root, if its place in the tree is another. */
+  readonly from?: string;
+  /** It is being written: what is there up to `sizeBytes` is read, whatever is written meanwhile. */
+  readonly isGrowing?: true;
   /** When its content, name, owner or mode last changed. */
   readonly ctimeMs: number;
   readonly inode: number;

@@ -17,6 +17,24 @@ const fromFile = (text: string) =>
   readJobText({ name: 'job.yaml', text, base })[0] ?? emptyJob(base);
 
 describe('flags', () => {
+  test('of live outputs add to those of the file, and a problem names its own flag', async () => {
+    const file = fromFile('command: [x]\noutputs: [{path: a, live: true}, b]\n');
+    const input = flags({ output: ['c'], 'live-output': ['d'] });
+    const [job] = await checkJobs([withFlags(file, input, CONTEXT)]);
+    expect(job?.spec).toMatchObject({
+      outputs: ['a', 'b', 'c', 'd'],
+      liveOutputs: ['a', 'd'],
+    });
+    const wrong = (values: Readonly<Record<string, unknown>>) =>
+      checkJobs([withFlags(file, flags(values), CONTEXT)]);
+    await expect(wrong({ output: ['c'], 'live-output': ['../d'] })).rejects.toMatchObject({
+      problems: [{ where: '--live-output' }],
+    });
+    await expect(wrong({ output: ['../c'], 'live-output': ['d'] })).rejects.toMatchObject({
+      problems: [{ where: '--output' }],
+    });
+  });
+
   test('alone make a job', async () => {
     const input = flags(
       {

@@ -197,6 +197,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
         state,
         detail: '',
         outcome: ended ? outcome : undefined,
+        live: undefined,
       });
       ring();
     },

@@ -23,7 +23,7 @@ beforeAll(async () => {
   grid = await openLiveGrid();
   nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
   await writeFile(join(grid.trustDir, 'nats.pem'), nats.caPem);
-  site = await startTestSite(grid, 'staging', ['cpus: 4', 'keep-attempts: 0s']);
+  site = await startTestSite(grid, 'staging', ['cpus: 4', 'keep-attempts: 0s', 'live-every: 1s']);
   member = nats.open('demo');
   scratch = await mkdtemp(join(tmpdir(), 'hanse-staging-'));
   await site.giveTicket(nats.accounts, 'demo');
@@ -194,6 +194,41 @@ describe('inputs and outputs', () => {
     } finally {
       await slow[Symbol.asyncDispose]();
     }
+  });
+
+  test('live outputs go on after a restart of the gateway, and end with the task', async () => {
+    const liveAfter = async (afterSeq: number, leastBytes: number) => {
+      const stop = new AbortController();
+      const { signal } = stop;
+      for await (const { seq, live } of site.call().watch({ epoch: EPOCH, afterSeq }, { signal })) {
+        if (live === undefined || live.trouble !== '') continue;
+        const tree = treeFromWire(live.tree);
+        if (tree.totalBytes < leastBytes) continue;
+        stop.abort();
+        return { seq, content: await contentOf(tree) };
+      }
+      throw new Error('the stream has ended');
+    };
+    const task = 'while [ ! -e end ]; do echo row >>rows; sleep 0.1; done; echo result >end';
+    const spec = {
+      command: ['sh', '-c', task],
+      outputs: ['rows', 'end'],
+      liveOutputs: ['rows'],
+    };
+    await site.place([{ id: 'live', spec }]);
+    const first = await liveAfter(0, 4);
+    expect(Object.keys(first.content)).toEqual(['.grid/stderr', '.grid/stdout', 'rows']);
+    await site.kill();
+    await site.start();
+    const least = (first.content['rows'] ?? '').length + 20;
+    const second = await liveAfter(first.seq, least);
+    expect(second.content['rows']).toMatch(/^(row\n)+$/);
+    await writeFile(join(site.spool, 'attempts/live/work/end'), '');
+    const outcome = await site.outcomeOf('live');
+    expect(outcome).toMatchObject({ state: State.STATE_DONE });
+    expect(await contentOf(outcome.outputs)).toMatchObject({ end: 'result\n' });
+    const updates = await site.untilEnded(['live'], second.seq);
+    expect(updates.at(-1)?.state).toBe(State.STATE_DONE);
   });
 
   test('a nats-server that comes back is waited for', async () => {

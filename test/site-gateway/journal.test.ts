@@ -135,6 +135,28 @@ describe('the outbox', () => {
     expect(told()).toEqual(['b 5']);
   });
 
+  test('of the live outputs of an attempt only the latest is told, and none once it has ended', async () => {
+    await journal.accept([attempt('a'), attempt('b')], NOW_MS);
+    await journal.step(step('a', 'running'));
+    const live = (atMs: number) => ({ tree: EMPTY_TREE, atMs, trouble: '' });
+    await journal.tellLive(attemptId('a'), live(1));
+    await journal.tellLive(attemptId('b'), live(2));
+    reopen();
+    await journal.tellLive(attemptId('a'), live(3));
+    const updates = (): readonly (readonly [string, number | undefined])[] =>
+      journal.updatesAfter(0, 10).map((update) => [update.attemptId, update.live?.atMs]);
+    expect(updates()).toEqual([
+      ['a', undefined],
+      ['b', 2],
+      ['a', 3],
+    ]);
+    const seqs = journal.updatesAfter(0, 10).map(({ seq }) => seq);
+    expect(seqs).toEqual(seqs.toSorted((x, y) => x - y));
+    await journal.step(step('a', 'done', { outcome }));
+    await journal.tellLive(attemptId('a'), live(4));
+    expect(updates().at(-1)).toEqual(['a', undefined]);
+  });
+
   test('a step that is not told is in the journal all the same', async () => {
     await journal.accept([attempt('a')], NOW_MS);
     await journal.step(step('a', 'submitted', { tell: false }));

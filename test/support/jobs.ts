@@ -41,6 +41,7 @@ export function wireSpec(command: readonly string[], changes: Partial<JobSpec> =
     sandbox: Sandbox.SANDBOX_UNSPECIFIED,
     network: Network.NETWORK_UNSPECIFIED,
     modules: [],
+    liveOutputs: [],
     ...changes,
   };
 }

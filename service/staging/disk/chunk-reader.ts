@@ -38,7 +38,8 @@ export function openChunkReader(): ChunkReader {
     return known;
   };
   const readPart = (root: string, piece: ReadPiece, target: Uint8Array): string | undefined => {
-    const place = join(root, piece.path);
+    // The same file may be read below another root at the same time.
+    const place = `${root}\0${piece.path}`;
     const half = open.get(place) ?? {
       root,
       fd: openBelow(realOf(root), piece),
@@ -111,9 +112,10 @@ function fill(fd: number, piece: ReadPiece, target: Uint8Array): void {
   }
 }
 
-/** Throws unless the file is what it was when the tree was walked. */
+/** Throws unless the file is what it was when the tree was walked, or has only grown where it may. */
 function check(fd: number, piece: ReadPiece): void {
   const stats = fstatSync(fd);
+  if (piece.isGrowing === true && stats.isFile() && stats.size >= piece.sizeBytes) return;
   const same = stats.isFile() && stats.size === piece.sizeBytes && stats.mtimeMs === piece.mtimeMs;
   if (!same) throw changed(piece);
 }

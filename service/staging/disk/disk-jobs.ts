@@ -42,10 +42,12 @@ export interface WriteJob {
   readonly slices: readonly WrittenSlice[];
 }
 
-/** Bytes of a file that has not been written since it was looked at. */
+/** Bytes of a file that has not been written since it was looked at, unless it is growing. */
 export interface ReadPiece {
   readonly path: string;
+  /** Of a growing file: as much of it as is read. */
   readonly sizeBytes: number;
+  readonly isGrowing?: true;
   readonly mtimeMs: number;
   readonly offset: number;
   readonly length: number;

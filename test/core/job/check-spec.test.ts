@@ -31,6 +31,7 @@ test.each<[string, Partial<JobSpec>]>([
   ['inputs[0].to', { inputs: [{ from: 'x', to: '/etc/passwd' }] }],
   ['inputs[0].to', { inputs: [{ from: 'x', to: '.grid/x' }] }],
   ['outputs[0]', { outputs: ['a/../../b'] }],
+  ['outputs', { outputs: ['a'], liveOutputs: ['b'] }],
   ['stdin', { stdin: '/dev/zero' }],
   ['cpus', { resources: { ...resources, cpus: 0 } }],
   ['cpus', { resources: { ...resources, cpus: 1.5 } }],

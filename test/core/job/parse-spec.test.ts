@@ -223,7 +223,7 @@ describe('refusals', () => {
     ],
     [{ inputs: ['job:17'] }, "inputs.0: '17' is no job id: `grid ls` shows them"],
     [{ outputs: ['../x'] }, "outputs.0: '../x' may leave the directory: write no '..'"],
-    [{ outputs: [['x']] }, 'outputs.0: outputs must hold texts, not a list'],
+    [{ outputs: [['x']] }, "outputs.0: an output is a glob, or a set of 'path' and 'live'"],
     [{ env: ['A=1'] }, "env: env must be a set of 'NAME: value', not a list"],
     [{ env: { 'A B': 1 } }, "env.A B: 'A B' is no name of a variable: letters, digits and '_'"],
     [{ env: { GRID_TASK: 1 } }, "env.GRID_TASK: 'GRID_TASK': names with GRID_ are the grid's own"],

@@ -1,13 +1,25 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EMPTY_TREE } from '../../../core/data/manifest.ts';
+import { anyDisk } from '../../../service/staging/disk/disk.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { loadManifest, readTreeFile } from '../../../service/staging/read-tree.ts';
-import { sendTree } from '../../../service/staging/send-tree.ts';
+import { sendFound, sendTree } from '../../../service/staging/send-tree.ts';
+import type { Found } from '../../../service/staging/walk.ts';
 import { listing, type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
 let at: TreeFixture;
@@ -203,5 +215,38 @@ describe('a link inside the tree', () => {
     await fetchTree(at.store, tree, at.target);
     expect(await readlink(join(at.target, 'links/absolute'))).toBe('../data/x');
     expect(await readlink(join(at.target, 'links/roundabout'))).toBe('../data/x');
+  });
+});
+
+describe('what was found and has been written since', () => {
+  const found = async (isGrowing: boolean) => {
+    await at.write('small', 'abc');
+    await at.write('large', randomBytes(2 ** 20 + 10));
+    const files = await anyDisk().walk({ root: at.root, paths: ['small', 'large'] });
+    return files.map((file): Found => {
+      if (file.kind !== 'file' || !isGrowing) return file;
+      return { ...file, path: `as/${file.path}`, from: file.path, isGrowing: true };
+    });
+  };
+  const send = (files: readonly Found[]) =>
+    sendFound(at.store, at.root, files, new AbortController().signal);
+
+  test('is had as long as it was where it may grow, under its name in the tree', async () => {
+    const files = await found(true);
+    for (const name of ['small', 'large'])
+      await writeFile(join(at.root, name), 'more', { flag: 'a' });
+    const { tree } = await send(files);
+    await fetchTree(at.store, tree, at.target);
+    expect(await readFile(join(at.target, 'as/small'), 'utf8')).toBe('abc');
+    expect((await stat(join(at.target, 'as/large'))).size).toBe(2 ** 20 + 10);
+  });
+
+  test.for([
+    ['has grown and may not', false, 'abcd'],
+    ['has shrunk', true, 'a'],
+  ] as const)('is refused by name where it %s', async ([, isGrowing, content]) => {
+    const files = await found(isGrowing);
+    await writeFile(join(at.root, 'small'), content);
+    await expect(send(files)).rejects.toMatchObject({ code: 'FILE_CHANGED' });
   });
 });

@@ -24,6 +24,7 @@ import {
   Caller,
   Dependency,
   JobSpec,
+  LiveOutputs,
   Offer,
   Outcome,
   StagingTicket,
@@ -276,6 +277,8 @@ export interface TaskStatus {
   startedAtMs: number;
   /** When it ended; 0 before. */
   endedAtMs: number;
+  /** What there is of its live outputs while there are no results; unset without any. */
+  live: LiveOutputs | undefined;
 }
 
 /** One job. */
@@ -2050,6 +2053,7 @@ function createBaseTaskStatus(): TaskStatus {
     placedAtMs: 0,
     startedAtMs: 0,
     endedAtMs: 0,
+    live: undefined,
   };
 }
 
@@ -2090,6 +2094,9 @@ export const TaskStatus: MessageFns<TaskStatus> = {
     }
     if (message.endedAtMs !== 0) {
       writer.uint32(96).int64(message.endedAtMs);
+    }
+    if (message.live !== undefined) {
+      LiveOutputs.encode(message.live, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -2203,6 +2210,14 @@ export const TaskStatus: MessageFns<TaskStatus> = {
             message.endedAtMs = longToNumber(reader.int64());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.live = LiveOutputs.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2234,6 +2249,9 @@ export const TaskStatus: MessageFns<TaskStatus> = {
     message.placedAtMs = object.placedAtMs ?? 0;
     message.startedAtMs = object.startedAtMs ?? 0;
     message.endedAtMs = object.endedAtMs ?? 0;
+    message.live = (object.live !== undefined && object.live !== null)
+      ? LiveOutputs.fromPartial(object.live)
+      : undefined;
     return message;
   },
 };

@@ -311,6 +311,8 @@ export interface JobSpec {
   network: Network;
   /** Environment modules that are loaded before the command, in this order; one without a version is any version of it. */
   modules: string[];
+  /** Those of `outputs` that go to the store while the task runs, too. */
+  liveOutputs: string[];
 }
 
 export interface JobSpec_EnvEntry {
@@ -362,6 +364,22 @@ export interface Outcome {
     | undefined;
   /** Outputs, with `stdout` and `stderr` below `.grid/`. */
   outputs: TreeRef | undefined;
+}
+
+/** What there is so far of the live outputs of a task that runs or was cut off. It is never the result. */
+export interface LiveOutputs {
+  /** The files, with `stdout` and `stderr` below `.grid/`; unset digest where there is nothing newer than before. */
+  tree:
+    | TreeRef
+    | undefined;
+  /** When they were looked at, by the gateway's wall clock. */
+  atMs: number;
+  /** Why there is nothing newer: stable code and one sentence; empty where all is well. */
+  trouble: string;
+  /** Attempt that made them; left out by gateways, whose update names it. */
+  attemptId: string;
+  /** Its site; left out by gateways. */
+  site: string;
 }
 
 /** A user credential of the staging service, for one VO. */
@@ -1217,6 +1235,7 @@ function createBaseJobSpec(): JobSpec {
     sandbox: 0,
     network: 0,
     modules: [],
+    liveOutputs: [],
   };
 }
 
@@ -1287,6 +1306,9 @@ export const JobSpec: MessageFns<JobSpec> = {
     }
     for (const v of message.modules) {
       writer.uint32(178).string(v!);
+    }
+    for (const v of message.liveOutputs) {
+      writer.uint32(202).string(v!);
     }
     return writer;
   },
@@ -1483,6 +1505,14 @@ export const JobSpec: MessageFns<JobSpec> = {
             message.modules.push(reader.string());
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.liveOutputs.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1534,6 +1564,7 @@ export const JobSpec: MessageFns<JobSpec> = {
     message.sandbox = object.sandbox ?? 0;
     message.network = object.network ?? 0;
     message.modules = object.modules?.map((e) => e) || [];
+    message.liveOutputs = object.liveOutputs?.map((e) => e) || [];
     return message;
   },
 };
@@ -1924,6 +1955,109 @@ export const Outcome: MessageFns<Outcome> = {
     message.outputs = (object.outputs !== undefined && object.outputs !== null)
       ? TreeRef.fromPartial(object.outputs)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseLiveOutputs(): LiveOutputs {
+  return { tree: undefined, atMs: 0, trouble: "", attemptId: "", site: "" };
+}
+
+export const LiveOutputs: MessageFns<LiveOutputs> = {
+  encode(message: LiveOutputs, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tree !== undefined) {
+      TreeRef.encode(message.tree, writer.uint32(10).fork()).join();
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(16).int64(message.atMs);
+    }
+    if (message.trouble !== "") {
+      writer.uint32(26).string(message.trouble);
+    }
+    if (message.attemptId !== "") {
+      writer.uint32(34).string(message.attemptId);
+    }
+    if (message.site !== "") {
+      writer.uint32(42).string(message.site);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiveOutputs {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiveOutputs();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tree = TreeRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.trouble = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.attemptId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.site = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LiveOutputs>, I>>(base?: I): LiveOutputs {
+    return LiveOutputs.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LiveOutputs>, I>>(object: I): LiveOutputs {
+    const message = createBaseLiveOutputs();
+    message.tree = (object.tree !== undefined && object.tree !== null) ? TreeRef.fromPartial(object.tree) : undefined;
+    message.atMs = object.atMs ?? 0;
+    message.trouble = object.trouble ?? "";
+    message.attemptId = object.attemptId ?? "";
+    message.site = object.site ?? "";
     return message;
   },
 };

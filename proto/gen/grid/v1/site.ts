@@ -23,6 +23,7 @@ import {
 import {
   Caller,
   JobSpec,
+  LiveOutputs,
   Offer,
   Outcome,
   StagingTicket,
@@ -201,6 +202,8 @@ export interface AttemptUpdate {
     | undefined;
   /** One sentence for people; may be empty. */
   detail: string;
+  /** Present where it is about the live outputs only; the state is RUNNING then. */
+  live: LiveOutputs | undefined;
 }
 
 /** Things to do to attempts. */
@@ -1154,7 +1157,7 @@ export const WatchRequest: MessageFns<WatchRequest> = {
 };
 
 function createBaseAttemptUpdate(): AttemptUpdate {
-  return { seq: 0, attemptId: "", atMs: 0, state: 0, outcome: undefined, detail: "" };
+  return { seq: 0, attemptId: "", atMs: 0, state: 0, outcome: undefined, detail: "", live: undefined };
 }
 
 export const AttemptUpdate: MessageFns<AttemptUpdate> = {
@@ -1176,6 +1179,9 @@ export const AttemptUpdate: MessageFns<AttemptUpdate> = {
     }
     if (message.detail !== "") {
       writer.uint32(50).string(message.detail);
+    }
+    if (message.live !== undefined) {
+      LiveOutputs.encode(message.live, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1241,6 +1247,14 @@ export const AttemptUpdate: MessageFns<AttemptUpdate> = {
             message.detail = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.live = LiveOutputs.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1266,6 +1280,9 @@ export const AttemptUpdate: MessageFns<AttemptUpdate> = {
       ? Outcome.fromPartial(object.outcome)
       : undefined;
     message.detail = object.detail ?? "";
+    message.live = (object.live !== undefined && object.live !== null)
+      ? LiveOutputs.fromPartial(object.live)
+      : undefined;
     return message;
   },
 };
