@@ -3,7 +3,7 @@ import { uptime } from 'node:os';
 import { pause } from '../../service/background.ts';
 import type { GroupFigures, TaskGroups } from './cgroups.ts';
 import type { ListedTask, LrmsTask, TaskEnd, TaskUsage } from './lrms.ts';
-import { type ProcessInfo, treeOf } from './process-tree.ts';
+import { latestProcess, type ProcessInfo, treeOf } from './process-tree.ts';
 import type { Share } from './slots.ts';
 import {
   hostfileOf,
@@ -14,6 +14,7 @@ import {
   readStarted,
   type StartedFile,
   type StatusFile,
+  type TaskStart,
 } from './task-files.ts';
 
 /**
@@ -25,6 +26,10 @@ export interface ForkTask {
   state: 'queued' | 'launched' | 'running' | 'ending';
   share: Share | undefined;
   wrapper: ProcessKey | undefined;
+  /** Undefined where it never began. */
+  start: TaskStart | undefined;
+  /** Its processes are younger than this one, the wrapper excepted; undefined where nobody knows. */
+  youngerThan: ProcessKey | undefined;
   launchedAtMs: number;
   launches: number;
   peakMemoryBytes: number;
@@ -38,6 +43,8 @@ export const newForkTask = (task: LrmsTask, state: ForkTask['state']): ForkTask 
   state,
   share: undefined,
   wrapper: undefined,
+  start: undefined,
+  youngerThan: undefined,
   launchedAtMs: 0,
   launches: 0,
   peakMemoryBytes: 0,
@@ -49,7 +56,7 @@ export const newForkTask = (task: LrmsTask, state: ForkTask['state']): ForkTask 
 export async function wholeStart(directory: string): Promise<StartedFile | undefined> {
   for (let tries = 0; ; tries += 1) {
     const started = await readStarted(directory);
-    if (started === undefined || started.wrapper !== undefined || tries === 10) return started;
+    if (started === undefined || started.start !== undefined || tries === 10) return started;
     await pause(20);
   }
 }
@@ -65,6 +72,20 @@ export function writeHosts({ directory, cpus }: LrmsTask): void {
   } catch {
     // It is there already; or the wrapper finds out what is wrong with the directory, and says so.
   }
+}
+
+/** It is about to be ordered, perhaps once more. */
+export function setLaunched(entry: ForkTask, nowMs: number): void {
+  entry.state = 'launched';
+  entry.launches += 1;
+  entry.launchedAtMs = nowMs;
+  entry.youngerThan ??= latestProcess();
+}
+
+/** It has begun; undefined where its wrapper was cut off. */
+export function setStart(entry: ForkTask, start: TaskStart | undefined): void {
+  entry.start = start;
+  entry.wrapper = start?.wrapper;
 }
 
 /** Its processes, the wrapper first where it lives. */
@@ -121,9 +142,10 @@ export async function endWithoutStatus(entry: ForkTask): Promise<TaskEnd> {
 }
 
 function usageOf(entry: ForkTask, status: Pick<StatusFile, 'cpuMs' | 'endedUptimeMs'>): TaskUsage {
-  const startedMs = (entry.wrapper?.startTicks ?? 0) * 10;
-  const wallMs = startedMs > 0 ? Math.round(Math.max(status.endedUptimeMs - startedMs, 0)) : 0;
-  return { cpuMs: status.cpuMs, wallMs, peakMemoryBytes: entry.peakMemoryBytes };
+  const { uptimeMs = status.endedUptimeMs, earlierCpuMs = 0 } = entry.start ?? {};
+  const cpuMs = Math.max(status.cpuMs - earlierCpuMs, 0);
+  const wallMs = Math.max(Math.round(status.endedUptimeMs - uptimeMs), 0);
+  return { cpuMs, wallMs, peakMemoryBytes: entry.peakMemoryBytes };
 }
 
 /** The end with what it left, and what the kernel counted, which is more than a wrapper knows. */

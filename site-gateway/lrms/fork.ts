@@ -11,6 +11,8 @@ import {
   memoryExcess,
   newForkTask,
   processesOf,
+  setLaunched,
+  setStart,
   wholeStart,
   withFigures,
   writeHosts,
@@ -24,9 +26,9 @@ import type { TaskSandbox } from './sandbox.ts';
 import { openSlots, type Slots } from './slots.ts';
 import {
   type LimitFile,
-  type ProcessKey,
   readStarted,
   readStatus,
+  type TaskStart,
   writeLimit,
 } from './task-files.ts';
 import { openTaskKiller, type TaskKiller } from './task-killer.ts';
@@ -59,7 +61,7 @@ export async function openForkLrms(options: ForkOptions): Promise<Lrms> {
   const launcher = await openLauncher({
     spool: options.spool,
     log: options.log,
-    onStarted: (id, wrapper) => launched.lrms?.wrapperStarted(id, wrapper),
+    onStarted: (id, start) => launched.lrms?.wrapperStarted(id, start),
     onEnded: (id) => launched.lrms?.wrapperEnded(id),
   });
   launched.lrms = new ForkLrms(options, launcher);
@@ -120,7 +122,7 @@ class ForkLrms implements Lrms {
     if (started === undefined) return false;
     const entry = this.enter(task, 'running');
     entry.share = this.slots.force(task);
-    entry.wrapper = started.wrapper;
+    setStart(entry, started.start);
     this.options.listener.started(task.id, started.atMs);
     this.armWalltime(entry, this.options.clock.nowMs() - started.atMs);
     this.adopted.add(entry);
@@ -155,11 +157,11 @@ class ForkLrms implements Lrms {
     await Promise.resolve();
   }
 
-  wrapperStarted(id: string, wrapper: ProcessKey | undefined): void {
+  wrapperStarted(id: string, start: TaskStart | undefined): void {
     const entry = this.tasks.get(id);
     if (entry === undefined || entry.state !== 'launched') return;
     entry.state = 'running';
-    entry.wrapper = wrapper;
+    setStart(entry, start);
     this.armWalltime(entry, 0);
     this.options.listener.started(entry.task.id, this.options.clock.nowMs());
   }
@@ -186,9 +188,7 @@ class ForkLrms implements Lrms {
   }
 
   private launch(entry: ForkTask): void {
-    entry.state = 'launched';
-    entry.launches += 1;
-    entry.launchedAtMs = this.options.clock.monotonicMs();
+    setLaunched(entry, this.options.clock.monotonicMs());
     const { task, share } = entry;
     writeHosts(task);
     try {
@@ -259,7 +259,7 @@ class ForkLrms implements Lrms {
       const started = await readStarted(entry.task.directory);
       if (entry.state !== 'launched') return;
       if (started !== undefined) {
-        this.wrapperStarted(entry.task.id, started.wrapper);
+        this.wrapperStarted(entry.task.id, started.start);
         this.adopted.add(entry);
       } else if (entry.launches < MAX_LAUNCHES && !entry.killing) {
         this.launch(entry);
@@ -290,7 +290,7 @@ class ForkLrms implements Lrms {
     const started = await readStarted(entry.task.directory);
     if (entry.state === 'ending') return;
     if (started !== undefined) {
-      entry.wrapper = started.wrapper;
+      setStart(entry, started.start);
       entry.state = 'running';
       this.adopted.add(entry);
       return;
@@ -313,6 +313,7 @@ class ForkLrms implements Lrms {
       const { id, memoryBytes } = entry.task;
       const leftBehind = await this.reaper.reap(entry);
       const complete = withFigures(end, groups.figures(id), memoryBytes, leftBehind);
+      this.launcher.release(id, end.kind === 'exited' && leftBehind.length === 0);
       await groups.remove(id);
       this.tasks.delete(id);
       if (!this.closed()) listener.ended(id, complete);

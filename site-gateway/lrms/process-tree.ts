@@ -55,6 +55,15 @@ export function openProcessTable(): ProcessTable {
 
 const isPid = (name: string): boolean => name.charCodeAt(0) >= 48 && name.charCodeAt(0) <= 57;
 
+/** The process that was made last; what is made from now on is younger. */
+export const latestProcess = (): ProcessKey => ({
+  pid: latestPid(),
+  startTicks: Math.floor(uptime() * TICKS_PER_SECOND),
+});
+
+const latestPid = (): number =>
+  Number(readFileSync('/proc/loadavg', 'utf8').trim().split(' ').at(-1));
+
 /** Pids are given in rising order and begin anew at the end: within these seconds they cannot have come round twice. */
 const ORDERED_TICKS = 10 * TICKS_PER_SECOND;
 
@@ -66,7 +75,7 @@ function youngerThan(
   const isRecent = (key: ProcessKey | undefined): boolean =>
     key !== undefined && nowTicks - key.startTicks < ORDERED_TICKS;
   if (!since.every(isRecent)) return () => true;
-  const last = Number(readFileSync('/proc/loadavg', 'utf8').trim().split(' ').at(-1));
+  const last = latestPid();
   const ranges = since.map((key) => key?.pid ?? 0);
   const rounded = ranges.filter((first) => first > last);
   const lowest = Math.min(...ranges.filter((first) => first <= last));

@@ -30,7 +30,7 @@ export function openReaper(scan: ProcessTable, groups: TaskGroups, log: Log): Re
     waiting = [];
     for (let round = 0; batch.length > 0; round += 1) {
       if (round > 0) await pause(BETWEEN_ROUNDS_MS);
-      const processes = scan(batch.map(({ entry }) => entry.wrapper));
+      const processes = scan(batch.map(({ entry }) => entry.youngerThan));
       batch = killRound(batch, processes, groups, round >= MAX_ROUNDS ? log : undefined);
     }
   };
@@ -52,7 +52,7 @@ function killRound(
 ): Request[] {
   const again: Request[] = [];
   for (const request of batch) {
-    // The wrapper itself is on its way out and is not counted as left behind.
+    // The wrapper itself goes, or waits for its next task, and is not counted as left behind.
     const tree = restOf(request.entry, groups, processes);
     for (const one of tree) if (!isKeeper(one)) request.found.set(one.pid, one.name);
     groups.kill(request.entry.task.id);

@@ -7,10 +7,19 @@ export interface ProcessKey {
   readonly startTicks: number;
 }
 
+/** The wrapper as it began a task; it may have had others before. */
+export interface TaskStart {
+  readonly wrapper: ProcessKey;
+  /** Uptime of the machine, ms. */
+  readonly uptimeMs: number;
+  /** What its earlier tasks have used. */
+  readonly earlierCpuMs: number;
+}
+
 /** What the wrapper left when it began. */
 export interface StartedFile {
   /** Undefined where the wrapper was cut off between making the file and writing it. */
-  readonly wrapper: ProcessKey | undefined;
+  readonly start: TaskStart | undefined;
   readonly atMs: number;
 }
 
@@ -57,13 +66,28 @@ export async function readStarted(directory: string): Promise<StartedFile | unde
   const file = join(directory, 'started');
   const text = await readIfThere(file);
   if (text === undefined) return undefined;
-  return { wrapper: keyOfStat(text), atMs: Math.round((await stat(file)).mtimeMs) };
+  const [line = '', uptime = ''] = text.split('\n');
+  return { start: startOf(line, uptime), atMs: Math.round((await stat(file)).mtimeMs) };
 }
+
+/** Out of the wrapper's line of /proc/self/stat and the machine's uptime in seconds; undefined where the first is cut short. */
+export function startOf(line: string, uptime: string): TaskStart | undefined {
+  const wrapper = keyOfStat(line);
+  const [user, system] = fieldsOfStat(line).slice(13, 15).map(Number);
+  if (wrapper === undefined || user === undefined || system === undefined) return undefined;
+  const msOf = (ticks: number): number => (ticks * 1_000) / TICKS_PER_SECOND;
+  // Wrappers of earlier versions have one task each, and write one line.
+  const uptimeMs = uptime === '' ? msOf(wrapper.startTicks) : Math.round(Number(uptime) * 1_000);
+  return { wrapper, uptimeMs, earlierCpuMs: msOf(user + system) };
+}
+
+const fieldsOfStat = (line: string): readonly string[] =>
+  line.slice(line.lastIndexOf(')') + 2).split(' ');
 
 /** Pid and start time out of a line of /proc/PID/stat; the name in brackets may hold anything, even brackets. */
 export function keyOfStat(line: string): ProcessKey | undefined {
   const pid = Number.parseInt(line, 10);
-  const startTicks = Number(line.slice(line.lastIndexOf(')') + 2).split(' ')[19]);
+  const startTicks = Number(fieldsOfStat(line)[19]);
   return Number.isSafeInteger(pid) && Number.isSafeInteger(startTicks)
     ? { pid, startTicks }
     : undefined;

@@ -1,40 +1,52 @@
 /**
- * The shell text that stands between the gateway and a task: `wrapper DIRECTORY STDIN GROUPS COMMAND...`, in a session of its
- * own, so that it outlives the gateway. POSIX sh, and nothing but builtins, because each program that it would start
- * costs a fifth of what a short task costs.
+ * What a shell of the launcher knows: it stands between the gateway and one task at a time, in a session of its own, so that
+ * it outlives the gateway. POSIX sh, and nothing but builtins, because each program that it would start costs a fifth of
+ * what a short task costs.
+ *
+ * An order (launcher.ts) calls `_grid_open DIRECTORY`, in a subshell `_grid_enter DIRECTORY STDIN GROUPS` and then the
+ * program by `exec`, and at last `_grid_close DIRECTORY`.
  *
  * - `started` is made with O_EXCL (noclobber): whoever comes second goes away. That fence, and not the journal, is what
- *   keeps a task from ever running twice. It holds /proc/self/stat: pid and start time, which no other process shares.
- * - A signal to the whole group must not end the wrapper before it has written `status`; caught signals are reset to
+ *   keeps a task from ever running twice. It holds /proc/self/stat of the shell, pid and start time, which no other process
+ *   shares, and the uptime of the machine.
+ * - A signal to the whole group must not end the shell before it has written `status`; caught signals are reset to
  *   their default for the task, ignored ones would not be.
- * - The task joins its control group, GROUPS being the files for that, but the wrapper does not: what ends or limits the
- *   group spares it. A task that cannot join does not run, and `unconfined` says so. Bubblewrap says in
- *   `confined` whether it began.
- * - The task runs by `exec` in a subshell, so that `exit` or `cd` as a command are looked up as programs.
+ * - The task joins its control group, GROUPS being the files for that, but the shell does not: what ends or limits the
+ *   group spares it. A task that cannot join does not run, and `unconfined` says so.
+ * - The task runs in a subshell, so that `exit` or `cd` as a command are looked up as programs.
  * - `status` counts only with its last line; a gateway that died meanwhile finds it there.
- * - Reports go to the gateway through standard output, if it still reads: `s ID STAT` once the task is about to run, `e ID` at
- *   the very end, whatever went wrong before. The files say the rest.
+ * - The shell is in `work` from before the fence to the end: so a later gateway sees whether it may still begin a task.
+ * - Reports go to the gateway through standard output, if it still reads: `s ID UPTIME STAT` once the task is about to run,
+ *   `e ID` at the very end, whatever went wrong before. The files say the rest.
  */
 export const TASK_WRAPPER = `trap : HUP INT TERM PIPE
-_grid_dir=$1 _grid_in=$2 _grid_groups=$3
-shift 3
-trap 'echo "e \${_grid_dir##*/}"' EXIT
-exec 3>>"$_grid_dir/stdout" 4>>"$_grid_dir/stderr" || exit 1
-cd "$_grid_dir/work" || exit 1
-read -r _grid_stat </proc/self/stat
-set -C
-echo "$_grid_stat" >"$_grid_dir/started" || exit 1
-set +C
 ulimit -c 0
-echo "s \${_grid_dir##*/} $_grid_stat"
-( set -f
-for _grid_group in $_grid_groups; do
-  echo 0 >"$_grid_group" || { : >"$_grid_dir/unconfined"; exit 125; }
-done
-case $1 in */bwrap) exec 5>"$_grid_dir/confined";; esac
-exec "$@" <"$_grid_in" 1>&3 2>&4 3>&- 4>&- )
-_grid_code=$?
-exec 3>&- 4>&-
-read -r _grid_up _grid_idle </proc/uptime
-{ echo "$_grid_code $_grid_up"; times; echo end; } >"$_grid_dir/status"
+_grid_open() {
+  cd "$1/work" || return
+  read -r _grid_stat </proc/self/stat
+  read -r _grid_up _grid_idle </proc/uptime
+  set -C
+  { echo "$_grid_stat
+$_grid_up"; } >"$1/started"
+  _grid_fence=$?
+  set +C
+  [ $_grid_fence = 0 ] && echo "s \${1##*/} $_grid_up $_grid_stat"
+}
+_grid_enter() {
+  set -f
+  for _grid_group in $3; do
+    echo 0 >"$_grid_group" || { : >"$1/unconfined"; exit 125; }
+  done
+  exec 1>&3 2>&4 3>&- 4>&- <"$2"
+}
+_grid_close() {
+  if [ -n "$_grid_code" ]; then
+    read -r _grid_up _grid_idle </proc/uptime
+    { echo "$_grid_code $_grid_up"; times; echo end; } >"$1/status"
+  fi
+  _grid_code=
+  cd /
+  echo "e \${1##*/}"
+}
+_grid_code=
 `;
