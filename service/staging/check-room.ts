@@ -2,6 +2,7 @@ import { lstat, statfs } from 'node:fs/promises';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
 import { formatBytes } from '../../core/units.ts';
+import { bytesWritten } from './holes.ts';
 
 /**
  * Throws DISK_FULL where `files` cannot fit below `dir`, before any of them is fetched. `placeOf` says what a file will replace: the
@@ -12,7 +13,7 @@ export async function checkRoom(
   files: readonly FileEntry[],
   placeOf: (file: FileEntry) => string,
 ): Promise<void> {
-  const wanted = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const wanted = files.reduce((sum, file) => sum + bytesWritten(file), 0);
   const { bfree, bsize } = await statfs(dir);
   const free = bfree * bsize;
   if (wanted <= free) return;
@@ -25,7 +26,7 @@ export async function checkRoom(
 
 /** The same for a cache, which makes room for itself: only what is larger than the whole file system is refused. */
 export async function checkCacheRoom(dir: string, files: readonly FileEntry[]): Promise<void> {
-  const sizes = new Map(files.map(({ digest, sizeBytes }) => [digest, sizeBytes]));
+  const sizes = new Map(files.map((file) => [file.digest, bytesWritten(file)]));
   const wanted = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
   const { blocks, bsize } = await statfs(dir);
   if (wanted > blocks * bsize) throw noRoom(dir, wanted, blocks * bsize);

@@ -3,6 +3,7 @@ import type { FileEntry } from '../../core/data/select.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { diskFor } from './disk/disk.ts';
 import type { Landing, WriteJob, WrittenFile, WrittenSlice } from './disk/disk-jobs.ts';
+import { withZeros, ZEROS_DIGEST } from './holes.ts';
 import { chunksInOrder } from './read-tree.ts';
 import { giveSlab } from './wire/slabs.ts';
 
@@ -65,8 +66,8 @@ export async function fetchFiles(
   try {
     const { empty, chunks } = planSteps(fetches);
     for (const step of empty) await begin(step, NOTHING);
-    for await (const { item, bytes } of chunksInOrder(store, chunks, signal)) {
-      onChunk(bytes.byteLength);
+    for await (const { item, bytes } of chunksInOrder(withZeros(store), chunks, signal)) {
+      if (item.digest !== ZEROS_DIGEST) onChunk(bytes.byteLength);
       await begin(item, bytes);
     }
     await Promise.all(writing);

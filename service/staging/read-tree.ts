@@ -51,7 +51,7 @@ export async function* readTreeFile(
 
 /** The chunks of `items` as they come, unverified, one after the other, with the next ones on their way already. */
 export async function* chunksInOrder<T extends { readonly digest: string }>(
-  store: ChunkStore,
+  store: Pick<ChunkStore, 'receive'>,
   items: readonly T[],
   signal?: AbortSignal,
 ): AsyncGenerator<{ readonly item: T; readonly bytes: Uint8Array }> {

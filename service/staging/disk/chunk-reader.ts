@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
 import { sha256 } from '../chunk-store.ts';
 import { readFailure } from '../file-errors.ts';
+import { isZeros, ZEROS_DIGEST } from '../holes.ts';
 import type { ReadDone, ReadJob, ReadPiece } from './disk-jobs.ts';
 
 /** Reads files, and keeps those open that have more bytes. */
@@ -71,7 +72,7 @@ export function openChunkReader(): ChunkReader {
       const [piece] = pieces;
       // Where a file is a chunk of its own it has the digest already.
       const isFile = pieces.length === 1 && piece?.length === piece?.sizeBytes;
-      return { files, digest: (isFile ? files[0] : undefined) ?? sha256(target) };
+      return { files, digest: (isFile ? files[0] : undefined) ?? digestOf(target) };
     },
     close: (root) => {
       realRoots.delete(root);
@@ -83,6 +84,9 @@ export function openChunkReader(): ChunkReader {
     },
   };
 }
+
+/** Of a sparse file most chunks are zeros, and need no second look. */
+const digestOf = (bytes: Uint8Array): string => (isZeros(bytes) ? ZEROS_DIGEST : sha256(bytes));
 
 /** Opens a file below a root without links; throws where a folder on the way has become a link that leads elsewhere. Where there is no /proc nobody looks. */
 function openBelow(root: string, piece: ReadPiece): number {

@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   fchmodSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   renameSync,
@@ -14,6 +15,7 @@ import { dirname } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
 import { sha256, verified } from '../chunk-store.ts';
 import { errnoOf, writeFailure } from '../file-errors.ts';
+import { isZeros, ZEROS_DIGEST } from '../holes.ts';
 import { sliceOf } from '../slice-of.ts';
 import type { WriteJob, WrittenFile, WrittenSlice } from './disk-jobs.ts';
 
@@ -26,6 +28,8 @@ export interface ChunkWriter {
 interface Open {
   readonly fd: number;
   readonly hash: Hash;
+  /** Where the next bytes go. */
+  at: number;
 }
 
 /** What `open` takes from the mode that it is asked for. */
@@ -36,15 +40,17 @@ export function openChunkWriter(): ChunkWriter {
   const open = new Map<string, Open>();
   const writePart = ({ file, part }: WrittenSlice, bytes: Uint8Array): void => {
     const { partial } = file;
-    const known = open.get(partial);
-    const { fd, hash } = known ?? { fd: create(file), hash: createHash('sha256') };
-    if (known === undefined) open.set(partial, { fd, hash });
-    hash.update(bytes);
-    writeAll(fd, bytes);
+    const half = open.get(partial) ?? { fd: create(file), hash: createHash('sha256'), at: 0 };
+    open.set(partial, half);
+    half.hash.update(bytes);
+    if (!isZeros(bytes)) writeAll(half.fd, bytes, half.at);
+    half.at += bytes.byteLength;
     if (part !== 'last') return;
-    if (hash.digest('hex') !== file.digest) throw isAnother(file);
+    if (half.hash.digest('hex') !== file.digest) throw isAnother(file);
+    // Behind a hole nothing was written that would make the file long enough.
+    if (isZeros(bytes)) ftruncateSync(half.fd, half.at);
     open.delete(partial);
-    closeSync(fd);
+    closeSync(half.fd);
     land(file);
   };
   return {
@@ -54,7 +60,7 @@ export function openChunkWriter(): ChunkWriter {
       const suffices = slices.every(
         ({ part, offset, length }) => part === 'whole' && offset + length <= byteLength,
       );
-      if (!suffices) verified(digest, bytes);
+      if (!suffices && !isHole(digest, bytes)) verified(digest, bytes);
       const parts = slices.map((slice) => ({
         slice,
         part: sliceOf(slice.file, { ...slice, digest }, bytes),
@@ -91,7 +97,7 @@ function writeWhole(
   }
   const fd = create(file);
   try {
-    writeAll(fd, bytes);
+    writeAll(fd, bytes, 0);
   } finally {
     closeSync(fd);
   }
@@ -104,9 +110,9 @@ function create({ partial, mode }: WrittenFile): number {
   return fd;
 }
 
-function writeAll(fd: number, bytes: Uint8Array): void {
+function writeAll(fd: number, bytes: Uint8Array, position: number): void {
   for (let at = 0; at < bytes.byteLength; ) {
-    at += writeSync(fd, bytes, at, bytes.byteLength - at);
+    at += writeSync(fd, bytes, at, bytes.byteLength - at, position + at);
   }
 }
 
@@ -123,6 +129,9 @@ export function land({ partial, landing }: Pick<WrittenFile, 'partial' | 'landin
   }
   if (mayBeThere) rmSync(partial, { force: true });
 }
+
+const isHole = (digest: string, bytes: Uint8Array): boolean =>
+  digest === ZEROS_DIGEST && isZeros(bytes);
 
 const isAnother = ({ path }: WrittenFile): GridError =>
   new GridError('MANIFEST_INVALID', `'${path}' is not the file that the manifest names`);
