@@ -1,3 +1,4 @@
+import type { StepUsage } from './batch-steps.ts';
 import type { BatchEnd } from './batch-system.ts';
 import type { TaskEnd, TaskUsage } from './lrms.ts';
 import type { LimitFile, MeterFile, StatusFile } from './task-files.ts';
@@ -14,6 +15,8 @@ export interface Evidence {
   readonly began: boolean;
   readonly status: StatusFile | undefined;
   readonly meter: MeterFile | undefined;
+  /** What the batch system's launcher started for it, on all of its nodes. */
+  readonly steps: StepUsage;
   /** The gateway has had it killed, with its script. */
   readonly isKilled: boolean;
   readonly limit: LimitFile | undefined;
@@ -115,14 +118,19 @@ const END_WORDS: Readonly<Record<BatchEnd['kind'], string>> = {
   requeued: 'was ended and put back into the queue',
 };
 
-/** The most that anybody knows of: the shell counts what has ended, its meter what still ran when all was killed. */
-function usageOf({ status, meter, end, wallMs }: Evidence): TaskUsage {
-  const all = [status, meter, end?.usage];
-  const most = (counts: readonly (number | undefined)[]): number =>
-    Math.max(0, ...counts.filter((count) => count !== undefined));
+const NO_USAGE: TaskUsage = { cpuMs: 0, wallMs: 0, peakMemoryBytes: 0 };
+
+/**
+ * The most that anybody knows of: the shell counts what has ended, its meter what still ran when all was killed; steps come on
+ * top of both, and the batch system counts all.
+ */
+function usageOf({ status, meter, steps, end, wallMs }: Evidence): TaskUsage {
+  const seen = meter ?? NO_USAGE;
+  const said = end?.usage ?? NO_USAGE;
+  const ownMs = Math.max(status?.cpuMs ?? 0, seen.cpuMs);
   return {
-    cpuMs: most(all.map((one) => one?.cpuMs)),
-    wallMs: end?.usage?.wallMs || wallMs,
-    peakMemoryBytes: most([meter?.peakMemoryBytes, end?.usage?.peakMemoryBytes]),
+    cpuMs: Math.max(ownMs + steps.cpuMs, said.cpuMs),
+    wallMs: said.wallMs || wallMs,
+    peakMemoryBytes: Math.max(seen.peakMemoryBytes, steps.peakMemoryBytes, said.peakMemoryBytes),
   };
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../service/clock.ts';
 import { type Evidence, isKill } from './batch-end.ts';
+import { NO_STEPS, readSteps } from './batch-steps.ts';
 import {
   type BatchEnd,
   type BatchPoll,
@@ -104,6 +105,7 @@ export async function evidenceOf(
     began: state === 'runs',
     status,
     meter,
+    steps: element === undefined ? NO_STEPS : await readSteps(submissions.stepsOf(element)),
     isKilled: status === undefined && entry.signalled === 'KILL',
     limit: await readLimit(directory),
     end: await endedBy(entry, end, submissions),

@@ -2,10 +2,12 @@
  * Shell functions of the batch script that find out what a task uses. POSIX sh, and of programs nothing but `sleep` and `du`.
  *
  * - `_grid_meter` runs beside the task and looks at the script's processes once a second, at many of them once in ten. A line
- *   `KIB TICKS UPTIME` of the file `usage` says the most memory that they had together at any look, and the CPU time that
+ *   `KIB TICKS UPTIME` of the file says the most memory that they had together at any look, and the CPU time that
  *   they and their children have had. It is written when it is a tenth older than the last, because the file may lie on a
  *   server, and at the end, which the script tells by HUP. Before the
- *   meter can hear that, it is killed instead: `usage` is there once it can. What was killed together with its meter has the last line.
+ *   meter can hear that, it is killed instead: the file is there once it can. What was killed together with its meter has the last line.
+ * - It looks at the descendants of the process `_grid_root`, writes to the file `_grid_usage`, and ends with that process. With `_grid_eager`
+ *   it writes at once when the memory has grown by a fiftieth.
  * - Where `_grid_room` says how many bytes the task's directory may hold, `du` looks at that, for a tenth of the time at most and
  *   beside all else; it is ended with the meter. What counts is what the files take on the disk, and not more than their
  *   lengths: a file system may set blocks aside for a file that grows. A task that has filled more is killed, as below.
@@ -16,29 +18,32 @@
 export const BATCH_METER = `_grid_meter() {
   trap '' INT TERM PIPE USR1 USR2
   trap '_grid_tell; kill "$_grid_nap" $_grid_du; exit 0' HUP
-  : >>"$_grid_dir/usage"
+  : >>"$_grid_usage"
   read -r _grid_own _grid_line </proc/self/stat
   { read -r _grid_line; read -r _grid_line; read -r _grid_line _grid_page _grid_line; } </proc/self/smaps
   _grid_peak=0 _grid_ticks=0 _grid_next=0 _grid_pause=0.1 _grid_du= _grid_how=
   read -r _grid_from _grid_line </proc/uptime
+  [ -z "$_grid_eager" ] || _grid_tell
   _grid_due=$((\${_grid_from%.*} + 1))
   while :; do
     sleep "$_grid_pause" & _grid_nap=$!
     wait "$_grid_nap"
     _grid_look
     read -r _grid_up _grid_line </proc/uptime
-    [ "\${_grid_up%.*}" -lt "$_grid_next" ] || _grid_tell
+    [ "\${_grid_up%.*}" -lt "$_grid_next" ] && [ "$_grid_peak" -le "\${_grid_told:-$_grid_peak}" ] || _grid_tell
+    [ -e "/proc/$_grid_root" ] || { _grid_tell; exit 0; }
     [ -z "$_grid_room" ] || _grid_measure "\${_grid_up%.*}"
   done
 }
 _grid_tell() {
   read -r _grid_up _grid_line </proc/uptime
-  echo "$_grid_peak $_grid_ticks $_grid_up" >>"$_grid_dir/usage"
+  echo "$_grid_peak $_grid_ticks $_grid_up" >>"$_grid_usage"
+  [ -z "$_grid_eager" ] || _grid_told=$((_grid_peak + _grid_peak / 50))
   _grid_next=$((\${_grid_up%.*} + (\${_grid_up%.*} - \${_grid_from%.*}) / 10 + 1))
 }
 _grid_look() {
   _grid_kib=0 _grid_cpu=0 _grid_seen=0 _grid_all=
-  set -- "$$"
+  set -- "$_grid_root"
   while [ "$#" -gt 0 ]; do
     if [ "$1" != "$_grid_own" ] && [ "$1" != "$_grid_watch" ]; then
       for _grid_kids in /proc/"$1"/task/*/children; do
@@ -48,7 +53,12 @@ _grid_look() {
       done
       _grid_line=
       read -r _grid_line 2>/dev/null <"/proc/$1/stat"
-      [ "$1" = "$$" ] || { _grid_all="$_grid_all $1"; _grid_add \${_grid_line##*) }; }
+      if [ "$1" = "$_grid_root" ]; then
+        _grid_root_add \${_grid_line##*) }
+      else
+        _grid_all="$_grid_all $1"
+        _grid_add \${_grid_line##*) }
+      fi
     fi
     shift
   done
@@ -98,6 +108,9 @@ _grid_add() {
   _grid_cpu=$((_grid_cpu + \${12:-0} + \${13:-0} + \${14:-0} + \${15:-0}))
   _grid_seen=$((_grid_seen + 1))
 }
+_grid_root_add() {
+  _grid_cpu=$((_grid_cpu + \${14:-0} + \${15:-0}))
+}
 _grid_kernel() {
   while IFS=: read -r _grid_line _grid_kind _grid_group; do
     case $_grid_group in
@@ -111,7 +124,7 @@ _grid_kernel() {
     esac
     _grid_line=
     read -r _grid_line 2>/dev/null <"/sys/fs/cgroup/$_grid_group"
-    [ -z "$_grid_line" ] || echo "kernel $((_grid_line / 1024))" >>"$_grid_dir/usage"
+    [ -z "$_grid_line" ] || echo "kernel $((_grid_line / 1024))" >>"$_grid_usage"
   done </proc/self/cgroup
 }
 `;

@@ -73,6 +73,10 @@ _grid_nodes | while read -r _grid_host; do
   _grid_core=0
   while [ "$((_grid_core += 1))" -le "$_grid_cores" ]; do echo "$_grid_host"; done
 done >"$_grid_dir/tmp/grid-hosts"
+# Found there by what the launchers start; see STEP_SCRIPTS. An attempt's directory is two below the spool.
+[ -z "$SLURM_JOB_ID" ] ||
+  export SLURM_TASK_PROLOG="$_grid_mark/../../step-begins" SLURM_TASK_EPILOG="$_grid_mark/../../step-ends"
+[ -z "$PE_HOSTFILE" ] || export QRSH_WRAPPER="$_grid_mark/../../step-runs"
 if [ "$_grid_notify" = yes ]; then
   mkfifo "$_grid_mark.fifo"
   (
@@ -89,6 +93,7 @@ if [ "$_grid_notify" = yes ]; then
   trap '' USR2
 fi
 ${BATCH_METER}
+_grid_root=$$ _grid_usage=$_grid_dir/usage
 # Slurm and others hold tasks to their memory; Grid Engine does where h_vmem is asked for, and not otherwise.
 [ -n "$SGE_ROOT" ] || _grid_most=
 _grid_meter </dev/null >/dev/null 2>&1 3>&- 4>&- &

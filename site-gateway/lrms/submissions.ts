@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import type { AttemptId } from '../../core/ids.ts';
 import type { Log } from '../../service/log.ts';
 import { BATCH_SCRIPT } from './batch-script.ts';
+import { STEP_SCRIPTS } from './batch-steps.ts';
 import type { Element } from './batch-system.ts';
 import type { LrmsTask } from './lrms.ts';
 import { quote } from './shell-word.ts';
@@ -34,6 +35,8 @@ export interface Mark {
 export interface Submissions extends Disposable {
   readonly script: string;
   directoryOf(token: string): string;
+  /** Where the launcher's steps of an element leave what they have used. */
+  stepsOf(element: Element): string;
   /** Writes down all that the script needs, on the disk before it resolves; the batch system is told after that. */
   prepare(tasks: readonly LrmsTask[]): Promise<string>;
   /** Where an earlier run put an attempt; undefined where it did not, or revoked it. */
@@ -74,12 +77,19 @@ export async function openSubmissions(
   const root = join(spool, 'submissions');
   await mkdir(root, { recursive: true });
   const script = join(spool, 'batch-script');
-  await writeFile(`${script}.new`, BATCH_SCRIPT, { mode: 0o755 });
-  await rename(`${script}.new`, script);
+  await writeScript(script, BATCH_SCRIPT);
+  for (const [name, text] of Object.entries(STEP_SCRIPTS))
+    await writeScript(join(spool, name), text);
   const revoked = join(spool, 'batch-revoked');
   await writeFile(revoked, `${REVOKED}\n`);
   const earlier = await readTasks(root);
   return new SubmissionDirectories({ root, script, revoked, earlier, log, onMark });
+}
+
+/** A running shell reads its text bit by bit: never into the old file. */
+async function writeScript(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.new`, text, { mode: 0o755 });
+  await rename(`${file}.new`, file);
 }
 
 interface Parts {
@@ -104,6 +114,10 @@ class SubmissionDirectories implements Submissions {
 
   directoryOf(token: string): string {
     return join(this.parts.root, token);
+  }
+
+  stepsOf({ token, index }: Element): string {
+    return join(this.directoryOf(token), `${index}.steps`);
   }
 
   async prepare(tasks: readonly LrmsTask[]): Promise<string> {

@@ -21,6 +21,8 @@ export interface GangSystem extends AsyncDisposable {
   readonly nodes: readonly string[];
   /** Shell text that gives the name of the node it runs on. */
   readonly where: string;
+  /** Words that start a command once on each node. */
+  readonly launchers: readonly string[];
   /** What Open MPI must know about this make-believe network. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -51,8 +53,8 @@ export function gangContract(systemName: string, start: () => Promise<GangSystem
       await rm(scratch, { recursive: true });
     });
 
-    /** What a task of the gang says; its inputs are those of the example. */
-    async function outputOf(id: string, command: string): Promise<readonly string[]> {
+    /** What a task of the gang says and uses; its inputs are those of the example. */
+    async function run(id: string, command: string) {
       await using member = nats.open('demo');
       const inputs = (await sendTree(member, { root: EXAMPLE, paths: ['pi.c'] })).tree;
       const spec = {
@@ -67,12 +69,13 @@ export function gangContract(systemName: string, start: () => Promise<GangSystem
       await fetchTree(member, outcome.outputs, target);
       const stderr = await readFile(join(target, '.grid/stderr'), 'utf8');
       expect([outcome.reason, stderr]).toEqual(['', '']);
-      return (await readFile(join(target, '.grid/stdout'), 'utf8')).trim().split('\n');
+      const stdout = await readFile(join(target, '.grid/stdout'), 'utf8');
+      return { said: stdout.trim().split('\n'), usage: outcome.usage };
     }
 
     test('mpirun runs over all nodes of the gang, a process on each core', async () => {
       const where = `mpirun sh -c 'echo "${cluster.where}"; exec ./pi'`;
-      const said = await outputOf('pi', `mpicc -O2 -o pi pi.c && ${where}`);
+      const { said } = await run('pi', `mpicc -O2 -o pi pi.c && ${where}`);
       expect(said.toSorted()).toEqual([
         '4 processes: pi is 3.1415926536',
         ...cluster.nodes.flatMap((node) => [node, node]),
@@ -80,13 +83,31 @@ export function gangContract(systemName: string, start: () => Promise<GangSystem
     });
 
     test('a gang finds its nodes in the host file, each once for each core', async () => {
-      const said = await outputOf('hosts', `echo $GRID_NODES $GRID_CPUS; cat "$GRID_HOSTFILE"`);
+      const { said } = await run('hosts', `echo $GRID_NODES $GRID_CPUS; cat "$GRID_HOSTFILE"`);
       const [numbers, ...hosts] = said;
       expect(numbers).toBe('2 2');
       // The node of the program first, each node's cores beside each other.
       expect(new Set([hosts[0], hosts[2]])).toEqual(new Set(cluster.nodes));
       expect([hosts[1], hosts[3]]).toEqual([hosts[0], hosts[2]]);
       expect(hosts).toHaveLength(4);
+    });
+
+    test('what a gang uses on all of its nodes is known, whatever starts it there', async () => {
+      // A second of CPU time each, and an eighth of a GiB on the second node for a while.
+      await writeFile(
+        join(scratch, 'burn.pl'),
+        `my $rank = $ENV{OMPI_COMM_WORLD_RANK} // $ENV{SLURM_PROCID}; my $n = $rank == 1 ? 1 << 27 : 1; my $x = "x" x $n;
+        my @used; do { @used = times } while $used[0] + $used[1] < 1; sleep 1; print "burnt\n"`,
+      );
+      for (const [at, launcher] of cluster.launchers.entries()) {
+        const { said, usage } = await run(`burn-${at}`, `${launcher} perl ${scratch}/burn.pl`);
+        expect(said).toEqual(['burnt', 'burnt']);
+        // What starts them needs some, too.
+        expect(usage.cpuMs).toBeGreaterThanOrEqual(2_000);
+        expect(usage.cpuMs).toBeLessThan(2_600);
+        expect(usage.peakMemoryBytes).toBeGreaterThan(2 ** 27);
+        expect(usage.peakMemoryBytes).toBeLessThan(2 ** 28);
+      }
     });
 
     test('a gang of more nodes than the site has is refused', async () => {

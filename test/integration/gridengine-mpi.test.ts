@@ -7,6 +7,7 @@ gangContract('Grid Engine', async () => {
     settings: cluster.settings,
     nodes: cluster.hosts,
     where: '$(uname -n)',
+    launchers: ['mpirun -npernode 1'],
     env: { OMPI_MCA_btl: 'self,tcp', OMPI_MCA_btl_tcp_if_include: 'eth0' },
     [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
   };

@@ -7,6 +7,7 @@ gangContract('Slurm', async () => {
     settings: ['lrms: slurm', `slurm: {conf: ${cluster.conf}}`],
     nodes: cluster.nodes,
     where: '$SLURMD_NODENAME',
+    launchers: ['mpirun -npernode 1', 'srun -n2 --ntasks-per-node=1'],
     // Both nodes are on this machine, under one name: Open MPI must not take them for one.
     env: {
       OMPI_MCA_btl: 'self,tcp',
