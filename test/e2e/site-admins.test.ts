@@ -1,4 +1,4 @@
-/** docs/site-admins.md: from nothing to the first job on a real Slurm, by the three commands that the page shows. */
+/** docs/site-admins.md: from nothing to the first job on a real Slurm and a real Grid Engine, by the three commands that the page shows. */
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import {
@@ -20,6 +20,7 @@ import { endProcessesBelow } from '../../cli/up/process.ts';
 import { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import { openClient } from '../../service/grpc-client.ts';
 import { freePort } from '../../service/nats-config.ts';
+import { type GridEngineCluster, startGridEngine } from '../support/gridengine-cluster.ts';
 import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 
@@ -28,15 +29,17 @@ const run = promisify(execFile);
 const GAMES = process.getuid?.() === 0 ? { uid: 5, gid: 60 } : {};
 let grid: LocalGrid;
 let cluster: SlurmCluster;
+let gridEngine: GridEngineCluster;
 let home: string;
 let port: number;
 
 beforeAll(async () => {
   port = await freePort('127.0.0.1');
   home = mkdtempSync(join(tmpdir(), 'hanse-site-admin-'));
-  [grid, cluster] = await Promise.all([
+  [grid, cluster, gridEngine] = await Promise.all([
     startLocalGrid({ sites: 1 }),
     startSlurm({ nodes: 2, cpus: 2, memoryMb: 1_000 }),
+    startGridEngine({ hosts: 1, slots: 2, memoryMb: 1_000 }),
   ]);
   await run('npm', ['pack', '--silent', '--pack-destination', home]);
   // The administrator is a member of the VO.
@@ -53,23 +56,36 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await endProcessesBelow(home);
+  await gridEngine[Symbol.asyncDispose]();
   await cluster[Symbol.asyncDispose]();
   await grid[Symbol.asyncDispose]();
   rmSync(home, { recursive: true, force: true });
 });
 
-/** A line as the administrator types it, in a shell of the gateway's account. */
-async function type(line: string): Promise<{ stdout: string; stderr: string }> {
+/** What is there for a shell of the gateway's account. */
+interface Shell {
+  readonly variables: Readonly<Record<string, string>>;
+  readonly path: string;
+  readonly account: { readonly uid?: number; readonly gid?: number };
+}
+const onSlurm = (): Shell => ({
+  variables: { SLURM_CONF: cluster.conf },
+  path: join(home, '.local/bin'),
+  account: GAMES,
+});
+
+/** A line as the administrator types it. */
+async function type(line: string, shell = onSlurm()): Promise<{ stdout: string; stderr: string }> {
   const env = {
     ...process.env,
     HOME: home,
-    PATH: `${join(home, '.local/bin')}:${process.env['PATH']}`,
+    PATH: `${shell.path}:${process.env['PATH']}`,
     npm_config_prefix: join(home, '.local'),
     npm_config_cache: join(home, '.npm'),
-    SLURM_CONF: cluster.conf,
+    ...shell.variables,
     NO_COLOR: '1',
   };
-  return run('sh', ['-c', line], { cwd: home, env, ...GAMES, maxBuffer: 2 ** 24 });
+  return run('sh', ['-c', line], { cwd: home, env, ...shell.account, maxBuffer: 2 ** 24 });
 }
 
 /** The commands of the page, without their remarks. */
@@ -82,12 +98,23 @@ function commands(): readonly string[] {
     .map((line) => line.replace(/\s+#.*/, ''));
 }
 
-async function invite(at: number): Promise<string> {
-  const words = ['site', 'invite', 'campus', '--host', 'localhost', '--port', String(at)];
+async function invite(at: number, site = 'campus'): Promise<string> {
+  const words = ['site', 'invite', site, '--host', 'localhost', '--port', String(at)];
   const { code, stdout, stderr } = await grid.grid(words);
   expect({ code, stderr }).toMatchObject({ code: 0 });
   return /^grid site enrol (\S+)\n$/.exec(stdout)?.[1] ?? '';
 }
+
+/** All that `grid site test` looks at. */
+const LINKS = [
+  ...['certificate', 'broker', 'site', 'match', 'submit', 'placement', 'gateway', 'staging in'],
+  ...['batch system', 'run', 'staging out', 'logs', 'result'],
+];
+const linksOf = (shown: string): readonly (string | undefined)[] =>
+  shown
+    .trimEnd()
+    .split('\n')
+    .map((line) => /^ok {4}(.{12})/.exec(line)?.[1]?.trimEnd());
 
 test('three commands make a Slurm cluster a site, and the first job is done on it', {
   timeout: 240_000,
@@ -103,18 +130,42 @@ test('three commands make a Slurm cluster a site, and the first job is done on i
   expect(enrolled.stderr).toMatch(/batch system: Slurm [\d.]+, partitions .*main/);
 
   const tested = await type(probe);
-  const links = tested.stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => /^ok {4}(.{12})/.exec(line)?.[1]?.trimEnd());
-  expect(links).toEqual([
-    ...['certificate', 'broker', 'site', 'match', 'submit', 'placement', 'gateway', 'staging in'],
-    ...['batch system', 'run', 'staging out', 'logs', 'result'],
-  ]);
+  expect(linksOf(tested.stdout)).toEqual(LINKS);
   expect(tested.stderr).toMatch(/site campus works: all 13 links hold/);
   // It was Slurm that ran it, for the account of the gateway.
   const ended = await cluster.run('squeue', '-h', '-t', 'all', '-o', '%T %U %k');
   expect(ended).toMatch(new RegExp(`^COMPLETED ${GAMES.uid ?? process.getuid?.()} grid`, 'm'));
+});
+
+test('the same three make a Grid Engine cell a site', { timeout: 240_000 }, async () => {
+  const [install = '', enrol = '', probe = ''] = commands();
+  const dir = join(home, 'cell');
+  const shell: Shell = {
+    variables: {
+      SGE_ROOT: gridEngine.dir,
+      SGE_QMASTER_PORT: '6444',
+      SGE_EXECD_PORT: '6445',
+      npm_config_prefix: join(dir, '.local'),
+    },
+    path: `${join(dir, '.local/bin')}:${gridEngine.bin}`,
+    // The login node of this cell has namespaces that root alone can enter.
+    account: {},
+  };
+  const token = await invite(await freePort('127.0.0.1'), 'cell');
+
+  await type(install, shell);
+  const enrolled = await type(`${enrol.replace('TOKEN', token)} --dir ${dir}`, shell);
+  expect(enrolled.stdout).toContain('site cell is up');
+  expect(enrolled.stderr).toMatch(/batch system: Grid Engine, queues .*main\.q/);
+  expect(enrolled.stderr).toMatch(/warning: the gateway runs as root/);
+
+  const tested = await type(probe.replace('campus', 'cell'), shell);
+  expect(linksOf(tested.stdout)).toEqual(LINKS);
+  expect(tested.stderr).toMatch(/site cell works: all 13 links hold/);
+  // It was Grid Engine that ran it.
+  const ended = (): string =>
+    readFileSync(join(gridEngine.dir, 'default/common/accounting'), 'utf8');
+  await expect.poll(ended, { timeout: 20_000 }).toMatch(/^main\.q:n1:.*:grid-[0-9a-f]{16}:/m);
 });
 
 test('grid site status shows a task as Slurm has it', { timeout: 60_000 }, async () => {
