@@ -61,7 +61,7 @@ async function followOffers(
   const { gateway, signal } = session;
   for await (const message of gateway.advertise({ epoch, leaseMs }, { signal })) {
     const heardAtMs = book.clock.monotonicMs();
-    const offer = message.offer === undefined ? undefined : credible(offerFromWire(message.offer));
+    const offer = message.offer && credible(offerFromWire(message.offer), site.id);
     noteAdvertisement(site, offer, book.clock.nowMs());
     onFirst(message);
     if (link.session === session) {

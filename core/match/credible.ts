@@ -1,3 +1,4 @@
+import type { SiteId } from '../ids.ts';
 import type { Offer } from './offer.ts';
 
 /** More than any site has. A wrong unit or a gateway gone mad is beyond it by far. */
@@ -13,13 +14,13 @@ const AMOUNTS = [
 ] as const;
 
 /**
- * An offer as the broker may rely on it. One that cannot be true (below zero, no number, more than any site has) is taken
- * as one that is closed, with the reason; and nothing is free beyond what there is.
+ * An offer of `site` as the broker may rely on it. One that cannot be true (below zero, no number, more than any site has)
+ * or that is of another site is taken as one that is closed, with the reason; and nothing is free beyond what there is.
  */
-export function credible(offer: Offer): Offer {
-  const doubt = doubtAbout(offer);
-  if (doubt !== undefined)
-    return { ...offer, price: 0, closedReason: `its gateway advertises ${doubt}, which cannot be` };
+export function credible(offer: Offer, site: SiteId): Offer {
+  const fault = faultOf(offer, site);
+  if (fault !== undefined)
+    return { ...offer, site, price: 0, closedReason: `its gateway ${fault}` };
   return {
     ...offer,
     freeCpus: Math.min(offer.freeCpus, offer.totalCpus),
@@ -27,6 +28,13 @@ export function credible(offer: Offer): Offer {
     freeMemoryBytes: Math.min(offer.freeMemoryBytes, offer.totalMemoryBytes),
     freeDiskBytes: Math.min(offer.freeDiskBytes, offer.totalDiskBytes),
   };
+}
+
+/** Jobs name sites by their ids: who could take the id of another one would get what is meant for that. */
+function faultOf(offer: Offer, site: SiteId): string | undefined {
+  if (offer.site !== site) return `calls itself '${offer.site.slice(0, 60)}', and not ${site}`;
+  const doubt = doubtAbout(offer);
+  return doubt && `advertises ${doubt}, which cannot be`;
 }
 
 function doubtAbout(offer: Offer): string | undefined {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { siteId } from '../../core/ids.ts';
 import { Eviction, SiteState } from '../../proto/gen/grid/v1/broker.ts';
 import { FailureKind, State } from '../../proto/gen/grid/v1/common.ts';
 import { type BrokerGrid, newJob, openBrokerGrid, until } from '../fakes/broker-grid.ts';
@@ -293,4 +294,17 @@ test('a site that advertises what cannot be gets nothing, says so, and is back w
   expect(site.placed).toHaveLength(0);
   site.offer({ totalCpus: 4, freeCpus: 4 });
   await until(async () => site.placed.length === 1);
+});
+
+test('a site that calls itself by the id of another gets nothing of what is meant for that', async () => {
+  const site = await grid.site('aachen');
+  site.offer({ site: siteId('bremen') });
+  const id = await grid.submit({ sites: [siteId('bremen')] });
+  const summary = async () => (await grid.as('Root').listSites({})).sites[0];
+  const fault = "its gateway calls itself 'bremen', and not aachen";
+  await until(async () => (await summary())?.detail === fault);
+  expect((await grid.as('Alice').whyJob({ jobId: id })).sites).toMatchObject([
+    { site: 'aachen', refusal: 'not-in-sites' },
+  ]);
+  expect(site.placed).toHaveLength(0);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { jobId } from '../../../core/ids.ts';
+import { jobId, siteId } from '../../../core/ids.ts';
 import { credible } from '../../../core/match/credible.ts';
 import { round } from '../../../core/match/match.ts';
 import type { Offer } from '../../../core/match/offer.ts';
@@ -16,7 +16,7 @@ test('a usual offer stays as it is, and so does that of the largest machine', ()
       price: 0.5,
     }),
   ])
-    expect(credible(offer)).toEqual(offer);
+    expect(credible(offer, offer.site)).toEqual(offer);
 });
 
 test.each<[Partial<Offer>, string]>([
@@ -30,7 +30,7 @@ test.each<[Partial<Offer>, string]>([
   [{ price: Number.NaN }, 'a price of NaN'],
   [{ maxWalltimeMs: 0.5 }, 'max walltime of 0.5'],
 ])('%j closes the site, says why, and gets nothing', (details, doubt) => {
-  const offer = credible(offerOf('aachen', details));
+  const offer = credible(offerOf('aachen', details), siteId('aachen'));
   expect(offer.closedReason).toBe(`its gateway advertises ${doubt}, which cannot be`);
   const items = [
     { job: jobId('j'), seq: 1, firstOrdinal: 0, tasks: 9, avoid: [], notBeforeMs: 0, inputs: '' },
@@ -54,9 +54,16 @@ test('no more is free than there is', () => {
     freeGpus: 1,
     freeDiskBytes: 2 ** 50,
   });
-  expect(credible(offer)).toMatchObject({
+  expect(credible(offer, offer.site)).toMatchObject({
     freeCpus: 4,
     freeGpus: 0,
     freeDiskBytes: offer.totalDiskBytes,
+  });
+});
+
+test('a site that takes the name of another one is closed, and keeps its own', () => {
+  expect(credible(offerOf('bremen'), siteId('aachen'))).toMatchObject({
+    site: 'aachen',
+    closedReason: "its gateway calls itself 'bremen', and not aachen",
   });
 });
