@@ -11,7 +11,7 @@ import { noteEnd } from './site-conduct.ts';
 import type { Link, Session } from './site-context.ts';
 import { conductRows } from './site-registry.ts';
 import type { Admit } from './sweeper.ts';
-import { applyReport, type Report, type Superfluous } from './updates.ts';
+import { applyReport, attemptAt, type Report, type Superfluous } from './updates.ts';
 
 /** The stream is read ahead of the ledger by at most this many updates. */
 const MAX_PENDING = 5_000;
@@ -37,6 +37,8 @@ export async function watchSite(link: Link, session: Session, journal: string): 
       const seq = lastSeq;
       const read = batch.flatMap((update) => reportOf(update, link.log) ?? []);
       const reports = await Promise.all(read.map((report) => withOutputs(link, report)));
+      // The next session reads them again, from where the cursor stands by then.
+      if (signal.aborted) return;
       const set = begin(book);
       const { conduct } = site;
       const superfluous = reports.flatMap((report) => applyOne(link, set, report));
@@ -91,9 +93,9 @@ async function cursorOf({ book, site }: Link, journal: string): Promise<number> 
 }
 
 /** The report; where chunks of the outputs have been swept since the gateway saw them, it is one of a failure. */
-async function withOutputs({ book, admit, doubt }: Link, report: Report): Promise<Report> {
+async function withOutputs({ book, site, admit, doubt }: Link, report: Report): Promise<Report> {
   const { outcome, live, attemptId: id } = report;
-  const vo = book.table.attempts.get(id)?.task.job.vo;
+  const vo = attemptAt(book.table, site.id, id)?.task.job.vo;
   if (outcome?.failure === 'data' && vo !== undefined) doubt(vo);
   if (live !== undefined && vo !== undefined)
     return { ...report, live: await kept(admit, vo, live) };

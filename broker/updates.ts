@@ -124,6 +124,18 @@ function policyOf(task: TaskRecord): RetryPolicy {
   return { retries, memory: { factor, askedBytes, hadBytes } };
 }
 
+/** An attempt of a site that is live, or that the broker has let go of while its task is open. */
+export function attemptAt(
+  { attempts, jobs }: JobTable,
+  site: SiteId,
+  id: AttemptId,
+): AttemptRecord | undefined {
+  const parts = parseAttemptId(id);
+  const task = parts && jobs.get(parts.job)?.open.get(parts.ordinal);
+  const known = attempts.get(id) ?? task?.released.find((attempt) => attempt.id === id);
+  return known?.site === site ? known : undefined;
+}
+
 /** A report of an attempt that is not live in the broker's eyes. */
 function applyLate(
   table: JobTable,
@@ -133,9 +145,7 @@ function applyLate(
   log: Log,
 ): readonly Superfluous[] {
   const { attemptId, state } = report;
-  const parts = parseAttemptId(attemptId);
-  const task = parts && table.jobs.get(parts.job)?.open.get(parts.ordinal);
-  const late = task?.released.find((attempt) => attempt.id === attemptId && attempt.site === site);
+  const late = attemptAt(table, site, attemptId);
   if (late !== undefined && state === 'done') {
     const atMs = boundTime(late, report.atMs, set);
     const { outcome } = report;
