@@ -13,7 +13,7 @@ import { callerToWire, specToWire, treeToWire } from '../service/wire.ts';
 import { begin, commit } from './book.ts';
 import type { StoredJob } from './job-store.ts';
 import { release } from './moves.ts';
-import { type AttemptRecord, classOf } from './records.ts';
+import { type AttemptRecord, classOf, type Why } from './records.ts';
 import { type PlacedTree, resultTrees } from './result-trees.ts';
 import { noteRefusal } from './site-conduct.ts';
 import { CALL_MS, type Link, releaseAll, type Session } from './site-context.ts';
@@ -58,14 +58,18 @@ async function sendControl(link: Link, session: Session, acknowledgedSeq: number
   );
 }
 
+const NEVER_SENT: Why = { reason: 'CANCELLED', detail: 'it was never sent' };
+
 async function sendAttempts(link: Link, session: Session): Promise<void> {
   const { book } = link;
   const batch = [...link.unsent].slice(0, MAX_PLACED);
   const unwanted = batch.filter(
-    ({ id, task }) => !book.table.attempts.has(id) || task.job.cancelReason !== undefined,
+    ({ id, task, evicted }) =>
+      !book.table.attempts.has(id) || task.job.cancelReason !== undefined || evicted !== undefined,
   );
   for (const attempt of unwanted) link.unsent.delete(attempt);
-  await releaseAll(link, unwanted, { reason: 'CANCELLED', detail: 'it was never sent' });
+  for (const [why, some] of Map.groupBy(unwanted, ({ evicted }) => evicted ?? NEVER_SENT))
+    await releaseAll(link, some, why);
   const wanted = batch.filter((attempt) => link.unsent.has(attempt));
   if (wanted.length === 0) return;
   for (const attempt of wanted) link.unsent.delete(attempt);
