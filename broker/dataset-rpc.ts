@@ -8,6 +8,8 @@ import { treeFromWire, treeToWire } from '../service/wire.ts';
 import type { Book } from './book.ts';
 import type { DatasetChange, Datasets } from './datasets.ts';
 import { readTrees } from './job-store.ts';
+import { listResults } from './results/list-results.ts';
+import { removeResults } from './results/remove-results.ts';
 import { quotaHandlers } from './room/room-rpc.ts';
 import type { StoreRoom } from './room/store-room.ts';
 import type { SiteRegistry } from './site-registry.ts';
@@ -67,6 +69,10 @@ export function datasetHandlers(parts: Parts): Handlers<DatasetsService> {
       const removed = await datasets.change(peer, refOf(request), { kind: 'remove' });
       return { versions: removed.map(({ version }) => version).toSorted((a, b) => a - b) };
     },
+    listResults: async (request, context) => ({
+      jobs: [...(await listResults(parts, peerOf(context), request))],
+    }),
+    removeResults: (request, context) => removeResults(parts, peerOf(context), request.jobId),
     ...storeHandlers(parts),
     ...quotaHandlers(parts),
   };

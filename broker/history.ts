@@ -152,6 +152,7 @@ async function moveAll(db: Db, going: readonly OldJob[]): Promise<void> {
   await db.insertInto('history').values(going.map(historyRow)).execute();
   await db.deleteFrom('job_state').where('job_id', 'in', ids).execute();
   await db.deleteFrom('jobs').where('id', 'in', ids).execute();
+  await db.deleteFrom('removed_results').where('job_id', 'in', ids).execute();
   await dropTrees(
     db,
     going.map(({ inputs }) => inputs),

@@ -6,6 +6,7 @@ import { HISTORY, type HistoryRow } from './ledger-history.ts';
 import { LIFE } from './ledger-life.ts';
 import { LIVE } from './ledger-live.ts';
 import { SHARES, type ShareRow, type UsageRow } from './ledger-shares.ts';
+import { REMOVED_RESULTS, type RemovedResultsRow } from './results/ledger-results.ts';
 import { STORE_QUOTAS, type StoreQuotaRow } from './room/ledger-quotas.ts';
 import { SECRETS, type SecretRow } from './s3/ledger-secrets.ts';
 
@@ -38,6 +39,7 @@ export interface LedgerSchema {
   history: HistoryRow;
   secrets: SecretRow;
   store_quotas: StoreQuotaRow;
+  removed_results: RemovedResultsRow;
 }
 
 export interface JobRow {
@@ -334,4 +336,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '004-secrets': SECRETS,
   '005-store-quotas': STORE_QUOTAS,
   '006-live': LIVE,
+  '007-removed-results': REMOVED_RESULTS,
 };

@@ -143,7 +143,8 @@ export const taskRows = (book: Book) =>
     .leftJoin('attempts', 'attempts.id', 'tasks.attempt_id')
     .select(['tasks.ordinal', 'tasks.state', 'tasks.reason', 'tasks.detail', 'tasks.attempt_id'])
     .select(['tasks.attempts', 'attempts.site', 'attempts.placed_ms', 'attempts.started_ms'])
-    .select(['attempts.ended_ms', 'attempts.outcome', 'tasks.live', 'tasks.live_tree']);
+    .select(['attempts.ended_ms', 'attempts.outcome', 'attempts.outputs'])
+    .select(['tasks.live', 'tasks.live_tree']);
 
 /** Tasks of one job as they travel. */
 export async function tasksToWire(
@@ -151,7 +152,9 @@ export async function tasksToWire(
   id: JobId,
   rows: Awaited<ReturnType<ReturnType<typeof taskRows>['execute']>>,
 ): Promise<readonly TaskStatus[]> {
-  const outcomes = rows.map(({ outcome }) => (outcome ? parseOutcome(outcome) : undefined));
+  const outcomes = rows.map(({ outcome, outputs }) =>
+    outcome ? parseOutcome(outcome, outputs ?? '') : undefined,
+  );
   const named = outcomes.map((outcome) => outcome?.outputs.digest ?? '');
   const trees = await readTrees(book.db, [...named, ...rows.map(({ live_tree }) => live_tree)]);
   const { spec } = await readStored(book, id);

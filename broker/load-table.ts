@@ -214,7 +214,7 @@ export function addAttempt(
     placedAtMs: stored.placed_ms,
     ...(stored.started_ms === null ? {} : { startedAtMs: stored.started_ms }),
     ...(stored.ended_ms === null ? {} : { endedAtMs: stored.ended_ms }),
-    ...(stored.outcome === null ? {} : { outcome: parseOutcome(stored.outcome) }),
+    ...(stored.outcome === null ? {} : { outcome: parseOutcome(stored.outcome, stored.outputs) }),
     acknowledged: false,
     waiting: stored.ended_ms === null && stored.started_ms === null,
   };

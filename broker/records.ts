@@ -1,4 +1,4 @@
-import type { TreeRef } from '../core/data/manifest.ts';
+import { EMPTY_TREE, type TreeRef } from '../core/data/manifest.ts';
 import type { AttemptId, Dn, JobId, SiteId, VoName } from '../core/ids.ts';
 import { formatDependency, parseDependency } from '../core/job/dependency.ts';
 import type { LiveOutputs } from '../core/job/live-outputs.ts';
@@ -162,7 +162,11 @@ export function formatOutcome(outcome: Outcome): string {
 
 export const parseLive = (text: string): LiveState => JSON.parse(text) as LiveState;
 
-export const parseOutcome = (text: string): Outcome => JSON.parse(text) as Outcome;
+/** An outcome of the ledger; `outputs` says whether its outputs are kept still ('' for not). */
+export function parseOutcome(text: string, outputs: string): Outcome {
+  const outcome = JSON.parse(text) as Outcome;
+  return outputs === '' ? { ...outcome, outputs: EMPTY_TREE } : outcome;
+}
 
 /** The row of a tree, or none where there is no tree. */
 export function treeRows(tree: TreeRef | undefined): readonly {

@@ -6,6 +6,7 @@ import { datasetInputs, type JobSpec, jobInputs, taskDirectory } from '../core/j
 import { readTrees } from './job-store.ts';
 import type { LedgerDb } from './ledger.ts';
 import { parseOutcome } from './records.ts';
+import { checkKept } from './results/kept-results.ts';
 
 /** A tree that is on the grid already, and the place in the task's directory where it appears. */
 export interface PlacedTree {
@@ -16,10 +17,15 @@ export interface PlacedTree {
 /** Manifests ride along up to this many bytes; beyond it gateways fetch them. */
 const MAX_MANIFEST_BYTES = 1_048_576;
 
-/** The results of other jobs and the datasets that are inputs of this one; those jobs have ended. */
+/** The results of other jobs and the datasets that are inputs of this one; those jobs have ended. Throws RESULTS_REMOVED. */
 export async function resultTrees(db: LedgerDb, spec: JobSpec): Promise<readonly PlacedTree[]> {
   const placed: { readonly digest: string; readonly to: string }[] = [];
-  for (const { job, to } of jobInputs(spec)) placed.push(...(await resultsOf(db, job, to)));
+  const inputs = jobInputs(spec);
+  await checkKept(
+    db,
+    inputs.map(({ job }) => job),
+  );
+  for (const { job, to } of inputs) placed.push(...(await resultsOf(db, job, to)));
   for (const { from, to } of datasetInputs(spec)) placed.push(...(await datasetOf(db, from, to)));
   const trees = await readTrees(
     db,
@@ -62,7 +68,7 @@ async function resultsOf(
   const rows = await db
     .selectFrom('tasks')
     .innerJoin('attempts', 'attempts.id', 'tasks.attempt_id')
-    .select(['tasks.ordinal', 'attempts.outcome'])
+    .select(['tasks.ordinal', 'attempts.outcome', 'attempts.outputs'])
     .where('tasks.job_id', '=', job)
     .orderBy('tasks.ordinal')
     .execute();
@@ -72,8 +78,8 @@ async function resultsOf(
     .where('id', '=', job)
     .executeTakeFirst();
   const spec = JSON.parse(source?.spec ?? '{}') as JobSpec;
-  return rows.flatMap(({ ordinal, outcome }) => {
-    const digest = outcome === null ? '' : parseOutcome(outcome).outputs.digest;
+  return rows.flatMap(({ ordinal, outcome, outputs }) => {
+    const digest = outcome === null ? '' : parseOutcome(outcome, outputs).outputs.digest;
     if (digest === '') return [];
     const below = spec.array === undefined ? to : `${to}/${taskDirectory(spec, ordinal)}`;
     return [{ digest, to: below }];

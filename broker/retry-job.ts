@@ -2,12 +2,14 @@ import { sql } from 'kysely';
 import { GridError } from '../core/errors.ts';
 import type { JobId } from '../core/ids.ts';
 import { formatDependency, settle } from '../core/job/dependency.ts';
+import { jobInputs } from '../core/job/spec.ts';
 import type { JobState } from '../core/job/state.ts';
 import { type Book, begin, commit } from './book.ts';
 import { retryTasks } from './job-moves.ts';
 import type { LedgerDb } from './ledger.ts';
 import { addAttempt, jobRecord, taskRecord } from './load-table.ts';
-import { type JobRecord, type TaskRecord, waitFor } from './records.ts';
+import { type JobRecord, parseStoredSpec, type TaskRecord, waitFor } from './records.ts';
+import { checkKept } from './results/kept-results.ts';
 
 /** Which tasks shall be tried again. */
 interface RetryWish {
@@ -60,10 +62,18 @@ async function retry(book: Book, wish: RetryWish, onQueued: () => void): Promise
     const set = begin(book);
     retryTasks(book.table, set, job, tasks, `retried by ${wish.by}`);
     onQueued();
+    const hasDone = (job.counts.done ?? 0) > 0;
     await commit(book, set);
+    // Where nothing was done nothing is missing of the results to come.
+    if (ended !== undefined && !hasDone) await forgetRemoval(book, wish.id);
     return tasks.length + fresh;
   }
 }
+
+const forgetRemoval = ({ recorder }: Book, id: JobId): Promise<void> =>
+  recorder.amend(async (db) => {
+    await db.deleteFrom('removed_results').where('job_id', '=', id).execute();
+  });
 
 /** How many tasks begin that had not when the job was cancelled; throws JOB_EVENT_REFUSED where nothing can be retried. */
 function checkedFresh(
@@ -103,6 +113,8 @@ async function readEnded(book: Book, id: JobId, held: DisposableStack): Promise<
   // It may have been held while the last of its tasks ran: nobody could release it now.
   delete job.hold;
   await checkDependencies(book, job, held);
+  const inputs = jobInputs(parseStoredSpec(row.spec)).map((input) => input.job);
+  await checkKept(book.db, inputs);
   return job;
 }
 

@@ -10,6 +10,7 @@ import { controlHandlers } from './job-control.ts';
 import { watchJob } from './job-events.ts';
 import type { JobStore } from './job-store.ts';
 import { listJobs, readStored, readSummary, readTasks } from './listing.ts';
+import { resultsRemoved } from './results/kept-results.ts';
 import type { StoreRoom } from './room/store-room.ts';
 import { flowHandlers, submitJobs } from './rpc-flows.ts';
 import { siteHandlers } from './rpc-sites.ts';
@@ -71,7 +72,13 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
       const limit = Math.min(request.maxTasks || 1_000, MOST.tasks);
       const page = { first: request.firstTask, limit };
       const tasks = request.summaryOnly ? [] : await readTasks(book, id, page);
-      return { summary, spec: specToWire(spec), inputs: treeToWire(inputs), tasks: [...tasks] };
+      return {
+        summary,
+        spec: specToWire(spec),
+        inputs: treeToWire(inputs),
+        tasks: [...tasks],
+        resultsRemoved: await resultsRemoved(book.db, id),
+      };
     },
     listTaskRanges: async (request, context) =>
       listTaskRanges(book, await readable(parts, peerOf(context), request.jobId), request),

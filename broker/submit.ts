@@ -3,7 +3,7 @@ import type { JobId } from '../core/ids.ts';
 import { dependenciesOf, settle, whyNever } from '../core/job/dependency.ts';
 import { renameRefs } from '../core/job/flow.ts';
 import { nextJobId } from '../core/job/job-id.ts';
-import { hasTreeInputs, type JobSpec, taskCount } from '../core/job/spec.ts';
+import { hasTreeInputs, type JobSpec, jobInputs, taskCount } from '../core/job/spec.ts';
 import type { JobState } from '../core/job/state.ts';
 import { jobStateOf } from '../core/job/summary.ts';
 import { askOf } from '../core/match/ask.ts';
@@ -28,6 +28,7 @@ import {
   treeRows,
   waitFor,
 } from './records.ts';
+import { checkKept } from './results/kept-results.ts';
 import type { StoreRoom } from './room/store-room.ts';
 import type { SecretRow } from './s3/ledger-secrets.ts';
 import { checkCredentials, type S3Secrets } from './s3/s3-secrets.ts';
@@ -95,6 +96,10 @@ export function openSubmit(options: SubmitOptions): Submit {
       const jobs = withKnownIds(named, known);
       const pinned = pinDatasets(options.datasets, jobs, peer);
       const dependencies = await readDependencies(book, pinned, peer, options.access);
+      await checkKept(
+        book.db,
+        pinned.flatMap(({ spec }) => jobInputs(spec).map(({ job }) => job)),
+      );
       for (const { spec, inputs } of pinned) await options.sweeper.admit(spec.vo, inputs);
       using _room = await claimRoom(options.room, peer, pinned);
       return await accept(options, numbers, {

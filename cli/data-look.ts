@@ -4,7 +4,7 @@ import type { Manifest } from '../core/data/manifest.ts';
 import { chunksOf } from '../core/data/select.ts';
 import { GridError } from '../core/errors.ts';
 import { formatBytes } from '../core/units.ts';
-import type { StoreQuota } from '../proto/gen/grid/v1/data.ts';
+import type { Dataset, StoreQuota } from '../proto/gen/grid/v1/data.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { loadManifest } from '../service/staging/read-tree.ts';
 import { describeTree } from '../service/staging/send-tree.ts';
@@ -12,8 +12,10 @@ import type { Context } from './context.ts';
 import { quotaNotes, quotaView } from './data-quota.ts';
 import { type DatasetClient, nameOf, openDatasetClient } from './dataset-client.ts';
 import { argument, type Input } from './input.ts';
+import { jobOf } from './job-results.ts';
 import { openProgress } from './progress.ts';
 import { table } from './render.ts';
+import { readJob } from './status.ts';
 
 const AT_ONCE = 16;
 const MAX_HEALED = 1_000;
@@ -23,38 +25,20 @@ export async function diskUsage(context: Context, input: Input): Promise<number>
   await using client = await openDatasetClient(context, input);
   const request = { vo: input.text('vo') ?? '', allVersions: true };
   const listed = await client.datasets.listDatasets(request, { signal: context.signal });
-  const wanted = await Promise.all(input.args.map((word) => client.refOf(word)));
-  const chosen = listed.datasets.filter(
-    ({ vo, name, version }) =>
-      wanted.length === 0 ||
-      wanted.some(
-        (ref) => ref.vo === vo && ref.name === name && (ref.version ?? version) === version,
-      ),
-  );
-  const trees = new Map<string, ReadonlyMap<string, number>>();
-  for (const dataset of chosen) {
-    const name = nameOf(dataset);
-    trees.set(name, chunkBytes(await manifestOf(context, client, name)));
-  }
+  const taking = await takingOf(context, client, input, listed.datasets);
   const users = new Map<string, number>();
   const all = new Map<string, number>();
-  for (const chunks of trees.values())
+  for (const { chunks } of taking)
     for (const [digest, bytes] of chunks) {
       users.set(digest, (users.get(digest) ?? 0) + 1);
       all.set(digest, Math.max(all.get(digest) ?? 0, bytes));
     }
-  const lines = chosen.map((dataset) => {
-    const chunks = [...(trees.get(nameOf(dataset)) ?? [])];
-    const own = chunks.filter(([digest]) => users.get(digest) === 1);
-    return {
-      id: nameOf(dataset),
-      totalBytes: dataset.tree?.totalBytes ?? 0,
-      storedBytes: sum(chunks),
-      aloneBytes: sum(own),
-    };
+  const lines = taking.map(({ id, totalBytes, chunks }) => {
+    const own = [...chunks].filter(([digest]) => users.get(digest) === 1);
+    return { id, totalBytes, storedBytes: sum([...chunks]), aloneBytes: sum(own) };
   });
   const storedBytes = sum([...all]);
-  const quotas = wanted.length === 0 ? await quotasOf(context, client, listed.datasets) : [];
+  const quotas = input.args.length === 0 ? await quotasOf(context, client, listed.datasets) : [];
   const { terminal, colours, json } = context;
   if (json)
     terminal.out(JSON.stringify({ datasets: lines, storedBytes, quotas: quotas.map(quotaView) }));
@@ -70,6 +54,68 @@ export async function diskUsage(context: Context, input: Input): Promise<number>
     for (const line of quotaNotes(quotas)) terminal.note(line);
   }
   return 0;
+}
+
+/** What is in the store under one name. */
+interface Taking {
+  readonly id: string;
+  readonly totalBytes: number;
+  /** Bytes of each chunk that are used. */
+  readonly chunks: ReadonlyMap<string, number>;
+}
+
+/** What is asked about: all datasets where nothing is named. */
+async function takingOf(
+  context: Context,
+  client: DatasetClient,
+  input: Input,
+  datasets: readonly Dataset[],
+): Promise<readonly Taking[]> {
+  const names = input.args.filter((word) => jobOf(word) === undefined);
+  const wanted = await Promise.all(names.map((word) => client.refOf(word)));
+  const chosen = datasets.filter(
+    ({ vo, name, version }) =>
+      input.args.length === 0 ||
+      wanted.some(
+        (ref) => ref.vo === vo && ref.name === name && (ref.version ?? version) === version,
+      ),
+  );
+  const taking: Taking[] = [];
+  for (const dataset of chosen) {
+    const id = nameOf(dataset);
+    const chunks = chunkBytes(await manifestOf(context, client, id));
+    taking.push({ id, totalBytes: dataset.tree?.totalBytes ?? 0, chunks });
+  }
+  for (const job of await jobsOf(context, client, input))
+    taking.push(await resultsOf(context, client, job));
+  return taking;
+}
+
+/** Ids of the jobs that are meant. */
+async function jobsOf(
+  { signal }: Context,
+  { datasets }: DatasetClient,
+  input: Input,
+): Promise<readonly string[]> {
+  const named = input.args.flatMap((word) => jobOf(word) ?? []);
+  if (!input.on('jobs')) return named;
+  const request = { vo: input.text('vo') ?? '', everybody: false, limit: 0 };
+  const { jobs } = await datasets.listResults(request, { signal });
+  return [...new Set([...named, ...jobs.map(({ jobId }) => jobId)])];
+}
+
+/** What the results of a job take, all of its tasks together. */
+async function resultsOf(context: Context, client: DatasetClient, id: string): Promise<Taking> {
+  const { spec, outputs } = await readJob(context, client.broker, id);
+  const store = await client.store(spec.vo);
+  const trees = new Map([...outputs.values()].map((tree) => [tree.digest, tree]));
+  trees.delete('');
+  const chunks = new Map<string, number>();
+  for (const tree of trees.values())
+    for (const [digest, bytes] of chunkBytes(await loadManifest(store, tree, context.signal)))
+      chunks.set(digest, Math.max(chunks.get(digest) ?? 0, bytes));
+  const totalBytes = [...trees.values()].reduce((total, tree) => total + tree.totalBytes, 0);
+  return { id: `job:${id}`, totalBytes, chunks };
 }
 
 /** Those of the caller and of the VOs whose datasets are shown. */

@@ -10,7 +10,9 @@ import { treeToWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
 import { type DatasetClient, datasetView, nameOf, openDatasetClient } from './dataset-client.ts';
 import { fetchResults } from './fetch-results.ts';
+import { checkNotRemoved } from './get.ts';
 import { argument, type Input } from './input.ts';
+import { jobOf, listResults, removeResults } from './job-results.ts';
 import { openProgress } from './progress.ts';
 import { agoText, table } from './render.ts';
 import { chooseVo, knownDirOf } from './staging.ts';
@@ -23,7 +25,7 @@ export async function putDataset(context: Context, input: Input): Promise<number
   if (ref.version !== undefined)
     throw new GridError('USAGE', `'${formatDataset(ref)}': versions are numbered by the grid`);
   const keepMs = input.duration('keep') ?? 0;
-  const [, job] = /^job:(.+)$/.exec(argument(input, 0)) ?? [];
+  const job = jobOf(argument(input, 0));
   if (job !== undefined) return await putResults(context, input, client, { ref, job, keepMs });
   const { root, path } = await placeOf(resolve(context.cwd, argument(input, 0)));
   const store = await client.store(ref.vo);
@@ -65,8 +67,10 @@ async function putResults(
   { broker, datasets }: DatasetClient,
   { ref, job, keepMs }: { readonly ref: DatasetRef; readonly job: string; readonly keepMs: number },
 ): Promise<number> {
-  const { outputs, spec } = await readJob(context, broker, job);
+  const detail = await readJob(context, broker, job);
+  const { outputs, spec } = detail;
   const tree = spec.array === undefined ? outputs.get(0) : undefined;
+  if (tree?.digest === '') checkNotRemoved(detail);
   if (tree === undefined || tree.digest === '')
     throw new GridError('NO_RESULT_YET', `job ${job} has no results, or is an array`);
   const shared = input.on('share');
@@ -110,6 +114,7 @@ export async function getDataset(context: Context, input: Input): Promise<number
 export async function listDatasets(context: Context, input: Input): Promise<number> {
   await using client = await openDatasetClient(context, input);
   const name = input.args[0];
+  if (input.on('jobs')) return await listResults(context, input, client);
   if (name !== undefined) {
     const { dataset, tree } = await client.find(await client.refOf(name));
     const store = await client.store(dataset.vo);
@@ -203,6 +208,8 @@ const SWEEP_MS = 3_600_000;
 /** `grid data rm`. */
 export async function removeDataset(context: Context, input: Input): Promise<number> {
   await using client = await openDatasetClient(context, input);
+  const job = jobOf(argument(input, 0));
+  if (job !== undefined) return await removeResults(context, client, job);
   const ref = await client.refOf(argument(input, 0));
   if (ref.version === undefined && !input.on('all'))
     throw new GridError(

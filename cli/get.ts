@@ -13,7 +13,7 @@ import type { LiveView } from './job-view.ts';
 import { openProgress } from './progress.ts';
 import { agoText } from './render.ts';
 import { openUserStaging } from './staging.ts';
-import { type JobDetail, readJob } from './status.ts';
+import { type JobDetail, readJob, removedText } from './status.ts';
 import { taskOrdinal } from './task-ordinal.ts';
 
 /** Which results, and where to. */
@@ -121,10 +121,12 @@ export async function fetchJob(
   }
 }
 
-function nothingYet({ job, tasks }: JobDetail, { live }: GetOptions): GridError {
+function nothingYet(detail: JobDetail, { live }: GetOptions): GridError {
+  const { job, tasks } = detail;
   const { id, state } = job;
   const trouble = tasks.find((task) => (task.live?.trouble ?? '') !== '')?.live?.trouble;
   const why = trouble === undefined ? '' : ` (${trouble})`;
+  checkNotRemoved(detail);
   if (live) return new GridError('NO_RESULT_YET', `job ${id} has no live outputs so far${why}`);
   return new GridError(
     'NO_RESULT_YET',
@@ -132,6 +134,13 @@ function nothingYet({ job, tasks }: JobDetail, { live }: GetOptions): GridError 
       ? `job ${id} is ${state} and left no results${why}`
       : `job ${id} is ${state}: no task has ended${why}`,
   );
+}
+
+/** Throws RESULTS_REMOVED where somebody let go of the results. */
+export function checkNotRemoved(detail: JobDetail): void {
+  const removed = removedText(detail);
+  if (removed === '') return;
+  throw new GridError('RESULTS_REMOVED', `the results of job ${detail.job.id} were ${removed}`);
 }
 
 /** The results of a task. */

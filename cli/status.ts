@@ -5,7 +5,7 @@ import { REMEDIES } from '../core/job/reasons.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 import { JOB_STATES } from '../core/job/state.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
-import type { BrokerService, GetJobResponse } from '../proto/gen/grid/v1/broker.ts';
+import type { BrokerService, GetJobResponse, ResultsRemoved } from '../proto/gen/grid/v1/broker.ts';
 import type { Connection } from '../service/grpc-client.ts';
 import { specFromWire, stateFromWire, treeFromWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
@@ -24,6 +24,8 @@ export interface JobDetail {
   readonly outputs: ReadonlyMap<number, TreeRef>;
   /** What there is of the live outputs of tasks without results. */
   readonly live: ReadonlyMap<number, TreeRef>;
+  /** Present where somebody let go of the results. */
+  readonly resultsRemoved?: ResultsRemoved;
 }
 
 /** The same with its ranges, where it is an array. */
@@ -42,9 +44,10 @@ export async function showStatus(context: Context, input: Input): Promise<number
     return (await import('./snakemake/status.ts')).tellSnakemake(context, argument(input, 0));
   using broker = await context.openBroker();
   const detail = await readStatus(context, broker, argument(input, 0), input.on('tasks'));
-  const { job, spec, tasks, ranges } = detail;
+  const { job, spec, tasks, ranges, resultsRemoved } = detail;
   if (context.json) {
-    const view = { ...job, spec: writeSpec(spec), taskList: tasks };
+    const gone = resultsRemoved === undefined ? {} : { resultsRemoved };
+    const view = { ...job, spec: writeSpec(spec), taskList: tasks, ...gone };
     context.terminal.out(JSON.stringify(ranges === undefined ? view : { ...view, ranges }));
     return 0;
   }
@@ -66,15 +69,14 @@ async function readStatus(
   const page = await broker.call.getJob(first, { signal });
   const spec = specFromWire(page.spec);
   const job = jobView(page.summary);
-  if (spec.array === undefined) return { job, spec, tasks: page.tasks.map(taskView), ...NO_TREES };
+  const known = { job, spec, ...NO_TREES, ...removalIn(page) };
+  if (spec.array === undefined) return { ...known, tasks: page.tasks.map(taskView) };
   const wish = { jobId, maxTelling: all ? 0 : MOST.tasks };
   const { ranges, telling } = await broker.call.listTaskRanges(wish, { signal });
   const tasks = all ? (await readJob(context, broker, jobId)).tasks : telling.map(taskView);
   return {
-    job,
-    spec,
+    ...known,
     tasks,
-    ...NO_TREES,
     ranges: ranges.map(({ state, ...range }) => ({ state: stateFromWire(state), ...range })),
   };
 }
@@ -100,10 +102,20 @@ export async function readJob(
       if (task.live !== undefined) live.set(task.ordinal, treeFromWire(task.live.tree));
     }
     if (page.tasks.length < PAGE)
-      return { job: jobView(page.summary), spec: specFromWire(page.spec), tasks, outputs, live };
+      return {
+        job: jobView(page.summary),
+        spec: specFromWire(page.spec),
+        tasks,
+        outputs,
+        live,
+        ...removalIn(page),
+      };
     firstTask = (page.tasks.at(-1)?.ordinal ?? firstTask) + 1;
   }
 }
+
+const removalIn = ({ resultsRemoved }: GetJobResponse): Pick<JobDetail, 'resultsRemoved'> =>
+  resultsRemoved === undefined ? {} : { resultsRemoved };
 
 function factsOf(context: Context, detail: StatusDetail): string {
   const { job, spec, tasks } = detail;
@@ -133,6 +145,7 @@ function factsOf(context: Context, detail: StatusDetail): string {
       ['submitted', `${instantText(job.submittedAtMs)} (${agoText(job.submittedAtMs, nowMs)})`],
       ['ended', instantText(job.endedAtMs)],
       ['sites', job.sites.join(', ')],
+      ['results', removedText(detail)],
       ...(spec.array === undefined && tasks[0] !== undefined ? taskFacts(tasks[0], nowMs) : []),
       ['flow', job.flowId === '' ? '' : `${job.flowId} (${job.flowNode})`],
       ['after', spec.after.map(formatDependency).join(', ')],
@@ -140,6 +153,10 @@ function factsOf(context: Context, detail: StatusDetail): string {
     colours,
   );
 }
+
+/** Who let go of the results; '' while they are kept. */
+export const removedText = ({ resultsRemoved: gone }: Pick<JobDetail, 'resultsRemoved'>): string =>
+  gone === undefined ? '' : `removed by ${gone.by} at ${instantText(gone.atMs)}`;
 
 const toDo = ({ state, reason, id }: JobView): string =>
   state === 'held' ? (REMEDIES[reason] ?? '').replaceAll('ID', id) : '';

@@ -137,6 +137,11 @@ export const ERRORS = {
     exit: 4,
     remedy: 'wait for the job to end: `grid wait ID`',
   },
+  RESULTS_REMOVED: {
+    status: 'FAILED_PRECONDITION',
+    exit: 4,
+    remedy: 'submit the job again if they are needed',
+  },
   // Broker and gateway.
   STALE_EPOCH: {
     status: 'FAILED_PRECONDITION',

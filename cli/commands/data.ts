@@ -64,9 +64,16 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
     path: 'data ls',
     summary: 'list the datasets that you may use, or the files of one',
     args: [['[name]', 'dataset whose files to list']],
-    options: [VO_OPTION, { flags: '--versions', about: 'every version, not only the newest' }],
+    options: [
+      VO_OPTION,
+      { flags: '--versions', about: 'every version, not only the newest' },
+      { flags: '--jobs', about: 'your jobs whose results are kept, the largest first, instead' },
+      { flags: '--everybody', about: 'with --jobs: of all members of the VO (managers)' },
+      { flags: '--limit <n>', about: 'with --jobs: at most so many (100)' },
+    ],
     examples: [
       ['data ls', 'all that you may use'],
+      ['data ls --jobs', 'what could go to make room'],
       ['data ls hg38@v3', 'the files of one'],
     ],
     run: async (context, input) => (await import('../data.ts')).listDatasets(context, input),
@@ -75,10 +82,13 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
     path: 'data du',
     summary: 'show how much room datasets take, and what they share',
     details:
-      '`alone` is what would be freed if only this one were removed: what it shares with no other version or dataset of the list.',
-    args: [['[names...]', 'datasets (every version of all of them)']],
-    options: [VO_OPTION],
-    examples: [['data du', 'what could be removed']],
+      '`alone` is what would be freed if only this one were removed: what it shares with nothing else of the list.',
+    args: [['[names...]', 'datasets, or job:ID for results (every version of all datasets)']],
+    options: [VO_OPTION, { flags: '--jobs', about: 'also the results of your jobs, the largest' }],
+    examples: [
+      ['data du', 'what could be removed'],
+      ['data du --jobs', 'or which results'],
+    ],
     run: async (context, input) => (await import('../data-look.ts')).diskUsage(context, input),
   },
   {
@@ -160,13 +170,15 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: 'data rm',
-    summary: 'take the name of a dataset away',
-    details: 'Jobs that were submitted with it still get it.',
-    args: [NAME_ARGUMENT],
+    summary: 'take the name of a dataset away, or let go of the results of a job',
+    details:
+      'Jobs that were submitted with a dataset still get it. Results are refused while an open job takes them as an input; afterwards nobody can get them.',
+    args: [['<name>', 'dataset, or job:ID for the results of a job that has ended']],
     options: [VO_OPTION, { flags: '--all', about: 'every version, where none is named' }],
     examples: [
       ['data rm run-7@v1', 'one version'],
       ['data rm run-7 --all', 'all of them'],
+      ['data rm job:j7k2q9w4x1mb', 'before the grid does it'],
     ],
     run: async (context, input) => (await import('../data.ts')).removeDataset(context, input),
   },

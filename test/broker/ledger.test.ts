@@ -9,6 +9,7 @@ import { migrate, openSqlite } from '../../service/sqlite.ts';
 import { datasetReleaseContract } from '../contract/dataset-release.contract.ts';
 import { historyContract } from '../contract/history.contract.ts';
 import { ledgerContract } from '../contract/ledger.contract.ts';
+import { removedResultsContract } from '../contract/removed-results.contract.ts';
 import { storeRoomContract } from '../contract/store-room.contract.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'ledger-'));
@@ -22,6 +23,8 @@ const fresh = (): LedgerPlace & { readonly kind: 'sqlite' } => {
 historyContract('SQLite', () => Promise.resolve(fresh()));
 
 datasetReleaseContract('SQLite', () => Promise.resolve(fresh()));
+
+removedResultsContract('SQLite', () => Promise.resolve(fresh()));
 
 storeRoomContract('SQLite', () => Promise.resolve(fresh()));
 

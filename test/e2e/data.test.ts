@@ -138,6 +138,45 @@ describe('a dataset', () => {
   });
 });
 
+describe('the results of a job', () => {
+  test('are listed, and let go before their time', async () => {
+    const task = 'head -c 500000 /dev/urandom > made';
+    const id = await out('submit', '-q', '-n', 'maker', '-o', 'made', '--', 'sh', '-c', task);
+    expect((await run('wait', id)).code).toBe(0);
+    const [first] = await json<readonly object[]>('data', 'ls', '--jobs');
+    expect(first).toMatchObject({ id: `job:${id}`, name: 'maker', totalBytes: 500_000 });
+    expect(await out('data', 'ls', '--jobs')).toMatch(/maker +3 +488 KiB +done/);
+    const du = await json<{ readonly datasets: readonly object[] }>('data', 'du', `job:${id}`);
+    expect(du.datasets).toEqual([
+      { id: `job:${id}`, totalBytes: 500_000, storedBytes: 500_000, aloneBytes: 500_000 },
+    ]);
+    const used = async (): Promise<number> =>
+      (await json<readonly { readonly usedBytes: number }[]>('data', 'quota'))[0]?.usedBytes ?? 0;
+    const before = await used();
+    expect(await out('data', 'rm', `job:${id}`)).toBe(
+      `removed the results of job ${id}: 3 files, 488 KiB`,
+    );
+    expect(await used()).toBe(before - 500_000);
+    expect(await json('data', 'rm', `job:${id}`)).toEqual({ id, files: 0, totalBytes: 0 });
+
+    const removed = `RESULTS_REMOVED: the results of job ${id} were removed by /DC=org`;
+    for (const args of [
+      ['get', id],
+      ['logs', id],
+      ['data', 'put', `job:${id}`, 'made'],
+      ['submit', '-i', `job:${id}=in`, '--', 'true'],
+    ]) {
+      const { code, stderr } = await run(...args);
+      expect([code, stderr]).toEqual([4, expect.stringContaining(removed)]);
+    }
+    expect(await out('status', id)).toMatch(/results +removed by \/DC=org.* at 2/);
+    const status = await json<object>('status', id);
+    expect(status).toMatchObject({ resultsRemoved: { by: expect.stringContaining('/DC=org') } });
+    const gone = await run('data', 'rm', 'job:nowhere');
+    expect([gone.code, gone.stderr]).toEqual([4, expect.stringContaining('JOB_NOT_FOUND')]);
+  });
+});
+
 describe('a quota', () => {
   interface Quota {
     readonly owner: string;

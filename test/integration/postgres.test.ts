@@ -7,6 +7,7 @@ import { brokerContract } from '../contract/broker.contract.ts';
 import { datasetReleaseContract } from '../contract/dataset-release.contract.ts';
 import { historyContract } from '../contract/history.contract.ts';
 import { ledgerContract } from '../contract/ledger.contract.ts';
+import { removedResultsContract } from '../contract/removed-results.contract.ts';
 import { storeRoomContract } from '../contract/store-room.contract.ts';
 import { openBrokerGrid } from '../fakes/broker-grid.ts';
 import { type Postgres, startPostgres } from '../fakes/postgres.ts';
@@ -44,6 +45,8 @@ ledgerContract('PostgreSQL', () =>
 historyContract('PostgreSQL', fresh);
 
 datasetReleaseContract('PostgreSQL', fresh);
+
+removedResultsContract('PostgreSQL', fresh);
 
 storeRoomContract('PostgreSQL', fresh);
 

@@ -297,6 +297,16 @@ export interface GetJobResponse {
     | undefined;
   /** Tasks that have come into being, by ordinal. */
   tasks: TaskStatus[];
+  /** Present where its results were let go before their time. */
+  resultsRemoved: ResultsRemoved | undefined;
+}
+
+/** Who let go of the results of a job, and when. */
+export interface ResultsRemoved {
+  /** DN. */
+  by: string;
+  /** When. */
+  atMs: number;
 }
 
 /** Which events. */
@@ -2257,7 +2267,7 @@ export const TaskStatus: MessageFns<TaskStatus> = {
 };
 
 function createBaseGetJobResponse(): GetJobResponse {
-  return { summary: undefined, spec: undefined, inputs: undefined, tasks: [] };
+  return { summary: undefined, spec: undefined, inputs: undefined, tasks: [], resultsRemoved: undefined };
 }
 
 export const GetJobResponse: MessageFns<GetJobResponse> = {
@@ -2273,6 +2283,9 @@ export const GetJobResponse: MessageFns<GetJobResponse> = {
     }
     for (const v of message.tasks) {
       TaskStatus.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.resultsRemoved !== undefined) {
+      ResultsRemoved.encode(message.resultsRemoved, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -2322,6 +2335,14 @@ export const GetJobResponse: MessageFns<GetJobResponse> = {
             message.tasks.push(TaskStatus.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.resultsRemoved = ResultsRemoved.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2347,6 +2368,76 @@ export const GetJobResponse: MessageFns<GetJobResponse> = {
       ? TreeRef.fromPartial(object.inputs)
       : undefined;
     message.tasks = object.tasks?.map((e) => TaskStatus.fromPartial(e)) || [];
+    message.resultsRemoved = (object.resultsRemoved !== undefined && object.resultsRemoved !== null)
+      ? ResultsRemoved.fromPartial(object.resultsRemoved)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseResultsRemoved(): ResultsRemoved {
+  return { by: "", atMs: 0 };
+}
+
+export const ResultsRemoved: MessageFns<ResultsRemoved> = {
+  encode(message: ResultsRemoved, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.by !== "") {
+      writer.uint32(10).string(message.by);
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(16).int64(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResultsRemoved {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResultsRemoved();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResultsRemoved>, I>>(base?: I): ResultsRemoved {
+    return ResultsRemoved.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResultsRemoved>, I>>(object: I): ResultsRemoved {
+    const message = createBaseResultsRemoved();
+    message.by = object.by ?? "";
+    message.atMs = object.atMs ?? 0;
     return message;
   },
 };

@@ -18,7 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { TreeRef } from "./common.ts";
+import { State, TreeRef } from "./common.ts";
 
 export const protobufPackage = "grid.v1";
 
@@ -193,6 +193,54 @@ export interface SetStoreQuotaRequest {
   owner: string;
   /** The most; left out for no limit. */
   limitBytes?: number | undefined;
+}
+
+/** Whose results. */
+export interface ListResultsRequest {
+  /** VO; empty for the caller's only one. */
+  vo: string;
+  /** Those of all members; for managers of the VO and grid administrators. */
+  everybody: boolean;
+  /** At most this many; 0 means 100, the most is 10000. */
+  limit: number;
+}
+
+/** The results that a job keeps in the store. */
+export interface JobResults {
+  /** Job id. */
+  jobId: string;
+  /** Its name. */
+  name: string;
+  /** DN of its owner. */
+  owner: string;
+  /** Where it stands. */
+  state: State;
+  /** When it ended; 0 before. */
+  endedAtMs: number;
+  /** Files in them. */
+  files: number;
+  /** Bytes of these files; what several of them share is counted for each. */
+  totalBytes: number;
+}
+
+/** By size, the largest first. */
+export interface ListResultsResponse {
+  /** Jobs that keep any. */
+  jobs: JobResults[];
+}
+
+/** Whose results to let go. */
+export interface RemoveResultsRequest {
+  /** Job id. */
+  jobId: string;
+}
+
+/** What went; nothing where it had gone before. */
+export interface RemoveResultsResponse {
+  /** Files in it. */
+  files: number;
+  /** Bytes of these files. */
+  totalBytes: number;
 }
 
 function createBaseDataset(): Dataset {
@@ -1530,6 +1578,389 @@ export const SetStoreQuotaRequest: MessageFns<SetStoreQuotaRequest> = {
   },
 };
 
+function createBaseListResultsRequest(): ListResultsRequest {
+  return { vo: "", everybody: false, limit: 0 };
+}
+
+export const ListResultsRequest: MessageFns<ListResultsRequest> = {
+  encode(message: ListResultsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vo !== "") {
+      writer.uint32(10).string(message.vo);
+    }
+    if (message.everybody !== false) {
+      writer.uint32(16).bool(message.everybody);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(24).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListResultsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListResultsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vo = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.everybody = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListResultsRequest>, I>>(base?: I): ListResultsRequest {
+    return ListResultsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListResultsRequest>, I>>(object: I): ListResultsRequest {
+    const message = createBaseListResultsRequest();
+    message.vo = object.vo ?? "";
+    message.everybody = object.everybody ?? false;
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseJobResults(): JobResults {
+  return { jobId: "", name: "", owner: "", state: 0, endedAtMs: 0, files: 0, totalBytes: 0 };
+}
+
+export const JobResults: MessageFns<JobResults> = {
+  encode(message: JobResults, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.owner !== "") {
+      writer.uint32(26).string(message.owner);
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    if (message.endedAtMs !== 0) {
+      writer.uint32(40).int64(message.endedAtMs);
+    }
+    if (message.files !== 0) {
+      writer.uint32(48).uint64(message.files);
+    }
+    if (message.totalBytes !== 0) {
+      writer.uint32(56).uint64(message.totalBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobResults {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobResults();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.endedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.files = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.totalBytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<JobResults>, I>>(base?: I): JobResults {
+    return JobResults.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobResults>, I>>(object: I): JobResults {
+    const message = createBaseJobResults();
+    message.jobId = object.jobId ?? "";
+    message.name = object.name ?? "";
+    message.owner = object.owner ?? "";
+    message.state = object.state ?? 0;
+    message.endedAtMs = object.endedAtMs ?? 0;
+    message.files = object.files ?? 0;
+    message.totalBytes = object.totalBytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseListResultsResponse(): ListResultsResponse {
+  return { jobs: [] };
+}
+
+export const ListResultsResponse: MessageFns<ListResultsResponse> = {
+  encode(message: ListResultsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.jobs) {
+      JobResults.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListResultsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListResultsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobs.push(JobResults.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListResultsResponse>, I>>(base?: I): ListResultsResponse {
+    return ListResultsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListResultsResponse>, I>>(object: I): ListResultsResponse {
+    const message = createBaseListResultsResponse();
+    message.jobs = object.jobs?.map((e) => JobResults.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRemoveResultsRequest(): RemoveResultsRequest {
+  return { jobId: "" };
+}
+
+export const RemoveResultsRequest: MessageFns<RemoveResultsRequest> = {
+  encode(message: RemoveResultsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveResultsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveResultsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RemoveResultsRequest>, I>>(base?: I): RemoveResultsRequest {
+    return RemoveResultsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveResultsRequest>, I>>(object: I): RemoveResultsRequest {
+    const message = createBaseRemoveResultsRequest();
+    message.jobId = object.jobId ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveResultsResponse(): RemoveResultsResponse {
+  return { files: 0, totalBytes: 0 };
+}
+
+export const RemoveResultsResponse: MessageFns<RemoveResultsResponse> = {
+  encode(message: RemoveResultsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.files !== 0) {
+      writer.uint32(8).uint64(message.files);
+    }
+    if (message.totalBytes !== 0) {
+      writer.uint32(16).uint64(message.totalBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveResultsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveResultsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.files = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.totalBytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RemoveResultsResponse>, I>>(base?: I): RemoveResultsResponse {
+    return RemoveResultsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveResultsResponse>, I>>(object: I): RemoveResultsResponse {
+    const message = createBaseRemoveResultsResponse();
+    message.files = object.files ?? 0;
+    message.totalBytes = object.totalBytes ?? 0;
+    return message;
+  },
+};
+
 /**
  * Datasets: names for trees of files that are in the chunk store of a VO. The broker serves it beside `Broker`, over
  * mutual TLS; what a caller may see and do follows from its DN and FQANs.
@@ -1630,6 +2061,27 @@ export const DatasetsService = {
     responseSerialize: (value: StoreQuota): Buffer => Buffer.from(StoreQuota.encode(value).finish()),
     responseDeserialize: (value: Buffer): StoreQuota => StoreQuota.decode(value),
   },
+  /** Jobs whose results are kept, those that take most first. */
+  listResults: {
+    path: "/grid.v1.Datasets/ListResults" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListResultsRequest): Buffer => Buffer.from(ListResultsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListResultsRequest => ListResultsRequest.decode(value),
+    responseSerialize: (value: ListResultsResponse): Buffer => Buffer.from(ListResultsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListResultsResponse => ListResultsResponse.decode(value),
+  },
+  /** Lets go of the results of a job that has ended; for its owner, managers of its VO and grid administrators. */
+  removeResults: {
+    path: "/grid.v1.Datasets/RemoveResults" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveResultsRequest): Buffer => Buffer.from(RemoveResultsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveResultsRequest => RemoveResultsRequest.decode(value),
+    responseSerialize: (value: RemoveResultsResponse): Buffer =>
+      Buffer.from(RemoveResultsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveResultsResponse => RemoveResultsResponse.decode(value),
+  },
 } as const;
 
 export interface DatasetsServer extends UntypedServiceImplementation {
@@ -1651,6 +2103,10 @@ export interface DatasetsServer extends UntypedServiceImplementation {
   listStoreQuotas: handleUnaryCall<ListStoreQuotasRequest, ListStoreQuotasResponse>;
   /** Sets how many bytes a VO (grid administrators) or a member of it (managers, too) may store. */
   setStoreQuota: handleUnaryCall<SetStoreQuotaRequest, StoreQuota>;
+  /** Jobs whose results are kept, those that take most first. */
+  listResults: handleUnaryCall<ListResultsRequest, ListResultsResponse>;
+  /** Lets go of the results of a job that has ended; for its owner, managers of its VO and grid administrators. */
+  removeResults: handleUnaryCall<RemoveResultsRequest, RemoveResultsResponse>;
 }
 
 export interface DatasetsClient extends Client {
@@ -1797,6 +2253,38 @@ export interface DatasetsClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: StoreQuota) => void,
+  ): ClientUnaryCall;
+  /** Jobs whose results are kept, those that take most first. */
+  listResults(
+    request: ListResultsRequest,
+    callback: (error: ServiceError | null, response: ListResultsResponse) => void,
+  ): ClientUnaryCall;
+  listResults(
+    request: ListResultsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListResultsResponse) => void,
+  ): ClientUnaryCall;
+  listResults(
+    request: ListResultsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListResultsResponse) => void,
+  ): ClientUnaryCall;
+  /** Lets go of the results of a job that has ended; for its owner, managers of its VO and grid administrators. */
+  removeResults(
+    request: RemoveResultsRequest,
+    callback: (error: ServiceError | null, response: RemoveResultsResponse) => void,
+  ): ClientUnaryCall;
+  removeResults(
+    request: RemoveResultsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveResultsResponse) => void,
+  ): ClientUnaryCall;
+  removeResults(
+    request: RemoveResultsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveResultsResponse) => void,
   ): ClientUnaryCall;
 }
 
