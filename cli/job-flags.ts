@@ -31,6 +31,7 @@ const PLAIN = [
   'on-lost',
   'sandbox',
   'network',
+  'image',
 ] as const;
 /** Keys whose flags may come several times; they add to the file's. */
 const ADDING = [

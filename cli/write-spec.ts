@@ -23,6 +23,7 @@ export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
     sandbox: spec.sandbox ?? '',
     network: spec.network ?? '',
     modules: spec.modules ?? [],
+    image: spec.image ?? '',
   };
   const given = Object.entries(optional).filter(([, value]) => Object.keys(value).length > 0);
   return {

@@ -128,6 +128,7 @@ export function specFromWire(spec: pb.JobSpec | undefined): JobSpec {
     ...(spec.group === '' ? {} : { group: spec.group }),
     ...sandboxFromWire(spec),
     ...(spec.modules.length === 0 ? {} : { modules: spec.modules }),
+    ...(spec.image === '' ? {} : { image: spec.image }),
     vo: voName(spec.vo),
     sites: spec.sites.map(siteId),
     excludeSites: spec.excludeSites.map(siteId),
@@ -155,6 +156,7 @@ export function specToWire(spec: JobSpec): pb.JobSpec {
     group: spec.group ?? '',
     ...sandboxToWire(spec),
     modules: [...(spec.modules ?? [])],
+    image: spec.image ?? '',
     vo: spec.vo,
     sites: [...spec.sites],
     excludeSites: [...spec.excludeSites],
@@ -188,6 +190,7 @@ export function offerToWire(offer: Offer): pb.Offer {
       offer.fetchFrom === undefined
         ? undefined
         : { rules: offer.fetchFrom.map((rule) => ({ ...rule })) },
+    containers: offer.containers && { ...offer.containers, images: [...offer.containers.images] },
     accounts: offer.accounts.map((rule) => ({ ...rule })),
     licences: offer.licences.map((pool) => ({ ...pool })),
     queues: offer.queues.map((queue) => ({

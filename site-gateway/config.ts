@@ -2,12 +2,12 @@ import * as z from 'zod';
 import { type FetchRule, parseFetchRule } from '../core/data/fetch-rules.ts';
 import { dn, isSiteId, isVoName, voName } from '../core/ids.ts';
 import { SANDBOXES } from '../core/job/sandbox.ts';
-import { isModuleName } from '../core/job/software.ts';
 import { isLicenceName } from '../core/job/spec.ts';
 import { isDnText } from '../core/pki/name.ts';
 import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
 import { checkExpression } from '../service/expression-check.ts';
 import { SHIPPED_TEMPLATES } from './lrms/command/load-template.ts';
+import { CONTAINERS_CONFIG, MODULES_CONFIG } from './software/settings.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -104,16 +104,8 @@ export const SITE_CONFIG = z.object({
     .array(z.string().min(1))
     .default([])
     .describe('software and abilities beyond the programs that are found'),
-  modules: z
-    .strictObject({
-      init: filePath().describe('what sh sources to get `module`, on all nodes'),
-      offer: z
-        .array(z.string().refine(isModuleName, 'must be the name of a module such as gcc/13'))
-        .optional()
-        .describe('modules that jobs may load (default: what `module avail` lists at start)'),
-    })
-    .optional()
-    .describe('environment modules, as jobs may ask for them'),
+  modules: MODULES_CONFIG,
+  containers: CONTAINERS_CONFIG,
   vos: z
     .array(z.string().refine(isVoName, 'must be the name of a VO'))
     .default([])

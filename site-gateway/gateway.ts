@@ -33,6 +33,8 @@ import { openPlace } from './place.ts';
 import { gatewayHandlers } from './rpc.ts';
 import type { SiteStaging } from './site-staging.ts';
 import { findModules } from './software/find-modules.ts';
+import { findRuntime } from './software/find-runtime.ts';
+import type { Runtime } from './software/image-task.ts';
 import { openStock, type Stock } from './stock.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 import { openTickets, type Tickets } from './tickets.ts';
@@ -98,14 +100,14 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     }),
   );
   const accounts = openAccounts(config);
-  const modules = await findModules(config.modules, config.path);
+  const software = await findSoftware(config, log);
   const lease = openLease(options.bootClock, randomUUID(), journal.lease());
   const tickets = openTickets(journal, clock, config['staging-patience']);
   const signed = openSignedUrls(clock, config['staging-patience']);
   const staging = stack.use(openStaging(options, { nkey, tickets, signed }, disk));
   // Before staging, which would wait for them.
   stack.use(tickets);
-  const owned = { journal, staging, disk, accounts };
+  const owned = { journal, staging, disk, accounts, ...software };
   const movers = moversOf(options, owned);
   const supervisor = new Supervisor({
     site: config.site,
@@ -128,11 +130,19 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   );
   stack.use(every(CLEAN_MS, 'forget addresses', log, () => forgetUrls(signed, supervisor)));
   const { transfers } = movers;
-  const parts = { ...owned, modules, supervisor, transfers, lease, tickets, signed, offerChange };
+  const parts = { ...owned, supervisor, transfers, lease, tickets, signed, offerChange };
   const handlers = handlersOf(options, nkey.publicKey, parts);
   const open = stack.move();
   return { handlers, [Symbol.asyncDispose]: () => open.disposeAsync() };
 }
+
+const findSoftware = async (
+  { modules, containers, path, lrms }: SiteConfig,
+  log: Log,
+): Promise<Pick<Parts, 'modules' | 'runtime'>> => ({
+  modules: await findModules(modules, path),
+  runtime: await findRuntime(containers, { path, isHere: lrms === 'fork', log }),
+});
 
 const openStaging = (
   options: GatewayOptions,
@@ -173,6 +183,7 @@ interface Parts {
   readonly disk: Disk;
   readonly accounts: AccountMap;
   readonly modules: readonly string[];
+  readonly runtime: Runtime | undefined;
   readonly offerChange: Change;
 }
 
@@ -238,7 +249,7 @@ function factsOf(
   { config, version }: GatewayOptions,
   nkey: string,
   { sandbox = 'account' }: LrmsState,
-  { accounts, modules }: Pick<Parts, 'accounts' | 'modules'>,
+  { accounts, modules, runtime }: Pick<Parts, 'accounts' | 'modules' | 'runtime'>,
 ): SiteFacts {
   const found = [...detectFeatures(config.path), ...sandboxFeatures(sandbox)];
   const machine = { x64: 'x86_64', arm64: 'aarch64' } as Readonly<Record<string, string>>;
@@ -260,6 +271,7 @@ function factsOf(
     accounts: accounts.rules,
     modules,
     fetchFrom: fetchRules(config),
+    containers: runtime && { runtime: runtime.name, images: config.containers.images },
   };
 }
 

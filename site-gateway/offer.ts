@@ -1,8 +1,9 @@
 import { type FetchRule, formatFetchRules, unfetchedHost } from '../core/data/fetch-rules.ts';
 import { type Dn, siteId, type VoName } from '../core/ids.ts';
+import { type Containers, withoutImage } from '../core/job/image.ts';
 import {
   demandedSandbox,
-  isWeaker,
+  isExposed,
   offeredSandbox,
   type SandboxDemand,
 } from '../core/job/sandbox.ts';
@@ -39,6 +40,8 @@ export interface SiteFacts {
   readonly modules: readonly string[];
   /** Hosts that inputs are fetched from. */
   readonly fetchFrom: readonly FetchRule[];
+  /** What runs the images of jobs. */
+  readonly containers: Containers | undefined;
 }
 
 /** What the site has at the moment. */
@@ -107,17 +110,28 @@ export function tooLarge(
 }
 
 /** Why the site cannot put a task where the job wants it; undefined when it can. */
-export function tooExposed({ features }: SiteFacts, demand: SandboxDemand): string | undefined {
-  const [demanded, offered] = [demandedSandbox(demand), offeredSandbox(features)];
-  if (!isWeaker(offered, demanded)) return undefined;
-  return `it demands sandbox ${demanded}, the site has ${offered}`;
+export function tooExposed(
+  { features }: SiteFacts,
+  demand: SandboxDemand & SoftwareDemand,
+): string | undefined {
+  const sandbox = demandedSandbox(demand);
+  if (!isExposed(features, { ...demand, sandbox })) return undefined;
+  return `it demands sandbox ${sandbox}, the site has ${offeredSandbox(features)}`;
 }
 
-/** Why the site cannot give a task the modules that the job loads; undefined when it can. */
-export function moduleless(facts: SiteFacts, { modules = [] }: SoftwareDemand): string | undefined {
+/** Why the site cannot give a task the modules or the image of the job; undefined when it can. */
+export function withoutSoftware(
+  facts: SiteFacts,
+  { modules = [], image }: SoftwareDemand,
+): { readonly reason: string; readonly detail: string } | undefined {
   const name = missingModule(modules, facts.modules);
-  if (name === undefined) return undefined;
-  return `it loads module ${name}, the site has ${modulesLike(name, facts.modules)}`;
+  if (name !== undefined) {
+    const detail = `it loads module ${name}, the site has ${modulesLike(name, facts.modules)}`;
+    return { reason: 'MODULE_MISSING', detail };
+  }
+  const instead = image === undefined ? undefined : withoutImage(image, facts.containers);
+  if (instead === undefined) return undefined;
+  return { reason: 'IMAGE_DENIED', detail: `it runs in image ${image}, the site has ${instead}` };
 }
 
 /** Why the site does not fetch what the job wants of elsewhere; undefined when it does. */

@@ -53,7 +53,8 @@ const FAULTS: Readonly<Partial<Record<ErrorCode, FailureKind>>> = {
 export const failedBy = ({ code, message }: GridError): Outcome =>
   failed(FAULTS[code] ?? 'data', code, message);
 
-export function verdictOf(end: TaskEnd, command: CommandFacts): Verdict {
+/** `command` is left out where its program was not looked for at the site itself. */
+export function verdictOf(end: TaskEnd, command?: CommandFacts): Verdict {
   switch (end.kind) {
     case 'exited':
       return withLeftovers(exitVerdict(end.exitCode, command), end.leftBehind);
@@ -76,7 +77,7 @@ const problem = (failure: FailureKind, reason: string, detail: string): Verdict 
   detail,
 });
 
-function exitVerdict(exitCode: number, command: CommandFacts): Verdict {
+function exitVerdict(exitCode: number, command: CommandFacts | undefined): Verdict {
   if (exitCode === 0) return { exitCode, signal: 0, reason: '', detail: '' };
   const fail = (reason: string, detail: string, signal = 0): Verdict => ({
     exitCode,
@@ -85,11 +86,12 @@ function exitVerdict(exitCode: number, command: CommandFacts): Verdict {
     reason,
     detail,
   });
-  const where = exitCode === 127 || exitCode === 126 ? findProgram(command) : 'runs';
+  const isRefused = exitCode === 127 || exitCode === 126;
+  const where = isRefused && command !== undefined ? findProgram(command) : 'runs';
   if (where === 'missing')
-    return fail('COMMAND_NOT_FOUND', `'${command.program}' was not found at the site`);
+    return fail('COMMAND_NOT_FOUND', `'${command?.program}' was not found at the site`);
   if (where === 'not-executable')
-    return fail('COMMAND_NOT_EXECUTABLE', `'${command.program}' is there but cannot be executed`);
+    return fail('COMMAND_NOT_EXECUTABLE', `'${command?.program}' is there but cannot be executed`);
   const signal = exitCode - 128;
   const name = signalName(signal);
   if (name !== undefined) return fail('KILLED_BY_SIGNAL', `${name} ended the program`, signal);

@@ -1,5 +1,6 @@
 import { GridError } from '../core/errors.ts';
 import { type AttemptId, attemptId } from '../core/ids.ts';
+import { imageFault } from '../core/job/software.ts';
 import type { JobSpec } from '../core/job/spec.ts';
 import type { AccountWish } from '../core/match/accounts.ts';
 import type { Caller } from '../core/vo/caller.ts';
@@ -14,12 +15,12 @@ import { callerFromWire, treeFromWire } from '../service/wire.ts';
 import { wishOf } from './attempt.ts';
 import type { AcceptedAttempt, Journal } from './journal.ts';
 import {
-  moduleless,
   type SiteFacts,
   type SiteNow,
   tooExposed,
   tooLarge,
   unfetched,
+  withoutSoftware,
 } from './offer.ts';
 import type { Supervisor } from './supervisor.ts';
 import { specOf } from './task.ts';
@@ -146,8 +147,8 @@ function lackOf({ facts, now }: PlaceOptions, spec: JobSpec): Refusal | undefine
   if (large !== undefined) return { reason: 'TOO_LARGE', detail: large };
   const exposed = tooExposed(facts, spec);
   if (exposed !== undefined) return { reason: 'SANDBOX_MISSING', detail: exposed };
-  const missing = moduleless(facts, spec);
-  if (missing !== undefined) return { reason: 'MODULE_MISSING', detail: missing };
+  const missing = withoutSoftware(facts, spec);
+  if (missing !== undefined) return missing;
   const away = unfetched(facts, spec);
   return away === undefined ? undefined : { reason: 'FETCH_REFUSED', detail: away };
 }
@@ -159,6 +160,8 @@ function invalidSpec(spec: JobSpec): string | undefined {
   if (words.some((word) => word.includes('\0'))) return 'a NUL byte stands in the command or env';
   const variable = Object.keys(spec.env).find((name) => !VARIABLE.test(name));
   if (variable !== undefined) return `'${variable}' cannot be the name of a variable`;
+  const fault = imageFault(spec, spec.resources.nodes);
+  if (fault !== undefined) return fault;
   const paths = [...spec.inputs.map(({ to }) => to), spec.stdin, ...spec.outputs];
   const outside = paths.find((path) => path.startsWith('/') || path.split('/').includes('..'));
   return outside === undefined ? undefined : `'${outside}' leaves the task's directory`;

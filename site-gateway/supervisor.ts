@@ -17,7 +17,6 @@
  * taken up again, whatever state the journal has. Otherwise nothing of it has run, and its life begins anew. Telling the
  * broker a step twice is harmless; starting a task twice is not, and the LRMS's own fence sees to that.
  */
-import { join } from 'node:path';
 import { EMPTY_TREE } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
 import type { AttemptId } from '../core/ids.ts';
@@ -38,7 +37,9 @@ import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from
 import { openLimit } from './limit.ts';
 import type { LiveOutputs } from './live/live-outputs.ts';
 import type { ListedTask, Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from './lrms/lrms.ts';
-import { failed, failedBy, NO_USAGE, verdictOf } from './outcome.ts';
+import { failed, failedBy, NO_USAGE } from './outcome.ts';
+import type { Runtime } from './software/image-task.ts';
+import { verdictOfTask } from './software/verdict.ts';
 import type { AttemptStaging } from './staging.ts';
 import type { Stock } from './stock.ts';
 import { openTakeUp } from './take-up.ts';
@@ -53,6 +54,8 @@ export interface SupervisorOptions {
   readonly path: string;
   /** What sh sources on a node to get `module`; absent where the site has none. */
   readonly modulesInit?: string | undefined;
+  /** What images are run with; absent where the site has nothing for that. */
+  readonly runtime?: Runtime | undefined;
   readonly journal: Journal;
   readonly openLrms: (listener: LrmsListener) => Promise<Lrms>;
   readonly staging: AttemptStaging;
@@ -220,9 +223,10 @@ export class Supervisor {
   private async lifeOf(attempt: Attempt, lrms: Lrms, again: boolean): Promise<Outcome> {
     const transfer = transferOf(attempt.spec.command);
     if (transfer !== undefined) return this.transfer(attempt, transfer);
-    const { site, path, modulesInit, accounts } = this.options;
+    const { site, path, modulesInit, runtime, accounts } = this.options;
     const wish = wishOf(attempt.accepted, attempt.spec);
-    const task = lrmsTaskOf(attempt, { id: site, path, modulesInit }, accounts.accountFor(wish));
+    const basics = { id: site, path, modulesInit, runtime };
+    const task = lrmsTaskOf(attempt, basics, accounts.accountFor(wish));
     const adopted = again && (await this.takeUp.one(attempt, lrms.adopt(task), this.options.stock));
     if (!adopted) {
       const denied = accounts.refusal(wish);
@@ -286,15 +290,12 @@ export class Supervisor {
   }
 
   private async conclude(attempt: Attempt, end: TaskEnd): Promise<Outcome> {
-    const { path } = this.options;
     const measured = end.kind === 'not-started' ? NO_USAGE : end.usage;
     const usage = { ...NO_USAGE, ...measured, bytesIn: attempt.bytesIn };
     const ran = end.kind === 'exited' || end.kind === 'limit';
     if (attempt.ending === 'lease-expired' || (!ran && attempt.ending !== ''))
       return { ...endedEarly(attempt.ending), usage };
-    const [program = ''] = attempt.spec.command;
-    const cwd = join(attempt.directory, 'work');
-    const verdict = verdictOf(end, { program, path: attempt.spec.env['PATH'] ?? path, cwd });
+    const verdict = await verdictOfTask(attempt, end, this.options.path);
     const full = await diskFull(this.options, attempt, end, verdict);
     if (full !== undefined) return full;
     if (!ran) return { ...verdict, usage, outputs: EMPTY_TREE };

@@ -9,7 +9,9 @@ import type { Account } from './accounts/account.ts';
 import type { AcceptedAttempt } from './journal.ts';
 import type { LrmsTask } from './lrms/lrms.ts';
 import { hostfileOf } from './lrms/task-files.ts';
+import type { Runtime } from './software/image-task.ts';
 import { wordsForModules } from './software/load-modules.ts';
+import { type Encased, inImage } from './software/run-image.ts';
 import type { StagedAttempt } from './staging.ts';
 
 /** What a site gives to every task. */
@@ -18,6 +20,8 @@ interface SiteBasics {
   readonly path: string;
   /** What sh sources to get `module`; undefined where the site has no modules. */
   readonly modulesInit: string | undefined;
+  /** What images are run with; undefined where the site has nothing for that. */
+  readonly runtime: Runtime | undefined;
 }
 
 const USER_NAME = userInfo().username;
@@ -84,35 +88,52 @@ export async function checkStdin(attempt: StagedAttempt): Promise<void> {
     throw new GridError('INPUT_MISSING', `'${stdin}' is to be standard input and is no file`);
 }
 
-/** What the batch system is asked to run. */
+/** What the batch system is asked to run. Its environment is made where it is read: tasks that wait need none. */
 export function lrmsTaskOf(
   attempt: StagedAttempt & { readonly accepted: AcceptedAttempt },
   site: SiteBasics,
   account?: Account,
 ): LrmsTask {
   const { id, directory, spec, accepted } = attempt;
+  const { nodes, gpus, cpus, memoryBytes, walltimeMs, diskBytes, licences } = spec.resources;
+  const { image, network = 'any', command } = spec;
+  const needs = { nodes, gpus, cpus, memoryBytes, walltimeMs, diskBytes, licences };
+  const stdin = stdinOf(attempt);
+  const common = { id, directory, stdin, ...needs, ...(account === undefined ? {} : { account }) };
+  const userName = account?.name ?? USER_NAME;
+  const env = (): LrmsTask['env'] =>
+    taskEnvironment(accepted, spec, { ...site, directory, userName });
+  const sandbox = demandedSandbox(spec);
+  if (image === undefined) {
+    return {
+      ...common,
+      command: [...wordsForModules(site.modulesInit, spec.modules), ...command],
+      get env() {
+        return env();
+      },
+      sandbox,
+      network,
+    };
+  }
+  const inside = (): Encased => {
+    // The image has a PATH of its own.
+    const { PATH: _, ...others } = env();
+    const wanted = { ...others, ...pathOf(spec) };
+    return inImage(site.runtime, { id, directory, image, network, env: wanted, command });
+  };
+  const { env: _, ...encased } = inside();
   return {
-    id,
-    directory,
-    command: [...wordsForModules(site.modulesInit, spec.modules), ...spec.command],
-    // Not before the task starts: those that wait need none.
+    ...common,
+    ...encased,
     get env() {
-      return taskEnvironment(accepted, spec, {
-        ...site,
-        directory,
-        userName: account?.name ?? USER_NAME,
-      });
+      return { ...inside().env, PATH: site.path };
     },
-    stdin: stdinOf(attempt),
-    nodes: spec.resources.nodes,
-    gpus: spec.resources.gpus,
-    cpus: spec.resources.cpus,
-    memoryBytes: spec.resources.memoryBytes,
-    walltimeMs: spec.resources.walltimeMs,
-    diskBytes: spec.resources.diskBytes,
-    licences: spec.resources.licences,
-    sandbox: demandedSandbox(spec),
-    network: spec.network ?? 'any',
-    ...(account === undefined ? {} : { account }),
+    // The image is one, and keeps the network away.
+    sandbox: sandbox === 'namespaces' ? 'account' : sandbox,
+    network: 'any',
+    boxed: true,
   };
 }
+
+const pathOf = ({ env: { PATH } }: JobSpec): Readonly<Record<string, string>> =>
+  PATH === undefined ? {} : { PATH };

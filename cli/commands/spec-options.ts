@@ -70,6 +70,10 @@ export const SPEC_OPTIONS: readonly OptionSpec[] = [
     repeat: true,
   },
   {
+    flags: '--image <name>',
+    about: 'container image to run the command in, for instance python:3.12',
+  },
+  {
     flags: '--on-lost <what>',
     about: 'what a site does with a running task when it loses the broker (release)',
     choices: ['release', 'keep'],

@@ -1,4 +1,5 @@
 import { formatFetchRules } from '../../core/data/fetch-rules.ts';
+import type { Containers } from '../../core/job/image.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../../core/units.ts';
 import type { InspectSiteResponse, SiteAttempt } from '../../proto/gen/grid/v1/broker.ts';
@@ -90,6 +91,8 @@ const offeredFacts = (offer: Offer): readonly (readonly [string, string])[] => [
   ['cpus', `${offer.freeCpus} of ${offer.totalCpus} free`],
   ['memory', memoryText(offer)],
   ['fetches from', offer.fetchFrom === undefined ? '' : formatFetchRules(offer.fetchFrom)],
+  ['modules', modulesText(offer.modules)],
+  ['images', imagesText(offer.containers)],
 ];
 
 const QUEUE_HEADINGS = ['queue', 'cpus free', 'cpus', 'memory of a node', 'longest'];
@@ -105,6 +108,20 @@ const queueRow = (queue: Offer['queues'][number]): readonly string[] => [
 /** `demo 16 moving, 40 waiting (3 background)`. */
 const transfersText = ({ vo, moving, waiting, background }: VoTransfers): string =>
   `${vo} ${moving} moving, ${waiting} waiting${background === 0 ? '' : ` (${background} background)`}`;
+
+const modulesText = (modules: readonly string[]): string =>
+  modules.length <= SHOWN_MODULES
+    ? modules.join(', ')
+    : `${modules.slice(0, SHOWN_MODULES).join(', ')} and ${modules.length - SHOWN_MODULES} more`;
+
+const SHOWN_MODULES = 10;
+
+/** `podman`, `apptainer: ghcr.io/lab/ only`. */
+const imagesText = (containers: Containers | undefined): string => {
+  if (containers === undefined) return '';
+  const { runtime, images } = containers;
+  return images.length === 0 ? runtime : `${runtime}: ${images.join(', ')} only`;
+};
 
 const memoryText = ({ freeMemoryBytes, totalMemoryBytes }: Offer): string =>
   `${formatBytes(freeMemoryBytes)} of ${formatBytes(totalMemoryBytes)} free`;

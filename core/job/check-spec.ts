@@ -7,7 +7,7 @@ import { formatBytes, formatDuration } from '../units.ts';
 import { groupOf, parseFqan } from '../vo/fqan.ts';
 import { parseArrayValues } from './array-text.ts';
 import { type CheckRef, isKnownJob } from './parse-after.ts';
-import { isModuleName } from './software.ts';
+import { imageFault, isModuleName } from './software.ts';
 import {
   type ArraySpec,
   isLicenceName,
@@ -67,6 +67,8 @@ export function checkSpec(spec: JobSpec, check: CheckRef = isKnownJob): readonly
   checkAfter(spec, demand, check);
   checkPlaces(spec, demand);
   checkModules(spec.modules ?? [], demand);
+  const fault = imageFault(spec, spec.resources.nodes);
+  demand(fault === undefined, 'image', fault ?? '');
   if (spec.group !== undefined) checkGroup(spec.group, spec.vo, demand);
   return problems;
 }

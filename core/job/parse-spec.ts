@@ -21,7 +21,7 @@ import {
   wholeOf,
 } from './parse-value.ts';
 import { NETWORKS, SANDBOXES, type SandboxDemand } from './sandbox.ts';
-import { isModuleName, type SoftwareDemand } from './software.ts';
+import { imageFault, isModuleName, type SoftwareDemand } from './software.ts';
 import type { JobSpec } from './spec.ts';
 import { parsePath } from './spec-path.ts';
 
@@ -56,6 +56,7 @@ export const SPEC_KEYS = [
   'sandbox',
   'network',
   'modules',
+  'image',
 ] as const;
 
 /** What a task gets that does not ask. */
@@ -112,7 +113,8 @@ function specOf(raw: Raw, collect: Collect, check: CheckRef): JobSpec {
   const maxRunning = wholeOf(raw, 'max-running', 1, 0, collect);
   const retryMemory = factorOf(raw, 'retry-memory', collect);
   const group = textOf(raw, 'group', collect);
-  const surroundings = surroundingsOf(raw, collect);
+  const nodes = wholeOf(raw, 'nodes', 1, DEFAULTS.nodes, collect);
+  const surroundings = surroundingsOf(raw, nodes, collect);
   const written = parseInputs(raw['inputs'], collect, check);
   const inputs = written.map(({ from, to }) => ({ from, to }));
   const sites = sitesOf(raw, 'sites', collect);
@@ -129,7 +131,7 @@ function specOf(raw: Raw, collect: Collect, check: CheckRef): JobSpec {
       cpus: wholeOf(raw, 'cpus', 1, DEFAULTS.cpus, collect),
       memoryBytes: bytesOf(raw, 'memory', DEFAULTS.memoryBytes, collect),
       gpus: wholeOf(raw, 'gpus', 0, DEFAULTS.gpus, collect),
-      nodes: wholeOf(raw, 'nodes', 1, DEFAULTS.nodes, collect),
+      nodes,
       walltimeMs: durationOf(raw, 'walltime', DEFAULTS.walltimeMs, collect),
       diskBytes: bytesOf(raw, 'disk', DEFAULTS.diskBytes, collect),
       gpuModel: textOf(raw, 'gpu-model', collect) ?? '',
@@ -172,14 +174,18 @@ function sitesOf(raw: Raw, key: 'sites' | 'exclude-sites', collect: Collect): re
 }
 
 /** What a task finds around it. */
-function surroundingsOf(raw: Raw, collect: Collect): SandboxDemand & SoftwareDemand {
+function surroundingsOf(raw: Raw, nodes: number, collect: Collect): SandboxDemand & SoftwareDemand {
   const sandbox = choiceOf(raw, 'sandbox', SANDBOXES, collect);
   const network = choiceOf(raw, 'network', NETWORKS, collect);
   const modules = modulesOf(raw, collect);
+  const image = textOf(raw, 'image', collect);
+  const fault = imageFault({ modules, ...(image === undefined ? {} : { image }) }, nodes);
+  if (fault !== undefined) collect(['image'], fault);
   return {
     ...(sandbox === undefined ? {} : { sandbox }),
     ...(network === undefined ? {} : { network }),
     ...(modules.length === 0 ? {} : { modules }),
+    ...(image === undefined ? {} : { image }),
   };
 }
 

@@ -20,6 +20,8 @@ export const REASONS = {
   // The site's doing.
   DISK_FULL: 'the disk of the site is full',
   STORE_QUOTA: 'the store of the VO is full',
+  MODULE_FAILED: 'a module that the site offers could not be loaded on the node',
+  IMAGE_FAILED: 'the site could not run the image of the job, which is there',
   SANDBOX_FAILED: 'the site could not put the task into its sandbox',
   SPOOL_UNWRITABLE: 'the site cannot write its spool directory',
   START_FAILED: 'the site could not start the task',
@@ -39,6 +41,7 @@ export const REASONS = {
   TOO_LARGE: 'the task needs more than the whole site has',
   SANDBOX_MISSING: 'the site has no sandbox of the class that the job demands',
   MODULE_MISSING: 'the site has not all the modules that the job loads',
+  IMAGE_DENIED: 'the site has no containers, or does not run the image that the job names',
   POLICY_DENIED: 'the site’s policy does not let this job in',
   NO_ACCOUNT: 'the site has no account for the owner of the job',
   VO_DENIED: 'the site does not serve this VO',
@@ -51,6 +54,7 @@ export const REASONS = {
   FETCH_DENIED: 'the S3 server does not let the job’s credentials read an input',
   FETCH_MISMATCH: 'an input that was fetched has not the digest that the job names',
   FETCH_TOO_LARGE: 'the inputs that were fetched are larger than the `disk` of the job',
+  IMAGE_UNAVAILABLE: 'the site could not get the image of the job',
   OUTPUTS_LOST: 'parts of the outputs were not in the store any more when the site reported them',
   // The grid's doing.
   CANCELLED: 'somebody cancelled it',
@@ -69,7 +73,7 @@ export const REMEDIES: Readonly<Partial<Record<string, string>>> = {
   HELD_BY_OWNER: '`grid release ID`',
   HELD_BY_ADMIN: 'ask the administrator who holds it',
   DATA_UNAVAILABLE:
-    'see that nats-server runs, submit the files again if the store has lost them, then `grid release ID`',
+    'see that nats-server runs, submit the files again if the store has lost them, look at the name of an image, then `grid release ID`',
   CREDENTIAL_EXPIRED:
     'renew what the detail names, then `grid release ID`, for S3 inputs `grid release ID --s3`',
   RELEASED_TOO_OFTEN: 'see `grid job events ID` for what the sites say, then `grid release ID`',

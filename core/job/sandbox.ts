@@ -28,5 +28,12 @@ export const sandboxFeatures = (best: Sandbox): readonly string[] =>
 export const offeredSandbox = (features: readonly string[]): Sandbox =>
   SANDBOXES.findLast((name) => features.includes(`sandbox:${name}`)) ?? 'account';
 
+/** Whether a site puts a task where the job wants it. An image makes namespaces by itself, wherever it runs. */
+export const isExposed = (
+  features: readonly string[],
+  { sandbox = 'account', image }: { readonly sandbox?: Sandbox; readonly image?: string },
+): boolean =>
+  isWeaker(offeredSandbox(features), sandbox) && !(sandbox === 'namespaces' && image !== undefined);
+
 export const isWeaker = (one: Sandbox, other: Sandbox): boolean =>
   SANDBOXES.indexOf(one) < SANDBOXES.indexOf(other);

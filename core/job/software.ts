@@ -1,7 +1,24 @@
+import { parseImage } from './image.ts';
+
 /** What a job wants to find installed beside its own files. */
 export interface SoftwareDemand {
   /** Environment modules of the site, loaded in this order; one without a version is any version of it. */
   readonly modules?: readonly string[];
+  /** Container image that the program runs in. */
+  readonly image?: string;
+}
+
+/** What is wrong with an image beside the rest of a job; undefined for nothing. */
+export function imageFault(
+  { image, modules = [] }: SoftwareDemand,
+  nodes: number,
+): string | undefined {
+  if (image === undefined) return undefined;
+  if (parseImage(image) === undefined)
+    return `'${image.slice(0, 80)}' is no name of an image: write for instance docker.io/library/python:3.12, or tool.sif`;
+  if (modules.length > 0)
+    return 'an image brings its own software, modules are the site’s: take one of the two';
+  return nodes > 1 ? 'a program in an image runs on one node' : undefined;
 }
 
 const PART = '[A-Za-z0-9_][A-Za-z0-9_.+@=-]*';

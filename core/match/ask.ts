@@ -22,6 +22,8 @@ export interface Ask {
   readonly modules?: readonly string[];
   /** Hosts that inputs of it are fetched from, `host` or `host:port`, sorted, where there are any. */
   readonly fetches?: readonly string[];
+  /** Image that it runs in, where it names one. */
+  readonly image?: string;
   /** Sorted; empty means any. */
   readonly sites: readonly SiteId[];
   /** Sorted. */
@@ -88,6 +90,7 @@ export function askOf(spec: JobSpec, caller: Caller): Ask {
     ...(sandbox === 'account' ? {} : { sandbox }),
     ...(spec.modules === undefined ? {} : { modules: spec.modules.toSorted() }),
     ...(fetches.length === 0 ? {} : { fetches }),
+    ...(spec.image === undefined ? {} : { image: spec.image }),
     requirements: spec.requirements,
     rank: spec.rank,
     sites: spec.sites.toSorted(),

@@ -1,5 +1,6 @@
 import type { FetchRule } from '../data/fetch-rules.ts';
 import type { Dn, SiteId, VoName } from '../ids.ts';
+import type { Containers } from '../job/image.ts';
 import type { AccountRule } from './accounts.ts';
 
 /** Licences of one kind, which a site counts. */
@@ -80,4 +81,6 @@ export interface Offer {
   readonly modules: readonly string[];
   /** Hosts that it fetches inputs from; absent where its gateway does not say. */
   readonly fetchFrom?: readonly FetchRule[];
+  /** What runs the images of jobs; absent where nothing does. */
+  readonly containers?: Containers | undefined;
 }

@@ -1,7 +1,6 @@
 import { formatFetchRules, unfetchedHost } from '../data/fetch-rules.ts';
 import type { SiteId } from '../ids.ts';
-import { isWeaker, offeredSandbox } from '../job/sandbox.ts';
-import { missingModule, modulesLike } from '../job/software.ts';
+import { isExposed, offeredSandbox } from '../job/sandbox.ts';
 import type { Licences } from '../job/spec.ts';
 import { formatBytes, formatDuration } from '../units.ts';
 import { withoutAccount } from './accounts.ts';
@@ -10,6 +9,7 @@ import { hasGpuModel } from './gpu-model.ts';
 import { missingLicence, type Need, NO_NEED, needOf, subtract } from './need.ts';
 import type { LicencePool, Offer } from './offer.ts';
 import { type QueueRefusal, queueRefusal, requirementVerdict } from './queue.ts';
+import { imageFailure, moduleFailure } from './software.ts';
 import type { WaitKind, Way } from './waits.ts';
 
 /** How a site stands with the broker. */
@@ -188,21 +188,19 @@ const LASTING = [
   },
   {
     code: 'no-sandbox',
-    failure: ({ sandbox = 'account' }, { features }) =>
+    failure: (ask, { features }) =>
       when(
-        isWeaker(offeredSandbox(features), sandbox),
-        () => `needs sandbox ${sandbox}, offers ${offeredSandbox(features)}`,
+        isExposed(features, ask),
+        () => `needs sandbox ${ask.sandbox}, offers ${offeredSandbox(features)}`,
       ),
   },
   {
     code: 'no-module',
-    failure: ({ modules = [] }, offer) => {
-      const name = missingModule(modules, offer.modules) ?? '';
-      return when(
-        name !== '',
-        () => `needs module ${name}, offers ${modulesLike(name, offer.modules)}`,
-      );
-    },
+    failure: moduleFailure,
+  },
+  {
+    code: 'no-image',
+    failure: imageFailure,
   },
   {
     code: 'not-fetched',

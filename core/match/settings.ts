@@ -75,10 +75,16 @@ const licences = (asked: Ask): readonly Setting[] =>
     },
   }));
 
+function withoutImage(ask: Ask): Ask {
+  const { image: _, ...others } = ask;
+  return others;
+}
+
 function omissions({
   resources,
   sandbox = 'account',
   modules = [],
+  image,
   sites,
   excludeSites,
 }: Ask): readonly Setting[] {
@@ -94,6 +100,7 @@ function omissions({
     })),
     omission('sandbox', sandbox !== 'account', (ask) => ({ ...ask, sandbox: 'account' })),
     omission('modules', modules.length > 0, (ask) => ({ ...ask, modules: [] })),
+    omission('image', image !== undefined, withoutImage),
     omission('sites', sites.length > 0, (ask) => ({ ...ask, sites: [] })),
     omission('exclude-sites', excludeSites.length > 0, (ask) => ({ ...ask, excludeSites: [] })),
   ];

@@ -1,6 +1,8 @@
 import { background } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
+import { CANCELLED } from './batch-end.ts';
+import { cleanUp } from './clean-up.ts';
 import { faultOf } from './command-size.ts';
 import { watchDisk } from './disk-watch.ts';
 import {
@@ -135,9 +137,7 @@ class ForkLrms implements Lrms {
     if (entry.state === 'queued') {
       this.queue = this.queue.filter((one) => one !== entry);
       this.tasks.delete(id);
-      const detail = 'it was cancelled before it started';
-      const end: TaskEnd = { kind: 'not-started', fault: 'job', reason: 'CANCELLED', detail };
-      queueMicrotask(() => this.options.listener.ended(entry.task.id, end));
+      queueMicrotask(() => this.options.listener.ended(entry.task.id, CANCELLED));
       this.pump();
       return;
     }
@@ -308,13 +308,14 @@ class ForkLrms implements Lrms {
     if (entry.share !== undefined) this.slots.give(entry.share);
     this.pump();
     const work = async (): Promise<void> => {
-      const { sandbox, listener } = this.options;
+      const { sandbox, listener, log } = this.options;
       const { groups } = sandbox;
       const { id, memoryBytes } = entry.task;
       const leftBehind = await this.reaper.reap(entry);
       const complete = withFigures(end, groups.figures(id), memoryBytes, leftBehind);
       this.launcher.release(id, end.kind === 'exited' && leftBehind.length === 0);
       await groups.remove(id);
+      if (entry.killing || complete.kind !== 'exited') await cleanUp(entry.task, log);
       this.tasks.delete(id);
       if (!this.closed()) listener.ended(id, complete);
     };

@@ -29,6 +29,10 @@ export interface LrmsTask {
   /** The least class that will do. */
   readonly sandbox: Sandbox;
   readonly network: Network;
+  /** Its command makes namespaces of its own, as those of an image do. */
+  readonly boxed?: boolean;
+  /** Words that remove what it may have left beside its processes when it was killed; harmless otherwise. */
+  readonly afterwards?: readonly string[];
   /** Runs it; the gateway's own where it is left out. */
   readonly account?: Account;
 }

@@ -160,8 +160,10 @@ export function treeOf(
   return [...members.values()].toSorted((a, b) => Number(isWrapper(b)) - Number(isWrapper(a)));
 }
 
-/** Keeps the namespaces of a task: it ends when the task has, and a signal meant for the task is not for it. */
-export const isKeeper = ({ name }: ProcessInfo): boolean => name === 'bwrap';
+/** Keep the namespaces of a task: they end when the task has, and a signal meant for the task is not for them. */
+const KEEPERS = ['bwrap', 'conmon', 'catatonit'];
+
+export const isKeeper = ({ name }: ProcessInfo): boolean => KEEPERS.includes(name);
 
 /** Sends a signal; a process that has gone meanwhile is no error. */
 export function sendSignal(

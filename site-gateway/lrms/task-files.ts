@@ -61,6 +61,9 @@ async function readIfThere(file: string): Promise<string | undefined> {
 /** Names each node of the task once for each of its cores, a line each; the batch system makes it before the task begins. */
 export const hostfileOf = (directory: string): string => join(directory, 'tmp', 'grid-hosts');
 
+/** Pid of the first process of the task's container, which is no child of its command; made by the runtime. */
+export const containerPidOf = (directory: string): string => join(directory, 'tmp', 'grid-pid');
+
 /** Undefined when the task was never started. */
 export async function readStarted(directory: string): Promise<StartedFile | undefined> {
   const file = join(directory, 'started');

@@ -1,5 +1,4 @@
-/** Exit code of a task whose modules could not be loaded: EX_CONFIG of sysexits.h. docs/jobs.md names it. */
-const MODULE_EXIT_CODE = 78;
+import { SOFTWARE_EXIT_CODE } from './exit-code.ts';
 
 /**
  * `sh -c TEXT NAME INIT COUNT MODULE... COMMAND...`: loads the modules and becomes the command. Everything comes as an
@@ -8,7 +7,7 @@ const MODULE_EXIT_CODE = 78;
  */
 const LOADER = `_grid_init=$1 _grid_left=$2
 shift 2
-_grid_fail() { echo "grid: $1 on node $(uname -n)" >&2; exit ${MODULE_EXIT_CODE}; }
+_grid_fail() { echo "grid: $1 on node $(uname -n)" >&2; exit ${SOFTWARE_EXIT_CODE}; }
 [ -r "$_grid_init" ] || _grid_fail "no modules: there is no file $_grid_init"
 . "$_grid_init" >&2 </dev/null
 command -v module >/dev/null || _grid_fail "no modules: $_grid_init has not defined 'module'"

@@ -125,7 +125,9 @@ describe('a task with modules', () => {
     'does not run where %s cannot be loaded, and says so',
     async (name) => {
       const ended = await run({ command: ['echo', 'ran'], modules: [name] });
-      expect(ended).toMatchObject({ exitCode: 78, reason: 'EXIT_NONZERO', stdout: '' });
+      expect(ended).toMatchObject({ exitCode: 78, failure: 'site', reason: 'MODULE_FAILED' });
+      expect(ended.detail).toMatch(`module '${name}' could not be loaded on node `);
+      expect(ended.stdout).toBe('');
       expect(ended.stderr).toMatch(
         new RegExp(`grid: module '${name}' could not be loaded on node \\S+\\n$`),
       );

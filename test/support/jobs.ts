@@ -42,6 +42,7 @@ export function wireSpec(command: readonly string[], changes: Partial<JobSpec> =
     network: Network.NETWORK_UNSPECIFIED,
     modules: [],
     liveOutputs: [],
+    image: '',
     ...changes,
   };
 }

@@ -302,6 +302,7 @@ test('the keys are these', () => {
       'sandbox',
       'network',
       'modules',
+      'image',
     ].toSorted(),
   );
 });

@@ -282,6 +282,8 @@ test.each([
   ['not-fetched', askFor({ fetches: ['data.org'] }), { fetchFrom: [] }, {}],
   ['no-free-slots', askFor({ fetches: ['data.org'] }), { fetchFrom: DATA_ORG, freeCpus: 0 }, {}],
   ['no-free-slots', askFor({ fetches: ['data.org'] }), { freeCpus: 0 }, {}],
+  ['no-image', askFor({ image: 'python:3.12' }), {}, {}],
+  ['no-image', askFor({ image: 'a.sif' }), { containers: { runtime: 'podman', images: [] } }, {}],
   ['too-little-disk', askFor({}, { diskBytes: 101 * 2 ** 30 }), {}, {}],
   ['no-licence', askFor({}, { licences: { ansys: 1 } }), {}, {}],
   ['no-licence', askFor({}, { licences: { matlab: 3 } }), MATLAB, {}],

@@ -313,6 +313,8 @@ export interface JobSpec {
   modules: string[];
   /** Those of `outputs` that go to the store while the task runs, too. */
   liveOutputs: string[];
+  /** Container image that the program runs in: `docker.io/library/python:3.12`, or a file `tools.sif`; empty for none. */
+  image: string;
 }
 
 export interface JobSpec_EnvEntry {
@@ -495,7 +497,11 @@ export interface Offer {
   /** Environment modules that tasks may load, such as `gcc/13`. */
   modules: string[];
   /** Where it fetches inputs from; absent where the gateway does not say. */
-  fetchFrom: FetchRules | undefined;
+  fetchFrom:
+    | FetchRules
+    | undefined;
+  /** What runs the images of jobs; absent where nothing does. */
+  containers: Containers | undefined;
 }
 
 /** Hosts that a site fetches inputs from. */
@@ -510,6 +516,14 @@ export interface FetchRule {
   host: string;
   /** TCP port. */
   port: number;
+}
+
+/** How a site runs container images. */
+export interface Containers {
+  /** `podman` or `apptainer`. */
+  runtime: string;
+  /** How the names of images begin that it runs, such as `docker.io/library/`; empty for all. */
+  images: string[];
 }
 
 /** Whose jobs a site runs under an account of theirs, or refuses; the account itself is not told. */
@@ -1236,6 +1250,7 @@ function createBaseJobSpec(): JobSpec {
     network: 0,
     modules: [],
     liveOutputs: [],
+    image: "",
   };
 }
 
@@ -1309,6 +1324,9 @@ export const JobSpec: MessageFns<JobSpec> = {
     }
     for (const v of message.liveOutputs) {
       writer.uint32(202).string(v!);
+    }
+    if (message.image !== "") {
+      writer.uint32(186).string(message.image);
     }
     return writer;
   },
@@ -1513,6 +1531,14 @@ export const JobSpec: MessageFns<JobSpec> = {
             message.liveOutputs.push(reader.string());
             continue;
           }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.image = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1565,6 +1591,7 @@ export const JobSpec: MessageFns<JobSpec> = {
     message.network = object.network ?? 0;
     message.modules = object.modules?.map((e) => e) || [];
     message.liveOutputs = object.liveOutputs?.map((e) => e) || [];
+    message.image = object.image ?? "";
     return message;
   },
 };
@@ -2465,6 +2492,7 @@ function createBaseOffer(): Offer {
     accounts: [],
     modules: [],
     fetchFrom: undefined,
+    containers: undefined,
   };
 }
 
@@ -2562,6 +2590,9 @@ export const Offer: MessageFns<Offer> = {
     }
     if (message.fetchFrom !== undefined) {
       FetchRules.encode(message.fetchFrom, writer.uint32(258).fork()).join();
+    }
+    if (message.containers !== undefined) {
+      Containers.encode(message.containers, writer.uint32(250).fork()).join();
     }
     return writer;
   },
@@ -2827,6 +2858,14 @@ export const Offer: MessageFns<Offer> = {
             message.fetchFrom = FetchRules.decode(reader, reader.uint32());
             continue;
           }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.containers = Containers.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2876,6 +2915,9 @@ export const Offer: MessageFns<Offer> = {
     message.modules = object.modules?.map((e) => e) || [];
     message.fetchFrom = (object.fetchFrom !== undefined && object.fetchFrom !== null)
       ? FetchRules.fromPartial(object.fetchFrom)
+      : undefined;
+    message.containers = (object.containers !== undefined && object.containers !== null)
+      ? Containers.fromPartial(object.containers)
       : undefined;
     return message;
   },
@@ -2999,6 +3041,73 @@ export const FetchRule: MessageFns<FetchRule> = {
     const message = createBaseFetchRule();
     message.host = object.host ?? "";
     message.port = object.port ?? 0;
+    return message;
+  },
+};
+
+function createBaseContainers(): Containers {
+  return { runtime: "", images: [] };
+}
+
+export const Containers: MessageFns<Containers> = {
+  encode(message: Containers, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runtime !== "") {
+      writer.uint32(10).string(message.runtime);
+    }
+    for (const v of message.images) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Containers {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseContainers();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runtime = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.images.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Containers>, I>>(base?: I): Containers {
+    return Containers.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Containers>, I>>(object: I): Containers {
+    const message = createBaseContainers();
+    message.runtime = object.runtime ?? "";
+    message.images = object.images?.map((e) => e) || [];
     return message;
   },
 };

@@ -1,0 +1,157 @@
+import { join } from 'node:path';
+import { containerPidOf } from '../lrms/task-files.ts';
+import { SOFTWARE_EXIT_CODE } from './exit-code.ts';
+import { bindOf, type ImageTask, imageName, type Runtime } from './image-task.ts';
+
+/** The store of a rootless podman lies in the home of the account, which is not that of the task. */
+export const AT_HOME = `HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+export HOME
+`;
+
+/** Ends and removes `$_grid_name` by `$_grid_podman`, which fails where the container ends at that very moment. */
+const REMOVE = `for _grid_try in 1 2 3; do
+  "$_grid_podman" rm -f -t 0 -i "$_grid_name" && break
+  sleep 0.3
+done
+`;
+
+/**
+ * Stands beside the shell `$_grid_shell` that runs podman, in a session of its own and without the mark of the attempt. It removes
+ * the container once that shell was killed, or two seconds after it was asked to end: podman itself may be killed without
+ * its container, whose processes are no children of it. Beside PIDFILE lie `.watch` with its pid, `.term` once that shell was
+ * asked to end, `.rm` while it removes, and `.over` where all went well.
+ */
+const WATCH = `trap : HUP
+trap "" INT TERM
+echo "$$" >"$_grid_pid.watch"
+_grid_asked=0
+while kill -0 "$_grid_shell" 2>/dev/null && [ "$_grid_asked" -lt 4 ]; do
+  sleep 0.5
+  [ ! -e "$_grid_pid.term" ] || _grid_asked=$((_grid_asked + 1))
+done
+[ ! -e "$_grid_pid.over" ] || exit 0
+: >"$_grid_pid.rm"
+${REMOVE}rm -f "$_grid_pid.rm"
+`;
+
+/**
+ * `sh -c TEXT NAME PROGRAM CONTAINER PIDFILE IMAGE ARGUMENT...`: runs a container with the streams of the task, and ends as
+ * its program does. podman makes PIDFILE once the container was started; without it the codes 125, 126 and 127 are podman's own,
+ * and the last line of standard error says what they mean here. The first process of a container hears no TERM unless it
+ * listens for it, so an init stands before the program where the node has one. Its monitor, conmon, removes the container, which is waited for.
+ */
+const RUN = `${AT_HOME}_grid_podman=$1 _grid_name=$2 _grid_pid=$3 _grid_image=$4
+shift 4
+rm -f "$_grid_pid" "$_grid_pid".*
+for _grid_init in /usr/libexec/podman/catatonit /usr/bin/catatonit; do
+  [ ! -x "$_grid_init" ] || { set -- --init "--init-path=$_grid_init" "$@"; break; }
+done
+_grid_say() { echo "grid: image '$_grid_image' $1 on node $(uname -n)" >&2; exit "$2"; }
+( unset GRID_ATTEMPT_DIR; cd /
+  export _grid_podman _grid_name _grid_pid _grid_shell="$$"
+  setsid /bin/sh -c "$_grid_watch" </dev/null >/dev/null 2>&1 & )
+exec 6<&0
+trap : HUP INT
+trap ': >"$_grid_pid.term"' TERM
+( trap - INT QUIT; exec "$_grid_podman" run "$@" <&6 6<&- ) &
+_grid_child=$!
+exec 6<&-
+while wait "$_grid_child"; _grid_code=$?; kill -0 "$_grid_child" 2>/dev/null; do :; done
+read -r _grid_conmon 2>/dev/null <"$_grid_pid.conmon"
+_grid_wait=0
+while [ -n "$_grid_conmon" ] && kill -0 "$_grid_conmon" 2>/dev/null && [ "$_grid_wait" -lt 40 ]; do
+  sleep 0.05
+  _grid_wait=$((_grid_wait + 1))
+done
+read -r _grid_watcher 2>/dev/null <"$_grid_pid.watch" || _grid_watcher=
+if [ -e "$_grid_pid.rm" ]; then
+  while [ -e "$_grid_pid.rm" ] && kill -0 "$_grid_watcher" 2>/dev/null; do sleep 0.1; done
+else
+  : >"$_grid_pid.over"
+  [ -z "$_grid_watcher" ] || kill -KILL "-$_grid_watcher"
+fi
+[ ! -e "$_grid_pid" ] || exit "$_grid_code"
+case $_grid_code in
+  125)
+    "$_grid_podman" image exists "$_grid_image" </dev/null >/dev/null 2>&1 ||
+      _grid_say 'could not be fetched' ${SOFTWARE_EXIT_CODE}
+    _grid_say 'could not be run' ${SOFTWARE_EXIT_CODE} ;;
+  126) _grid_say 'could not start the program' 126 ;;
+  127) _grid_say 'has no such program' 127 ;;
+esac
+exit "$_grid_code"
+`;
+
+const containerOf = (id: string): string => `grid-${id}`;
+
+/**
+ * Confined as a task in namespaces of its own: its two directories are all that it can write but a /tmp of its own, and root in it
+ * is the account outside, without any privilege. It stays in the control group of whoever starts it, so that limits
+ * and kills of the batch system hold for it, and has the network of the machine or none.
+ */
+const CONFINED = [
+  '--rm',
+  '--quiet',
+  '--pull=missing',
+  '--log-driver=passthrough',
+  '--interactive',
+  '--cgroups=disabled',
+  '--read-only',
+  '--cap-drop=all',
+  '--security-opt=no-new-privileges',
+  '--security-opt=label=disable',
+  '--annotation=run.oci.keep_original_groups=1',
+  '--user=0:0',
+  '--entrypoint=',
+];
+
+export function podmanWords(
+  runtime: Runtime,
+  task: ImageTask,
+  { shared, own }: Readonly<Record<'shared' | 'own', ImageTask['env']>>,
+): readonly string[] {
+  const { directory, network, command } = task;
+  const name = containerOf(task.id);
+  const image = imageName(task);
+  const pidFile = containerPidOf(directory);
+  const variables = [
+    ...Object.keys(shared),
+    'GRID_ATTEMPT_DIR',
+    ...Object.entries(own).map(([key, value]) => `${key}=${value}`),
+  ];
+  return [
+    '/bin/sh',
+    '-c',
+    RUN_WITH_WATCH,
+    'grid-image',
+    runtime.program,
+    name,
+    pidFile,
+    image,
+    ...CONFINED,
+    `--name=${name}`,
+    `--pidfile=${pidFile}`,
+    `--conmon-pidfile=${pidFile}.conmon`,
+    `--network=${network === 'none' ? 'none' : 'host'}`,
+    `--mount=${bindOf(directory, 'work')}`,
+    `--mount=${bindOf(directory, 'tmp')}`,
+    `--workdir=${join(directory, 'work')}`,
+    ...variables.map((variable) => `--env=${variable}`),
+    ...runtime.args,
+    image,
+    ...command,
+  ];
+}
+
+const RUN_WITH_WATCH = `_grid_watch='${WATCH}'
+${RUN}`;
+
+/** Ends a container and removes it; nothing happens where there is none. */
+export const podmanRemoval = ({ program }: Runtime, id: string): readonly string[] => [
+  '/bin/sh',
+  '-c',
+  `${AT_HOME}_grid_podman=$1 _grid_name=$2\n${REMOVE}`,
+  'grid-image',
+  program,
+  containerOf(id),
+];
