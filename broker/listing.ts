@@ -45,29 +45,68 @@ type SummaryRow = Pick<JobRow & JobStateRow, (typeof SUMMARY)[number]>;
 export async function listJobs(
   book: Book,
   wish: ListWish,
+  signal?: AbortSignal,
 ): Promise<{ readonly jobs: readonly JobSummary[]; readonly next: string }> {
   await book.recorder.settled();
-  let query = summaries(book);
-  const { of } = wish;
-  if (of !== undefined) {
-    query = query.where((where) =>
-      where.or([where('owner', '=', of.owner), ...of.vos.map((vo) => where('vo', '=', vo))]),
-    );
-  }
-  if (wish.states.length > 0 && wish.states.length < JOB_STATES.length)
-    query = query.where('state', 'in', [...wish.states]);
-  if (wish.name !== '') query = query.where('name', '=', wish.name);
-  if (wish.before !== '') {
-    const last = await jobSeq(book, wish.before);
-    query = query.where('seq', '<', last);
-  }
-  const rows = await query
-    .orderBy('seq', 'desc')
-    .limit(wish.limit + 1)
-    .execute();
+  const before = wish.before === '' ? Number.MAX_SAFE_INTEGER : await jobSeq(book, wish.before);
+  const found = new Map<string, SummaryRow>();
+  for (const whose of partsOf(wish))
+    for (const row of await readPart(book, wish, { whose, before }, signal)) found.set(row.id, row);
+  const rows = [...found.values()].toSorted((a, b) => b.seq - a.seq);
   const page = rows.slice(0, wish.limit);
   const next = rows.length > page.length ? (page.at(-1)?.id ?? '') : '';
   return { jobs: page.map(summaryToWire), next };
+}
+
+/** Jobs of one owner or of one VO stand together in an index, by age; so do those of everybody. */
+type Whose = readonly ['owner' | 'vo', string] | undefined;
+
+const partsOf = ({ of }: ListWish): readonly Whose[] =>
+  of === undefined
+    ? [undefined]
+    : [['owner', of.owner], ...of.vos.map((vo) => ['vo', vo] as const)];
+
+/** Jobs that are looked at at a time: a question that fits few of a million does not keep others from having their turn. */
+const SLICE = 2_000;
+
+/** The newest jobs of a part that fit: one more than is wanted, where there are so many. */
+async function readPart(
+  book: Book,
+  { limit, ...wish }: ListWish,
+  { whose, before }: { readonly whose: Whose; readonly before: number },
+  signal: AbortSignal | undefined,
+): Promise<readonly SummaryRow[]> {
+  const rows: SummaryRow[] = [];
+  for (let end = before; end > 0 && rows.length <= limit && signal?.aborted !== true; ) {
+    const from = await sliceBefore(book, whose, end);
+    let query = summaries(book).where('seq', '<', end).where('seq', '>=', from);
+    if (whose !== undefined) query = query.where(...equal(whose));
+    if (wish.states.length > 0 && wish.states.length < JOB_STATES.length)
+      query = query.where('state', 'in', [...wish.states]);
+    if (wish.name !== '') query = query.where('name', '=', wish.name);
+    const some = await query
+      .orderBy('seq', 'desc')
+      .limit(limit + 1 - rows.length)
+      .execute();
+    rows.push(...some);
+    end = from;
+    await new Promise(setImmediate);
+  }
+  return rows;
+}
+
+const equal = ([column, value]: NonNullable<Whose>) => [column, '=', value] as const;
+
+/** The number of the first of the last jobs before `end`; 0 where there are no more than a slice. */
+async function sliceBefore(book: Book, whose: Whose, end: number): Promise<number> {
+  let query = book.db.selectFrom('jobs').select('seq').where('seq', '<', end);
+  if (whose !== undefined) query = query.where(...equal(whose));
+  const row = await query
+    .orderBy('seq', 'desc')
+    .offset(SLICE - 1)
+    .limit(1)
+    .executeTakeFirst();
+  return row?.seq ?? 0;
 }
 
 type Joined = SelectQueryBuilder<LedgerSchema, 'jobs' | 'job_state', SummaryRow>;

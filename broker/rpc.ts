@@ -56,13 +56,14 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
     listJobs: async (request, context) => {
       const peer = peerOf(context);
       const everybody = request.everyone && isAdmin(peer, parts.access);
-      const { jobs, next } = await listJobs(book, {
+      const wish = {
         of: everybody ? undefined : { owner: peer.dn, vos: request.everyone ? vosOf(peer) : [] },
         states: request.states.map(stateFromWire),
         name: request.name,
         limit: Math.min(request.limit || 100, MOST.jobs),
         before: request.pageToken,
-      });
+      };
+      const { jobs, next } = await listJobs(book, wish, context.signal);
       return { jobs: [...jobs], nextPageToken: next };
     },
     getJob: async (request, context) => {
