@@ -16,7 +16,6 @@ import { parseAfter } from './records.ts';
 
 /** Where a node stands: the last job of its name. */
 export interface NodeRow {
-  readonly flow: string;
   readonly node: string;
   readonly id: JobId;
   readonly state: JobState;
@@ -27,26 +26,26 @@ export interface NodeRow {
 export const readFlowRow = (book: Book, id: string): Promise<FlowRow | undefined> =>
   book.db.selectFrom('flows').selectAll().where('id', '=', id).executeTakeFirst();
 
-/** The nodes of flows as they stand in the ledger, each once, in the order of their first submission. */
-export async function readNodeStates(book: Book, ...flows: string[]): Promise<readonly NodeRow[]> {
-  if (flows.length === 0) return [];
+/** The nodes of a flow as they stand in the ledger, each once, in the order of their first submission. */
+export async function readNodeStates(book: Book, flow: string): Promise<readonly NodeRow[]> {
   await book.recorder.settled();
-  const rows = await book.db
+  return nodesOf(book, flow);
+}
+
+async function nodesOf({ db }: Book, flow: string): Promise<readonly NodeRow[]> {
+  const rows = await db
     .selectFrom('jobs')
     .innerJoin('job_state', 'job_state.job_id', 'jobs.id')
-    .select(['jobs.id', 'flow_id', 'flow_node', 'state', 'reason', 'ended_ms'])
-    .where('flow_id', 'in', flows)
+    .select(['jobs.id', 'flow_node', 'state', 'reason', 'ended_ms'])
+    .where('flow_id', '=', flow)
     .orderBy('seq')
     .execute();
-  const nodes = rows.map((row) => ({
-    flow: row.flow_id,
-    node: row.flow_node,
-    id: row.id as JobId,
-    state: row.state,
-    reason: row.reason,
-    endedAtMs: row.ended_ms ?? 0,
-  }));
-  return [...new Map(nodes.map((row) => [`${row.flow} ${row.node}`, row])).values()];
+  const last = new Map<string, NodeRow>();
+  for (const { id, flow_node, state, reason, ended_ms } of rows) {
+    const endedAtMs = ended_ms ?? 0;
+    last.set(flow_node, { node: flow_node, id: id as JobId, state, reason, endedAtMs });
+  }
+  return [...last.values()];
 }
 
 /** Flows, newest first, and where the next page begins ('' for no more). */
@@ -71,12 +70,14 @@ export async function listFlows(
     .limit(wish.limit + 1)
     .execute();
   const page = rows.slice(0, wish.limit);
-  const nodes = await readNodeStates(book, ...page.map(({ id }) => id));
-  const byFlow = Map.groupBy(nodes, ({ flow }) => flow);
-  return {
-    flows: page.map((row) => flowToWire(row, byFlow.get(row.id) ?? [])),
-    next: rows.length > page.length ? (page.at(-1)?.id ?? '') : '',
-  };
+  const flows: FlowSummary[] = [];
+  for (const row of page) {
+    const nodes = await nodesOf(book, row.id);
+    // One of no nodes was just removed for its age.
+    if (nodes.length > 0) flows.push(flowToWire(row, nodes));
+    await new Promise(setImmediate);
+  }
+  return { flows, next: rows.length > page.length ? (page.at(-1)?.id ?? '') : '' };
 }
 
 /** A flow that the caller may see all of. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { begin, commit } from '../../broker/book.ts';
+import { listFlows } from '../../broker/flows.ts';
 import { type ListWish, listJobs } from '../../broker/listing.ts';
 import { cancelJob } from '../../broker/moves.ts';
 import { dn, voName } from '../../core/ids.ts';
@@ -62,4 +63,10 @@ test('while a long list is searched others have their turn, and nobody waits for
   expect(turns).toBeGreaterThan(1);
   const gone = AbortSignal.abort();
   expect((await listJobs(book, ALL, gone)).jobs).toEqual([]);
+});
+
+test('a flow whose jobs were just removed for their age is not listed', async () => {
+  const row = { id: 'fabcd0123456', seq: 1, owner, vo, name: 'old', submitted_ms: 1 };
+  await book.recorder.record({ flows: [row] });
+  expect(await listFlows(book, ALL)).toEqual({ flows: [], next: '' });
 });
