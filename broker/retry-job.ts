@@ -3,10 +3,10 @@ import { GridError } from '../core/errors.ts';
 import type { JobId } from '../core/ids.ts';
 import { formatDependency, settle } from '../core/job/dependency.ts';
 import { jobInputs } from '../core/job/spec.ts';
-import type { JobState } from '../core/job/state.ts';
 import { type Book, begin, commit } from './book.ts';
+import { inChunks } from './in-chunks.ts';
 import { retryTasks } from './job-moves.ts';
-import type { LedgerDb } from './ledger.ts';
+import type { AttemptRow, LedgerDb, TaskRow } from './ledger.ts';
 import { addAttempt, jobRecord, taskRecord } from './load-table.ts';
 import { type JobRecord, parseStoredSpec, type TaskRecord, waitFor } from './records.ts';
 import { checkKept } from './results/kept-results.ts';
@@ -32,7 +32,7 @@ export function openRetry(book: Book, onQueued: () => void): Retry {
   const underway = new Map<JobId, Promise<unknown>>();
   return async (wish) => {
     while (underway.has(wish.id)) await underway.get(wish.id)?.catch(() => undefined);
-    const running = retry(book, wish, onQueued);
+    const running = retry(book, { ...wish, ordinals: [...new Set(wish.ordinals)] }, onQueued);
     underway.set(wish.id, running);
     try {
       return await running;
@@ -42,32 +42,76 @@ export function openRetry(book: Book, onQueued: () => void): Retry {
   };
 }
 
+/** Tasks that are read and queued in one transaction; between two of them others have their turn. */
+const PART = 500;
+
+/** What was done of a wish. */
+interface Done {
+  /** Tasks that wait again. */
+  readonly tasks: number;
+  /** Those up to this one have been looked at; undefined when all have been. */
+  readonly last: number | undefined;
+}
+
 async function retry(book: Book, wish: RetryWish, onQueued: () => void): Promise<number> {
+  let { tasks, last } = await retryPart(book, wish, undefined);
+  for (onQueued(); last !== undefined; onQueued()) {
+    await new Promise(setImmediate);
+    const done = await retryPart(book, wish, last);
+    tasks += done.tasks;
+    ({ last } = done);
+  }
+  return tasks;
+}
+
+/** Tries the first tasks again that come behind `after`; without it those that come first, if all of the wish can be done. */
+async function retryPart(book: Book, wish: RetryWish, after: number | undefined): Promise<Done> {
   for (;;) {
     using held = new DisposableStack();
     held.use(book.holds.hold([wish.id]));
     await book.recorder.settled();
     const ended = book.table.jobs.has(wish.id) ? undefined : await readEnded(book, wish.id, held);
-    const unwell = await readUnwell(book.db, wish);
+    const missing = after === undefined ? await findMissing(book.db, wish) : undefined;
+    const unwell = await readUnwell(book.db, wish, after ?? -1);
     const job = book.table.jobs.get(wish.id) ?? ended;
     // It has ended while the ledger was read: its record there is another one now.
     if (job === undefined) continue;
-    const tasks = unwell(book, job);
-    const fresh = checkedFresh(job, wish, tasks, ended !== undefined);
-    if (ended !== undefined && job.nextOrdinal === 0)
-      waitFor(
-        job,
-        job.after.flatMap(({ job: id }) => (book.table.jobs.has(id) ? [id] : [])),
-      );
-    const set = begin(book);
-    retryTasks(book.table, set, job, tasks, `retried by ${wish.by}`);
-    onQueued();
-    const hasDone = (job.counts.done ?? 0) > 0;
-    await commit(book, set);
-    // Where nothing was done nothing is missing of the results to come.
-    if (ended !== undefined && !hasDone) await forgetRemoval(book, wish.id);
-    return tasks.length + fresh;
+    if (after !== undefined && (isStopped(job) || unwell.length === 0)) return NOTHING_LEFT;
+    const tasks = unwell.map((row) => taskOf(book, job, row));
+    const isOver = ended !== undefined;
+    const fresh = after === undefined ? checkedFresh(job, wish, { tasks, missing, isOver }) : 0;
+    await queueAgain(book, job, { tasks, isOver, by: wish.by });
+    return { tasks: tasks.length + fresh, last: lastOf(unwell) };
   }
+}
+
+/** Undefined where there are no more behind them. */
+const lastOf = (some: readonly Unwell[]): Done['last'] =>
+  some.length < PART ? undefined : some.at(-1)?.task.ordinal;
+
+const NOTHING_LEFT: Done = { tasks: 0, last: undefined };
+
+/** Whether somebody has thought better of it meanwhile. */
+const isStopped = ({ cancelReason, hold }: JobRecord): boolean =>
+  cancelReason !== undefined || hold !== undefined;
+
+async function queueAgain(
+  book: Book,
+  job: JobRecord,
+  wish: { readonly tasks: readonly TaskRecord[]; readonly isOver: boolean; readonly by: string },
+): Promise<void> {
+  const { jobs } = book.table;
+  if (wish.isOver && job.nextOrdinal === 0)
+    waitFor(
+      job,
+      job.after.flatMap(({ job: id }) => (jobs.has(id) ? [id] : [])),
+    );
+  const set = begin(book);
+  retryTasks(book.table, set, job, wish.tasks, `retried by ${wish.by}`);
+  const hasDone = (job.counts.done ?? 0) > 0;
+  await commit(book, set);
+  // Where nothing was done nothing is missing of the results to come.
+  if (wish.isOver && !hasDone) await forgetRemoval(book, job.id);
 }
 
 const forgetRemoval = ({ recorder }: Book, id: JobId): Promise<void> =>
@@ -79,18 +123,21 @@ const forgetRemoval = ({ recorder }: Book, id: JobId): Promise<void> =>
 function checkedFresh(
   job: JobRecord,
   { id, failedOnly, ordinals }: RetryWish,
-  tasks: readonly TaskRecord[],
-  ended: boolean,
+  found: {
+    readonly tasks: readonly TaskRecord[];
+    readonly missing: number | undefined;
+    readonly isOver: boolean;
+  },
 ): number {
+  const { tasks, missing, isOver } = found;
   const cancelled = job.cancelReason !== undefined;
-  if (cancelled && !ended) throw refuse(`job ${id} is being cancelled: wait until it has ended`);
+  if (cancelled && !isOver) throw refuse(`job ${id} is being cancelled: wait until it has ended`);
   if (job.hold !== undefined) throw refuse(`job ${id} is held: release it first`);
   const fresh = cancelled ? job.tasks - job.nextOrdinal : 0;
   if (fresh > 0 && (failedOnly || ordinals.length > 0))
     throw refuse(
       `job ${id} was cancelled before ${fresh} of its ${job.tasks} tasks began: it can only be retried as a whole`,
     );
-  const missing = ordinals.find((ordinal) => !tasks.some((task) => task.ordinal === ordinal));
   const what = failedOnly ? 'failed' : 'failed or was cancelled';
   if (missing !== undefined) throw refuse(`task ${missing} of job ${id} is none that has ${what}`);
   if (tasks.length + fresh === 0) throw refuse(`job ${id} has no task that ${what}`);
@@ -143,41 +190,63 @@ async function checkDependencies(book: Book, job: JobRecord, held: DisposableSta
   }
 }
 
-/** Tasks of a job that have ended other than well, read by an index of just these. */
+/** A task that has ended other than well, with its attempts. */
+interface Unwell {
+  readonly task: TaskRow;
+  readonly attempts: readonly AttemptRow[];
+}
+
+/** There is an index of just these. */
+const isUnwell = sql<boolean>`tasks.state in ('failed', 'cancelled')`;
+
+const unwellTasks = (db: LedgerDb, { id, failedOnly }: RetryWish) =>
+  db
+    .selectFrom('tasks')
+    .where('job_id', '=', id)
+    .where(isUnwell)
+    .where('state', 'in', failedOnly ? ['failed'] : ['failed', 'cancelled']);
+
+/** The first of the tasks that are named and cannot be tried again. */
+async function findMissing(db: LedgerDb, wish: RetryWish): Promise<number | undefined> {
+  const rows = await inChunks(wish.ordinals, (some) =>
+    unwellTasks(db, wish).select('ordinal').where('ordinal', 'in', some).execute(),
+  );
+  const found = new Set(rows.map(({ ordinal }) => ordinal));
+  return wish.ordinals.find((ordinal) => !found.has(ordinal));
+}
+
+/** The first tasks behind `after` that are wanted. */
 async function readUnwell(
   db: LedgerDb,
-  { id, failedOnly, ordinals }: RetryWish,
-): Promise<(book: Book, job: JobRecord) => readonly TaskRecord[]> {
-  const states: readonly JobState[] = failedOnly ? ['failed'] : ['failed', 'cancelled'];
-  const unwell = sql<boolean>`tasks.state in ('failed', 'cancelled')`;
-  const rows = await db
-    .selectFrom('tasks')
-    .selectAll()
-    .where('job_id', '=', id)
-    .where(unwell)
-    .orderBy('ordinal')
-    .execute();
+  wish: RetryWish,
+  after: number,
+): Promise<readonly Unwell[]> {
+  const { ordinals } = wish;
+  const next = ordinals.filter((ordinal) => ordinal > after).toSorted((a, b) => a - b);
+  let query = unwellTasks(db, wish).selectAll().where('ordinal', '>', after);
+  if (ordinals.length > 0) query = query.where('ordinal', 'in', next.slice(0, PART));
+  const rows = await query.orderBy('ordinal').limit(PART).execute();
+  if (rows.length === 0) return [];
   const attempts = await db
-    .selectFrom('tasks')
-    .innerJoin('attempts', (join) =>
-      join
-        .onRef('attempts.job_id', '=', 'tasks.job_id')
-        .onRef('attempts.ordinal', '=', 'tasks.ordinal'),
+    .selectFrom('attempts')
+    .selectAll()
+    .where('job_id', '=', wish.id)
+    .where(
+      'ordinal',
+      'in',
+      rows.map(({ ordinal }) => ordinal),
     )
-    .selectAll('attempts')
-    .where('tasks.job_id', '=', id)
-    .where(unwell)
     .execute();
   const byOrdinal = Map.groupBy(attempts, ({ ordinal }) => ordinal);
-  const wanted = rows.filter(
-    ({ state, ordinal }) =>
-      states.includes(state) && (ordinals.length === 0 || ordinals.includes(ordinal)),
-  );
-  return ({ table, clock }, job) =>
-    wanted.map((row) => {
-      const task = taskRecord(table, job, row);
-      for (const attempt of byOrdinal.get(row.ordinal) ?? [])
-        addAttempt(table, task, row, attempt, clock.nowMs());
-      return task;
-    });
+  return rows.map((task) => ({ task, attempts: byOrdinal.get(task.ordinal) ?? [] }));
+}
+
+function taskOf(
+  { table, clock }: Book,
+  job: JobRecord,
+  { task: row, attempts }: Unwell,
+): TaskRecord {
+  const task = taskRecord(table, job, row);
+  for (const attempt of attempts) addAttempt(table, task, row, attempt, clock.nowMs());
+  return task;
 }
