@@ -83,6 +83,9 @@ interface Batch {
  */
 const SIZES = [256, 32, 4, 1] as const;
 
+/** Statements after which others have their turn: a large change takes seconds, and leases have to be renewed. */
+const TURN_STATEMENTS = 16;
+
 const MAX_GAP_MS = 10;
 
 /**
@@ -211,12 +214,16 @@ async function write(
   batch: Batch,
   statements: Statements,
 ): Promise<void> {
+  let written = 0;
   for (const table of TABLES) {
     const rows = [...(batch.rows.get(table)?.values() ?? [])];
     let start = 0;
     for (const size of SIZES) {
-      for (; rows.length - start >= size; start += size)
+      for (; rows.length - start >= size; start += size) {
         await db.executeQuery(statements(table, rows.slice(start, start + size)));
+        written += 1;
+        if (written % TURN_STATEMENTS === 0) await new Promise(setImmediate);
+      }
     }
   }
 }
