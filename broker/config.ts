@@ -57,7 +57,7 @@ export const BROKER_CONFIG = z.object({
     .refine((ms) => ms >= 60_000 && ms <= 3_650 * 86_400_000, 'must be from 1m to 3650d')
     .describe('after how long usage counts half in the fair share'),
   'share-weights': z
-    .object({
+    .strictObject({
       'memory-per-cpu': byteSize()
         .prefault('4GiB')
         .refine((bytes) => bytes >= 2 ** 20, 'must be at least 1MiB')
@@ -72,7 +72,7 @@ export const BROKER_CONFIG = z.object({
     .prefault({})
     .describe('what counts as how many cpus in the fair share'),
   staging: z
-    .object({
+    .strictObject({
       servers: z.array(z.string().min(1)).min(1).describe('nats-servers, tls://host:port'),
       keys: filePath().describe("directory of the operator's seed and of the system's credentials"),
       replicas: z
