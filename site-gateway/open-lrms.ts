@@ -86,6 +86,7 @@ function slurmOptions({ slurm }: SiteConfig, clock: Clock): Parameters<typeof op
     path: [slurm.bin, COMMAND_PATH].filter((part) => part !== undefined).join(delimiter),
     partitions: slurm.partitions,
     account: slurm.account,
+    reservation: slurm.reservation,
     licences: slurm.licences,
     extraArgs: slurm['extra-args'],
     uid,

@@ -27,6 +27,12 @@ export function closedReason(chosen: readonly PartitionLine[]): string {
   return chosen.map(({ name, state }) => `partition ${name} is ${state}`).join(', ');
 }
 
+/** A reserved node is for the jobs of its reservation alone, and these run on no other; `ours` are the nodes of ours, if we have one. */
+export const isOpen = (
+  { name, isReserved }: Pick<NodeLine, 'name' | 'isReserved'>,
+  ours: ReadonlySet<string> | undefined,
+): boolean => (ours === undefined ? !isReserved : ours.has(name));
+
 /** Nodes that are down or drained do not count. What our own jobs have stays usable: the gateway knows of those. */
 export function capacityOf(
   nodes: readonly NodeLine[],

@@ -107,7 +107,10 @@ export function endOf({
 /** A node, as far as it can run jobs. */
 export interface NodeLine {
   readonly partitions: readonly string[];
+  readonly name: string;
   readonly isUp: boolean;
+  /** Whether it is kept for the jobs of a reservation now. */
+  readonly isReserved: boolean;
   readonly cpus: number;
   readonly allocatedCpus: number;
   readonly memoryBytes: number;
@@ -124,8 +127,10 @@ export function parseNodes(text: string): readonly NodeLine[] {
   return linesOf(text, 'scontrol').map((line) => {
     const field = fieldsOf(line, 'NodeName');
     return {
+      name: field('NodeName'),
       partitions: field('Partitions').split(','),
       isUp: !UNUSABLE.test(field('State')),
+      isReserved: field('State').includes('RESERVED'),
       cpus: Number(field('CPUEfctv') || field('CPUTot')),
       allocatedCpus: Number(field('CPUAlloc')),
       memoryBytes: Number(field('RealMemory')) * 2 ** 20,
@@ -159,6 +164,10 @@ export function parsePartitions(text: string): readonly PartitionLine[] {
     };
   });
 }
+
+/** Nodes of the reservation in `scontrol -o show reservation NAME`, as Slurm lists them: `n[1-3],m7`. */
+export const reservedNodes = (text: string): string =>
+  linesOf(text, 'scontrol').map((line) => fieldsOf(line, 'ReservationName')('Nodes'))[0] ?? '';
 
 /** A value of `scontrol show config`; undefined where it is not there. */
 export const configValue = (text: string, name: string): string | undefined =>

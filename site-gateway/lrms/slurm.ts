@@ -17,7 +17,7 @@ import {
   type SubmitAnswer,
 } from './batch-system.ts';
 import type { Capacity } from './lrms.ts';
-import { capacityOf, choose, closedReason, queueFor } from './slurm-capacity.ts';
+import { capacityOf, choose, closedReason, isOpen, queueFor } from './slurm-capacity.ts';
 import {
   configValue,
   endOf,
@@ -30,6 +30,7 @@ import {
   parseTestedStart,
   QUEUE_FORMAT,
   type QueueLine,
+  reservedNodes,
 } from './slurm-output.ts';
 
 /** Slurm by its commands and their text: JSON and REST change with every release, and 22.05 reports wrong exit codes there. */
@@ -41,6 +42,8 @@ export interface SlurmOptions {
   /** Partitions to use, best first; empty for the default one. */
   readonly partitions: readonly string[];
   readonly account: string;
+  /** The reservation that jobs run in; '' for none. */
+  readonly reservation: string;
   /** Names of licences in Slurm, by those of the grid; what is not named Slurm does not hear of. */
   readonly licences: Readonly<Record<string, string>>;
   /** Further arguments of sbatch. */
@@ -72,6 +75,7 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
   let maxArray = DEFAULT_MAX_ARRAY;
   let limits: readonly PartitionLine[] = [];
   let queues: Capacity['queues'] = [];
+  let ours: ReadonlySet<string> | undefined;
   let looks = 0;
   let typical = SMALL;
   const lookAtLimits = async (): Promise<void> => {
@@ -80,6 +84,7 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
       const config = await told(look, 'scontrol', ['show', 'config']);
       maxArray = Number(configValue(config, 'MaxArraySize') ?? DEFAULT_MAX_ARRAY);
       limits = parsePartitions(await told(look, 'scontrol', ['-o', 'show', 'partition']));
+      if (options.reservation !== '') ours = await nodesOf(look, options.reservation);
     } catch (error) {
       looks = 0;
       throw error;
@@ -103,8 +108,9 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
         told(look, 'scontrol', ['-o', 'show', 'node']),
       ]);
       const lines = parseQueue(queue);
+      const open = parseNodes(nodes).filter((node) => isOpen(node, ours));
       const chosen = choose(limits, options.partitions);
-      const capacity = capacityOf(parseNodes(nodes), lines, chosen);
+      const capacity = capacityOf(open, lines, chosen);
       ({ queues } = capacity);
       const said = { ...capacity, expectedWaitMs: await waitOf(typical, queues) };
       return { jobs: jobsOf(lines), capacity: said, closedReason: closedReason(chosen) };
@@ -115,6 +121,16 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
         await signalJobs(run, jobs.slice(at, at + JOBS_AT_A_TIME), signal);
     },
   };
+}
+
+/** Names of the nodes of a reservation; one that Slurm does not have is a fault of the configuration: the site is closed. */
+async function nodesOf(look: CommandRunner, reservation: string): Promise<ReadonlySet<string>> {
+  const shown = await look('scontrol', ['-o', 'show', 'reservation', reservation], LOOK_TIMEOUT_MS);
+  if (/not found/.test(`${shown.stdout}${shown.stderr}`))
+    throw new BatchSilence(`there is no reservation '${reservation}'`);
+  if (!shown.ok) throw new BatchSilence(wordsOf(shown.stderr));
+  const names = await told(look, 'scontrol', ['show', 'hostnames', reservedNodes(shown.stdout)]);
+  return new Set(names.trim().split('\n'));
 }
 
 interface PlaceOptions extends SlurmOptions {
@@ -167,6 +183,7 @@ const needsArgs = (needs: Needs, options: PlaceOptions): readonly string[] => [
   ...(needs.gpus > 0 ? [`--gres=gpu:${needs.gpus}`] : []),
   ...(options.partition === '' ? [] : [`--partition=${options.partition}`]),
   ...(options.account === '' ? [] : [`--account=${options.account}`]),
+  ...(options.reservation === '' ? [] : [`--reservation=${options.reservation}`]),
   ...licenceArgs(needs, options),
   ...options.extraArgs,
 ];

@@ -95,6 +95,7 @@ describe('the LRMS port on Slurm', () => {
         path: [bin, process.env['PATH']].join(delimiter),
         partitions: [],
         account: '',
+        reservation: '',
         licences: {},
         extraArgs: [],
         uid: process.getuid?.() ?? 0,

@@ -1,11 +1,12 @@
 import { writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
 import type { LrmsListener } from '../../site-gateway/lrms/lrms.ts';
-import { openSlurm } from '../../site-gateway/lrms/slurm.ts';
+import { openSlurm, type SlurmOptions } from '../../site-gateway/lrms/slurm.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';
 import { processesNaming } from '../support/daemons.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
@@ -16,16 +17,18 @@ beforeAll(async () => {
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-const openSystem = () =>
+const openSystem = (more: Partial<SlurmOptions> = {}) =>
   openSlurm({
     conf: cluster.conf,
     path: process.env['PATH'] ?? '',
     partitions: [],
     account: '',
     licences: { matlab: 'flex' },
+    reservation: '',
     extraArgs: [],
     uid: process.getuid?.() ?? 0,
     clock: systemClock,
+    ...more,
   });
 const openOn = (spool: string, listener: LrmsListener) =>
   openBatchLrms({
@@ -90,4 +93,22 @@ test('a cluster whose slurmd was killed leaves no process behind', async () => {
   expect(processesNaming(other.dir)).not.toEqual([]);
   await other[Symbol.asyncDispose]();
   expect(processesNaming(other.dir)).toEqual([]);
+}, 60_000);
+
+test('nodes of a reservation are for its jobs alone', async () => {
+  await cluster.untilIdle();
+  const cpus = async (reservation = '') => (await openSystem({ reservation }).poll()).capacity.cpus;
+  const change = (...words: string[]) => cluster.run('scontrol', ...words);
+  expect(await cpus()).toBe(2);
+  const whose = ['start=now', 'duration=60', `users=${userInfo().username}`, 'nodes=n1'];
+  await change('create', 'reservation=grid', ...whose);
+  try {
+    await expect.poll(() => cpus(), { timeout: 30_000, interval: 500 }).toBe(0);
+    expect(await cpus('grid')).toBe(2);
+    await expect(cpus('nope')).rejects.toThrow("there is no reservation 'nope'");
+    const said = await change('show', 'node', 'n1');
+    expect(said).toContain('RESERVED');
+  } finally {
+    await change('delete', 'reservation=grid');
+  }
 }, 60_000);

@@ -108,8 +108,10 @@ describe('nodes', () => {
   test('a node tells what it has and what is taken', () => {
     expect(parseNodes(node('MIXED'))).toEqual([
       {
+        name: 'n1',
         partitions: ['main', 'long'],
         isUp: true,
+        isReserved: false,
         cpus: 4,
         allocatedCpus: 1,
         memoryBytes: 1_000 * 2 ** 20,
@@ -126,6 +128,10 @@ describe('nodes', () => {
       expect(parseNodes(node(state))[0]?.isUp).toBe(false);
     },
   );
+
+  test('a node of a reservation is up, and kept for it', () => {
+    expect(parseNodes(node('IDLE+RESERVED'))[0]).toMatchObject({ isUp: true, isReserved: true });
+  });
 
   test('garbage and half a line are no answer', () => {
     expect(() => parseNodes('No nodes in the system\n')).toThrow(BatchSilence);
