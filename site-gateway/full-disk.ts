@@ -25,8 +25,19 @@ export async function diskFull(
   return failed('site', 'DISK_FULL', `the disk of the site was full when it ended: ${detail}`);
 }
 
+/** What came for a task that cannot run now goes at once; what a task has made stays while there is any room. */
+export async function giveBackIfFull(
+  parts: Parts,
+  { directory, vacated }: Attempt,
+  { reason }: Outcome,
+): Promise<void> {
+  if (reason !== 'DISK_FULL' && reason !== 'SPOOL_UNWRITABLE') return;
+  const isUnused = reason === 'DISK_FULL' && !vacated;
+  if (isUnused || (await parts.disk.isFull().catch(() => false))) await giveBack(parts, directory);
+}
+
 /** Without room the journal could not even say that there is none. */
-export async function giveBack({ disk, log }: Parts, directory: string): Promise<void> {
+async function giveBack({ disk, log }: Parts, directory: string): Promise<void> {
   await tryRemoveTree(directory, log);
   await disk.probe();
 }

@@ -76,7 +76,8 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     };
     const nats = openStaging({ nkey, ticket, caPem: options.caPem(), vo, clock, patienceMs });
     const store = { ...nats, ...atRate(nats, incoming, outgoing) };
-    const cache = openFileCache({ dir: join(options.cache, vo), placement, clock, onAdded });
+    const free = (bytes: number): Promise<void> => keeper.free(bytes);
+    const cache = openFileCache({ dir: join(options.cache, vo), placement, clock, onAdded, free });
     const data = { store, cache };
     vos.set(vo, data);
     // A disk that failed once may work the next time; whoever needs the cache now learns of it by its own await.

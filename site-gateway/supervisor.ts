@@ -32,7 +32,7 @@ import { type Attempt, attemptOf, vacate, wishOf } from './attempt.ts';
 import { makeDirectory } from './attempt-directory.ts';
 import { type Disk, spoolFailure } from './disk.ts';
 import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
-import { diskFull, giveBack } from './full-disk.ts';
+import { diskFull, giveBackIfFull } from './full-disk.ts';
 import type { AcceptedAttempt, AttemptState, Ending, Journal, LiveAttempt } from './journal.ts';
 import { openLimit } from './limit.ts';
 import type { LiveOutputs } from './live/live-outputs.ts';
@@ -328,13 +328,12 @@ export class Supervisor {
 
   private async outcomeOfError(attempt: Attempt, error: unknown): Promise<Outcome> {
     if (attempt.ending !== '') return endedEarly(attempt.ending);
-    const spool = spoolFailure(error);
-    if (spool !== undefined) {
-      const full = await this.options.disk.isFull().catch(() => false);
-      if (full) await giveBack(this.options, attempt.directory);
-      return spool;
+    const outcome =
+      spoolFailure(error) ?? (error instanceof GridError ? failedBy(error) : undefined);
+    if (outcome !== undefined) {
+      await giveBackIfFull(this.options, attempt, outcome);
+      return outcome;
     }
-    if (error instanceof GridError) return failedBy(error);
     if (!this.stopping)
       this.options.log.error({ err: error, attempt: attempt.id }, 'attempt failed');
     return failed('site', 'GATEWAY_ERROR', 'the gateway met an error of its own; see its log');

@@ -24,12 +24,21 @@ export async function checkRoom(
   if (wanted > free + replaced) throw noRoom(dir, wanted, free);
 }
 
-/** The same for a cache, which makes room for itself: only what is larger than the whole file system is refused. */
-export async function checkCacheRoom(dir: string, files: readonly FileEntry[]): Promise<void> {
+/**
+ * The same for a cache, which makes room for itself with `free`: only what is larger than the whole file system is refused,
+ * for some of the files may be on their way already for somebody else.
+ */
+export async function makeCacheRoom(
+  dir: string,
+  files: readonly FileEntry[],
+  free: (bytes: number) => Promise<void>,
+): Promise<void> {
   const sizes = new Map(files.map((file) => [file.digest, bytesWritten(file)]));
   const wanted = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-  const { blocks, bsize } = await statfs(dir);
+  const { blocks, bavail, bsize } = await statfs(dir);
   if (wanted > blocks * bsize) throw noRoom(dir, wanted, blocks * bsize);
+  const short = wanted - bavail * bsize;
+  if (short > 0) await free(short);
 }
 
 const noRoom = (dir: string, wanted: number, room: number): GridError =>

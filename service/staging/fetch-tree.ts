@@ -3,7 +3,7 @@ import type { Manifest, ManifestEntry, TreeRef } from '../../core/data/manifest.
 import { type FileEntry, filesOf, filterTree, selectTree } from '../../core/data/select.ts';
 import type { InputFile } from '../../core/job/spec.ts';
 import { mapAtOnce } from './at-once.ts';
-import { checkCacheRoom, checkRoom } from './check-room.ts';
+import { checkRoom, makeCacheRoom } from './check-room.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
@@ -136,7 +136,7 @@ type Same = readonly FileEntry[];
  */
 async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<void> {
   const cold = await withoutWarm(run, files, cache);
-  await checkCacheRoom(run.target, cold);
+  await makeCacheRoom(run.target, cold, (bytes) => cache.free(bytes));
   let rest: readonly Same[] = [
     ...Map.groupBy(cold, ({ digest, mode }) => `${digest} ${(mode & 0o111) !== 0}`).values(),
   ];

@@ -46,6 +46,8 @@ export interface FileCache {
    * has no reasons: `ask` for the others.
    */
   linkWarm(wanted: readonly Wanted[]): Promise<readonly boolean[]>;
+  /** Takes out at least `bytes` that nobody uses, if there is so much. */
+  free(bytes: number): Promise<void>;
 }
 
 /** A file and where it is wanted; `partial` is a name beside it that does not exist. */
@@ -60,6 +62,8 @@ interface CacheOptions {
   readonly clock?: Clock;
   /** Told the bytes of each file that was added. */
   readonly onAdded?: (bytes: number) => void;
+  /** Takes out at least so many bytes that nobody uses, if there is so much. */
+  readonly free?: (bytes: number) => Promise<void>;
   /** 'copy' gives every task a file of its own, with its own owner and mode. */
   readonly placement?: 'link' | 'copy';
 }
@@ -70,6 +74,7 @@ interface CacheOptions {
  */
 export async function openFileCache(options: CacheOptions): Promise<FileCache> {
   const { dir, placement = 'link', onAdded = () => undefined, clock = systemClock } = options;
+  const { free = () => Promise.resolve() } = options;
   const trusted = new Set<string>();
   const partials = join(dir, 'partial');
   await rm(partials, { recursive: true, force: true });
@@ -110,15 +115,10 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
       await rm(path, { force: true });
       return { kind: 'fill', ...fillOf(file, end) };
     },
+    free,
     place: (file, target) => place(file, pathIn(dir, file), target, placement),
     linkWarm: async (wanted) => {
-      const links = wanted.map(({ file: { digest, sizeBytes, mode }, to, partial }) => ({
-        path: pathIn(dir, { digest, sizeBytes, mode }),
-        sizeBytes,
-        mode,
-        to,
-        partial,
-      }));
+      const links = wanted.map((one) => linkOf(dir, one));
       const sure = links.map(({ path }) => placement === 'link' && trusted.has(path));
       const made = await anyDisk().link({
         nowMs: clock.nowMs(),
@@ -132,6 +132,14 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
 
 const pathIn = (dir: string, file: CachedFile): string =>
   join(dir, file.digest.slice(0, 2), `${file.digest}${isExecutable(file) ? '.x' : ''}`);
+
+const linkOf = (dir: string, { file: { digest, sizeBytes, mode }, to, partial }: Wanted) => ({
+  path: pathIn(dir, { digest, sizeBytes, mode }),
+  sizeBytes,
+  mode,
+  to,
+  partial,
+});
 
 /** Whether it is there as it was sealed; it has then been used just now. */
 async function isSound(

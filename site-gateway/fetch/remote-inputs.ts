@@ -123,6 +123,9 @@ async function downloadOne(
       { web, clock, patienceMs, signal },
     );
   } catch (error) {
+    // What will not fit must not take the room of others until it is forgotten.
+    if (error instanceof GridError && error.code === 'DISK_FULL')
+      await rm(partial, { force: true });
     // Without credentials there are none to renew.
     if (!isSigned && error instanceof GridError && error.code === 'FETCH_DENIED')
       throw new GridError('FETCH_FAILED', error.message, { cause: error });

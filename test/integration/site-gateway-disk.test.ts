@@ -1,26 +1,91 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmdirSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { TreeRef } from '../../core/data/manifest.ts';
+import { sha256 } from '../../service/staging/chunk-store.ts';
+import { sendTree } from '../../service/staging/send-tree.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
+import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 import { startTestSite, type TestSite } from '../fakes/test-site.ts';
 
+const MIB = 2 ** 20;
+
 let grid: LiveGrid;
+let nats: TestNats;
 let site: TestSite;
 let spool: string;
 beforeAll(async () => {
   grid = await openLiveGrid();
+  nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
+  await writeFile(join(grid.trustDir, 'nats.pem'), nats.caPem);
   spool = mkdtempSync(join(tmpdir(), 'hanse-small-'));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', spool]);
-  const settings = ['cpus: 2', 'min-free-disk: 1M', 'staging-patience: 0s'];
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=40m', 'tmpfs', spool]);
+  const settings = ['cpus: 2', 'min-free-disk: 1M', 'staging-patience: 5s'];
   site = await startTestSite(grid, 'small', settings, spool);
+  await site.giveTicket(nats.accounts, 'demo');
 });
 afterAll(async () => {
   await site[Symbol.asyncDispose]();
   execFileSync('umount', [spool]);
   rmdirSync(spool);
+  await nats[Symbol.asyncDispose]();
   await grid[Symbol.asyncDispose]();
+});
+
+/** Somebody else takes all the room but so many bytes. */
+const fill = (but: number): void => {
+  const room = `$(df -B1 --output=avail ${spool} | tail -1)`;
+  execFileSync('sh', ['-c', `head -c $((${room} - ${but})) /dev/zero >${theirs()}`]);
+};
+const theirs = (): string => join(spool, 'somebody-elses');
+/** Names below a directory of the spool. */
+const left = (path: string): Promise<readonly string[]> => readdir(join(spool, path));
+
+const treeOf = async (bytes: Buffer): Promise<TreeRef> => {
+  const root = await mkdtemp(join(grid.dir, 'in-'));
+  await writeFile(join(root, 'large'), bytes);
+  await using member = nats.open('demo');
+  return (await sendTree(member, { root, paths: ['.'] })).tree;
+};
+/** A task that is well only with its input. */
+const wanting = async (id: string, bytes: Buffer, inputs: TreeRef) => {
+  const command = ['sh', '-c', `test "$(sha256sum <large | cut -c1-64)" = ${sha256(bytes)}`];
+  await site.place([{ id, inputs, spec: { command, inputs: [{ from: 'large', to: 'large' }] } }]);
+  return site.outcomeOf(id);
+};
+
+test('inputs that do not fit on the disk fail by name, as the fault of the site, and leave nothing', async () => {
+  const bytes = randomBytes(8 * MIB);
+  const inputs = await treeOf(bytes);
+  fill(5 * MIB);
+  expect(await wanting('unfit', bytes, inputs)).toMatchObject({
+    failure: 'site',
+    reason: 'DISK_FULL',
+    detail: expect.stringContaining("'large'"),
+  });
+  expect(await left('attempts')).toEqual([]);
+  expect(await left('cache/demo/partial')).toEqual([]);
+  await rm(theirs());
+  // Nothing of it was kept for sound that is not.
+  expect(await wanting('fit', bytes, inputs)).toMatchObject({ reason: '' });
+});
+
+test('a cache that takes all of the disk makes room for what a task needs', async () => {
+  const old = sha256(Buffer.from('old'));
+  const folder = join(spool, 'cache/demo', old.slice(0, 2));
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, old), randomBytes(14 * MIB));
+  await utimes(join(folder, old), 1, 1);
+  const bytes = randomBytes(6 * MIB);
+  const inputs = await treeOf(bytes);
+  fill(4 * MIB);
+  expect(await wanting('roomy', bytes, inputs)).toMatchObject({ reason: '' });
+  await rm(theirs());
+  expect(await left(join('cache/demo', old.slice(0, 2)))).toEqual([]);
 });
 
 test('a task that fills the disk fails as the fault of the site, and the site goes on', async () => {
@@ -36,7 +101,7 @@ test('a task that fills the disk fails as the fault of the site, and the site go
 });
 
 test('below the room that is to stay free nothing new is taken, and it says why', async () => {
-  execFileSync('sh', ['-c', `head -c 23800K /dev/zero >${join(spool, 'somebody-elses')}`]);
+  fill(200 * 1_024);
   let count = 0;
   const placeAnother = async (): Promise<string | undefined> => {
     count += 1;
