@@ -64,7 +64,7 @@ export async function openForkLrms(options: ForkOptions): Promise<Lrms> {
     spool: options.spool,
     log: options.log,
     onStarted: (id, start) => launched.lrms?.wrapperStarted(id, start),
-    onEnded: (id) => launched.lrms?.wrapperEnded(id),
+    onEnded: (id, pid) => launched.lrms?.wrapperEnded(id, pid),
   });
   launched.lrms = new ForkLrms(options, launcher);
   return launched.lrms;
@@ -166,9 +166,9 @@ class ForkLrms implements Lrms {
     this.options.listener.started(entry.task.id, this.options.clock.nowMs());
   }
 
-  wrapperEnded(id: string): void {
+  wrapperEnded(id: string, pid: number): void {
     const entry = this.tasks.get(id);
-    if (entry !== undefined) this.settle(entry, false);
+    if (entry !== undefined) this.settle(entry, false, pid);
   }
 
   private enter(task: LrmsTask, state: ForkTask['state']): ForkTask {
@@ -271,11 +271,15 @@ class ForkLrms implements Lrms {
     this.run('launch a task again', work());
   }
 
-  /** Looks whether a task has come to its end; with `unsure` its wrapper may still live, and then nothing happens. */
-  private settle(entry: ForkTask, unsure: boolean): void {
+  /**
+   * Looks whether a task has come to its end; with `unsure` its wrapper may still live, and then nothing happens. `pid` is the
+   * wrapper that said it is at the end: if it is the task's own and has no status to show, the disk is full.
+   */
+  private settle(entry: ForkTask, unsure: boolean, pid?: number): void {
     if (entry.state === 'ending') return;
     const work = async (): Promise<void> => {
-      const gone = unsure && (entry.wrapper === undefined || !isAlive(entry.wrapper));
+      const isAtEnd = entry.state === 'running' && entry.wrapper?.pid === pid;
+      const gone = unsure ? entry.wrapper === undefined || !isAlive(entry.wrapper) : isAtEnd;
       const status = await readStatus(entry.task.directory);
       if (entry.state === 'ending' || this.closed()) return;
       if (status !== undefined) this.end(entry, await endWithStatus(entry, status));
@@ -285,7 +289,7 @@ class ForkLrms implements Lrms {
     this.run('settle a task', work());
   }
 
-  /** The wrapper said that it is at its end and wrote no status: it never began, or the disk is full. */
+  /** A wrapper said that it is at its end and wrote no status: it never began, or another one did. */
   private async settleWithoutStatus(entry: ForkTask): Promise<void> {
     const started = await readStarted(entry.task.directory);
     if (entry.state === 'ending') return;

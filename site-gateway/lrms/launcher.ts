@@ -39,8 +39,8 @@ export interface LauncherOptions {
   readonly log: Log;
   /** The task is about to run. */
   readonly onStarted: (id: string, start: TaskStart | undefined) => void;
-  /** Its shell has come to the end of it. */
-  readonly onEnded: (id: string) => void;
+  /** The shell with this pid has come to the end of it. */
+  readonly onEnded: (id: string, pid: number) => void;
 }
 
 interface TaskShell {
@@ -149,7 +149,7 @@ function openShell(cpuSet: string, options: LauncherOptions, onGone: () => void)
       if (what === 's') options.onStarted(id, startOf(stat.join(' '), uptime));
       else if (what === 'e') {
         shell.rests = true;
-        options.onEnded(id);
+        options.onEnded(id, child.pid ?? 0);
       }
     }
   });

@@ -138,10 +138,11 @@ export async function isUnconfined(directory: string): Promise<boolean> {
   return bubble !== undefined && !bubble.includes('"exit-code"');
 }
 
+/** Undefined where the task reached no limit, and where the file was cut short because the disk is full. */
 export async function readLimit(directory: string): Promise<LimitFile | undefined> {
-  const text = await readIfThere(join(directory, 'limit'));
-  return text === undefined ? undefined : (JSON.parse(text) as LimitFile);
+  const text = (await readIfThere(join(directory, 'limit'))) ?? '';
+  return text.endsWith('\n') ? (JSON.parse(text) as LimitFile) : undefined;
 }
 
 export const writeLimit = (directory: string, limit: LimitFile): Promise<void> =>
-  writeFile(join(directory, 'limit'), JSON.stringify(limit));
+  writeFile(join(directory, 'limit'), `${JSON.stringify(limit)}\n`);
