@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Manifest, TreeRef } from '../core/data/manifest.ts';
 import { selectTree } from '../core/data/select.ts';
 import { GridError } from '../core/errors.ts';
@@ -5,6 +6,7 @@ import type { InputFile } from '../core/job/spec.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import { conflictsOf } from '../service/staging/conflicts.ts';
 import { fetchTree } from '../service/staging/fetch-tree.ts';
+import { checkNames } from '../service/staging/folded-names.ts';
 import { loadManifest } from '../service/staging/read-tree.ts';
 
 /** The results of one task and where they go. */
@@ -28,7 +30,7 @@ export interface FetchResultsOptions {
 
 const AT_ONCE = 4;
 
-/** Fetches results, of which `hereBytes` need not come over the network; throws ALREADY_EXISTS with every file that is there and differs, before anything is written. */
+/** Fetches results, of which `hereBytes` need not come over the network; throws NAMES_COLLIDE, and ALREADY_EXISTS with every file that is there and differs, before anything is written. */
 export async function fetchResults(
   options: FetchResultsOptions,
 ): Promise<{ readonly files: number; readonly totalBytes: number; readonly hereBytes: number }> {
@@ -36,9 +38,12 @@ export async function fetchResults(
   const plans = await inParallel(results, async ({ tree, dir }) => {
     const manifest = await loadManifest(store, tree, signal);
     const select = placesOf(manifest);
-    const problems = force ? [] : await conflictsOf(selectTree(manifest, select), dir);
-    return { tree, dir, select, problems };
+    const wanted = selectTree(manifest, select);
+    const problems = force ? [] : await conflictsOf(wanted, dir);
+    const paths = wanted.entries.map(({ path }) => join(dir, path));
+    return { tree, dir, select, problems, paths };
   });
+  await checkNames(plans.flatMap(({ paths }) => paths));
   const problems = plans.flatMap((plan) => plan.problems);
   if (problems.length > 0) {
     const count =

@@ -161,6 +161,12 @@ export const ERRORS = {
   },
   // Data.
   MANIFEST_INVALID: { status: 'INVALID_ARGUMENT', exit: 6, remedy: 'send the files again' },
+  NAMES_COLLIDE: {
+    status: 'FAILED_PRECONDITION',
+    exit: 6,
+    remedy:
+      'fetch them to a directory of a file system that tells upper from lower case (`--to DIR`), or name them otherwise',
+  },
   TREE_TOO_LARGE: {
     status: 'INVALID_ARGUMENT',
     exit: 6,

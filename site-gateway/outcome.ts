@@ -45,6 +45,7 @@ const FAULTS: Readonly<Partial<Record<ErrorCode, FailureKind>>> = {
   DISK_FULL: 'site',
   INPUT_MISSING: 'job',
   FETCH_MISMATCH: 'job',
+  NAMES_COLLIDE: 'job',
   FETCH_TOO_LARGE: 'job',
   FETCH_DENIED: 'credential',
 };

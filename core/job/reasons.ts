@@ -55,6 +55,8 @@ export const REASONS = {
   FETCH_MISMATCH: 'an input that was fetched has not the digest that the job names',
   FETCH_TOO_LARGE: 'the inputs that were fetched are larger than the `disk` of the job',
   IMAGE_UNAVAILABLE: 'the site could not get the image of the job',
+  NAMES_COLLIDE:
+    'files whose names differ by case only came to a file system that takes them for one',
   OUTPUTS_LOST: 'parts of the outputs were not in the store any more when the site reported them',
   // The grid's doing.
   CANCELLED: 'somebody cancelled it',

@@ -7,6 +7,7 @@ import { checkRoom, makeCacheRoom } from './check-room.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
+import { checkWritten } from './folded-names.ts';
 import { loadManifest } from './read-tree.ts';
 import type { TransferOptions } from './send-tree.ts';
 import { openTarget, type SharedPlace, type Target } from './target.ts';
@@ -37,7 +38,7 @@ const LINKS_AT_ONCE = 256;
 /**
  * Writes a tree below `target`: every chunk and every file is verified, files that are right already are kept, a file appears
  * under its name only when it is whole. With a cache files are links to it, and read-only. Throws what `loadManifest` and
- * `selectTree` throw, and PATH_REFUSED, FILE_UNWRITABLE, DISK_FULL by name.
+ * `selectTree` throw, and PATH_REFUSED, FILE_UNWRITABLE, DISK_FULL, NAMES_COLLIDE by name.
  */
 export async function fetchTree(
   store: ChunkStore,
@@ -67,6 +68,7 @@ export async function fetchTree(
     if (cache === undefined) await fetchInto(run, wanted);
     else await fetchThrough(run, wanted, cache);
     await finish(place, manifest.entries);
+    await checkWritten(manifest, target);
   } finally {
     await place.close();
   }

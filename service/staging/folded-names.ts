@@ -1,0 +1,98 @@
+import { lstat, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { foldedTwins, type Twins } from '../../core/data/folding.ts';
+import type { Manifest } from '../../core/data/manifest.ts';
+import { GridError } from '../../core/errors.ts';
+import { writeFailure } from './file-errors.ts';
+
+/** Names in an error. */
+const SHOWN = 20;
+
+/**
+ * Throws NAMES_COLLIDE where some of these absolute paths would be one file, because the file system there does not tell
+ * their names apart. It is found out by trying, in a directory that is gone afterwards; without such names nothing is tried.
+ */
+export async function checkNames(paths: readonly string[]): Promise<void> {
+  const twins = foldedTwins(paths);
+  if (twins.length === 0) return;
+  const probes = new Map<string, string>();
+  const colliding: Twins[] = [];
+  try {
+    for (const pair of twins) {
+      const near = await existing(dirname(pair.first));
+      const probe = probes.get(near) ?? (await makeProbe(near));
+      probes.set(near, probe);
+      if (await areOne(probe, pair)) colliding.push(pair);
+    }
+  } finally {
+    for (const probe of probes.values()) await rm(probe, { recursive: true, force: true });
+  }
+  if (colliding.length > 0) throw collision(colliding);
+}
+
+/**
+ * Throws NAMES_COLLIDE where files of a tree that was written below `target` have become one. Two of one content may be one
+ * file anyway.
+ */
+export async function checkWritten({ entries }: Manifest, target: string): Promise<void> {
+  const twins = foldedTwins(entries.map(({ path }) => path));
+  if (twins.length === 0) return;
+  const digests = new Map(
+    entries.map((entry) => [entry.path, entry.kind === 'file' ? entry.digest : entry.path]),
+  );
+  const digestOf = (path: string): string => digests.get(path) ?? path;
+  const colliding: Twins[] = [];
+  for (const pair of twins) {
+    if (digestOf(pair.first) === digestOf(pair.second)) continue;
+    // Numbers of inodes would not tell: some file systems make them up from the names they are asked for.
+    const names = await readdir(join(target, dirname(pair.first)));
+    const pairNames = new Set([basename(pair.first), basename(pair.second)]);
+    const there = names.filter((name) => pairNames.has(name.normalize('NFC')));
+    if (there.length < pairNames.size) colliding.push(pair);
+  }
+  if (colliding.length > 0) throw collision(colliding);
+}
+
+function collision(twins: readonly Twins[]): GridError {
+  const [{ first, second } = { first: '', second: '' }] = twins;
+  const more = twins.length === 1 ? '' : `, and ${twins.length - 1} more pairs,`;
+  return new GridError(
+    'NAMES_COLLIDE',
+    `'${first}' and '${basename(second)}'${more} are one name to the file system there`,
+    {
+      problems: twins.slice(0, SHOWN).map((pair) => ({
+        where: pair.second,
+        message: `would be the same file as '${basename(pair.first)}'`,
+      })),
+    },
+  );
+}
+
+/** The directory itself, or the nearest above it that is there. */
+async function existing(dir: string): Promise<string> {
+  for (let at = dir; ; at = dirname(at)) {
+    const stats = await lstat(at).catch(() => undefined);
+    if (stats !== undefined || at === dirname(at)) return at;
+  }
+}
+
+async function makeProbe(dir: string): Promise<string> {
+  try {
+    return await mkdtemp(join(dir, '.grid-names-'));
+  } catch (error) {
+    throw writeFailure(dir, error);
+  }
+}
+
+/** A name that cannot be there at all is told of when it is written. */
+async function areOne(probe: string, { first, second }: Twins): Promise<boolean> {
+  const one = join(probe, basename(first));
+  try {
+    await writeFile(one, '', { flag: 'wx' });
+  } catch {
+    return false;
+  }
+  const other = await lstat(join(probe, basename(second))).catch(() => undefined);
+  await rm(one);
+  return other !== undefined;
+}
