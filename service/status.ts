@@ -1,5 +1,5 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { ERRORS, type ErrorCode, GridError, isErrorCode } from '../core/errors.ts';
+import { ERRORS, type ErrorCode, GridError, isErrorCode, type Problem } from '../core/errors.ts';
 import { ErrorDetail } from '../proto/gen/grid/v1/common.ts';
 import type { Log } from './log.ts';
 
@@ -13,6 +13,29 @@ interface StatusObject {
   readonly metadata: Metadata;
 }
 
+/** Trailers of more than 64 KiB end the whole connection, with all calls on it: longer words are cut. */
+const MOST = { messageLength: 2_000, problemLength: 500, problemsLength: 8_000 };
+
+const cut = (text: string, most: number): string =>
+  text.length > most ? `${text.slice(0, most)}...` : text;
+
+/** The first problems, as many as fit, and how many more there are. */
+function firstOf(problems: readonly Problem[]): Problem[] {
+  const first: Problem[] = [];
+  let left = MOST.problemsLength;
+  for (const { where, message } of problems) {
+    const problem = {
+      where: cut(where, MOST.problemLength),
+      message: cut(message, MOST.problemLength),
+    };
+    left -= problem.where.length + problem.message.length;
+    if (left < 0) break;
+    first.push(problem);
+  }
+  const more = problems.length - first.length;
+  return more === 0 ? first : [...first, { where: '...', message: `and ${more} more` }];
+}
+
 /** The only way from an error to gRPC: a GridError keeps its code and words, anything else becomes INTERNAL. */
 export function toStatus(error: unknown, log: Log): StatusObject {
   const metadata = new Metadata();
@@ -21,15 +44,13 @@ export function toStatus(error: unknown, log: Log): StatusObject {
     return { code: status.INTERNAL, details: 'INTERNAL: internal error', metadata };
   }
   if (error.cause !== undefined) log.warn({ err: error }, 'call refused');
-  const detail = ErrorDetail.encode({
-    code: error.code,
-    message: error.message,
-    problems: [...error.problems],
-  }).finish();
+  const message = cut(error.message, MOST.messageLength);
+  const problems = firstOf(error.problems);
+  const detail = ErrorDetail.encode({ code: error.code, message, problems }).finish();
   metadata.set(DETAIL_KEY, Buffer.from(detail));
   return {
     code: status[ERRORS[error.code].status],
-    details: `${error.code}: ${error.message}`,
+    details: `${error.code}: ${message}`,
     metadata,
   };
 }
