@@ -28,8 +28,8 @@ type Row = Readonly<Record<string, unknown>>;
 
 interface Rule {
   readonly key: readonly string[];
-  /** What happens to a row whose key is there already: nothing at all may be; it stays; these columns are replaced. */
-  readonly again: 'refuse' | 'keep' | readonly string[];
+  /** What happens to a row whose key is there already: nothing at all may be; it stays, unless it lacks the manifest that the new one has; these columns are replaced. */
+  readonly again: 'refuse' | 'fill' | readonly string[];
 }
 
 const columns = (names: string): readonly string[] => names.split(' ');
@@ -37,7 +37,7 @@ const columns = (names: string): readonly string[] => names.split(' ');
 /** In the order in which they are written. */
 const RULES: Readonly<Record<Table, Rule>> = {
   asks: { key: ['id'], again: 'refuse' },
-  trees: { key: ['digest'], again: 'keep' },
+  trees: { key: ['digest'], again: 'fill' },
   flows: { key: ['id'], again: 'refuse' },
   submits: { key: ['owner', 'submit_key'], again: 'refuse' },
   jobs: { key: ['id'], again: 'refuse' },
@@ -185,8 +185,11 @@ function addRows(batch: Batch, change: Change): boolean {
     added = true;
     const rows = batch.rows.get(table) ?? new Map<string, Row>();
     batch.rows.set(table, rows);
-    const { key } = RULES[table];
-    for (const row of fresh) rows.set(keyOf(row, key), row);
+    const { key, again } = RULES[table];
+    for (const row of fresh) {
+      const id = keyOf(row, key);
+      if (again !== 'fill' || row['manifest'] !== null || !rows.has(id)) rows.set(id, row);
+    }
   }
   return added;
 }
@@ -257,10 +260,16 @@ function compileInsert(db: LedgerDb, table: Table, rows: readonly Row[]): Compil
   return query
     .onConflict((conflict) => {
       const clash = conflict.columns([...key]);
-      if (again === 'keep') return clash.doNothing();
-      return clash.doUpdateSet((expressions) =>
-        Object.fromEntries(again.map((column) => [column, expressions.ref(`excluded.${column}`)])),
+      const replaced = again === 'fill' ? ['total_bytes', 'files', 'manifest'] : again;
+      const update = clash.doUpdateSet((expressions) =>
+        Object.fromEntries(
+          replaced.map((column) => [column, expressions.ref(`excluded.${column}`)]),
+        ),
       );
+      if (again !== 'fill') return update;
+      return update
+        .where(`${table}.manifest`, 'is', null)
+        .where('excluded.manifest', 'is not', null);
     })
     .compile();
 }

@@ -2,6 +2,7 @@ import type { TreeRef } from '../core/data/manifest.ts';
 import { sweepPass } from '../core/data/sweep.ts';
 import { GridError } from '../core/errors.ts';
 import { background } from '../service/background.ts';
+import { checkManifest } from '../service/staging/read-tree.ts';
 import { treeChunks } from '../service/staging/tree-chunks.ts';
 import type { Book } from './book.ts';
 import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
@@ -18,8 +19,9 @@ import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
  */
 export interface Sweeper extends AsyncDisposable {
   /**
-   * A tree is about to be named. Throws CHUNK_MISSING where chunks of it are not in the store. What a gateway has just sent
-   * is `fresh`: it is asked for only what this sweeper has taken out.
+   * A tree is about to be named. Throws MANIFEST_INVALID for a manifest that is not its own, and CHUNK_MISSING where
+   * chunks of it are not in the store. What a gateway has just sent is `fresh`: it is asked for only what this sweeper
+   * has taken out.
    */
   readonly admit: Admit;
   /**
@@ -40,7 +42,7 @@ export type Admit = (vo: string, tree: TreeRef, fresh?: boolean) => Promise<void
 
 /** For a broker without a staging service. */
 export const NO_SWEEPER: Sweeper = {
-  admit: () => Promise.resolve(),
+  admit: async (_vo, tree) => checkManifest(tree),
   hold: () => false,
   doubt: () => undefined,
   sweep: () => Promise.reject(noStore()),
@@ -126,10 +128,10 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     sweep,
     admit: async (vo, tree, fresh = false) => {
       if (tree.digest === '') return;
+      checkManifest(tree);
       const store = storeOf(vo);
       const nowMs = book.clock.nowMs();
-      const isNew = !store.named.has(tree.digest);
-      store.named.set(tree.digest, { tree, atMs: nowMs });
+      const isNew = name(store, tree, nowMs);
       const distrusts = !fresh && nowMs - startedAtMs < graceMs;
       const isDoubtful = isNew || store.removed.size > 0;
       const isWhole = isDoubtful ? await checkTree(store, tree, distrusts) : !distrusts;
@@ -150,6 +152,13 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       await Promise.all([...stores.values()].map(({ keeper }) => keeper[Symbol.asyncDispose]()));
     },
   };
+}
+
+/** Whether nobody has named it lately. A manifest that somebody sent stays, though others send none. */
+function name({ named }: Store, tree: TreeRef, nowMs: number): boolean {
+  const known = named.get(tree.digest)?.tree;
+  named.set(tree.digest, { tree: known?.manifest === undefined ? tree : known, atMs: nowMs });
+  return known === undefined;
 }
 
 function remember({ whole }: Store, { digest }: TreeRef): void {

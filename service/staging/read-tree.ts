@@ -9,6 +9,12 @@ import { sliceOf } from './slice-of.ts';
 /** Chunks that are asked for ahead of the one in use. */
 const AHEAD = 12;
 
+/** Throws MANIFEST_INVALID for a reference with the manifest of another tree: who believed it would sweep this one's chunks. */
+export function checkManifest({ digest, manifest }: TreeRef): void {
+  if (manifest !== undefined && manifest.byteLength > 0 && sha256(manifest) !== digest)
+    throw new GridError('MANIFEST_INVALID', `manifest is not the one of tree ${digest}`);
+}
+
 /** The manifest of a tree, from the reference itself or the store; throws MANIFEST_INVALID, CHUNK_MISSING, CHUNK_CORRUPT. */
 export async function loadManifest(
   store: ChunkStore,
@@ -18,8 +24,8 @@ export async function loadManifest(
   if (tree.digest === '') return { entries: [] };
   const inline = tree.manifest;
   if (inline !== undefined && inline.byteLength > 0) {
-    if (sha256(inline) === tree.digest) return decodeManifest(inline);
-    throw new GridError('MANIFEST_INVALID', `manifest is not the one of tree ${tree.digest}`);
+    checkManifest(tree);
+    return decodeManifest(inline);
   }
   const root = await store.get(tree.digest, signal);
   const index = decodeManifestIndex(root);

@@ -209,6 +209,20 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
       expect((await readTrees(book.db, digests)).size).toBe(70_000);
     }, 60_000);
 
+    test('a tree that was named without its manifest gets it, and nobody takes it away again', async () => {
+      const book = await openAt(here);
+      const bare = { digest: 'd', total_bytes: 9, files: 9, manifest: null };
+      const whole = { digest: 'd', total_bytes: 1, files: 2, manifest: new Uint8Array([1, 2]) };
+      const read = async () => (await readTrees(book.db, ['d'])).get('d');
+      await book.recorder.record({ trees: [bare] });
+      expect(await read()).toEqual({ digest: 'd', totalBytes: 9, files: 9 });
+      await book.recorder.record({ trees: [whole, bare] });
+      await book.recorder.record({ trees: [bare] });
+      const tree = await read();
+      expect(tree).toMatchObject({ totalBytes: 1, files: 2 });
+      expect([...(tree?.manifest ?? [])]).toEqual([1, 2]);
+    });
+
     test('a submission that comes again is the first one, unless its jobs are others', async () => {
       const book = await openAt(here);
       const submit = await submitTo(book);

@@ -40,6 +40,14 @@ test('a batch with one bad job is refused as a whole, with every problem', async
   expect((await grid.as('Alice').listJobs(wish)).jobs).toEqual([]);
 });
 
+test('a tree of files does not go with the manifest of another one', async () => {
+  const { inputs } = newJob();
+  const mixed = { ...inputs, digest: Buffer.alloc(32, 1), manifest: Buffer.from('of another') };
+  const jobs = [{ ...newJob(), inputs: mixed }];
+  const wish = { submitKey: 'k', jobs, flow: undefined, s3: [] };
+  await expect(grid.as('Alice').submit(wish)).rejects.toThrow('manifest is not the one of tree 01');
+});
+
 test('who is in no VO cannot submit, and sees of the jobs of others nothing at all', async () => {
   const id = await grid.submit();
   const eve = grid.as('Eve');
