@@ -115,7 +115,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     path: config.path,
     modulesInit: config.modules?.init,
     ...owned,
-    openLrms: (listener) => openLrms(config, { clock, log }, listener),
+    openLrms: (listener) => openLrms(config, { clock, log, accounts: accounts.all }, listener),
     ...movers,
     stock: stockOf(config, disk),
     clock,

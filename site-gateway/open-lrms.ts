@@ -4,6 +4,7 @@ import { delimiter, parse } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
+import type { Account } from './accounts/account.ts';
 import { commandOptions, pathFault } from './command-site.ts';
 import type { SiteConfig } from './config.ts';
 import { openBatchLrms } from './lrms/batch.ts';
@@ -21,7 +22,7 @@ const COMMAND_PATH = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';
 /** The batch system that the site is configured for. */
 export async function openLrms(
   config: SiteConfig,
-  around: { readonly clock: Clock; readonly log: Log },
+  around: { readonly clock: Clock; readonly log: Log; readonly accounts: readonly Account[] },
   listener: LrmsListener,
 ): Promise<Lrms> {
   const { spool } = config;
@@ -79,8 +80,6 @@ function htcondorOptions({ htcondor, spool }: SiteConfig): Parameters<typeof ope
 }
 
 function slurmOptions({ slurm }: SiteConfig, clock: Clock): Parameters<typeof openSlurm>[0] {
-  const uid = process.getuid?.();
-  if (uid === undefined) throw new GridError('TOOL_MISSING', 'Slurm needs a system with user ids');
   return {
     conf: slurm.conf ?? '',
     path: [slurm.bin, COMMAND_PATH].filter((part) => part !== undefined).join(delimiter),
@@ -89,7 +88,6 @@ function slurmOptions({ slurm }: SiteConfig, clock: Clock): Parameters<typeof op
     reservation: slurm.reservation,
     licences: slurm.licences,
     extraArgs: slurm['extra-args'],
-    uid,
     clock,
   };
 }

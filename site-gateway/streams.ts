@@ -1,5 +1,5 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { link, mkdir, rm, stat } from 'node:fs/promises';
+import { constants, createWriteStream } from 'node:fs';
+import { type FileHandle, link, mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { formatBytes } from '../core/units.ts';
@@ -36,15 +36,19 @@ export async function placeStreams(directory: string): Promise<readonly string[]
 async function placeStream(from: string, to: string): Promise<void> {
   const { size } = await stat(from);
   if (size > MAX_STREAM_BYTES) {
-    await pipeline(() => headAndTail(from, size), createWriteStream(to, { flags: 'w' }));
+    await using stream = await open(from, constants.O_RDONLY | constants.O_NONBLOCK);
+    await pipeline(() => headAndTail(stream, size), createWriteStream(to, { flags: 'w' }));
     return;
   }
   await link(from, to);
 }
 
-async function* headAndTail(file: string, size: number): AsyncGenerator<Buffer> {
-  yield* createReadStream(file, { end: END_BYTES - 1 }) as AsyncIterable<Buffer>;
+/** No further than to `size`: something of the task may still write. */
+async function* headAndTail(stream: FileHandle, size: number): AsyncGenerator<Buffer> {
+  const part = (start: number): AsyncIterable<Buffer> =>
+    stream.createReadStream({ start, end: start + END_BYTES - 1, autoClose: false });
+  yield* part(0);
   const left = formatBytes(size - MAX_STREAM_BYTES);
   yield Buffer.from(`\n[grid: ${left} of ${formatBytes(size)} left out here]\n`);
-  yield* createReadStream(file, { start: size - END_BYTES }) as AsyncIterable<Buffer>;
+  yield* part(size - END_BYTES);
 }

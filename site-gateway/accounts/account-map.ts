@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, readdirSync, readFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { GridError, type Problem } from '../../core/errors.ts';
 import {
@@ -9,12 +17,15 @@ import {
   withoutAccount,
 } from '../../core/match/accounts.ts';
 import type { SiteConfig } from '../config.ts';
+import { STEP_SCRIPTS } from '../lrms/batch-steps.ts';
 import { type Account, parsePasswd, SETPRIV, unfit, wordsAs } from './account.ts';
 
 /** Who runs as whom at this site. */
 export interface AccountMap {
   /** As the broker gets them; empty where all tasks run as the gateway. */
   readonly rules: readonly AccountRule[];
+  /** Each account once. */
+  readonly all: readonly Account[];
   /** The account of a job; undefined where its owner has none, and where tasks run as the gateway. */
   accountFor(wish: AccountWish): Account | undefined;
   /** Why a job may not run; undefined where it may. */
@@ -24,9 +35,13 @@ export interface AccountMap {
 /** All tasks run as the gateway. */
 const NO_ACCOUNTS: AccountMap = {
   rules: [],
+  all: [],
   accountFor: () => undefined,
   refusal: () => undefined,
 };
+
+/** Where jobs can be submitted as an account, and the queue says beyond doubt whose a job is. */
+const ABLE: readonly SiteConfig['lrms'][] = ['fork', 'slurm', 'gridengine'];
 
 /** 1: nobody can make a hard link to a file that he may not write. */
 const HARD_LINKS = '/proc/sys/fs/protected_hardlinks';
@@ -47,7 +62,9 @@ export function openAccounts(config: Pick<SiteConfig, 'accounts' | 'lrms' | 'spo
     const fault =
       account === undefined
         ? `there is no account '${name}' on this machine`
-        : (unfit(account, system) ?? shutOut(account, join(spool, 'attempts')));
+        : (unfit(account, system) ??
+          shutOut(account, join(spool, 'attempts')) ??
+          ungiven(account, join(spool, 'attempts')));
     if (fault !== undefined) problems.push({ where: `accounts[${at}]`, message: fault });
     return account;
   });
@@ -55,6 +72,7 @@ export function openAccounts(config: Pick<SiteConfig, 'accounts' | 'lrms' | 'spo
   const offered = rules.map(({ dn = '', fqan = '', deny }) => ({ dn, fqan, denied: deny }));
   return {
     rules: offered,
+    all: [...new Map(found.flatMap((one) => (one === undefined ? [] : [[one.uid, one]]))).values()],
     accountFor: (wish) => found[accountRuleAt(offered, wish)],
     refusal: (wish) => withoutAccount(offered, wish),
   };
@@ -70,7 +88,8 @@ function assertPossible({ lrms }: Pick<SiteConfig, 'lrms'>): void {
 function impossible(lrms: SiteConfig['lrms']): string | undefined {
   if (process.getuid?.() !== 0)
     return 'only root can run tasks as other accounts, and the gateway does not run as root';
-  if (lrms !== 'fork') return `they need 'lrms: fork', this site has 'lrms: ${lrms}'`;
+  if (!ABLE.includes(lrms))
+    return `they need one of ${ABLE.join(', ')}; with 'lrms: ${lrms}' the gateway cannot tell whose a job is`;
   if (readFileSync(HARD_LINKS, 'utf8').trim() === '1') return undefined;
   return `${HARD_LINKS} must be 1, or tasks could pass off files of others as theirs`;
 }
@@ -82,12 +101,19 @@ function refuse(problems: readonly Problem[]): void {
   });
 }
 
-/** Tasks pass through the spool to their directories, and find nothing else in it. */
+/** Tasks and batch scripts pass through these to what is theirs. */
+const PASSED = ['attempts', 'submissions'];
+/** A batch system, and what its jobs start, may run these at any time. */
+const SCRIPTS = ['batch-script', ...Object.keys(STEP_SCRIPTS)];
+
+/** Accounts find nothing else in the spool. */
 function openPaths(spool: string): void {
-  for (const name of readdirSync(spool, { withFileTypes: true }))
-    if (name.name !== 'attempts')
-      chmodSync(join(spool, name.name), name.isDirectory() ? 0o700 : 0o600);
-  for (const directory of [spool, join(spool, 'attempts')]) chmodSync(directory, 0o711);
+  for (const entry of readdirSync(spool, { withFileTypes: true }))
+    if (![...PASSED, ...SCRIPTS].includes(entry.name))
+      chmodSync(join(spool, entry.name), entry.isDirectory() ? 0o700 : 0o600);
+  for (const name of PASSED) mkdirSync(join(spool, name), { recursive: true });
+  for (const directory of [spool, ...PASSED.map((name) => join(spool, name))])
+    chmodSync(directory, 0o711);
 }
 
 /** By the system's own databases, which may be in a directory service. */
@@ -95,6 +121,21 @@ function lookUp(name: string): Account | undefined {
   const { status, stdout } = spawnSync('getent', ['passwd', '--', name], { encoding: 'utf8' });
   const account = status === 0 ? parsePasswd(stdout) : undefined;
   return account?.name === name ? account : undefined;
+}
+
+/** Why files there cannot be the account's. */
+function ungiven({ name, uid, gid }: Account, attempts: string): string | undefined {
+  const file = join(attempts, `.account-${process.pid}`);
+  try {
+    writeFileSync(file, '', { flag: 'wx', mode: 0o600 });
+    chownSync(file, uid, gid);
+    return undefined;
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    return `files in ${attempts} cannot be given to '${name}': ${said}; is it a file server's, without no_root_squash?`;
+  } finally {
+    rmSync(file, { force: true });
+  }
 }
 
 /** Why a task of the account could not get to its directory. */

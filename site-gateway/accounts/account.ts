@@ -18,6 +18,9 @@ export function parsePasswd(line: string): Account | undefined {
   return { name, uid: Number(uid), gid: Number(gid) };
 }
 
+/** The same the other way round. */
+export const formatPasswd = ({ name, uid, gid }: Account): string => `${name}:x:${uid}:${gid}\n`;
+
 /** Why no task may run as this account; undefined where it may. Root never is one. */
 export function unfit({ name, uid }: Account, isSystemAllowed: boolean): string | undefined {
   if (uid === 0) return `'${name}' is root: no task of the grid runs as root`;
@@ -41,3 +44,14 @@ export const wordsAs = ({ uid, gid }: Account, stdin: string): readonly string[]
   'exec "$@" <"$0"',
   stdin,
 ];
+
+/** The words of a command that is run with an account's rights; the gateway's own where there is none. */
+export const commandAs = (
+  account: Account | undefined,
+  words: readonly string[],
+): readonly string[] =>
+  account === undefined ? words : [...wordsAs(account, '/dev/null'), ...words];
+
+/** Why there was no becoming the account, of what a command of `commandAs` said; undefined where that went well. */
+export const accountFault = (stderr: string): string | undefined =>
+  /^setpriv: (.+)/m.exec(stderr)?.[1];

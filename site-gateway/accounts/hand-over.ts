@@ -1,13 +1,51 @@
 import { existsSync } from 'node:fs';
-import { chmod, chown, lchown, lstat, open, readdir, writeFile } from 'node:fs/promises';
+import { chmod, chown, lchown, lstat, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Account } from './account.ts';
+import { type Account, formatPasswd, parsePasswd } from './account.ts';
 
-/** Says in an attempt's directory whose it is. */
+/** Says in a directory of root's which account has folders and files in it. */
 const OWNER_FILE = 'account';
 
-/** Whether an account has, or had, the run of `work/` and `tmp/`. */
+/** Whether an account has, or had, the run of folders in the directory. */
 export const isHandedOver = (directory: string): boolean => existsSync(join(directory, OWNER_FILE));
+
+/** The account that has; undefined where none has. */
+export async function handedOverTo(directory: string): Promise<Account | undefined> {
+  if (!isHandedOver(directory)) return undefined;
+  return parsePasswd(await readFile(join(directory, OWNER_FILE), 'utf8'));
+}
+
+const noteOwner = (directory: string, account: Account): Promise<void> =>
+  writeFile(join(directory, OWNER_FILE), formatPasswd(account), { mode: 0o600 });
+
+/** A directory of root's through which an account has to pass. */
+const PASSABLE = 0o711;
+
+/** Makes a file in a directory of root's, where it is missing, and gives it to an account. Its name stays root's. */
+async function giveFile(file: string, { uid, gid }: Account): Promise<void> {
+  await using handle = await open(file, 'a', 0o600);
+  await handle.chown(uid, gid);
+}
+
+/** What a batch script reads and writes in an attempt's directory, beside the streams. */
+const SCRIPT_FILES = ['order', 'status', 'usage', 'disk'];
+
+/** Gives a batch script that runs as an account its files: for what it is to write it needs no folder of its own. */
+export async function handOverToScript(directory: string, account: Account): Promise<void> {
+  for (const name of SCRIPT_FILES) await giveFile(join(directory, name), account);
+}
+
+/** Gives a folder of a submission's directory to an account: what its scripts make there are marks. */
+export async function handOverMarks(
+  directory: string,
+  marks: string,
+  account: Account,
+): Promise<void> {
+  await noteOwner(directory, account);
+  await chmod(marks, 0o700);
+  await chown(marks, account.uid, account.gid);
+  await chmod(directory, PASSABLE);
+}
 
 /**
  * Gives `work/`, `tmp/` and the two streams of an attempt to an account, before any of its processes knows of them. The
@@ -17,11 +55,8 @@ export const isHandedOver = (directory: string): boolean => existsSync(join(dire
 export async function handOver(directory: string, account: Account | undefined): Promise<void> {
   if (account === undefined) return;
   const { uid, gid } = account;
-  await writeFile(join(directory, OWNER_FILE), `${account.name}\n`, { mode: 0o600 });
-  for (const name of ['stdout', 'stderr']) {
-    await using stream = await open(join(directory, name), 'a', 0o600);
-    await stream.chown(uid, gid);
-  }
+  await noteOwner(directory, account);
+  for (const name of ['stdout', 'stderr']) await giveFile(join(directory, name), account);
   for (const name of ['work', 'tmp']) {
     const own = join(directory, name);
     // Closed while it changes hands.
@@ -29,7 +64,7 @@ export async function handOver(directory: string, account: Account | undefined):
     await giveAll(own, account);
     await chown(own, uid, gid);
   }
-  await chmod(directory, 0o711);
+  await chmod(directory, PASSABLE);
 }
 
 async function giveAll(folder: string, { uid, gid }: Account): Promise<void> {

@@ -9,7 +9,9 @@ export interface Evidence {
   readonly system: string;
   /** The job as the batch system calls it; '' where that is not known. */
   readonly job: string;
+  readonly nodes: number;
   readonly memoryBytes: number;
+  /** 0 for no limit. */
   readonly walltimeMs: number;
   /** Whether the program was begun; where not, it never will be. */
   readonly began: boolean;
@@ -32,6 +34,14 @@ export const CANCELLED: TaskEnd = {
   fault: 'job',
   reason: 'CANCELLED',
   detail: 'it was cancelled before it started',
+};
+
+/** Its files are of one account by now, and it is to run as another. */
+export const ANOTHER_ACCOUNT: TaskEnd = {
+  kind: 'not-started',
+  fault: 'site',
+  reason: 'START_FAILED',
+  detail: 'the site has changed the account of its owner while it waited',
 };
 
 /** The batch system will not have it, and says why. */
@@ -118,19 +128,31 @@ const END_WORDS: Readonly<Record<BatchEnd['kind'], string>> = {
   requeued: 'was ended and put back into the queue',
 };
 
+/** Beyond these a task has lied about itself: no share of others is to suffer for it. */
+const MOST_WALL_MS = 100 * 86_400_000;
+const WALL_MARGIN_MS = 3_600_000;
+const MOST_CORES = 1_024;
+const MOST_MEMORY_BYTES = 2 ** 45;
+
 const NO_USAGE: TaskUsage = { cpuMs: 0, wallMs: 0, peakMemoryBytes: 0 };
 
 /**
  * The most that anybody knows of: the shell counts what has ended, its meter what still ran when all was killed; steps come on
  * top of both, and the batch system counts all.
  */
-function usageOf({ status, meter, steps, end, wallMs }: Evidence): TaskUsage {
+function usageOf(evidence: Evidence): TaskUsage {
+  const { status, meter, steps, end, wallMs, walltimeMs, nodes } = evidence;
   const seen = meter ?? NO_USAGE;
   const said = end?.usage ?? NO_USAGE;
   const ownMs = Math.max(status?.cpuMs ?? 0, seen.cpuMs);
+  const peakBytes = Math.max(seen.peakMemoryBytes, steps.peakMemoryBytes, said.peakMemoryBytes);
+  const longestMs = walltimeMs > 0 ? walltimeMs + WALL_MARGIN_MS : MOST_WALL_MS;
   return {
-    cpuMs: Math.max(ownMs + steps.cpuMs, said.cpuMs),
-    wallMs: said.wallMs || wallMs,
-    peakMemoryBytes: Math.max(seen.peakMemoryBytes, steps.peakMemoryBytes, said.peakMemoryBytes),
+    cpuMs: upTo(longestMs * nodes * MOST_CORES, Math.max(ownMs + steps.cpuMs, said.cpuMs)),
+    wallMs: upTo(longestMs, said.wallMs || wallMs),
+    peakMemoryBytes: upTo(MOST_MEMORY_BYTES, peakBytes),
   };
 }
+
+const upTo = (most: number, amount: number): number =>
+  Math.min(most, Math.max(0, Math.round(amount) || 0));

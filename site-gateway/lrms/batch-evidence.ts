@@ -1,6 +1,6 @@
 import type { Clock } from '../../service/clock.ts';
 import { type Evidence, isKill } from './batch-end.ts';
-import { NO_STEPS, readSteps } from './batch-steps.ts';
+import { NO_STEPS } from './batch-steps.ts';
 import {
   type BatchEnd,
   type BatchPoll,
@@ -10,7 +10,7 @@ import {
 } from './batch-system.ts';
 import type { BatchTask } from './batch-task.ts';
 import type { Submissions } from './submissions.ts';
-import { keyOfStat, readLimit, readMeter, type StatusFile } from './task-files.ts';
+import { keyOfStat, limitOf, readMeter, type StatusFile } from './task-files.ts';
 
 /**
  * A task that is not listed has had this many looks to show its status, which a shared file system may tell late. One whose
@@ -53,7 +53,7 @@ export async function isUnexplained(
   { exitCode }: StatusFile,
 ): Promise<boolean> {
   if (!isKill(exitCode) || wanted !== undefined) return false;
-  return (await readLimit(task.directory)) === undefined;
+  return (await limitOf(task.directory)) === undefined;
 }
 
 /** Whether the batch system has ended it by itself, and is about to start it again. */
@@ -94,24 +94,34 @@ export async function evidenceOf(
 ): Promise<Evidence> {
   const { element, task, job, state, unexplained } = entry;
   const asks = element !== undefined && (status === undefined || unexplained);
-  const { memoryBytes, walltimeMs, directory } = task;
-  const meter = await readMeter(directory);
-  const stat = element === undefined ? '' : await submissions.startedStat(element);
+  const { nodes, memoryBytes, walltimeMs, directory } = task;
   return {
     system,
     job,
+    nodes,
     memoryBytes,
     walltimeMs,
     began: state === 'runs',
     status,
-    meter,
-    steps: element === undefined ? NO_STEPS : await readSteps(submissions.stepsOf(element)),
+    ...(await countsOf(entry, submissions, status)),
     isKilled: status === undefined && entry.signalled === 'KILL',
-    limit: await readLimit(directory),
+    limit: await limitOf(directory),
     end: await endedBy(entry, end, submissions),
     log: asks ? await submissions.logOf(element) : '',
-    wallMs: wallMsOf(stat, status?.endedUptimeMs ?? meter?.atUptimeMs ?? 0),
   };
+}
+
+/** What its script, and others beside it, have counted. */
+async function countsOf(
+  { element, task }: BatchTask,
+  submissions: Submissions,
+  status: StatusFile | undefined,
+): Promise<Pick<Evidence, 'meter' | 'steps' | 'wallMs'>> {
+  const meter = await readMeter(task.directory);
+  if (element === undefined) return { meter, steps: NO_STEPS, wallMs: 0 };
+  const stat = await submissions.startedStat(element);
+  const endedMs = status?.endedUptimeMs ?? meter?.atUptimeMs ?? 0;
+  return { meter, steps: await submissions.stepsOf(element), wallMs: wallMsOf(stat, endedMs) };
 }
 
 /** From the start of the script, as it left it, to an instant of the same machine; 0 where either is not known. */

@@ -5,7 +5,7 @@
  *   `KIB TICKS UPTIME` of the file says the most memory that they had together at any look, and the CPU time that
  *   they and their children have had. It is written when it is a tenth older than the last, because the file may lie on a
  *   server, and at the end, which the script tells by HUP. Before the
- *   meter can hear that, it is killed instead: the file is there once it can. What was killed together with its meter has the last line.
+ *   meter can hear that, it is killed instead: the file says `ready` once it can. What was killed together with its meter has the last line.
  * - It looks at the descendants of the process `_grid_root`, writes to the file `_grid_usage`, and ends with that process. With `_grid_eager`
  *   it writes at once when the memory has grown by a fiftieth.
  * - Where `_grid_room` says how many bytes the task's directory may hold, `du` looks at that, for a tenth of the time at most and
@@ -13,13 +13,13 @@
  *   lengths: a file system may set blocks aside for a file that grows. A task that has filled more is killed, as below.
  * - The processes of a container are found by its first one, because they are not the script's: `_grid_boxed`.
  * - Where `_grid_most` says how many bytes the task may have, and nobody else sees to that, its processes are killed once they have
- *   more of them (what they share is counted once). `limit` then says so, as the gateway writes it itself.
+ *   more of them (what they share is counted once). A line `limit memory BYTES ALLOWED` then says so, unless the gateway itself was first.
  * - `_grid_kernel` adds `kernel KIB` where Slurm has put the job into a memory group of its own: the kernel has missed nothing.
  */
 export const BATCH_METER = `_grid_meter() {
   trap '' INT TERM PIPE USR1 USR2
   trap '_grid_tell; kill "$_grid_nap" $_grid_du; exit 0' HUP
-  : >>"$_grid_usage"
+  echo ready >>"$_grid_usage"
   read -r _grid_own _grid_line </proc/self/stat
   { read -r _grid_line; read -r _grid_line; read -r _grid_line _grid_page _grid_line; } </proc/self/smaps
   _grid_peak=0 _grid_ticks=0 _grid_next=0 _grid_pause=0.1 _grid_du= _grid_how=
@@ -83,9 +83,12 @@ _grid_weigh() {
 }
 _grid_measure() {
   if [ -n "$_grid_du" ]; then
-    # It says all that it has to say at its end.
-    read -r _grid_used _grid_line <"$_grid_dir/disk" ||
-      { kill -0 "$_grid_du" 2>/dev/null || _grid_du=; return; }
+    # The sum is what it says last.
+    _grid_used=
+    while read -r _grid_line _grid_unit; do
+      [ "$_grid_unit" != total ] || _grid_used=$_grid_line
+    done <"$_grid_dir/disk"
+    [ -n "$_grid_used" ] || { kill -0 "$_grid_du" 2>/dev/null || _grid_du=; return; }
     _grid_du= _grid_due=$(($1 + 9 * ($1 - _grid_began)))
     if [ "$((_grid_used * 1024))" -le "$_grid_room" ]; then
       _grid_how=
@@ -98,12 +101,13 @@ _grid_measure() {
   fi
   [ "$1" -ge "$_grid_due" ] || return
   _grid_began=$1
-  du -skx $_grid_how "$_grid_dir" >"$_grid_dir/disk" 2>/dev/null &
+  # By name: an account cannot list the directory in which they are.
+  LC_ALL=C du -skxc $_grid_how "$_grid_dir/work" "$_grid_dir/tmp" "$_grid_dir/stdout" "$_grid_dir/stderr" \\
+    >"$_grid_dir/disk" 2>/dev/null &
   _grid_du=$!
 }
 _grid_exceed() {
-  [ -e "$_grid_dir/limit" ] ||
-    echo '{"limit":"'"$1"'","measured":'"$2"',"allowed":'"$3"'}' >"$_grid_dir/limit"
+  [ -e "$_grid_dir/limit" ] || echo "limit $1 $2 $3" >>"$_grid_dir/usage"
   kill -KILL $_grid_all
 }
 _grid_add() {

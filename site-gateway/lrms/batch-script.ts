@@ -6,6 +6,8 @@ import { BATCH_METER } from './batch-meter.ts';
  * have no arguments. What a task is stands in files, so no name, argument or variable of a job is ever read by the batch
  * system or interpreted by a shell. POSIX sh.
  *
+ * - Where it runs as an account that is not the gateway's it can write to that directory, but of the attempt's only to `work/`,
+ *   `tmp/`, and files that are there already: the streams, `status`, `usage` and `disk`.
  * - In the submission's directory the link INDEX leads to the attempt; INDEX.started is made with O_EXCL (noclobber) before
  *   anything of the task happens. Whoever comes second goes away: a job that the batch system runs twice by itself, one
  *   that was submitted twice, and one that the gateway has given up (it makes the file itself, then).
@@ -103,7 +105,7 @@ _grid_meter=$!
 _grid_code=$?
 exec 3>&- 4>&-
 read -r _grid_up _grid_line </proc/uptime
-if [ -e "$_grid_dir/usage" ]; then kill -HUP "$_grid_meter"; else kill -KILL "$_grid_meter"; fi
+if [ -s "$_grid_dir/usage" ]; then kill -HUP "$_grid_meter"; else kill -KILL "$_grid_meter"; fi
 wait "$_grid_meter" 2>/dev/null
 _grid_kernel
 { echo "$_grid_code $_grid_up"; times; echo end; } >"$_grid_dir/status"

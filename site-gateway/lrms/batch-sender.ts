@@ -34,6 +34,8 @@ interface Submission {
 const GATHER_MS = 40;
 const MAX_GATHER_MS = 400;
 
+const NOBODY = -1;
+
 /** Gathers tasks for a moment and submits them, equal ones as one array. */
 export class BatchSender {
   private readonly options: SenderOptions;
@@ -41,6 +43,8 @@ export class BatchSender {
   private timer: NodeJS.Timeout | undefined;
   private firstAtMs = 0;
   private busy = false;
+  /** Accounts for which it took no more since the last look: it may well take jobs of others. */
+  private readonly full = new Map<number, string>();
   /** Submissions that the batch system did not take, or of which it is not known whether it did. */
   private unsure: Submission[] = [];
 
@@ -66,6 +70,7 @@ export class BatchSender {
 
   /** A look that began at `beganAtMs` lists these submissions; what it does not list goes in again, behind the same fence. */
   afterPoll(listed: ReadonlySet<string>, beganAtMs: number): void {
+    this.full.clear();
     const known = this.unsure.filter(({ askedAtMs }) => askedAtMs < beganAtMs);
     this.unsure = this.unsure.filter((one) => !known.includes(one));
     const again = known.filter(({ token }) => !listed.has(token));
@@ -133,11 +138,14 @@ export class BatchSender {
 
   private async send(submission: Submission): Promise<void> {
     const { system, onSilence, onRefused } = this.options;
+    const order = this.orderOf(submission);
+    const full = this.full.get(order.account?.uid ?? NOBODY);
+    if (full !== undefined) return this.wait(submission, full);
     try {
-      const answer = await system.submit(this.orderOf(submission));
-      this.options.onFull(answer.kind === 'full' ? answer.words : '');
+      const answer = await system.submit(order);
+      this.filled(order, answer.kind === 'full' ? answer.words : '');
       if (answer.kind === 'submitted') this.arrived(submission, answer.jobOf);
-      else if (answer.kind === 'full') this.wait(submission);
+      else if (answer.kind === 'full') this.wait(submission, answer.words);
       else for (const entry of submission.entries) onRefused(entry, answer.words);
     } catch (error) {
       // Whatever went wrong, the batch system may have it or not.
@@ -146,8 +154,15 @@ export class BatchSender {
     }
   }
 
-  private wait(submission: Submission): void {
+  /** Without accounts, what it does not take of the gateway it takes of nobody. */
+  private filled({ account }: BatchOrder, words: string): void {
+    if (account === undefined) this.options.onFull(words);
+    else if (words !== '') this.full.set(account.uid, words);
+  }
+
+  private wait(submission: Submission, words = ''): void {
     submission.askedAtMs = this.options.clock.monotonicMs();
+    for (const entry of submission.entries) entry.waitReason = words;
     this.unsure.push(submission);
   }
 
@@ -171,6 +186,7 @@ export class BatchSender {
       script: submissions.script,
       count: entries.length,
       needs: first.task,
+      account: submissions.accountOf(token),
       comment: `grid attempt ${first.task.id}${more}`,
     };
   }

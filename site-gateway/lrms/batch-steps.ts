@@ -1,5 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readPlainFiles } from '../read-plain.ts';
 import { BATCH_METER } from './batch-meter.ts';
 import { TICKS_PER_SECOND } from './task-files.ts';
 
@@ -80,14 +79,20 @@ export interface StepUsage {
 
 export const NO_STEPS: StepUsage = { cpuMs: 0, peakMemoryBytes: 0 };
 
-/** What was written of the steps of an element; `directory` is there only where it had some. */
-export async function readSteps(directory: string): Promise<StepUsage> {
-  const names = await readdir(directory).catch(() => []);
-  const texts = names.map(async (name) => ({
+/** Bytes of a file, many times more than it has, and steps. */
+const MOST = { most: 64 * 2 ** 10, names: 10_000 } as const;
+
+/** What was written of the steps of an element, by these accounts; `directory` is there only where it had some. */
+export async function readSteps(
+  directory: string,
+  uids: readonly number[] | undefined,
+): Promise<StepUsage> {
+  const texts = await readPlainFiles(directory, { ...MOST, uids });
+  const files = [...texts].map(([name, text]) => ({
     node: name.slice(0, name.lastIndexOf('.')),
-    text: await readFile(join(directory, name), 'utf8').catch(() => ''),
+    text,
   }));
-  return stepUsage(await Promise.all(texts));
+  return stepUsage(files);
 }
 
 interface Step {
@@ -104,16 +109,26 @@ export function stepUsage(
 ): StepUsage {
   const steps = files.flatMap(({ node, text }) => stepOf(node, text));
   const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
-  const peaks = steps.map((one) => {
-    const beside = steps.filter(
-      ({ node, from, to }) => node === one.node && from <= one.from && one.from <= to,
-    );
-    return sum(beside.map(({ kib }) => kib));
-  });
+  const nodes = Map.groupBy(steps, ({ node }) => node);
   return {
     cpuMs: (sum(steps.map(({ ticks }) => ticks)) * 1_000) / TICKS_PER_SECOND,
-    peakMemoryBytes: Math.max(0, ...peaks) * 1_024,
+    peakMemoryBytes: Math.max(0, ...[...nodes.values()].map(peakOf)) * 1_024,
   };
+}
+
+/** The most that steps of one node had at the same time, each its own most: KiB. */
+function peakOf(steps: readonly Step[]): number {
+  const changes = steps.flatMap(({ kib, from, to }) => [
+    { at: from, kib },
+    { at: to, kib: -kib },
+  ]);
+  let [now, most] = [0, 0];
+  // At one instant, what begins before what ends.
+  for (const { kib } of changes.toSorted((a, b) => a.at - b.at || b.kib - a.kib)) {
+    now += kib;
+    most = Math.max(most, now);
+  }
+  return most;
 }
 
 /** Lines `KIB TICKS UPTIME`; one that is cut short does not count. */

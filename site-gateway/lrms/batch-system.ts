@@ -1,3 +1,4 @@
+import type { Account } from '../accounts/account.ts';
 import type { Capacity, LrmsTask, TaskUsage } from './lrms.ts';
 
 /**
@@ -12,15 +13,28 @@ export interface BatchSystem {
   /** Most tasks of one submission. */
   maxTasks(): number;
   submit(order: BatchOrder): Promise<SubmitAnswer>;
-  /** Everything of this account that waits or runs, and what the system has; one batched look. */
-  poll(): Promise<BatchPoll>;
+  /** Everything of these owners that waits or runs, and what the system has; one batched look. */
+  poll(owners: JobOwners): Promise<BatchPoll>;
   /** What became of elements that the poll does not list any more; those that it has forgotten are left out. */
-  autopsy(elements: readonly MissingElement[]): Promise<ReadonlyMap<string, BatchEnd>>;
+  autopsy(
+    elements: readonly MissingElement[],
+    owners: JobOwners,
+  ): Promise<ReadonlyMap<string, BatchEnd>>;
   /** Sends a signal to jobs; TERM may be followed by KILL in the system's own time. */
   signal(jobs: readonly string[], signal: BatchSignal): Promise<void>;
 }
 
 export type BatchSignal = 'TERM' | 'KILL';
+
+/** Who runs jobs, as batch systems name them. */
+export type JobOwner = Pick<Account, 'name' | 'uid'>;
+
+/** Whose jobs the gateway looks for. Everybody can call a job as the gateway calls one of its own: that proves nothing. */
+export interface JobOwners {
+  all(): readonly JobOwner[];
+  /** Whether a job that is called after a submission can be of it; so can all while the submission is not known. */
+  isOwn(token: string, owner: Partial<JobOwner>): boolean;
+}
 
 /** A task's place: the `index`-th of the submission `token`. */
 export interface Element {
@@ -39,12 +53,14 @@ export const tokenOf = (key: string): string => key.slice(0, key.lastIndexOf('.'
 /** Tasks with equal needs that go in together. */
 export interface BatchOrder {
   readonly token: string;
-  /** The submission's own directory, where the job starts and its log goes to. */
+  /** The submission's own directory, where the job starts and its log goes to; the account can write there. */
   readonly directory: string;
   /** The batch script; its arguments are `directory` and, where there is no array, the number 1. */
   readonly script: string;
   readonly count: number;
   readonly needs: Needs;
+  /** Whose job it is to be; the gateway's own where it is undefined. */
+  readonly account?: Account | undefined;
   /** For people who look at the queue. */
   readonly comment: string;
 }

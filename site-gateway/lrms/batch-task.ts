@@ -51,19 +51,28 @@ export const newBatchTask = (task: LrmsTask): BatchTask => ({
   killTimer: undefined,
 });
 
-/** Tasks that may be one submission, in the order in which they came, at most `most` each. */
+/** As if nobody had ever tried to submit it. */
+export function gatherAgain(entry: BatchTask): void {
+  entry.state = 'gathers';
+  entry.element = undefined;
+  entry.takenUp = false;
+  entry.missed = 0;
+}
+
+/** Tasks that may be one submission, of one account with equal needs, in the order in which they came, at most `most` each. */
 export function groupsOf(tasks: readonly BatchTask[], most: number): readonly BatchTask[][] {
   const open = new Map<string, BatchTask[]>();
   const groups: BatchTask[][] = [];
   for (const entry of tasks) {
-    const { cpus, memoryBytes, gpus, nodes, walltimeMs, licences = {} } = entry.task;
-    const needs = JSON.stringify([cpus, memoryBytes, gpus, nodes, walltimeMs, licences]);
-    const group = open.get(needs);
+    const { cpus, memoryBytes, gpus, nodes, walltimeMs, licences = {}, account } = entry.task;
+    const needs = [cpus, memoryBytes, gpus, nodes, walltimeMs, licences];
+    const kind = JSON.stringify([account?.uid, account?.gid, ...needs]);
+    const group = open.get(kind);
     if (group !== undefined && group.length < most) group.push(entry);
     else {
       const fresh = [entry];
       groups.push(fresh);
-      open.set(needs, fresh);
+      open.set(kind, fresh);
     }
   }
   return groups;

@@ -4,10 +4,11 @@ import type { Log } from '../../service/log.ts';
 import { BatchSilence } from './batch-command.ts';
 import type { BatchHealth } from './batch-health.ts';
 import type { BatchSignals } from './batch-signals.ts';
-import type { BatchPoll, BatchSystem } from './batch-system.ts';
+import type { BatchPoll, BatchSystem, JobOwners } from './batch-system.ts';
 
 export interface WatchOptions {
   readonly system: BatchSystem;
+  readonly owners: JobOwners;
   readonly health: BatchHealth;
   readonly clock: Clock;
   readonly log: Log;
@@ -55,6 +56,7 @@ async function untilDue({ signals, signal }: WatchOptions, ms: number): Promise<
 /** One look at everything; gives the time until the next. */
 async function look({
   system,
+  owners,
   health,
   clock,
   pollMs = POLL_MS,
@@ -62,7 +64,7 @@ async function look({
 }: WatchOptions): Promise<number> {
   const beganAtMs = clock.monotonicMs();
   try {
-    const poll = await system.poll();
+    const poll = await system.poll(owners);
     const tookMs = clock.monotonicMs() - beganAtMs;
     health.answered(poll);
     await onPoll(poll, beganAtMs);

@@ -2,8 +2,9 @@ import type { AttemptId } from '../../core/ids.ts';
 import { background } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
+import type { Account } from '../accounts/account.ts';
 import type { BatchSilence } from './batch-command.ts';
-import { CANCELLED, endOfTask, refusal, unwritten } from './batch-end.ts';
+import { ANOTHER_ACCOUNT, CANCELLED, endOfTask, refusal, unwritten } from './batch-end.ts';
 import {
   elementsOf,
   evidenceOf,
@@ -25,7 +26,7 @@ import {
   keyOf,
   tokenOf,
 } from './batch-system.ts';
-import { type BatchTask, newBatchTask } from './batch-task.ts';
+import { type BatchTask, gatherAgain, newBatchTask } from './batch-task.ts';
 import { watchBatch } from './batch-watch.ts';
 import { faultOf } from './command-size.ts';
 import { openLongTimer } from './long-timer.ts';
@@ -39,6 +40,8 @@ export interface BatchOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly listener: LrmsListener;
+  /** Accounts that tasks run as. */
+  readonly accounts?: readonly Account[];
   /** Least time between two looks at the batch system. */
   readonly pollMs?: number;
 }
@@ -51,9 +54,7 @@ const WALLTIME_GRACE_MS = 5_000;
  */
 export async function openBatchLrms(options: BatchOptions): Promise<Lrms> {
   const opened: { lrms?: BatchLrms } = {};
-  const submissions = await openSubmissions(options.spool, options.log, (mark) =>
-    opened.lrms?.marked(mark),
-  );
+  const submissions = await openSubmissions(options, (mark) => opened.lrms?.marked(mark));
   opened.lrms = new BatchLrms(options, submissions);
   await opened.lrms.begin();
   return opened.lrms;
@@ -107,6 +108,7 @@ class BatchLrms implements Lrms {
   async begin(): Promise<void> {
     const watching = await watchBatch({
       ...this.options,
+      owners: this.submissions.owners,
       health: this.health,
       signal: this.stop.signal,
       signals: this.signals,
@@ -267,7 +269,7 @@ class BatchLrms implements Lrms {
 
   /** Tasks that the batch system does not list any more, and of which there is no status that explains itself. */
   private async examine(entries: readonly BatchTask[]): Promise<void> {
-    const ends = await this.options.system.autopsy(elementsOf(entries));
+    const ends = await this.options.system.autopsy(elementsOf(entries), this.submissions.owners);
     for (const entry of entries) {
       if (entry.element === undefined || entry.state === 'ending') continue;
       const end = ends.get(keyOf(entry.element));
@@ -285,11 +287,10 @@ class BatchLrms implements Lrms {
 
   /** An earlier run meant to submit it, the batch system does not know it, and it has not begun. */
   private sendAgain(entry: BatchTask): void {
+    const before = entry.element && this.submissions.accountOf(entry.element.token);
+    if (before?.uid !== entry.task.account?.uid) return this.end(entry, ANOTHER_ACCOUNT);
     this.unplace(entry);
-    entry.element = undefined;
-    entry.takenUp = false;
-    entry.state = 'gathers';
-    entry.missed = 0;
+    gatherAgain(entry);
     this.sender.add(entry);
   }
 

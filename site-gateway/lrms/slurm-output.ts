@@ -1,10 +1,13 @@
 import { BatchSilence } from './batch-command.ts';
-import type { BatchEnd, BatchJob } from './batch-system.ts';
+import type { BatchEnd, BatchJob, JobOwners } from './batch-system.ts';
 
 /** What Slurm's commands print, read strictly: what is not as expected is no answer. */
 
-/** For `squeue -o`. */
-export const QUEUE_FORMAT = '%F|%K|%T|%C|%D|%m|%b|%j|%r';
+/**
+ * For SQUEUE_FORMAT. A line begins with a mark that nobody can guess: jobs are called what their owners like, and that may
+ * have newlines and look like a line. Whose job it is stands before its name.
+ */
+export const queueFormat = (mark: string): string => `${mark}|%F|%K|%T|%C|%D|%m|%b|%U|%j|%r`;
 const JOB_NAME = /^grid-([0-9a-f]{16})$/;
 export const jobName = (token: string): string => `grid-${token}`;
 
@@ -15,23 +18,35 @@ export interface QueueLine {
   readonly indexes: readonly number[];
   readonly idOf: (index: number) => string;
   readonly state: string;
+  /** Whose job it is. */
+  readonly uid: number;
   readonly reason: string;
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly gpus: number;
 }
 
-export const parseQueue = (text: string): readonly QueueLine[] =>
-  linesOf(text, 'squeue')
-    .map(parseQueueLine)
-    .filter((line) => line !== undefined);
+/** Jobs with names of the gateway's, of those owners. */
+export function parseQueue(
+  text: string,
+  mark: string,
+  owners: Pick<JobOwners, 'isOwn'>,
+): readonly QueueLine[] {
+  if (text === '') return [];
+  const [before, ...lines] = text.split(`${mark}|`);
+  if (before !== '' || !text.endsWith('\n')) throw unreadable('squeue', text);
+  return lines
+    .map((line) => parseQueueLine(line.slice(0, line.indexOf('\n'))))
+    .filter((line) => line !== undefined)
+    .filter(({ token, uid }) => owners.isOwn(token, { uid }));
+}
 
 function parseQueueLine(line: string): QueueLine | undefined {
   const fields = line.split('|');
-  if (fields.length < 9 || !/^\d+\|[^|]*\|[A-Z_]+\|\d+\|\d+\|/.test(line))
+  if (fields.length < 9 || !/^\d+\|[^|]*\|[A-Z_]+\|\d+\|\d+\|[^|]*\|[^|]*\|\d+\|/.test(line))
     throw unreadable('squeue', line);
   const at = (index: number): string => fields[index] ?? '';
-  const token = JOB_NAME.exec(at(7))?.[1];
+  const token = JOB_NAME.exec(at(8))?.[1];
   if (token === undefined) return undefined;
   const isArray = at(1) !== 'N/A' && at(1) !== '';
   const job = at(0);
@@ -40,7 +55,8 @@ function parseQueueLine(line: string): QueueLine | undefined {
     indexes: isArray ? parseIndexes(at(1)) : [1],
     idOf: isArray ? (index: number) => `${job}_${index}` : () => job,
     state: at(2),
-    reason: fields.slice(8).join('|'),
+    uid: Number(at(7)),
+    reason: fields.slice(9).join('|'),
     cpus: Number(at(3)),
     memoryBytes: parseMemory(at(5)) * Number(at(4)),
     gpus: parseGpus(at(6)) * Number(at(4)),

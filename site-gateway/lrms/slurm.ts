@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../service/clock.ts';
 import {
   BatchSilence,
@@ -12,6 +13,7 @@ import {
   type BatchSignal,
   type BatchSystem,
   type Element,
+  type JobOwners,
   keyOf,
   type Needs,
   type SubmitAnswer,
@@ -28,10 +30,11 @@ import {
   parsePartitions,
   parseQueue,
   parseTestedStart,
-  QUEUE_FORMAT,
   type QueueLine,
+  queueFormat,
   reservedNodes,
 } from './slurm-output.ts';
+import { runnerAs, unsubmittable } from './submit-as.ts';
 
 /** Slurm by its commands and their text: JSON and REST change with every release, and 22.05 reports wrong exit codes there. */
 export interface SlurmOptions {
@@ -48,8 +51,6 @@ export interface SlurmOptions {
   readonly licences: Readonly<Record<string, string>>;
   /** Further arguments of sbatch. */
   readonly extraArgs: readonly string[];
-  /** The account whose jobs these are. */
-  readonly uid: number;
   readonly clock: Clock;
 }
 
@@ -66,12 +67,9 @@ const START_LOOKS = 6;
 const SMALL: Needs = { cpus: 1, memoryBytes: 2 ** 20, gpus: 0, nodes: 1, walltimeMs: 0 };
 
 export function openSlurm(options: SlurmOptions): BatchSystem {
-  const env = { PATH: options.path, ...(options.conf === '' ? {} : { SLURM_CONF: options.conf }) };
-  const run = openCommandRunner(env);
-  // Without it long lists of array elements are cut.
-  const look = openCommandRunner({ ...env, SLURM_BITSTR_LEN: '0' });
-  // Slurm writes instants without an offset.
-  const waitOf = openStartLooks(openCommandRunner({ ...env, TZ: 'UTC' }), options);
+  const mark = randomBytes(8).toString('hex');
+  const { run, look, lookAhead } = runnersOf(options, mark);
+  const waitOf = openStartLooks(lookAhead, options);
   let maxArray = DEFAULT_MAX_ARRAY;
   let limits: readonly PartitionLine[] = [];
   let queues: Capacity['queues'] = [];
@@ -97,17 +95,17 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
       const partition = queueFor(order.needs, queues);
       typical = order.needs;
       const args = submitArgs(order, { ...options, partition });
-      const result = await run('sbatch', args, SUBMIT_TIMEOUT_MS);
-      return submitAnswer(result, order.count);
+      const result = await runnerAs(run, order)('sbatch', args, SUBMIT_TIMEOUT_MS);
+      return unsubmittable(order, result.stderr) ?? submitAnswer(result, order.count);
     },
-    poll: async () => {
+    poll: async (owners) => {
       await lookAtLimits();
-      const user = `--user=${options.uid}`;
+      const users = owners.all().map(({ uid }) => uid);
       const [queue, nodes] = await Promise.all([
-        told(look, 'squeue', ['-h', user, '-o', QUEUE_FORMAT]),
+        told(look, 'squeue', ['-h', `--user=${users.join(',')}`]),
         told(look, 'scontrol', ['-o', 'show', 'node']),
       ]);
-      const lines = parseQueue(queue);
+      const lines = parseQueue(queue, mark, owners);
       const open = parseNodes(nodes).filter((node) => isOpen(node, ours));
       const chosen = choose(limits, options.partitions);
       const capacity = capacityOf(open, lines, chosen);
@@ -115,7 +113,7 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
       const said = { ...capacity, expectedWaitMs: await waitOf(typical, queues) };
       return { jobs: jobsOf(lines), capacity: said, closedReason: closedReason(chosen) };
     },
-    autopsy: (elements) => autopsy(look, elements),
+    autopsy: (elements, owners) => autopsy(look, { elements, owners, mark }),
     signal: async (jobs, signal) => {
       for (let at = 0; at < jobs.length; at += JOBS_AT_A_TIME)
         await signalJobs(run, jobs.slice(at, at + JOBS_AT_A_TIME), signal);
@@ -131,6 +129,22 @@ async function nodesOf(look: CommandRunner, reservation: string): Promise<Readon
   if (!shown.ok) throw new BatchSilence(wordsOf(shown.stderr));
   const names = await told(look, 'scontrol', ['show', 'hostnames', reservedNodes(shown.stdout)]);
   return new Set(names.trim().split('\n'));
+}
+
+function runnersOf({ path, conf }: SlurmOptions, mark: string) {
+  const env = { PATH: path, ...(conf === '' ? {} : { SLURM_CONF: conf }) };
+  return {
+    run: openCommandRunner(env),
+    look: openCommandRunner({
+      ...env,
+      // Without it long lists of array elements are cut.
+      SLURM_BITSTR_LEN: '0',
+      // Here, because words of a command are seen by everybody on the machine.
+      SQUEUE_FORMAT: queueFormat(mark),
+    }),
+    // Slurm writes instants without an offset.
+    lookAhead: openCommandRunner({ ...env, TZ: 'UTC' }),
+  };
 }
 
 interface PlaceOptions extends SlurmOptions {
@@ -238,15 +252,22 @@ function jobsOf(queue: readonly QueueLine[]): ReadonlyMap<string, BatchJob> {
   return jobs;
 }
 
+interface Asked {
+  readonly elements: readonly Element[];
+  readonly owners: JobOwners;
+  /** See `queueFormat`. */
+  readonly mark: string;
+}
+
 /** By name and in every state: Slurm knows ended jobs for MinJobAge, 300 s by default. */
 async function autopsy(
   run: CommandRunner,
-  elements: readonly Element[],
+  { elements, owners, mark }: Asked,
 ): Promise<ReadonlyMap<string, BatchEnd>> {
   const names = [...new Set(elements.map(({ token }) => jobName(token)))].join(',');
-  const text = await told(run, 'squeue', ['-h', '-t', 'all', '-n', names, '-o', QUEUE_FORMAT]);
+  const text = await told(run, 'squeue', ['-h', '-t', 'all', '-n', names]);
   const ends = new Map<string, BatchEnd>();
-  for (const line of parseQueue(text)) {
+  for (const line of parseQueue(text, mark, owners)) {
     const end = endOf(line);
     if (end === undefined) continue;
     for (const index of line.indexes) ends.set(keyOf({ token: line.token, index }), end);

@@ -1,5 +1,6 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readPlain } from '../read-plain.ts';
 
 /** A process and when it started, in clock ticks since boot: a pid alone may have been given away again. */
 export interface ProcessKey {
@@ -37,6 +38,8 @@ export interface MeterFile {
   readonly peakMemoryBytes: number;
   /** Uptime of the machine at the last look, ms. */
   readonly atUptimeMs: number;
+  /** It has ended the task for that. */
+  readonly limit: LimitFile | undefined;
 }
 
 /** Why the batch system itself ended a task; written before it does, so that it outlives the gateway. */
@@ -49,14 +52,11 @@ export interface LimitFile {
 /** Clock ticks per second, the same on every Linux that Node runs on. */
 export const TICKS_PER_SECOND = 100;
 
-async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
+/** More than any of these files has, unless somebody made it larger. */
+const MOST_BYTES = 64 * 2 ** 10;
+
+const readIfThere = (file: string): Promise<string | undefined> =>
+  readPlain(file, { most: MOST_BYTES });
 
 /** Names each node of the task once for each of its cores, a line each; the batch system makes it before the task begins. */
 export const hostfileOf = (directory: string): string => join(directory, 'tmp', 'grid-hosts');
@@ -96,28 +96,47 @@ export function keyOfStat(line: string): ProcessKey | undefined {
     : undefined;
 }
 
+const MAX_EXIT = 255;
+
 /** Undefined while the task runs, and where the file was cut short. */
 export async function readStatus(directory: string): Promise<StatusFile | undefined> {
   const lines = (await readIfThere(join(directory, 'status')))?.split('\n') ?? [];
   const [head = '', , children = '', last] = lines;
   if (last !== 'end') return undefined;
   const [exitCode = Number.NaN, uptime = Number.NaN] = head.split(' ').map(Number);
-  if (!Number.isSafeInteger(exitCode)) return undefined;
+  if (!(Number.isSafeInteger(exitCode) && exitCode >= 0 && exitCode <= MAX_EXIT)) return undefined;
   return { exitCode, cpuMs: cpuMsOf(children), endedUptimeMs: Math.round(uptime * 1_000) };
 }
 
 /** Undefined where the task ended before it was looked at, and where nobody looks. */
 export async function readMeter(directory: string): Promise<MeterFile | undefined> {
   const lines = ((await readIfThere(join(directory, 'usage'))) ?? '').split('\n').slice(0, -1);
+  const limit = lines.map(limitOfLine).find((found) => found !== undefined);
   const looks = lines.map((line) => line.split(' ').map(Number)).filter(isLook);
-  const [kib, ticks, uptime] = looks.at(-1) ?? [];
-  if (kib === undefined || ticks === undefined || uptime === undefined) return undefined;
+  const [kib = 0, ticks = 0, uptime = 0] = looks.at(-1) ?? [];
+  if (looks.length === 0 && limit === undefined) return undefined;
   const [, counted] = lines.findLast((line) => line.startsWith('kernel '))?.split(' ') ?? [];
   return {
     cpuMs: (ticks * 1_000) / TICKS_PER_SECOND,
     peakMemoryBytes: Number(counted ?? kib) * 1_024,
     atUptimeMs: Math.round(uptime * 1_000),
+    limit,
   };
+}
+
+/** A line `limit KIND MEASURED ALLOWED`, in bytes. */
+function limitOfLine(line: string): LimitFile | undefined {
+  const [, limit, measured, allowed] = /^limit (\w+) (\d{1,15}) (\d{1,15})$/.exec(line) ?? [];
+  return limitFileOf(limit, measured, allowed);
+}
+
+const LIMITS: readonly unknown[] = ['walltime', 'memory', 'disk'] satisfies LimitFile['limit'][];
+const isLimit = (word: unknown): word is LimitFile['limit'] => LIMITS.includes(word);
+
+function limitFileOf(limit: unknown, ...amounts: readonly unknown[]): LimitFile | undefined {
+  const [measured = Number.NaN, allowed = Number.NaN] = amounts.map(Number);
+  const isWhole = isLimit(limit) && Number.isFinite(measured) && Number.isFinite(allowed);
+  return isWhole ? { limit, measured, allowed } : undefined;
 }
 
 const isLook = (numbers: readonly number[]): boolean =>
@@ -140,9 +159,18 @@ export async function isUnconfined(directory: string): Promise<boolean> {
 
 /** Undefined where the task reached no limit, and where the file was cut short because the disk is full. */
 export async function readLimit(directory: string): Promise<LimitFile | undefined> {
-  const text = (await readIfThere(join(directory, 'limit'))) ?? '';
-  return text.endsWith('\n') ? (JSON.parse(text) as LimitFile) : undefined;
+  const text = await readIfThere(join(directory, 'limit'));
+  try {
+    const found = JSON.parse(text ?? 'null') as Partial<Record<keyof LimitFile, unknown>> | null;
+    return found === null ? undefined : limitFileOf(found.limit, found.measured, found.allowed);
+  } catch {
+    return undefined;
+  }
 }
+
+/** Why the gateway, or the batch script by itself, ended a task; undefined where neither did. */
+export const limitOf = async (directory: string): Promise<LimitFile | undefined> =>
+  (await readLimit(directory)) ?? (await readMeter(directory))?.limit;
 
 export const writeLimit = (directory: string, limit: LimitFile): Promise<void> =>
   writeFile(join(directory, 'limit'), `${JSON.stringify(limit)}\n`);

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import type { Attempt } from '../attempt.ts';
 import type { TaskEnd } from '../lrms/lrms.ts';
 import { type Verdict, verdictOf } from '../outcome.ts';
+import { readPlain } from '../read-plain.ts';
 import { SOFTWARE_EXIT_CODE } from './exit-code.ts';
-import { readTail } from './read-tail.ts';
 
 const TAIL_BYTES = 4_096;
 const WORDS_LENGTH = 600;
@@ -16,9 +16,9 @@ export async function verdictOfTask(
 ): Promise<Verdict> {
   const { image, modules, command, env } = spec;
   if (end.kind === 'exited' && end.exitCode !== 0 && (image ?? modules) !== undefined) {
-    const said = await readTail(join(directory, 'stderr'), TAIL_BYTES);
+    const said = await readPlain(join(directory, 'stderr'), { most: TAIL_BYTES });
     const about = image === undefined ? aboutModules : aboutImage;
-    const found = about(end.exitCode, linesOf(said), command[0] ?? '');
+    const found = about(end.exitCode, linesOf(said ?? ''), command[0] ?? '');
     if (found !== undefined) return { exitCode: end.exitCode, signal: 0, ...found };
   }
   if (image !== undefined) return verdictOf(end);

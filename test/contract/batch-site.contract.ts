@@ -11,14 +11,10 @@ import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 import { resourcesOf } from '../fakes/offers.ts';
 import { EPOCH, type Placed, startTestSite, type TestSite } from '../fakes/test-site.ts';
 import { type ModuleTree, makeModuleTree } from '../support/module-tree.ts';
+import { type AccountSystem, batchAccountsContract } from './batch-accounts.contract.ts';
 
 /** A batch system with room for two tasks of one CPU. */
-export interface SiteSystem extends AsyncDisposable {
-  /** Lines of the gateway's configuration. */
-  readonly settings: readonly string[];
-  /** What its queue says the jobs in it are; '' for none. */
-  queue(): Promise<string>;
-}
+export interface SiteSystem extends AccountSystem, AsyncDisposable {}
 
 /** What differs from one batch system to the next. */
 export interface SiteManner {
@@ -219,4 +215,6 @@ export function batchSiteContract(
       await expect.poll(() => system.queue(), { timeout: 30_000 }).toBe('');
     });
   });
+
+  batchAccountsContract(systemName, () => ({ system, grid, nats }));
 }

@@ -7,6 +7,7 @@ import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
 import { openGridEngine } from '../../site-gateway/lrms/gridengine/gridengine.ts';
 import type { LrmsListener } from '../../site-gateway/lrms/lrms.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';
+import { SELF } from '../fakes/job-owners.ts';
 import { type GridEngineCluster, startGridEngine } from '../support/gridengine-cluster.ts';
 
 let cluster: GridEngineCluster;
@@ -32,7 +33,7 @@ test('asks Grid Engine for the licences that it counts, and for no others', asyn
   await cluster.configure('-Mc', `${complexes}\nflex flex INT <= YES JOB 0 0\n`);
   await cluster.run('qconf', '-rattr', 'exechost', 'complex_values', 'flex=3', 'global');
   const system = openGridEngine(cluster.options({ licences: { matlab: 'flex' } }));
-  await system.poll();
+  await system.poll(SELF);
   const script = join(cluster.dir, 'nothing');
   writeFileSync(script, '#!/bin/sh\nsleep 60\n', { mode: 0o755 });
   const submit = (token: string, matlab: number) =>

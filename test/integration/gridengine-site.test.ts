@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { batchSiteContract } from '../contract/batch-site.contract.ts';
 import { startGridEngine } from '../support/gridengine-cluster.ts';
 
@@ -8,10 +9,20 @@ batchSiteContract(
     return {
       settings: cluster.settings,
       queue: async () => {
-        if ((await cluster.run('qstat')) === '') return '';
+        if ((await cluster.run('qstat', '-u', '*')) === '') return '';
         const jobs = await cluster.run('qstat', '-j', '*');
         return [...jobs.matchAll(/^context: +grid=(.*)$/gm)].map(([, words]) => words).join('\n');
       },
+      owners: async () => {
+        const lines = (await cluster.run('qstat', '-u', '*')).trim().split('\n').slice(2);
+        return lines.map((line) => line.trim().split(/\s+/)[3]).join('\n');
+      },
+      openTo: (account) => cluster.openTo(account),
+      sleeper: (name) => [
+        ...Object.entries(cluster.environment).map(([key, value]) => `${key}=${value}`),
+        ...[join(cluster.bin, 'qsub'), '-N', name, '-b', 'y', '-o', '/dev/null', '-j', 'y'],
+        ...['-wd', '/', 'sleep', '60'],
+      ],
       [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
     };
   },

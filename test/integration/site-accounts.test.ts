@@ -228,10 +228,11 @@ describe('a map that cannot be', () => {
     }
   });
 
-  test('a gateway that is not root, and a batch system, say so', () => {
-    expect(problemsOf([{ account: alice.name }], 'slurm')).toEqual([
-      "they need 'lrms: fork', this site has 'lrms: slurm'",
-    ]);
+  test('a gateway that is not root, and a batch system for which there is none, say so', () => {
+    for (const lrms of ['htcondor', 'command'])
+      expect(problemsOf([{ account: alice.name }], lrms)).toEqual([
+        `they need one of fork, slurm, gridengine; with 'lrms: ${lrms}' the gateway cannot tell whose a job is`,
+      ]);
     const spy = vi.spyOn(process, 'getuid').mockReturnValue(1_000);
     expect(problemsOf([{ account: alice.name }])[0]).toContain('does not run as root');
     spy.mockRestore();

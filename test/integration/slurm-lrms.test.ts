@@ -8,6 +8,7 @@ import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
 import type { LrmsListener } from '../../site-gateway/lrms/lrms.ts';
 import { openSlurm, type SlurmOptions } from '../../site-gateway/lrms/slurm.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';
+import { SELF } from '../fakes/job-owners.ts';
 import { processesNaming } from '../support/daemons.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 
@@ -26,7 +27,6 @@ const openSystem = (more: Partial<SlurmOptions> = {}) =>
     licences: { matlab: 'flex' },
     reservation: '',
     extraArgs: [],
-    uid: process.getuid?.() ?? 0,
     clock: systemClock,
     ...more,
   });
@@ -44,7 +44,7 @@ lrmsContract('Slurm', openOn, { many: 10, inOrder: false });
 
 test('says how long a task would wait, by what runs there and its time limit', async () => {
   await cluster.untilIdle();
-  const expected = async () => (await openSystem().poll()).capacity.expectedWaitMs;
+  const expected = async () => (await openSystem().poll(SELF)).capacity.expectedWaitMs;
   expect(await expected()).toBeLessThan(2_000);
   const filled = await cluster.run(
     'sbatch',
@@ -62,7 +62,7 @@ test('asks Slurm for the licences that it counts, and for no others', async () =
   await cluster.untilIdle();
   const needs = { cpus: 1, memoryBytes: 2 ** 26, gpus: 0, nodes: 1, walltimeMs: 60_000 };
   const system = openSystem();
-  await system.poll();
+  await system.poll(SELF);
   const script = join(cluster.dir, 'nothing');
   writeFileSync(script, '#!/bin/sh\n');
   const submit = (token: string, licences: Readonly<Record<string, number>>) =>
@@ -97,7 +97,8 @@ test('a cluster whose slurmd was killed leaves no process behind', async () => {
 
 test('nodes of a reservation are for its jobs alone', async () => {
   await cluster.untilIdle();
-  const cpus = async (reservation = '') => (await openSystem({ reservation }).poll()).capacity.cpus;
+  const cpus = async (reservation = '') =>
+    (await openSystem({ reservation }).poll(SELF)).capacity.cpus;
   const change = (...words: string[]) => cluster.run('scontrol', ...words);
   expect(await cpus()).toBe(2);
   const whose = ['start=now', 'duration=60', `users=${userInfo().username}`, 'nodes=n1'];

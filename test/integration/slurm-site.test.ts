@@ -8,6 +8,11 @@ batchSiteContract(
     return {
       settings: ['lrms: slurm', `slurm: {conf: ${cluster.conf}}`],
       queue: async () => (await cluster.run('squeue', '-h', '-o', '%k')).trim(),
+      owners: async () => (await cluster.run('squeue', '-h', '-o', '%u')).trim(),
+      openTo: () => undefined,
+      sleeper: (name) => [
+        `SLURM_CONF=${cluster.conf} sbatch -J ${name} --mem=10 -o /dev/null --wrap 'sleep 60'`,
+      ],
       [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
     };
   },

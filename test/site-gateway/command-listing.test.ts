@@ -6,6 +6,7 @@ import { loadTemplate, shippedTemplate } from '../../site-gateway/lrms/command/l
 import { openCommand } from '../../site-gateway/lrms/command/open-command.ts';
 import { fill } from '../../site-gateway/lrms/command/words.ts';
 import { commandOptionsOf } from '../fakes/command-options.ts';
+import { SELF } from '../fakes/job-owners.ts';
 import { openSaidCommands, type Said, type SaidCommands } from '../fakes/said-commands.ts';
 
 let commands: SaidCommands;
@@ -53,7 +54,7 @@ describe('a queue', () => {
     ['of nobody', { exitCode: 1 }, 'squeue failed without a word'],
   ])('%s is no answer, and nothing is concluded', async ([, said, message]) => {
     commands.say('squeue', said);
-    await expect(open().poll()).rejects.toMatchObject({
+    await expect(open().poll(SELF)).rejects.toMatchObject({
       name: 'BatchSilence',
       message: expect.stringContaining(message),
     });
@@ -64,23 +65,23 @@ describe('a queue', () => {
     writeFileSync(file, '#!/bin/sh\n/bin/sleep 60 & wait\n');
     chmodSync(file, 0o755);
     const hasty = { ...slurm, poll: { ...slurm.poll, timeout: 200 } };
-    await expect(open(hasty).poll()).rejects.toThrow('squeue gave no answer in 0.2 s');
+    await expect(open(hasty).poll(SELF)).rejects.toThrow('squeue gave no answer in 0.2 s');
   });
 
   test('of which the program is not there is no answer', async () => {
-    await expect(open().poll()).rejects.toThrow(/squeue cannot be run: spawn squeue ENOENT/);
+    await expect(open().poll(SELF)).rejects.toThrow(/squeue cannot be run: spawn squeue ENOENT/);
   });
 
   test('is asked for in no other language', async () => {
     const file = join(commands.bin, 'squeue');
     writeFileSync(file, '#!/bin/sh\necho "1|$LC_ALL|$LANG|"\n');
     chmodSync(file, 0o755);
-    await expect(open().poll()).resolves.toMatchObject({ closedReason: '' });
+    await expect(open().poll(SELF)).resolves.toMatchObject({ closedReason: '' });
   });
 
   test('holds jobs in states that the template does not know: they run', async () => {
     commands.say('squeue', { stdout: LINE.replace('PENDING', 'LEVITATING') });
-    const { jobs } = await open().poll();
+    const { jobs } = await open().poll(SELF);
     expect([...jobs.values()]).toEqual([{ id: '12', state: 'runs', reason: 'Priority' }]);
   });
 });

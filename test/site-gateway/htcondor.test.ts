@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { BatchOrder, BatchSystem } from '../../site-gateway/lrms/batch-system.ts';
 import { openHTCondor } from '../../site-gateway/lrms/htcondor/htcondor.ts';
+import { SELF } from '../fakes/job-owners.ts';
 import { openSaidCommands, type Said, type SaidCommands } from '../fakes/said-commands.ts';
 
 /** What HTCondor 23.9.6 said; scripts/test-htcondor.sh runs against the real one. */
@@ -142,7 +143,7 @@ describe('submitting to HTCondor', () => {
 
 describe('the queue of HTCondor', () => {
   test('says which tasks wait and run, and what the pool has', async () => {
-    const { jobs, capacity } = await open().poll();
+    const { jobs, capacity } = await open().poll(SELF);
     expect([...jobs]).toEqual([
       [`${TOKEN}.1`, { id: '7.0', state: 'runs', reason: 'no match found' }],
       [`${TOKEN}.2`, { id: '7.1', state: 'waits', reason: 'no match found' }],
@@ -168,12 +169,12 @@ describe('the queue of HTCondor', () => {
     ['is not told', { stderr: 'Error: unknown host nobody\n', exitCode: 1 }],
   ])('that %s is no answer', async ([, said]) => {
     commands.say('condor_q', said);
-    await expect(open().poll()).rejects.toMatchObject({ name: 'BatchSilence' });
+    await expect(open().poll(SELF)).rejects.toMatchObject({ name: 'BatchSilence' });
   });
 
   test('of which there is nothing is empty', async () => {
     commands.say('condor_q', { stdout: '\n' });
-    expect((await open().poll()).jobs.size).toBe(0);
+    expect((await open().poll(SELF)).jobs.size).toBe(0);
   });
 });
 
@@ -210,7 +211,7 @@ test.for<[string, object, object]>([
     ...part,
   };
   commands.say('condor_history', { stdout: `${JSON.stringify([ad, { ...ad, ProcId: 5 }])}\n` });
-  const ends = await open().autopsy([{ token: TOKEN, index: 2, job: '7.1' }]);
+  const ends = await open().autopsy([{ token: TOKEN, index: 2, job: '7.1' }], SELF);
   expect([...ends.keys()]).toEqual([`${TOKEN}.2`]);
   expect(ends.get(`${TOKEN}.2`)).toMatchObject(expected);
 });

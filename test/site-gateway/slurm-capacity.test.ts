@@ -22,7 +22,9 @@ const nodes = parseNodes(
     '',
   ].join('\n'),
 );
-const ours = parseQueue('5|N/A|RUNNING|1|1|100M|N/A|grid-0123456789abcdef|None\n');
+const ours = parseQueue('MARK|5|N/A|RUNNING|1|1|100M|N/A|0|grid-0123456789abcdef|None\n', 'MARK', {
+  isOwn: () => true,
+});
 
 test('the default partition is used where the site names none', () => {
   expect(choose(partitions, []).map(({ name }) => name)).toEqual(['main']);

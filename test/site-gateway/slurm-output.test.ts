@@ -7,13 +7,15 @@ import {
   jobOf,
   parseNodes,
   parsePartitions,
-  parseQueue,
+  parseQueue as parseQueueOf,
   parseTestedStart,
 } from '../../site-gateway/lrms/slurm-output.ts';
 
 const TOKEN = '0123456789abcdef';
 const queueLine = (part: string, state = 'RUNNING'): string =>
-  `${part}|${state}|2|1|64M|N/A|grid-${TOKEN}|None\n`;
+  `MARK|${part}|${state}|2|1|64M|N/A|1001|grid-${TOKEN}|None\n`;
+const parseQueue = (text: string) =>
+  parseQueueOf(text, 'MARK', { isOwn: (_, { uid }) => uid === 1_001 });
 
 test('when a job would start is read, and what is no such answer is none', () => {
   const said =
@@ -42,24 +44,33 @@ describe('the queue', () => {
   });
 
   test('memory and GPUs are per node, and a reason may hold the separator', () => {
-    const text = `21|N/A|PENDING|8|2|1.5G|gres:gpu:a100:2|grid-${TOKEN}|a|b\n`;
+    const text = `MARK|21|N/A|PENDING|8|2|1.5G|gres:gpu:a100:2|1001|grid-${TOKEN}|a|b\n`;
     expect(parseQueue(text)).toMatchObject([
       { memoryBytes: 3 * 2 ** 30, gpus: 4, cpus: 8, reason: 'a|b' },
     ]);
   });
 
   test("others' jobs are passed over, an empty queue is one", () => {
-    expect(parseQueue('22|N/A|RUNNING|1|1|64M|N/A|somebody|None\n')).toEqual([]);
+    expect(parseQueue('MARK|22|N/A|RUNNING|1|1|64M|N/A|1001|somebody|None\n')).toEqual([]);
     expect(parseQueue('')).toEqual([]);
   });
 
+  test('a job of somebody else is none of ours, whatever it is called', () => {
+    const line = queueLine('17|N/A').slice(5);
+    const names = [`grid-${TOKEN}`, `grid-${TOKEN}|1001`, `x\n${line}`, `grid-${TOKEN}\n${line}`];
+    const eves = names.map((name) => `MARK|9|N/A|RUNNING|1|1|64M|N/A|1002|${name}|None\n`);
+    expect(parseQueue(eves.join(''))).toEqual([]);
+    expect(parseQueue(`${eves.join('')}${queueLine('17|N/A')}`)).toHaveLength(1);
+  });
+
   test.for([
-    ['half a line', '17|N/A|RUNN'],
+    ['half a line', 'MARK|17|N/A|RUNN'],
     ['a whole line without its end', queueLine('17|N/A').trimEnd()],
-    ['too few fields', '17|N/A|RUNNING|2|1|64M\n'],
+    ['too few fields', 'MARK|17|N/A|RUNNING|2|1|64M\n'],
     ['a page of a proxy', '<html>502 Bad Gateway</html>\n'],
     ['elements that are no numbers', queueLine('17|1-x')],
-    ['an error amid good lines', `${queueLine('17|N/A')}slurm_load_jobs error\n`],
+    ['an error before good lines', `slurm_load_jobs error\n${queueLine('17|N/A')}`],
+    ['a line without the mark', queueLine('17|N/A').slice(5)],
   ])('%s is no answer', ([, text]) => {
     expect(() => parseQueue(text ?? '')).toThrow(BatchSilence);
   });

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { BatchSystem, SubmitAnswer } from '../../site-gateway/lrms/batch-system.ts';
+import { SELF } from '../fakes/job-owners.ts';
 import { openSaidCommands, type Said, type SaidCommands } from '../fakes/said-commands.ts';
 import { missing, OTHER, openTemplate, orderOf, TOKEN } from '../fakes/template-orders.ts';
 
@@ -77,7 +78,7 @@ describe('the lsf template', () => {
   test('finds its jobs, and knows an empty queue', async () => {
     const stdout = `7765432|PEND|grid-${TOKEN}|New job is waiting for scheduling;\n7765433|RUN|grid-${OTHER}|-\n12|RUN|relax[3]|-\n`;
     commands.say('bjobs', { stdout });
-    expect([...(await open().poll()).jobs]).toEqual([
+    expect([...(await open().poll(SELF)).jobs]).toEqual([
       [
         `${TOKEN}.1`,
         { id: '7765432', state: 'waits', reason: 'New job is waiting for scheduling;' },
@@ -85,9 +86,9 @@ describe('the lsf template', () => {
       [`${OTHER}.1`, { id: '7765433', state: 'runs', reason: '-' }],
     ]);
     commands.say('bjobs', { stderr: 'No unfinished job found\n', exitCode: 255 });
-    expect((await open().poll()).jobs.size).toBe(0);
+    expect((await open().poll(SELF)).jobs.size).toBe(0);
     commands.say('bjobs', { stderr: 'LSF is down. Please wait ...\n', exitCode: 255 });
-    await expect(open().poll()).rejects.toThrow('LSF is down. Please wait ...');
+    await expect(open().poll(SELF)).rejects.toThrow('LSF is down. Please wait ...');
   });
 
   test.for<[string, string]>([
@@ -101,7 +102,7 @@ describe('the lsf template', () => {
       stderr: 'Job <7765433> is not found\n',
       exitCode: 255,
     });
-    const ends = await open().autopsy([missing(TOKEN, '7765432'), missing(OTHER, '7765433')]);
+    const ends = await open().autopsy([missing(TOKEN, '7765432'), missing(OTHER, '7765433')], SELF);
     const usage = { cpuMs: 12_500, wallMs: 5_412_000, peakMemoryBytes: 1.5 * 2 ** 30 };
     expect([...ends]).toEqual([[`${TOKEN}.1`, { kind, words: `EXIT, ${reason}`, usage }]]);
     const asked = commands.callsOf('bjobs')[0] ?? [];

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { BatchSystem, SubmitAnswer } from '../../site-gateway/lrms/batch-system.ts';
+import { SELF } from '../fakes/job-owners.ts';
 import { openSaidCommands, type Said, type SaidCommands } from '../fakes/said-commands.ts';
 import { missing, OTHER, openTemplate, orderOf, TOKEN } from '../fakes/template-orders.ts';
 
@@ -122,7 +123,7 @@ describe('the pbs template', () => {
     const someone = PBS_JOB('1001', TOKEN, 'R', '').replaceAll(`grid-${TOKEN}`, 'relax.sh');
     const text = `${PBS_JOB('1234', TOKEN, 'Q', waits)}${someone}${PBS_JOB('1235', OTHER, 'E', '')}`;
     commands.say('qstat', { stdout: text });
-    expect([...(await open().poll()).jobs]).toEqual([
+    expect([...(await open().poll(SELF)).jobs]).toEqual([
       [
         `${TOKEN}.1`,
         {
@@ -138,9 +139,9 @@ describe('the pbs template', () => {
 
   test('knows an empty queue from one that is cut short', async () => {
     commands.say('qstat', {});
-    expect((await open().poll()).jobs.size).toBe(0);
+    expect((await open().poll(SELF)).jobs.size).toBe(0);
     commands.say('qstat', { stdout: PBS_JOB('1234', TOKEN, 'R', '').slice(0, 60) });
-    await expect(open().poll()).rejects.toThrow('qstat said what cannot be understood');
+    await expect(open().poll(SELF)).rejects.toThrow('qstat said what cannot be understood');
   });
 
   const used = `    resources_used.cpupercent = 97
@@ -170,7 +171,7 @@ describe('the pbs template', () => {
       missing(OTHER, '1235.pbs-server'),
       missing(OTHER, ''),
     ];
-    expect([...(await open().autopsy(asked))]).toEqual([
+    expect([...(await open().autopsy(asked, SELF))]).toEqual([
       [
         `${TOKEN}.1`,
         {

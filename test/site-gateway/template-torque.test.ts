@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { BatchSystem, SubmitAnswer } from '../../site-gateway/lrms/batch-system.ts';
+import { SELF } from '../fakes/job-owners.ts';
 import { openSaidCommands, type Said, type SaidCommands } from '../fakes/said-commands.ts';
 import { missing, OTHER, openTemplate, orderOf, TOKEN } from '../fakes/template-orders.ts';
 
@@ -91,7 +92,7 @@ describe('the torque template', () => {
     commands.say('qstat', {
       stdout: `${TORQUE_JOB('8', TOKEN, 'R')}${someone}${TORQUE_JOB('9', OTHER, 'C')}`,
     });
-    expect([...(await open().poll()).jobs]).toEqual([
+    expect([...(await open().poll(SELF)).jobs]).toEqual([
       [`${TOKEN}.1`, { id: '8.mike.example.org', state: 'runs', reason: '' }],
     ]);
   });
@@ -104,7 +105,7 @@ describe('the torque template', () => {
       '    exit_status = -11\n    etime',
     );
     commands.say('qstat', { stdout: text });
-    expect([...(await open().autopsy([missing(TOKEN, '9.mike.example.org')]))]).toEqual([
+    expect([...(await open().autopsy([missing(TOKEN, '9.mike.example.org')], SELF))]).toEqual([
       [
         `${TOKEN}.1`,
         {

@@ -1,8 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { systemClock } from '../../service/clock.ts';
+import type { Account } from '../../site-gateway/accounts/account.ts';
 import type { GridEngineOptions } from '../../site-gateway/lrms/gridengine/gridengine.ts';
 import { needs } from '../setup/needs.ts';
 import { commandOutput, type Daemon, startDaemon, until } from './daemons.ts';
@@ -29,12 +39,16 @@ export interface GridEngineCluster extends AsyncDisposable {
   /** Directory of its commands, as they are on its login node. */
   readonly bin: string;
   readonly hosts: readonly string[];
+  /** Variables of its commands. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Lines of a gateway's configuration that lead to it. */
   readonly settings: readonly string[];
   /** The same by way of commands of this directory. */
   settingsWith(bin: string): readonly string[];
   /** What the LRMS port needs to know of it. */
   options(more?: Partial<GridEngineOptions>): GridEngineOptions;
+  /** Lets another account than root run its commands. */
+  openTo(account: Pick<Account, 'uid' | 'gid'>): void;
   /** Runs one of its commands. */
   run(command: string, ...args: readonly string[]): Promise<string>;
   /** Ends a daemon as a crash does: `qmaster`, or the execd of a host, whose jobs go on. */
@@ -71,6 +85,7 @@ export async function startGridEngine(size: CellSize): Promise<GridEngineCluster
     dir,
     bin: cell.bin,
     hosts: cell.hosts,
+    environment: environmentOf(dir),
     settings: settingsWith(dir, cell.bin),
     settingsWith: (bin) => settingsWith(dir, bin),
     options: (more = {}) => ({
@@ -91,6 +106,7 @@ export async function startGridEngine(size: CellSize): Promise<GridEngineCluster
     }),
     run: (command, ...args) => cell.run(command, args),
     configure: (option, text) => cell.configure(option, text),
+    openTo: (account) => cell.openTo(account),
     kill: (daemon) => cell.kill(daemon),
     crash: (host) => cell.crash(host),
     start: (daemon) => cell.start(daemon),
@@ -148,9 +164,22 @@ class Cell {
     const inside = `nsenter ${this.inside(HUB.name, 'net', 'uts', 'mnt')}`;
     for (const command of ['qsub', 'qstat', 'qdel', 'qconf', 'qalter', 'qmod', 'qhost', 'qhold']) {
       const file = join(this.bin, command);
-      writeFileSync(file, `#!/bin/sh\nexec ${inside} ${PROGRAMS}/${command} "$@"\n`);
+      const lines = [
+        '#!/bin/sh',
+        `[ "$(id -u)" != 0 ] || exec ${inside} ${PROGRAMS}/${command} "$@"`,
+        `exec ${this.bin}/${inside.replace(' ', '-$(id -u) ')} setpriv --reuid="$(id -u)" --regid="$(id -g)" --init-groups ${PROGRAMS}/${command} "$@"`,
+      ];
+      writeFileSync(file, `${lines.join('\n')}\n`);
       chmodSync(file, 0o755);
     }
+  }
+
+  /** Only root can enter the login node, whatever it then becomes there. */
+  openTo({ uid, gid }: Pick<Account, 'uid' | 'gid'>): void {
+    const file = join(this.bin, `nsenter-${uid}`);
+    copyFileSync('/usr/bin/nsenter', file);
+    chownSync(file, 0, gid);
+    chmodSync(file, 0o4750);
   }
 
   async startQmaster(): Promise<void> {

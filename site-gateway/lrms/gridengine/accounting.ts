@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { type BatchEnd, keyOf } from '../batch-system.ts';
+import { type BatchEnd, type JobOwners, keyOf } from '../batch-system.ts';
 import { jobName } from './qstat.ts';
 import { parseTime } from './units.ts';
 
@@ -12,9 +12,10 @@ const TAIL_BYTES = 32 * 2 ** 20;
 export async function readAccounting(
   file: string,
   tokens: ReadonlySet<string>,
+  owners: Pick<JobOwners, 'isOwn'>,
 ): Promise<ReadonlyMap<string, BatchEnd> | undefined> {
   const text = await tailOf(file);
-  return text === undefined ? undefined : parseAccounting(text, tokens);
+  return text === undefined ? undefined : parseAccounting(text, tokens, owners);
 }
 
 async function tailOf(file: string): Promise<string | undefined> {
@@ -32,6 +33,7 @@ async function tailOf(file: string): Promise<string | undefined> {
 export function parseAccounting(
   text: string,
   tokens: ReadonlySet<string>,
+  owners: Pick<JobOwners, 'isOwn'>,
 ): ReadonlyMap<string, BatchEnd> {
   const names = new Map([...tokens].map((token) => [jobName(token), token]));
   const ends = new Map<string, BatchEnd>();
@@ -41,6 +43,7 @@ export function parseAccounting(
     const end = token === undefined ? undefined : endOf(fields);
     // A slave of a parallel job has a name after its task's number.
     if (token === undefined || end === undefined || fields.at(-4) !== 'NONE') continue;
+    if (!owners.isOwn(token, { name: fields[3] ?? '' })) continue;
     // Of an array the number of the task is the first that follows the slots.
     const key = keyOf({ token, index: Number(fields[35]) || 1 });
     // What was started again after that did nothing.

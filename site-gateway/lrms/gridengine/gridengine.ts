@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../../service/clock.ts';
 import {
@@ -14,16 +13,25 @@ import {
   type BatchSignal,
   type BatchSystem,
   type Element,
+  type JobOwners,
   keyOf,
   type SubmitAnswer,
 } from '../batch-system.ts';
 import type { Capacity } from '../lrms.ts';
+import { runnerAs, unsubmittable } from '../submit-as.ts';
 import { readAccounting } from './accounting.ts';
 import { capacityOf, closedReason } from './capacity.ts';
 import { openLayout } from './layout.ts';
 import { lostOf, openLostHosts } from './lost-hosts.ts';
 import { withoutEnvironment } from './parallel.ts';
-import { type JobLine, jobIdOf, parseDetails, parseQstat, stateOf } from './qstat.ts';
+import {
+  type JobLine,
+  jobIdOf,
+  parseDetails,
+  parseQstat,
+  type QstatAnswer,
+  stateOf,
+} from './qstat.ts';
 import { type RequestOptions, submitArgs } from './request.ts';
 import { openWaitReasons } from './wait-reasons.ts';
 
@@ -58,8 +66,7 @@ const SETTLE_MS = 20_000;
 
 export function openGridEngine(options: GridEngineOptions): BatchSystem {
   const run = openCommandRunner(environmentOf(options));
-  const tell = (command: string, args: readonly string[]): Promise<string> =>
-    told(run, command, args);
+  const tell: Tell = (command, args) => told(run, command, args);
   const layout = openLayout(tell, options);
   const lostHosts = openLostHosts(options);
   const waits = openWaitReasons(run, tell);
@@ -79,10 +86,9 @@ export function openGridEngine(options: GridEngineOptions): BatchSystem {
       }
       return submit(run, args, order);
     },
-    poll: async () => {
+    poll: async (owners) => {
       await layout.look();
-      const args = ['-f', '-F', layout.resources().join(','), '-r', '-u', userInfo().username];
-      const { instances, pending } = parseQstat(await tell('qstat', [...args, '-xml']));
+      const { instances, pending } = await queueOf(tell, layout.resources(), owners);
       await layout.lookAtHosts(instances);
       lost = lostOf(instances, lostHosts(instances));
       const lines = [...instances.flatMap(({ jobs }) => jobs), ...pending];
@@ -97,8 +103,8 @@ export function openGridEngine(options: GridEngineOptions): BatchSystem {
         closedReason: closedReason(instances, layout.now()),
       };
     },
-    autopsy: async (elements) => {
-      const ends = await autopsy(accounting, elements);
+    autopsy: async (elements, owners) => {
+      const ends = await autopsy(accounting, elements, owners);
       const stuck = await stuckEnds(tell, elements, troubled);
       const gone = elements.flatMap((element): [string, BatchEnd][] => {
         const words = lost.get(keyOf(element));
@@ -125,6 +131,8 @@ function environmentOf({ root, cell, ports, path }: GridEngineOptions): Record<s
   return { PATH: path, ...Object.fromEntries(set) };
 }
 
+type Tell = (command: string, args: readonly string[]) => Promise<string>;
+
 /** What a command says when all goes well. */
 async function told(run: CommandRunner, command: string, args: readonly string[]): Promise<string> {
   const { ok, stdout, stderr } = await run(command, args, LOOK_TIMEOUT_MS);
@@ -147,17 +155,21 @@ const UNSUITABLE = /no suitable queues/i;
 async function submit(
   run: CommandRunner,
   args: readonly string[],
-  { count }: BatchOrder,
+  order: BatchOrder,
 ): Promise<SubmitAnswer> {
-  const result = await run('qsub', args, SUBMIT_TIMEOUT_MS);
+  const { count } = order;
+  const runAs = runnerAs(run, order);
+  const result = await runAs('qsub', args, SUBMIT_TIMEOUT_MS);
   const id = idOf(result);
   if (id !== undefined)
     return { kind: 'submitted', jobOf: (index) => (count > 1 ? `${id}.${index}` : id) };
+  const denied = unsubmittable(order, result.stderr);
+  if (denied !== undefined) return denied;
   const words = wordsOf(result.stderr || result.stdout);
   if (FULL.test(words)) return { kind: 'full', words };
   if (!/unable to run job|error|rejected/i.test(result.stderr) || AWAY.test(words))
     throw new BatchSilence(words || 'qsub failed without a word');
-  return { kind: 'refused', words: UNSUITABLE.test(words) ? await whyNot(run, args) : words };
+  return { kind: 'refused', words: UNSUITABLE.test(words) ? await whyNot(runAs, args) : words };
 }
 
 /** `123`, or `123.1-8:1` for an array. */
@@ -172,6 +184,23 @@ async function whyNot(run: CommandRunner, args: readonly string[]): Promise<stri
   const { stdout, stderr } = await run('qsub', verify, LOOK_TIMEOUT_MS);
   const lines = wordsOf(`${stdout}\n${stderr}`).replaceAll(/\bJob \d+ /g, '');
   return `no suitable queues: ${lines}`.slice(0, MAX_WORDS);
+}
+
+/** The queues, and the jobs in them: without what other users call as the gateway calls a submission. */
+async function queueOf(
+  tell: Tell,
+  resources: readonly string[],
+  owners: JobOwners,
+): Promise<QstatAnswer> {
+  const users = owners.all().map(({ name }) => name);
+  const args = ['-f', '-F', resources.join(','), '-r', '-u', users.join(','), '-xml'];
+  const { instances, pending } = parseQstat(await tell('qstat', args));
+  const own = (lines: readonly JobLine[]): readonly JobLine[] =>
+    lines.filter(({ token, owner }) => owners.isOwn(token, { name: owner }));
+  return {
+    instances: instances.map((instance) => ({ ...instance, jobs: own(instance.jobs) })),
+    pending: own(pending),
+  };
 }
 
 function jobsOf(
@@ -201,14 +230,15 @@ const elementsOf = (lines: readonly JobLine[]): ReadonlyMap<string, JobLine> =>
 async function autopsy(
   file: string,
   elements: readonly Element[],
+  owners: JobOwners,
 ): Promise<ReadonlyMap<string, BatchEnd>> {
   const tokens = new Set(elements.map(({ token }) => token));
-  return (await readAccounting(file, tokens)) ?? new Map<string, BatchEnd>();
+  return (await readAccounting(file, tokens, owners)) ?? new Map<string, BatchEnd>();
 }
 
 /** Of elements that could not be started: why, from where they still stand. */
 async function stuckEnds(
-  tell: (command: string, args: readonly string[]) => Promise<string>,
+  tell: Tell,
   elements: readonly Element[],
   troubled: ReadonlyMap<string, JobLine>,
 ): Promise<ReadonlyMap<string, BatchEnd>> {

@@ -11,6 +11,8 @@ export const jobName = (token: string): string => `grid-${token}`;
 export interface JobLine {
   readonly number: string;
   readonly token: string;
+  /** Name of the account whose job it is. */
+  readonly owner: string;
   /** Elements of the submission that the line stands for. */
   readonly indexes: readonly number[];
   readonly isArray: boolean;
@@ -42,7 +44,7 @@ export interface QstatAnswer {
   readonly pending: readonly JobLine[];
 }
 
-/** Of `qstat -f -F ... -r -u USER -xml`. */
+/** Of `qstat -f -F ... -r -u USERS -xml`. */
 export function parseQstat(text: string): QstatAnswer {
   const root = parseXml(text, 'job_info', 'qstat');
   const [queues] = childrenOf(root, 'queue_info');
@@ -91,6 +93,7 @@ function jobLine(element: XmlElement): JobLine | undefined {
   return {
     number,
     token,
+    owner: textOf(element, 'JB_owner'),
     isArray: tasks !== '',
     indexes: tasks === '' ? [1] : parseTasks(tasks),
     state: textOf(element, 'state'),

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { JobOwner } from '../../../site-gateway/lrms/batch-system.ts';
 import { parseAccounting } from '../../../site-gateway/lrms/gridengine/accounting.ts';
 import { parseBytes, parseTime } from '../../../site-gateway/lrms/gridengine/units.ts';
 import { TOKEN } from './captured.ts';
@@ -23,8 +24,9 @@ const line = ({
 }: Line): string =>
   `main.q:n1:root:root:${name}:19:sge:0:1795893148:1795893148:1795893149:${failed}:${wall}:1.5:0.25:4852.000000:0:0:0:0:243:0:0:0.000000:8:0:0:0:2:6:NONE:defaultdepartment:NONE:1:${task}:2.080000:0.002582:0.000806:${request}:0.000000:${slave}:209809408.000000:0:0`;
 
+const ROOTS = { isOwn: (_: string, { name }: Partial<JobOwner>) => name === 'root' };
 const endsOf = (...lines: readonly string[]) =>
-  parseAccounting(`${lines.join('\n')}\n`, new Set([TOKEN]));
+  parseAccounting(`${lines.join('\n')}\n`, new Set([TOKEN]), ROOTS);
 
 test.for([
   ['0:0', 'ended', 'exit 0 on n1'],
@@ -88,4 +90,10 @@ test.for([
   ['', Number.POSITIVE_INFINITY],
 ] as const)("a limit of '%s' is %d ms", ([text, expected]) => {
   expect(parseTime(text)).toBe(expected);
+});
+
+test('what somebody else calls as the gateway calls a job says nothing of it', () => {
+  const other = line({ failed: '37:137' }).replace(':root:root:', ':eve:eve:');
+  expect(endsOf(other).size).toBe(0);
+  expect(endsOf(line({ failed: '0:0' }), other).get(`${TOKEN}.1`)?.kind).toBe('ended');
 });

@@ -1,0 +1,277 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { State } from '../../proto/gen/grid/v1/common.ts';
+import { fetchTree } from '../../service/staging/fetch-tree.ts';
+import { sendTree } from '../../service/staging/send-tree.ts';
+import { wordsAs } from '../../site-gateway/accounts/account.ts';
+import type { LiveGrid } from '../fakes/live-grid.ts';
+import type { TestNats } from '../fakes/nats.ts';
+import { resourcesOf } from '../fakes/offers.ts';
+import { EPOCH, type Placed, startTestSite, type TestSite } from '../fakes/test-site.ts';
+import { makeTestAccount, type TestAccount } from '../setup/test-account.ts';
+
+const ALICE = '/DC=org/DC=test/CN=Alice';
+const BOB = '/DC=org/DC=test/CN=Bob';
+const CAROL = '/DC=org/DC=test/CN=Carol';
+
+/** What the batch system of the tests can be asked for. */
+export interface AccountSystem {
+  /** Lines of the gateway's configuration. */
+  readonly settings: readonly string[];
+  /** Lets an account use its commands. */
+  openTo(account: TestAccount): void;
+  /** What its queue says the jobs in it are; '' for none. */
+  queue(): Promise<string>;
+  /** Names of their owners, one a line. */
+  owners(): Promise<string>;
+  /** Words of the command that submits a job that is called so and sleeps for a minute. */
+  sleeper(name: string): readonly string[];
+}
+
+/** By what an account replaces that which the gateway looks for where it can write. */
+const PLANTS = { started: 'mkfifo', ended: 'mkdir', noticed: 'mkfifo', kill: 'ln -s /nowhere' };
+
+/** Ends the processes of an account that a test has made. */
+function endAllOf(account: TestAccount): void {
+  const pids = execFileSync('ps', ['-o', 'pid=', '-u', String(account.uid)], { encoding: 'utf8' });
+  for (const pid of pids.trim().split(/\s+/)) process.kill(Number(pid), 'SIGKILL');
+}
+
+/** Tasks of several accounts, and accounts that mean harm, on a real batch system with room for two tasks of one CPU. */
+export function batchAccountsContract(
+  systemName: string,
+  around: () => {
+    readonly system: AccountSystem;
+    readonly grid: LiveGrid;
+    readonly nats: TestNats;
+  },
+): void {
+  describe(`on a ${systemName} site that maps its users to accounts`, () => {
+    let system: AccountSystem;
+    let alice: TestAccount;
+    let bob: TestAccount;
+    let carol: TestAccount;
+    let site: TestSite;
+    let scratch: string;
+    let member: ReturnType<TestNats['open']>;
+    beforeAll(async () => {
+      const { grid, nats } = around();
+      ({ system } = around());
+      alice = makeTestAccount('a');
+      bob = makeTestAccount('b');
+      carol = makeTestAccount('c');
+      for (const account of [alice, bob, carol]) system.openTo(account);
+      scratch = mkdtempSync(join(tmpdir(), 'hanse-batch-accounts-'));
+      chmodSync(scratch, 0o711);
+      await writeFile(join(scratch, 'secret'), 'of-root\n', { mode: 0o600 });
+      const settings = [
+        'accounts:',
+        `  - { dn: ${ALICE}, account: ${alice.name} }`,
+        `  - { dn: ${CAROL}, account: ${carol.name} }`,
+        `  - { dn: '/DC=org/DC=test/*', fqan: /demo, account: ${bob.name} }`,
+      ];
+      const lines = [...system.settings, ...settings];
+      site = await startTestSite(grid, 'mapped', lines, join(scratch, 'spool'));
+      member = nats.open('demo');
+      await site.giveTicket(nats.accounts, 'demo');
+    });
+    afterAll(async () => {
+      await site[Symbol.asyncDispose]();
+      await member[Symbol.asyncDispose]();
+      rmSync(scratch, { recursive: true });
+      for (const account of [alice, bob]) account[Symbol.dispose]();
+    });
+
+    const place = async (
+      id: string,
+      script: string,
+      more: Partial<Placed['spec']> = {},
+      owner = ALICE,
+      inputs?: Placed['inputs'],
+    ) => {
+      const spec = { command: ['sh', '-c', script], ...more };
+      const answers = await site.place([{ id, spec, owner, ...(inputs && { inputs }) }]);
+      expect(answers).toMatchObject([{ reason: '' }]);
+      return id;
+    };
+    const cancel = (ids: readonly string[]): Promise<unknown> =>
+      site.call().control({ epoch: EPOCH, cancel: [...ids], acknowledgedSeq: 0 });
+    const directoryOf = (id: string): string => join(site.spool, 'attempts', id);
+    const stdoutOf = (id: string): Promise<string> =>
+      readFile(join(directoryOf(id), 'stdout'), 'utf8').catch(() => '');
+    const said = (id: string, words: string): Promise<void> =>
+      expect.poll(() => stdoutOf(id), { timeout: 60_000 }).toContain(words);
+    const queueIs = (words: string): Promise<void> =>
+      expect.poll(() => system.queue(), { timeout: 60_000 }).toBe(words);
+    const as = (account: TestAccount, script: string): string => {
+      const [program = '', ...words] = wordsAs(account, '/dev/null');
+      const options = { cwd: '/', encoding: 'utf8', stdio: 'pipe' } as const;
+      return execFileSync(program, [...words, 'sh', '-c', script], options);
+    };
+    /** Where the marks of an attempt are, and its number there. */
+    const placeOf = (id: string) => {
+      const root = join(site.spool, 'submissions');
+      for (const token of readdirSync(root)) {
+        const text = execFileSync('cat', [join(root, token, 'tasks')], { encoding: 'utf8' });
+        const at = text.split('\n').indexOf(id);
+        if (at >= 0) return { token, marks: join(root, token, 'marks'), index: at + 1 };
+      }
+      throw new Error(`${id} is in no submission`);
+    };
+
+    test('tasks run as the accounts of their owners, and bring their outputs back', async () => {
+      const root = await mkdtemp(join(scratch, 'in-'));
+      await writeFile(join(root, 'in.txt'), 'words\n');
+      const inputs = (await sendTree(member, { root, paths: ['.'] })).tree;
+      const script = `id -un; echo $USER; grep CapEff /proc/self/status; cat in.txt
+        mkdir -p a; cp in.txt a/out; cat "$GRID_HOSTFILE" >$TMPDIR/x; until test -e ${scratch}/go; do sleep 0.1; done`;
+      const more = { inputs: [{ from: 'in.txt', to: 'in.txt' }], outputs: ['a'] };
+      const placed = [ALICE, BOB].map((owner, at) => ({
+        id: `whole-${at}`,
+        spec: { command: ['sh', '-c', script], ...more },
+        owner,
+        inputs,
+      }));
+      await site.place(placed);
+      await expect
+        .poll(async () => (await system.owners()).split('\n').toSorted(), { timeout: 30_000 })
+        .toEqual([alice.name, bob.name]);
+      await writeFile(join(scratch, 'go'), '');
+      for (const [at, account] of [alice, bob].entries()) {
+        const outcome = await site.outcomeOf(`whole-${at}`);
+        expect(outcome).toMatchObject({ state: State.STATE_DONE, reason: '', detail: '' });
+        expect(outcome.usage.wallMs).toBeGreaterThan(0);
+        const lines = [account.name, account.name, `CapEff:\t${'0'.repeat(16)}`, 'words', ''];
+        expect(await stdoutOf(`whole-${at}`)).toBe(lines.join('\n'));
+        expect(statSync(join(directoryOf(`whole-${at}`), 'work/a/out')).uid).toBe(account.uid);
+        const target = await mkdtemp(join(scratch, 'out-'));
+        await fetchTree(member, outcome.outputs, target);
+        expect(await readFile(join(target, 'a/out'), 'utf8')).toBe('words\n');
+      }
+    });
+
+    test('limits hold, and tasks of several accounts are cancelled, waiting or running', async () => {
+      const greed = `x=$(head -c ${2 ** 27} /dev/zero | tr '\\0' x); sleep 60`;
+      const late = { resources: resourcesOf({ memoryBytes: 2 ** 26, walltimeMs: 1_000 }) };
+      await place('greedy', greed, {
+        resources: resourcesOf({ memoryBytes: 2 ** 26, walltimeMs: 60_000 }),
+      });
+      await place('late', 'while :; do sleep 0.1; done', late, BOB);
+      const little = { memoryBytes: 2 ** 26, walltimeMs: 60_000, diskBytes: 2 ** 24 };
+      const hoard = 'head -c 50000000 /dev/zero >$TMPDIR/big; sleep 60';
+      await place('hoarder', hoard, { resources: resourcesOf(little) });
+      expect(await site.outcomeOf('greedy')).toMatchObject({ reason: 'MEMORY_EXCEEDED' });
+      expect(await site.outcomeOf('hoarder')).toMatchObject({ reason: 'DISK_EXCEEDED' });
+      expect(await site.outcomeOf('late')).toMatchObject({ reason: 'WALLTIME_EXCEEDED' });
+      await place('runs-a', 'echo up; sleep 300');
+      await place('runs-b', 'echo up; (setsid sleep 300 &); sleep 300 & wait', {}, BOB);
+      await said('runs-a', 'up');
+      await said('runs-b', 'up');
+      await place('waits-a', 'sleep 300');
+      await place('waits-b', 'sleep 300', {}, BOB);
+      await expect
+        .poll(async () => (await system.queue()).split('\n').length, { timeout: 30_000 })
+        .toBe(4);
+      const ids = ['runs-a', 'runs-b', 'waits-a', 'waits-b'];
+      await cancel(ids);
+      for (const id of ids)
+        expect(await site.outcomeOf(id)).toMatchObject({ state: State.STATE_CANCELLED });
+      await queueIs('');
+    });
+
+    test('what is of one account and of the gateway is closed to another', async () => {
+      await place('secretive', 'echo secret; sleep 300', { env: { PASSWORD: 'hidden' } });
+      await said('secretive', 'secret');
+      const { marks, index } = placeOf('secretive');
+      const script = `cd ${directoryOf('secretive')}; cat work tmp stdout order status usage account; ls work tmp ${marks}
+        cat ${marks}/${index}.started ${site.spool}/journal.db; ls . .. ${site.spool} ${marks}/..; true`;
+      expect(as(bob, `(${script}) 2>/dev/null`)).toBe('');
+      await cancel(['secretive']);
+      await site.outcomeOf('secretive');
+    });
+
+    test('a restart takes up the tasks of all accounts, and none runs twice', async () => {
+      await place('kept-a', 'echo ran; until test -e go; do sleep 0.1; done; exit 3');
+      await place('kept-b', 'echo ran; sleep 1', {}, BOB);
+      await place('behind', 'echo ran', {}, BOB);
+      await said('kept-a', 'ran');
+      await said('kept-b', 'ran');
+      await site.kill();
+      as(alice, `touch ${directoryOf('kept-a')}/work/go`);
+      await site.start();
+      await site.giveTicket(around().nats.accounts, 'demo');
+      expect(await site.outcomeOf('kept-a')).toMatchObject({ reason: 'EXIT_NONZERO', exitCode: 3 });
+      for (const id of ['kept-b', 'behind'])
+        expect(await site.outcomeOf(id)).toMatchObject({ state: State.STATE_DONE });
+      for (const id of ['kept-a', 'kept-b', 'behind']) expect(await stdoutOf(id)).toBe('ran\n');
+    });
+
+    test('what an account plants or says in place of marks and records harms itself at most', async () => {
+      const lie = `rm -f ../status ../usage ../stdout; ln -s /etc/shadow ../limit; echo up
+        printf '0 1e300\\nx\\n99999999999999999999m1s 1m1s\\nend\\n' >../status
+        echo '99999999999999 99999999999999999999999 1e308' >>../usage
+        kill -KILL $PPID; sleep 300`;
+      await place('planted', 'echo up; sleep 300');
+      await place('liar', lie);
+      await said('planted', 'up');
+      await said('liar', 'up');
+      const { marks, index } = placeOf('planted');
+      await site.kill();
+      for (const [what, plant] of Object.entries(PLANTS)) {
+        const file = `${marks}/${index}.${what}`;
+        as(alice, `rm -f ${file}; ${plant} ${file}`);
+      }
+      as(alice, `rm ${marks}/${index}.log; ln -s ${scratch}/secret ${marks}/${index}.log`);
+      await site.start();
+      await site.giveTicket(around().nats.accounts, 'demo');
+      await place('honest', 'exit 4', {}, BOB);
+      expect(await site.outcomeOf('honest')).toMatchObject({ exitCode: 4 });
+      // Its script is gone without a word: all that is left are the marks.
+      endAllOf(alice);
+      const planted = await site.outcomeOf('planted');
+      expect(planted).toMatchObject({ state: State.STATE_FAILED, failure: 'site' });
+      expect(planted.detail).not.toContain('of-root');
+      expect(await readFile(join(scratch, 'secret'), 'utf8')).toBe('of-root\n');
+      const { usage, ...liar } = await site.outcomeOf('liar');
+      expect(liar).toMatchObject({ state: State.STATE_DONE, exitCode: 0 });
+      expect(existsSync(join(directoryOf('liar'), 'limit'))).toBe(false);
+      expect(usage.peakMemoryBytes).toBeLessThanOrEqual(2 ** 45);
+      expect(usage.cpuMs).toBeLessThan(2 ** 40);
+      await queueIs('');
+    });
+
+    test('a job that another account calls like a submission is not taken for it', async () => {
+      await place('real', 'echo up; sleep 300');
+      await said('real', 'up');
+      const { token } = placeOf('real');
+      as(bob, system.sleeper(`grid-${token}`).join(' '));
+      await expect
+        .poll(async () => (await system.owners()).split('\n'), { timeout: 30_000 })
+        .toContain(bob.name);
+      await site.kill();
+      await site.start();
+      await site.giveTicket(around().nats.accounts, 'demo');
+      await cancel(['real']);
+      expect(await site.outcomeOf('real')).toMatchObject({ state: State.STATE_CANCELLED });
+      await expect.poll(() => system.owners(), { timeout: 30_000 }).toBe(bob.name);
+      endAllOf(bob);
+      await queueIs('');
+    });
+
+    test('an account that is no longer there is said to be missing, and others go on', async () => {
+      carol[Symbol.dispose]();
+      await place('orphan', 'true', {}, CAROL);
+      await place('after', 'true', {}, BOB);
+      expect(await site.outcomeOf('orphan')).toMatchObject({
+        failure: 'site',
+        reason: 'SITE_REFUSED',
+        detail: expect.stringContaining(`nothing can be submitted as '${carol.name}': uid`),
+      });
+      expect(await site.outcomeOf('after')).toMatchObject({ state: State.STATE_DONE });
+    });
+  });
+}
