@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml';
 import * as z from 'zod';
 import { type ErrorCode, GridError, type Problem } from '../core/errors.ts';
+import { suggestion } from '../core/nearest.ts';
 import { parseBytes, parseDuration } from '../core/units.ts';
 
 /** A file or directory; relative to the directory of the configuration file. */
@@ -75,10 +76,16 @@ export function loadConfig<S extends z.ZodObject>(
   if (!result.success) {
     throw invalid(
       file,
-      result.error.issues.map((issue) => ({
-        where: lineOf(issue.path),
-        message: `${issue.path.join('.') || 'file'}: ${issue.message}`,
-      })),
+      result.error.issues.flatMap((issue) =>
+        issue.code === 'unrecognized_keys'
+          ? issue.keys.map((key) => unknownKey(schema, [...issue.path, key], lineOf))
+          : [
+              {
+                where: lineOf(issue.path),
+                message: `${issue.path.join('.') || 'file'}: ${issue.message}`,
+              },
+            ],
+      ),
       code,
     );
   }
@@ -86,6 +93,40 @@ export function loadConfig<S extends z.ZodObject>(
     config: result.data as z.output<S>,
     settings: settingsOf(schema, input, root, lineOf, []),
   };
+}
+
+/** A setting that there is not, with the one that was meant in its section, or else the section that has it. */
+function unknownKey(
+  schema: z.ZodObject,
+  path: readonly PropertyKey[],
+  lineOf: (path: readonly PropertyKey[]) => string,
+): Problem {
+  const key = String(path.at(-1));
+  const section = sectionAt(schema, path.slice(0, -1));
+  const known = section === undefined ? [] : Object.keys(section.shape);
+  const elsewhere = Object.entries(schema.shape)
+    .filter(([, field]) => {
+      const inner = unwrap(field);
+      return inner instanceof z.ZodObject && key in inner.shape;
+    })
+    .map(([name]) => `'${name}.${key}'`);
+  const hint =
+    suggestion(key, known) ||
+    (elsewhere.length > 0 ? `; did you mean ${elsewhere.join(' or ')}?` : '');
+  const where = path.slice(0, -1).join('.') || 'file';
+  return { where: lineOf(path), message: `${where}: there is no setting '${key}'${hint}` };
+}
+
+/** The object that `path` leads to, through sections and lists; undefined where there is none. */
+function sectionAt(schema: z.ZodObject, path: readonly PropertyKey[]): z.ZodObject | undefined {
+  let at: z.core.$ZodType = schema;
+  for (const key of path) {
+    const field: unknown = at instanceof z.ZodObject ? at.shape[String(key)] : undefined;
+    if (at instanceof z.ZodArray) at = unwrap(at.element);
+    else if (field instanceof z.ZodType) at = unwrap(field);
+    else return undefined;
+  }
+  return at instanceof z.ZodObject ? at : undefined;
 }
 
 /** The settings as `--print-config` shows them: a YAML line each, with its source and its meaning behind it. */
@@ -143,14 +184,17 @@ function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
 const metaOf = (schema: z.core.$ZodType): Record<string, unknown> | undefined =>
   z.globalRegistry.get(schema) ?? (unwrap(schema) === schema ? undefined : metaOf(unwrap(schema)));
 
+const isMapping = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 function resolvePaths(schema: z.ZodObject, input: Json, base: string): Json {
   const output: Json = { ...input };
   for (const [key, field] of Object.entries(schema.shape)) {
     const value = input[key];
     const inner = unwrap(field);
-    if (inner instanceof z.ZodObject && typeof value === 'object' && value !== null) {
-      output[key] = resolvePaths(inner, value as Json, base);
-    } else if (typeof value === 'string' && metaOf(inner)?.['kind'] === 'path') {
+    if (inner instanceof z.ZodObject && isMapping(value)) {
+      output[key] = resolvePaths(inner, value, base);
+    } else if (typeof value === 'string' && value !== '' && metaOf(inner)?.['kind'] === 'path') {
       output[key] = resolve(base, value);
     }
   }

@@ -186,7 +186,11 @@ describe('a scenario is refused', () => {
       '2: sites.0.failure: Too big',
     ],
     ['with a bad id', 'sites:\n  - { id: A_b, cpus: 1 }', '2: sites.0.id: must be lower-case'],
-    ['with an unknown key', 'sites:\n  - { id: a, cpus: 1, cpu: 2 }', 'Unrecognized key: "cpu"'],
+    [
+      'with an unknown key',
+      'sites:\n  - { id: a, cpus: 1, cpu: 2 }',
+      "2: sites.0: there is no setting 'cpu'; did you mean 'cpus'?",
+    ],
     [
       'with a site twice',
       'sites:\n  - { id: a-1, cpus: 1 }\n  - { id: a, count: 2, cpus: 1 }',

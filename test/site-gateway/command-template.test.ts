@@ -109,7 +109,7 @@ describe('a template', () => {
       'a key that is not known',
       'states: {',
       'states: {waits-for: x, ',
-      /mini\.yaml:11 states: Unrecognized key/,
+      /mini\.yaml:11 states: there is no setting 'waits-for'; did you mean 'waits'\?/,
     ],
     [
       'an array without its section',
