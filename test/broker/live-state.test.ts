@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { begin, commit } from '../../broker/book.ts';
+import { openHistory } from '../../broker/history.ts';
 import { loadTable } from '../../broker/load-table.ts';
-import { place, release } from '../../broker/moves.ts';
+import { cancelJob, place, release } from '../../broker/moves.ts';
 import { openTreeCounter } from '../../broker/room/count-trees.ts';
 import { applyReport, type Report } from '../../broker/updates.ts';
 import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
@@ -137,6 +138,20 @@ test('a tree that has become the result stays', async () => {
   await report(1, 'aachen', 'running', live('a'));
   await report(1, 'aachen', 'done', results(treeOf('a')));
   expect(await trees()).toEqual([digestOf('a')]);
+});
+
+test('it goes with its job when that is old', async () => {
+  const attempt = await placeAt('aachen');
+  await report(1, 'aachen', 'running', live('a'));
+  const set = begin(book);
+  release(book.table, set, attempt, LOST);
+  cancelJob(book.table, set, book.get(JOB), { reason: 'CANCELLED', detail: 'enough' });
+  await commit(book, set);
+  expect(await trees()).toEqual([digestOf('a')]);
+  await book.db.updateTable('job_state').set({ ended_ms: 1 }).execute();
+  await using history = openHistory({ book, keepMs: 1_000 });
+  expect(await history.pass()).toBe(1);
+  expect(await trees()).toEqual([]);
 });
 
 test('it counts for the owner of the job', async () => {

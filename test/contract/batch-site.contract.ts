@@ -6,6 +6,7 @@ import { State, Stream } from '../../proto/gen/grid/v1/common.ts';
 import type { AttemptUpdate } from '../../proto/gen/grid/v1/site.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
+import { treeFromWire } from '../../service/wire.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 import { resourcesOf } from '../fakes/offers.ts';
@@ -45,7 +46,7 @@ export function batchSiteContract(
     nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
     await writeFile(join(grid.trustDir, 'nats.pem'), nats.caPem);
     modules = makeModuleTree();
-    const offer = [`modules: {init: ${modules.init}}`];
+    const offer = [`modules: {init: ${modules.init}}`, 'live-every: 1s'];
     site = await startTestSite(grid, 'cluster', [...system.settings, ...offer]);
     member = nats.open('demo');
     scratch = await mkdtemp(join(tmpdir(), 'hanse-batch-site-'));
@@ -121,6 +122,19 @@ export function batchSiteContract(
         failure: 'job',
         ...end,
       });
+    });
+
+    test('sends its live outputs while it runs', async () => {
+      const script = 'mkdir log; until [ -e end ]; do echo row >>log/rows; sleep 0.2; done';
+      const spec = { command: ['sh', '-c', script], outputs: ['log'], liveOutputs: ['log'] };
+      await site.place([{ id: 'live', spec }]);
+      const isLive = ({ live }: AttemptUpdate): boolean => (live?.tree?.totalBytes ?? 0) > 0;
+      const { live } = await untilTold('live', isLive);
+      const target = await mkdtemp(join(scratch, 'live-'));
+      await fetchTree(member, treeFromWire(live?.tree), target);
+      expect(await readFile(join(target, 'log/rows'), 'utf8')).toMatch(/^(row\n)+$/);
+      await writeFile(join(site.spool, 'attempts/live/work/end'), '');
+      expect(await site.outcomeOf('live')).toMatchObject({ state: State.STATE_DONE });
     });
 
     test('finds the modules that it loads, or does not run and says why', async () => {

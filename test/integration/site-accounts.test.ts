@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { TreeRef } from '../../core/data/manifest.ts';
+import { filesOf } from '../../core/data/select.ts';
 import { Acceptance } from '../../proto/gen/grid/v1/site.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
+import { loadManifest } from '../../service/staging/read-tree.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
+import { treeFromWire } from '../../service/wire.ts';
 import { openAccounts } from '../../site-gateway/accounts/account-map.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
@@ -39,6 +42,7 @@ beforeAll(async () => {
   const settings = [
     'cpus: 4',
     'memory: 4G',
+    'live-every: 1s',
     'accounts:',
     `  - { dn: ${EVE}, deny: true }`,
     `  - { dn: ${ALICE}, account: ${alice.name} }`,
@@ -189,6 +193,50 @@ describe('an account that means harm', () => {
     const late = await run(`ls ${directoryOf(mine.id)}/work; touch ${directoryOf(mine.id)}/work/x`);
     expect(stdoutOf(late.id)).toBe('');
   });
+});
+
+describe('live outputs of an account', () => {
+  /** Files of the live outputs of an attempt, each time that they are told of. */
+  async function* liveOf(id: string): AsyncGenerator<Readonly<Record<string, string>>> {
+    const stop = new AbortController();
+    const { signal } = stop;
+    try {
+      for await (const { attemptId, live } of site
+        .call()
+        .watch({ epoch: EPOCH, afterSeq: 0 }, { signal })) {
+        const tree = treeFromWire(live?.tree);
+        if (attemptId !== id || tree.digest === '') continue;
+        const target = await mkdtemp(join(scratch, 'live-'));
+        await fetchTree(member, tree, target);
+        const { entries } = await loadManifest(member, tree);
+        const files = filesOf({ entries }).map(
+          async ({ path }) => [path, await readFile(join(target, path), 'utf8')] as const,
+        );
+        yield Object.fromEntries(await Promise.all(files));
+      }
+    } finally {
+      stop.abort();
+    }
+  }
+
+  test('are had, also what it alone may read; a folder that becomes a link leads nowhere', async () => {
+    const victim = await mkdtemp(join(scratch, 'victim-'));
+    await writeFile(join(victim, 'file'), 'of root');
+    const script = `umask 077; mkdir -p out; echo mine > out/file; echo mine > own
+      while :; do mv out real; ln -s ${victim} out; rm out; mv real out; date > own; done`;
+    const spec = { outputs: ['own', 'out'], liveOutputs: ['own', 'out'] };
+    const id = await start(script, spec);
+    let times = 0;
+    let seen: Readonly<Record<string, string>> = {};
+    for await (const files of liveOf(id)) {
+      seen = { ...seen, ...files };
+      expect(Object.values(files)).not.toContain('of root');
+      times += 1;
+      if (times === 3) break;
+    }
+    expect(Object.keys(seen)).toEqual(expect.arrayContaining(['own', '.grid/stdout']));
+    await cancel(id);
+  }, 60_000);
 });
 
 describe('a map that cannot be', () => {
