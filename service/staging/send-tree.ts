@@ -113,17 +113,16 @@ export async function sendTree(
   return sendPlan({ root, store, uploads, known, signal }, plan);
 }
 
-/** Puts what was found below `root` into the store. Throws what `sendTree` throws. */
+/** Puts what was found below `root` into the store, and reads no file that `known` knows. Throws what `sendTree` throws. */
 export async function sendFound(
   store: ChunkStore,
   root: string,
   found: readonly Found[],
-  signal: AbortSignal,
+  { known, signal }: { readonly known?: KnownFiles; readonly signal?: AbortSignal },
 ): Promise<SentTree> {
   checkListSize(found);
   const uploads = openUploads(store, { onDone: () => undefined, signal });
-  const plan = planTree(found, undefined);
-  return sendPlan({ root, store, uploads, known: undefined, signal }, plan);
+  return sendPlan({ root, store, uploads, known, signal }, planTree(found, known));
 }
 
 async function sendPlan(sending: Sending, plan: TreePlan): Promise<SentTree> {

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { nextLookMs } from '../../core/data/live-pace.ts';
 import { EMPTY_TREE } from '../../core/data/manifest.ts';
 import { byPath } from '../../core/data/paths.ts';
@@ -6,6 +7,7 @@ import { background, pause } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
+import { loadKnownFiles } from '../../service/staging/known-files.ts';
 import { sendFound } from '../../service/staging/send-tree.ts';
 import type { Found } from '../../service/staging/walk.ts';
 import type { Attempt } from '../attempt.ts';
@@ -118,15 +120,16 @@ async function send(
   signal: AbortSignal,
 ): Promise<number> {
   const atMs = clock.nowMs();
+  const { id, directory, spec } = attempt;
   const { found, trouble } = await findLiveFiles(attempt);
-  const { tree, sentBytes } = await sendFound(
-    storeOf(attempt.spec.vo),
-    attempt.directory,
-    found.toSorted(byPath),
+  const known = await loadKnownFiles({ dir: join(directory, 'live'), tree: id, walkedAtMs: atMs });
+  const sent = await sendFound(storeOf(spec.vo), directory, found.toSorted(byPath), {
+    known,
     signal,
-  );
+  });
+  const { tree, sentBytes } = sent;
   if (signal.aborted) return sentBytes;
-  await journal.tellLive(attempt.id, { tree, atMs, trouble });
+  await journal.tellLive(id, { tree, atMs, trouble });
   watched.seen = fingerprint(found);
   watched.keptBytes = tree.totalBytes;
   watched.trouble = trouble;

@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
   appendFileSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -38,7 +40,9 @@ let spool: string;
 let journal: Journal;
 let store: MemoryStore;
 let attempt: Attempt;
+let laterMs: number;
 beforeEach(async () => {
+  laterMs = 0;
   spool = mkdtempSync(join(tmpdir(), 'hanse-live-'));
   const file = join(spool, 'journal.db');
   journal = openJournal({ file, nowMs: Date.now(), log, onTrouble: () => undefined });
@@ -65,6 +69,10 @@ afterEach(() => {
 });
 const END: TaskEnd = { kind: 'exited', exitCode: 0, usage: NO_USAGE, leftBehind: [] };
 
+/** By this process so far. */
+const bytesRead = (): number =>
+  Number(/^rchar: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+
 const placeOf = (path: string): string => join(attempt.directory, path);
 const write = (path: string, text: string | Uint8Array): void => {
   mkdirSync(dirname(placeOf(path)), { recursive: true });
@@ -77,7 +85,7 @@ const begin = (storeOf: () => MemoryStore = () => store): void =>
     storeOf,
     transfers: openTransferQueue({ most: 1, 'per-vo': 1 }),
     journal,
-    clock: systemClock,
+    clock: { ...systemClock, nowMs: () => systemClock.nowMs() + laterMs },
     log,
   }).begin(attempt);
 
@@ -136,6 +144,19 @@ test('a file that is written without a pause is had as long as it was', async ()
     await gone;
   }
 }, 60_000);
+
+test('of many files only those are read that have been written since', async () => {
+  write('work/log/big', randomBytes(24 * 2 ** 20));
+  // A file that was written less than two seconds ago is read again.
+  laterMs = 10_000;
+  begin();
+  const first = await told(({ tree }) => tree.files === 3);
+  const before = bytesRead();
+  appendFileSync(placeOf('work/log/a.csv'), '2\n');
+  const second = await told(({ tree }) => tree.digest !== first.tree.digest);
+  expect(bytesRead() - before).toBeLessThan(8 * 2 ** 20);
+  expect((await contentOf(second.tree))['log/a.csv']).toBe('1\n2\n');
+});
 
 test('a store that is full ends nothing: it is told, and told again when there is room', async () => {
   let isFull = true;

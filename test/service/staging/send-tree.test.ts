@@ -228,8 +228,7 @@ describe('what was found and has been written since', () => {
       return { ...file, path: `as/${file.path}`, from: file.path, isGrowing: true };
     });
   };
-  const send = (files: readonly Found[]) =>
-    sendFound(at.store, at.root, files, new AbortController().signal);
+  const send = (files: readonly Found[]) => sendFound(at.store, at.root, files, {});
 
   test('is had as long as it was where it may grow, under its name in the tree', async () => {
     const files = await found(true);
