@@ -10,6 +10,7 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { newNkey } from '../../../service/staging/connect-staging.ts';
 import { startTestNats, type TestNats, testNatsBinary } from '../../fakes/nats.ts';
+import { touchMemory } from './touch-memory.ts';
 import type { Transfer, Transferred } from './transfer-process.ts';
 
 export const run = promisify(execFile);
@@ -73,6 +74,7 @@ export async function runTransfer(
   wanted: Transfer,
   onProgress?: (done: Progress, child: ChildProcess) => void,
 ): Promise<Transferred> {
+  await touchMemory();
   const program = join(import.meta.dirname, 'transfer-process.ts');
   // Each line of progress costs both processes 0.2 ms, which no command spends.
   const transfer = JSON.stringify({ ...wanted, tells: onProgress !== undefined });
