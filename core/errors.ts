@@ -215,6 +215,12 @@ export const ERRORS = {
     remedy:
       'see `grid data quota` and `grid data du`, remove what nobody needs with `grid data rm`, then try again: what was sent is kept for a day; or ask a manager of the VO for more',
   },
+  STORE_FULL: {
+    status: 'RESOURCE_EXHAUSTED',
+    exit: 6,
+    remedy:
+      'ask whoever runs nats-server to make room on its disk and to start it again, or remove what nobody needs with `grid data rm`; then try again: what was sent is kept for a day',
+  },
   DISK_FULL: { status: 'RESOURCE_EXHAUSTED', exit: 6, remedy: 'free some space' },
   FETCH_REFUSED: {
     status: 'PERMISSION_DENIED',

@@ -20,6 +20,7 @@ export const REASONS = {
   // The site's doing.
   DISK_FULL: 'the disk of the site is full',
   STORE_QUOTA: 'the store of the VO is full',
+  STORE_FULL: 'the disk of nats-server is full',
   MODULE_FAILED: 'a module that the site offers could not be loaded on the node',
   IMAGE_FAILED: 'the site could not run the image of the job, which is there',
   SANDBOX_FAILED: 'the site could not put the task into its sandbox',

@@ -1,7 +1,7 @@
 /** Bounds what is in memory or in flight. Whoever asks first is served first. */
 export interface ByteBudget {
-  /** Waits until `bytes` fit; more than the whole budget has it to itself. */
-  take(bytes: number): Promise<void>;
+  /** Waits until `bytes` fit; more than the whole budget has it to itself. Whoever had them before asks `first`. */
+  take(bytes: number, place?: 'first' | 'last'): Promise<void>;
   give(bytes: number): void;
 }
 
@@ -11,12 +11,15 @@ export function openByteBudget(totalBytes: () => number): ByteBudget {
   const waiting: { readonly bytes: number; readonly resume: () => void }[] = [];
   const fits = (bytes: number): boolean => taken === 0 || taken + bytes <= totalBytes();
   return {
-    take: (bytes) => {
+    take: (bytes, place = 'last') => {
       if (waiting.length === 0 && fits(bytes)) {
         taken += bytes;
         return Promise.resolve();
       }
-      return new Promise((resume) => waiting.push({ bytes, resume }));
+      const { promise, resolve: resume } = Promise.withResolvers<void>();
+      if (place === 'first') waiting.unshift({ bytes, resume });
+      else waiting.push({ bytes, resume });
+      return promise;
     },
     give: (bytes) => {
       taken -= bytes;

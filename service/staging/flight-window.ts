@@ -37,8 +37,8 @@ export function openFlightWindow({ leastBytes, mostBytes, nowMs }: WindowLimits)
   let losses = 0;
   let sinceMs = 0;
   let past = { bytes: 0, ms: 0 };
-  const takeOff = async (bytes: number): Promise<number> => {
-    await budget.take(bytes);
+  const takeOff = async (bytes: number, place: 'first' | 'last'): Promise<number> => {
+    await budget.take(bytes, place);
     if (flying === 0) sinceMs = nowMs();
     flying += bytes;
     return losses;
@@ -62,12 +62,12 @@ export function openFlightWindow({ leastBytes, mostBytes, nowMs }: WindowLimits)
   };
   return {
     send: async (bytes, work) => {
-      let lossesBefore = await takeOff(bytes);
+      let lossesBefore = await takeOff(bytes, 'last');
       const again = async (): Promise<void> => {
         // What was on its way together was lost together.
         if (lossesBefore === losses) lost();
         land(bytes);
-        lossesBefore = await takeOff(bytes);
+        lossesBefore = await takeOff(bytes, 'first');
       };
       try {
         const result = await work(again);

@@ -47,6 +47,8 @@ const RETRIED: ReadonlySet<ErrorCode> = new Set([
   'UNAVAILABLE',
   'DEADLINE_EXCEEDED',
   'STAGING_UNAVAILABLE',
+  // Until somebody makes room.
+  'STORE_FULL',
 ]);
 
 /** Opens nothing yet: the first `use` connects. */

@@ -54,7 +54,9 @@ export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
       const coded = await coder.encode(bytes);
       const subject = chunkSubject(vo, digest);
       return sending.send(coded.bytes.byteLength, (again) =>
-        link.use((nc) => publish(nc, subject, coded), signal, again),
+        link
+          .use((nc) => publish(nc, subject, coded), signal, again)
+          .catch((error: unknown) => whyNotStored(link, subject, error, signal)),
       );
     },
     receive,
@@ -82,10 +84,40 @@ async function publish(
   if (/maximum bytes|resource limits|storage limit/i.test(reason))
     throw new GridError('STORE_QUOTA', `the store of the VO is full: ${reason}`);
   if (/insufficient (?:storage )?resources|no space/i.test(reason)) {
-    throw new GridError('DISK_FULL', `the store has no room: ${reason}`);
+    throw new GridError('STORE_FULL', `nats-server has no room for more chunks: ${reason}`);
   }
   throw new GridError('STAGING_UNAVAILABLE', `the store refuses a chunk: ${reason}`);
 }
+
+/** A stream that answers again does so within this time. */
+const LOOK_MS = 5_000;
+
+/**
+ * A stream that could not write once takes nothing more, and says nothing either, yet goes on to answer what it has. Throws
+ * `error`, or what it means; 0 where the chunk is there after all.
+ */
+async function whyNotStored(
+  link: NatsLink,
+  subject: string,
+  error: unknown,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const isUnanswered = error instanceof GridError && isTimeout(error.cause);
+  if (!isUnanswered || signal?.aborted === true) throw error;
+  const there = await link
+    .use((nc) => isThere(nc, subject), AbortSignal.timeout(LOOK_MS))
+    .catch(() => undefined);
+  if (there === true) return 0;
+  if (there === undefined) throw error;
+  throw new GridError(
+    'STORE_FULL',
+    'nats-server answers, but stores nothing more: its disk is full, or was and it has not been started again since',
+    { cause: error },
+  );
+}
+
+const isTimeout = (error: unknown): boolean =>
+  error instanceof Error && error.name === 'TimeoutError';
 
 /** No stream ever gets this far, so a publish that expects it is always refused, and the refusal tells the truth. */
 const NEVER = String(Number.MAX_SAFE_INTEGER);

@@ -75,7 +75,7 @@ const NOTHING: ReadonlySet<string> = new Set();
 
 /**
  * Puts a tree into the store: reads every file once and sends what the store has not, in bounded memory. Throws
- * PATH_REFUSED, FILE_UNREADABLE, FILE_CHANGED (by name), TREE_TOO_LARGE, DISK_FULL, STORE_QUOTA, STAGING_UNAVAILABLE. Nothing found is EMPTY_TREE.
+ * PATH_REFUSED, FILE_UNREADABLE, FILE_CHANGED (by name), TREE_TOO_LARGE, STORE_FULL, STORE_QUOTA, STAGING_UNAVAILABLE. Nothing found is EMPTY_TREE.
  */
 export async function sendTree(
   store: ChunkStore,

@@ -38,11 +38,11 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
   const memory = openByteBudget(() => CHUNKS_IN_MEMORY);
   const seen = new Set<string>();
   const running = new Set<Promise<void>>();
-  let failure: { readonly error: unknown } | undefined;
+  const stop = new AbortController();
+  const untilFailure = AbortSignal.any([stop.signal, ...(signal === undefined ? [] : [signal])]);
   const batch: Chunk[] = [];
   let batchBytes = 0;
-  let sentBytes = 0;
-  let savedBytes = 0;
+  let [sentBytes, savedBytes] = [0, 0];
 
   const settle = ({ bytes }: Chunk, sent: number): void => {
     sentBytes += sent;
@@ -55,9 +55,10 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
     const chunks = batch.splice(0);
     batchBytes = 0;
     if (chunks.length === 0) return;
-    const work = sendBatch(store, chunks, settle, signal)
+    const work = sendBatch(store, chunks, settle, untilFailure)
       .catch((error: unknown) => {
-        failure ??= { error };
+        // The others would each wait for what has been waited for.
+        stop.abort(error);
         // Whoever waits for memory must wake up to see the failure.
         memory.give(chunks.length);
       })
@@ -66,7 +67,7 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
   };
   const check = (): void => {
     signal?.throwIfAborted();
-    if (failure !== undefined) throw failure.error;
+    stop.signal.throwIfAborted();
   };
   return {
     reserve: async () => {

@@ -44,6 +44,8 @@ export interface TestNatsOptions {
   readonly bytesPerVo?: number;
   /** Where its directory is made; that of the system for temporary files by default. */
   readonly within?: string;
+  /** Most bytes that it keeps at all. */
+  readonly storeBytes?: number;
   /** Further lines of its configuration, in place of those that are there. */
   readonly config?: string;
 }
@@ -82,7 +84,11 @@ export async function startTestNats(options: TestNatsOptions): Promise<TestNats>
   const { certFile, keyFile, caPem } = await writeTlsIdentity(dir);
   const host = '127.0.0.1';
   const settings = { dir: join(dir, 'nats'), host, port: await freePort(host), certFile, keyFile };
-  const files = await writeNatsServer(settings);
+  const { storeBytes } = options;
+  const files = await writeNatsServer({
+    ...settings,
+    ...(storeBytes === undefined ? {} : { storeBytes }),
+  });
   if (options.config !== undefined) await appendFile(files.configFile, `${options.config}\n`);
   let server: NatsProcess;
   const start = async (): Promise<void> => {

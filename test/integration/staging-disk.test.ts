@@ -7,7 +7,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
-import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
+import { treeChunks } from '../../service/staging/tree-chunks.ts';
+import { natsServers, startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 
 const MIB = 2 ** 20;
 
@@ -75,14 +76,54 @@ test('a store whose disk fills up is waited for, and loses nothing that it took'
   await writeFile(join(root, 'large'), bytes);
   const filler = join(small, 'somebody-elses');
   fill(filler, 5 * MIB);
+  await using hasty = nats.open('demo', { patienceMs: 0 });
+  const hurried = sendTree(hasty, { root, paths: ['.'] }).catch((error: unknown) => error);
   const sending = sendTree(store, { root, paths: ['.'] });
   const log = (): Promise<string> => readFile(join(nats.dir, 'nats.log'), 'utf8');
   await expect.poll(log, { timeout: 10_000 }).toMatch(/no space left/);
+  expect(await hurried).toMatchObject({
+    code: 'STORE_FULL',
+    message: expect.stringContaining('nats-server answers, but stores nothing more'),
+  });
   await rm(filler);
   // JetStream has switched itself off, and is on again after a start with room.
   await nats.crash();
   await nats.start();
   const { tree } = await sending;
+  expect(await sendTree(hasty, { root, paths: ['.'] })).toMatchObject({ tree, sentBytes: 0 });
   await fetchTree(store, tree, join(scratch, 'got'));
   expect(bytes.equals(await readFile(join(scratch, 'got', 'large')))).toBe(true);
 }, 60_000);
+
+test.for(await natsServers())(
+  '$name that may keep no more says so, and with room the same command sends the rest',
+  async ({ name, path }) => {
+    const dir = await mkdtemp(join(scratch, 'store-'));
+    await using full = await startTestNats({ binary: path, vos: ['demo'], storeBytes: 16 * MIB });
+    await using sender = full.open('demo', { patienceMs: 1_000 });
+    await using keeper = full.accounts.openKeeper('demo');
+    const send = async (part: string, bytes: Buffer) => {
+      await mkdir(join(dir, part), { recursive: true });
+      await writeFile(join(dir, part, 'large'), bytes);
+      return sendTree(sender, { root: join(dir, part), paths: ['.'] });
+    };
+    const old = await send('old', randomBytes(6 * MIB));
+    const bytes = randomBytes(14 * MIB);
+    await expect(send('new', bytes)).rejects.toMatchObject({
+      code: 'STORE_FULL',
+      message: 'nats-server has no room for more chunks: insufficient resources',
+    });
+    await keeper.remove(await treeChunks(sender, old.tree));
+    // Debian's counts what has gone until it is started again.
+    await full.crash();
+    await full.start();
+    const { tree, sentBytes, savedBytes } = await send('new', bytes);
+    expect({ name, isSaved: savedBytes > 0, all: sentBytes + savedBytes }).toEqual({
+      name,
+      isSaved: true,
+      all: bytes.byteLength,
+    });
+    await fetchTree(sender, tree, join(dir, 'got'));
+    expect(bytes.equals(await readFile(join(dir, 'got', 'large')))).toBe(true);
+  },
+);

@@ -15,6 +15,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EMPTY_TREE } from '../../../core/data/manifest.ts';
+import { GridError } from '../../../core/errors.ts';
+import type { ChunkStore } from '../../../service/staging/chunk-store.ts';
 import { anyDisk } from '../../../service/staging/disk/disk.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { loadManifest, readTreeFile } from '../../../service/staging/read-tree.ts';
@@ -119,6 +121,24 @@ describe('a tree that is sent and fetched', () => {
     await fetchTree(at.store, tree, at.target, { onProgress });
     expect(seen.at(-1)).toBe(3 * 2 ** 20);
     expect(seen.filter((done) => done === 3 * 2 ** 20)).toHaveLength(2);
+  });
+
+  test('is given up as a whole where one chunk is', async () => {
+    await at.write('large.bin', randomBytes(12 * 2 ** 20));
+    let puts = 0;
+    const store: ChunkStore = {
+      ...at.store,
+      put: (_digest, _bytes, signal) => {
+        puts += 1;
+        if (puts === 3) return Promise.reject(new GridError('STORE_FULL', 'no room'));
+        // As one that waits for a store that is away.
+        return new Promise((_, reject) =>
+          signal?.addEventListener('abort', () => reject(signal.reason), { once: true }),
+        );
+      },
+    };
+    const sent = sendTree(store, { root: at.root, paths: ['.'] });
+    await expect(sent).rejects.toMatchObject({ code: 'STORE_FULL', message: 'no room' });
   });
 
   test('gives one file as a stream', async () => {
