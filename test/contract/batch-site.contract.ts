@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,6 +11,7 @@ import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 import { resourcesOf } from '../fakes/offers.ts';
 import { EPOCH, type Placed, startTestSite, type TestSite } from '../fakes/test-site.ts';
+import { type ImageStore, makeImageStore } from '../support/image-store.ts';
 import { type ModuleTree, makeModuleTree } from '../support/module-tree.ts';
 import { type AccountSystem, batchAccountsContract } from './batch-accounts.contract.ts';
 
@@ -35,6 +36,7 @@ export function batchSiteContract(
 ): void {
   let system: SiteSystem;
   let modules: ModuleTree;
+  let images: ImageStore;
   let grid: LiveGrid;
   let nats: TestNats;
   let site: TestSite;
@@ -46,7 +48,8 @@ export function batchSiteContract(
     nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
     await writeFile(join(grid.trustDir, 'nats.pem'), nats.caPem);
     modules = makeModuleTree();
-    const offer = [`modules: {init: ${modules.init}}`, 'live-every: 1s'];
+    images = makeImageStore();
+    const offer = [`modules: {init: ${modules.init}}`, 'live-every: 1s', ...images.settings];
     site = await startTestSite(grid, 'cluster', [...system.settings, ...offer]);
     member = nats.open('demo');
     scratch = await mkdtemp(join(tmpdir(), 'hanse-batch-site-'));
@@ -59,6 +62,7 @@ export function batchSiteContract(
     await grid[Symbol.asyncDispose]();
     await system[Symbol.asyncDispose]();
     modules[Symbol.dispose]();
+    images[Symbol.dispose]();
     await rm(scratch, { recursive: true });
   });
 
@@ -147,11 +151,57 @@ export function batchSiteContract(
         readFile(join(site.spool, 'attempts', id, stream), 'utf8');
       expect(loaded).toMatchObject({ reason: 'EXIT_NONZERO', exitCode: 3 });
       expect(await read('loaded', 'stdout')).toBe('tool 2: \ntool/2\n');
-      expect(broken).toMatchObject({ reason: 'EXIT_NONZERO', exitCode: 78 });
+      expect(broken).toMatchObject({ failure: 'site', reason: 'MODULE_FAILED', exitCode: 78 });
       expect(await read('broken', 'stdout')).toBe('');
       expect(await read('broken', 'stderr')).toMatch(
         /^grid: module 'broken\/1' could not be loaded on node \S+$/m,
       );
+    });
+
+    test('runs in the image that it names, as any other', async () => {
+      const root = await mkdtemp(join(scratch, 'image-'));
+      await writeFile(join(root, 'words.txt'), 'alpha\nbeta\n');
+      const inputs = (await sendTree(member, { root, paths: ['.'] })).tree;
+      const script = 'cat; cat /etc/inside; echo oops >&2; timeout 2 sh -c "while :; do :; done"';
+      const outcome = await run(
+        'boxed',
+        ['sh', '-c', `${script}; echo "$TOOL $GRID_SITE" >made`],
+        {
+          image: images.image,
+          inputs: [{ from: '.', to: '.' }],
+          outputs: ['made'],
+          stdin: 'words.txt',
+        },
+        { inputs },
+      );
+      expect(outcome).toMatchObject({ state: State.STATE_DONE, reason: '', exitCode: 0 });
+      const target = await mkdtemp(join(scratch, 'image-out-'));
+      await fetchTree(member, outcome.outputs, target);
+      const textOf = (path: string): Promise<string> => readFile(join(target, path), 'utf8');
+      expect(await textOf('made')).toBe('7 cluster\n');
+      expect(await textOf('.grid/stdout')).toBe('alpha\nbeta\ninside\n');
+      expect(await textOf('.grid/stderr')).toMatch(/^oops\n/);
+      expect(outcome.usage.cpuMs).toBeGreaterThan(200);
+      await expect.poll(() => images.containers(), { timeout: 20_000 }).toEqual([]);
+    });
+
+    test('in an image leaves nothing when it is ended', async () => {
+      const { image } = images;
+      const hog = ['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=300M', 'count=100000'];
+      const deaf = ['sh', '-c', 'trap "" TERM; : >there; while :; do sleep 0.1; done'];
+      const resources = resourcesOf({ memoryBytes: 2 ** 27, walltimeMs: 60_000 });
+      await site.place([{ id: 'deaf', spec: { command: deaf, image } }]);
+      expect(await run('hog', hog, { image, resources })).toMatchObject({
+        failure: 'limit',
+        reason: 'MEMORY_EXCEEDED',
+      });
+      await expect
+        .poll(() => readdir(join(site.spool, 'attempts/deaf/work')), { timeout: 30_000 })
+        .toEqual(['there']);
+      await cancel('deaf');
+      expect(await site.outcomeOf('deaf')).toMatchObject({ state: State.STATE_CANCELLED });
+      await expect.poll(() => images.containers(), { timeout: 20_000 }).toEqual([]);
+      await expect.poll(() => system.queue(), { timeout: 30_000 }).toBe('');
     });
 
     test('finds its arguments and variables byte for byte', async () => {
