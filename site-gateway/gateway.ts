@@ -137,11 +137,17 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 const findSoftware = async (
-  { modules, containers, path, lrms }: SiteConfig,
+  { modules, containers, path, lrms, spool, accounts }: SiteConfig,
   log: Log,
 ): Promise<Pick<Parts, 'modules' | 'runtime'>> => ({
   modules: await findModules(modules, path),
-  runtime: await findRuntime(containers, { path, isHere: lrms === 'fork', log }),
+  runtime: await findRuntime(containers, {
+    path,
+    spool,
+    isHere: lrms === 'fork',
+    hasAccounts: accounts.length > 0,
+    log,
+  }),
 });
 
 const openStaging = (

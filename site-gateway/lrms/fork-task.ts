@@ -3,7 +3,7 @@ import { uptime } from 'node:os';
 import { pause } from '../../service/background.ts';
 import type { GroupFigures, TaskGroups } from './cgroups.ts';
 import type { ListedTask, LrmsTask, TaskEnd, TaskUsage } from './lrms.ts';
-import { latestProcess, type ProcessInfo, treeOf } from './process-tree.ts';
+import { isInside, latestProcess, type ProcessInfo, treeOf } from './process-tree.ts';
 import type { Share } from './slots.ts';
 import {
   hostfileOf,
@@ -33,6 +33,8 @@ export interface ForkTask {
   launchedAtMs: number;
   launches: number;
   peakMemoryBytes: number;
+  /** What the processes of a container were seen to have used: they are not the wrapper's to count. */
+  boxedCpuMs: number;
   wallTimer: Disposable | undefined;
   /** Set while its processes are being ended. */
   killing: boolean;
@@ -48,6 +50,7 @@ export const newForkTask = (task: LrmsTask, state: ForkTask['state']): ForkTask 
   launchedAtMs: 0,
   launches: 0,
   peakMemoryBytes: 0,
+  boxedCpuMs: 0,
   wallTimer: undefined,
   killing: false,
 });
@@ -111,7 +114,11 @@ export function memoryExcess(
   figures: GroupFigures | undefined,
 ): LimitFile | undefined {
   const allowed = entry.task.memoryBytes;
-  const resident = tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
+  const isBoxed = entry.task.boxed === true;
+  const own = isBoxed ? tree.filter(isInside) : tree;
+  const resident = own.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
+  const usedMs = isBoxed ? own.reduce((sum, { cpuMs }) => sum + cpuMs, 0) : 0;
+  entry.boxedCpuMs = Math.max(entry.boxedCpuMs, usedMs);
   entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, resident);
   const isOver = figures?.isOverMemory ?? resident > allowed;
   const measured = figures?.peakMemoryBytes ?? resident;
@@ -145,7 +152,11 @@ function usageOf(entry: ForkTask, status: Pick<StatusFile, 'cpuMs' | 'endedUptim
   const { uptimeMs = status.endedUptimeMs, earlierCpuMs = 0 } = entry.start ?? {};
   const cpuMs = Math.max(status.cpuMs - earlierCpuMs, 0);
   const wallMs = Math.max(Math.round(status.endedUptimeMs - uptimeMs), 0);
-  return { cpuMs, wallMs, peakMemoryBytes: entry.peakMemoryBytes };
+  return {
+    cpuMs: Math.max(cpuMs, entry.boxedCpuMs),
+    wallMs,
+    peakMemoryBytes: entry.peakMemoryBytes,
+  };
 }
 
 /** The end with what it left, and what the kernel counted, which is more than a wrapper knows. */

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { type ProcessKey, TICKS_PER_SECOND } from './task-files.ts';
 
@@ -9,6 +9,8 @@ export interface ProcessInfo extends ProcessKey {
   readonly session: number;
   readonly name: string;
   readonly rssBytes: number;
+  /** Of its own, and of its children that it has waited for. */
+  readonly cpuMs: number;
   /** The mark in its environment: the directory of its attempt; '' for none. */
   readonly mark: string;
 }
@@ -20,6 +22,7 @@ export interface ProcessInfo extends ProcessKey {
 export const MARK_VARIABLE = 'GRID_ATTEMPT_DIR';
 const MARK = Buffer.from(`${MARK_VARIABLE}=`);
 const PAGE_BYTES = 4_096;
+const MS_PER_TICK = 1_000 / TICKS_PER_SECOND;
 /** A process younger than this may be about to `exec` and to get another environment. */
 const SETTLED_TICKS = 5 * TICKS_PER_SECOND;
 
@@ -100,6 +103,7 @@ function readStat(pid: number): Omit<ProcessInfo, 'mark'> | undefined {
     session: Number(fields[3]),
     startTicks: Number(fields[19]),
     rssBytes: Number(fields[21]) * PAGE_BYTES,
+    cpuMs: fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * MS_PER_TICK, 0),
   };
 }
 
@@ -120,6 +124,16 @@ function markOf(pid: number): string {
   if (at < 0) return '';
   const end = environment.indexOf(0, at);
   return environment.toString('utf8', at + MARK.length, end < 0 ? undefined : end);
+}
+
+/** Whether a process has a pid namespace of its own, as those in a container do and what runs the container does not. */
+export function isInside({ pid }: ProcessInfo): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`) !== readlinkSync('/proc/self/ns/pid');
+  } catch {
+    // Gone, or another user's.
+    return true;
+  }
 }
 
 /** Whether exactly this process still lives. */

@@ -1,8 +1,10 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import type { Log } from '../../service/log.ts';
 import { openCommandRunner } from '../lrms/batch-command.ts';
 import type { Runtime } from './image-task.ts';
-import { AT_HOME } from './podman.ts';
+import { AT_HOME, complaintIn, podmanTrial } from './podman.ts';
 
 /** How a site runs images, as its configuration says. */
 interface ContainerSettings {
@@ -12,27 +14,39 @@ interface ContainerSettings {
   readonly args: readonly string[];
 }
 
-/** What says in a word that a runtime is there and works. */
-const TESTS = {
-  podman: ['info', '--format', '{{.Host.OCIRuntime.Name}}'],
-  apptainer: ['--version'],
-} as const;
+/** Where a runtime is tried. */
+interface Place {
+  /** PATH of tasks. */
+  readonly path: string;
+  /** A directory that may be written to. */
+  readonly spool: string;
+  /** Tasks run on this machine. */
+  readonly isHere: boolean;
+  /** They run as accounts of their own, and not as the gateway. */
+  readonly hasAccounts: boolean;
+  readonly log: Log;
+}
+
 const RUNTIMES = ['podman', 'apptainer'] as const;
 const TIMEOUT_MS = 30_000;
+const THERE = `command -v "$1" >/dev/null || { echo "there is no program $1" >&2; exit 2; }
+`;
+/** The container was made, and has no such program. */
+const UP_TO_PROGRAM = '"$@"\n[ "$?" = 127 ]\n';
 
 /**
- * What images are run with. Where the tasks run on this machine (`isHere`) it is tried first: throws TOOL_MISSING for one that
+ * What images are run with. Where the tasks run on this machine it is tried first: throws TOOL_MISSING for one that
  * the configuration names and that does not work. Other nodes are believed to have what it names.
  */
 export async function findRuntime(
   { runtime, program, args }: ContainerSettings,
-  { path, isHere, log }: { readonly path: string; readonly isHere: boolean; readonly log: Log },
+  place: Place,
 ): Promise<Runtime | undefined> {
+  const { isHere, log } = place;
   if (runtime === 'none' || (runtime === 'auto' && !isHere)) return undefined;
-  const names = runtime === 'auto' ? RUNTIMES : [runtime];
-  for (const name of names) {
+  for (const name of runtime === 'auto' ? RUNTIMES : [runtime]) {
     const found = { name, program: program ?? name, args };
-    const fault = isHere ? await faultOf(found, path) : undefined;
+    const fault = isHere ? await faultOf(found, place) : undefined;
     if (fault === undefined) return found;
     if (runtime !== 'auto')
       throw new GridError(
@@ -45,17 +59,24 @@ export async function findRuntime(
 }
 
 /** Why a runtime is not to be used, in its own words where it has some; undefined where it is. */
-async function faultOf({ name, program }: Runtime, path: string): Promise<string | undefined> {
-  const run = openCommandRunner({ PATH: path, HOME: '/' });
-  const words = ['-c', `${AT_HOME}exec "$@"`, 'sh', program, ...TESTS[name]];
+async function faultOf(runtime: Runtime, place: Place): Promise<string | undefined> {
+  const run = openCommandRunner({ PATH: place.path, HOME: '/' });
+  const directory = mkdtempSync(join(place.spool, 'image-test-'));
+  const isWhole = runtime.name === 'podman' && !place.hasAccounts;
+  const words = isWhole ? podmanTrial(runtime, rootIn(directory)) : [runtime.program, '--version'];
+  const script = `${AT_HOME}${THERE}${isWhole ? UP_TO_PROGRAM : '"$@"'}`;
   try {
-    const { ok, stdout, stderr } = await run('/bin/sh', words, TIMEOUT_MS);
-    if (!ok) return stderr.trim().split('\n').at(-1)?.slice(-500) ?? '';
-    const inner = stdout.trim();
-    return name === 'podman' && inner !== 'crun'
-      ? `its OCI runtime is ${inner}, and only crun can leave a container in the control group of its task`
-      : undefined;
+    const { ok, stderr } = await run('/bin/sh', ['-c', script, 'sh', ...words], TIMEOUT_MS);
+    return ok ? undefined : complaintIn(stderr.split('\n')).slice(-500);
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
+}
+
+function rootIn(directory: string): string {
+  const root = join(directory, 'root');
+  mkdirSync(root);
+  return root;
 }

@@ -3,6 +3,10 @@ import { containerPidOf } from '../lrms/task-files.ts';
 import { SOFTWARE_EXIT_CODE } from './exit-code.ts';
 import { bindOf, type ImageTask, imageName, type Runtime } from './image-task.ts';
 
+/** What podman says went wrong, in lines of its standard error; it may go on with where to read more. */
+export const complaintIn = (lines: readonly string[]): string =>
+  lines.findLast((line) => line.startsWith('Error:')) ?? lines.at(-1) ?? '';
+
 /** The store of a rootless podman lies in the home of the account, which is not that of the task. */
 export const AT_HOME = `HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
 export HOME
@@ -50,6 +54,13 @@ _grid_say() { echo "grid: image '$_grid_image' $1 on node $(uname -n)" >&2; exit
 ( unset GRID_ATTEMPT_DIR; cd /
   export _grid_podman _grid_name _grid_pid _grid_shell="$$"
   setsid /bin/sh -c "$_grid_watch" </dev/null >/dev/null 2>&1 & )
+_grid_until_gone() {
+  _grid_left=$2
+  while [ -n "\${1#-}" ] && kill -0 "$1" 2>/dev/null && [ "$_grid_left" -gt 0 ]; do
+    sleep 0.05
+    _grid_left=$((_grid_left - 1))
+  done
+}
 exec 6<&0
 trap : HUP INT
 trap ': >"$_grid_pid.term"' TERM
@@ -58,17 +69,14 @@ _grid_child=$!
 exec 6<&-
 while wait "$_grid_child"; _grid_code=$?; kill -0 "$_grid_child" 2>/dev/null; do :; done
 read -r _grid_conmon 2>/dev/null <"$_grid_pid.conmon"
-_grid_wait=0
-while [ -n "$_grid_conmon" ] && kill -0 "$_grid_conmon" 2>/dev/null && [ "$_grid_wait" -lt 40 ]; do
-  sleep 0.05
-  _grid_wait=$((_grid_wait + 1))
-done
+_grid_until_gone "$_grid_conmon" 40
 read -r _grid_watcher 2>/dev/null <"$_grid_pid.watch" || _grid_watcher=
 if [ -e "$_grid_pid.rm" ]; then
-  while [ -e "$_grid_pid.rm" ] && kill -0 "$_grid_watcher" 2>/dev/null; do sleep 0.1; done
+  _grid_until_gone "$_grid_watcher" 200
 else
   : >"$_grid_pid.over"
   [ -z "$_grid_watcher" ] || kill -KILL "-$_grid_watcher"
+  _grid_until_gone "-$_grid_watcher" 40
 fi
 [ ! -e "$_grid_pid" ] || exit "$_grid_code"
 case $_grid_code in
@@ -145,6 +153,18 @@ export function podmanWords(
 
 const RUN_WITH_WATCH = `_grid_watch='${WATCH}'
 ${RUN}`;
+
+/** Makes a container as one of a task, out of an empty directory and so without an image: it ends with 127 where podman works. */
+export const podmanTrial = ({ program, args }: Runtime, root: string): readonly string[] => [
+  program,
+  'run',
+  ...CONFINED,
+  '--network=host',
+  ...args,
+  '--rootfs',
+  root,
+  '/no-program',
+];
 
 /** Ends a container and removes it; nothing happens where there is none. */
 export const podmanRemoval = ({ program }: Runtime, id: string): readonly string[] => [

@@ -4,6 +4,7 @@ import type { TaskEnd } from '../lrms/lrms.ts';
 import { type Verdict, verdictOf } from '../outcome.ts';
 import { readPlain } from '../read-plain.ts';
 import { SOFTWARE_EXIT_CODE } from './exit-code.ts';
+import { complaintIn } from './podman.ts';
 
 const TAIL_BYTES = 4_096;
 const WORDS_LENGTH = 600;
@@ -54,7 +55,8 @@ export function aboutImage(
   if (init !== undefined)
     return /permission/i.test(init) ? notExecutable(program) : notThere(program);
   if (!last.startsWith(`${PREFIX}image '`)) return undefined;
-  return aboutPodman(exitCode, last.slice(PREFIX.length), lines.at(-2) ?? '', program);
+  const said = last.slice(PREFIX.length);
+  return aboutPodman(exitCode, said, complaintIn(lines.slice(0, -1)), program);
 }
 
 function aboutPodman(

@@ -100,6 +100,10 @@ export async function startTestSite(
       'broker-dn: /DC=org/DC=test/CN=broker',
       `spool: ${spool}`,
       'log-level: warn',
+      // To look for them costs every start some time.
+      ...(settings.some((line) => line.startsWith('containers:'))
+        ? []
+        : ['containers: {runtime: none}']),
       ...settings,
     ].join('\n'),
   );

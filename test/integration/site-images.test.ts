@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { State } from '../../proto/gen/grid/v1/common.ts';
 import { Acceptance } from '../../proto/gen/grid/v1/site.ts';
+import { openLog } from '../../service/log.ts';
 import { offerFromWire } from '../../service/wire.ts';
+import { findRuntime } from '../../site-gateway/software/find-runtime.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { resourcesOf } from '../fakes/offers.ts';
 import { EPOCH, type Placed, startTestSite, type TestSite } from '../fakes/test-site.ts';
@@ -68,12 +70,14 @@ const cancel = (id: string) =>
 describe.concurrent('a task in an image', () => {
   test('runs as the account with the files of the image, and its own are kept', async () => {
     const script =
-      'cat /etc/inside; id -u; pwd; echo made >made; echo "$HOME $TMPDIR"; echo x >"$TMPDIR/y"';
+      'cat /etc/inside; id -u; pwd; echo made >made; echo "$HOME $TMPDIR"; wc -l </proc/net/dev';
     const { id, ...ended } = await run({ command: ['sh', '-c', `${script}; echo oops >&2`] });
     const work = fileOf(id, 'work');
     // Nothing takes its outputs away here.
     expect(ended).toMatchObject({ exitCode: 0, stderr: 'oops\n' });
-    expect(ended.stdout).toBe(`inside\n0\n${work}\n${work} ${fileOf(id, 'tmp')}\n`);
+    const networks = readFileSync('/proc/net/dev', 'utf8').split('\n').length - 1;
+    expect(networks).toBeGreaterThan(3);
+    expect(ended.stdout).toBe(`inside\n0\n${work}\n${work} ${fileOf(id, 'tmp')}\n${networks}\n`);
     expect(statSync(join(work, 'made')).uid).toBe(process.getuid?.());
     expectNothingLeft(id);
   });
@@ -92,11 +96,6 @@ describe.concurrent('a task in an image', () => {
     const there = new Map(told.split('\0').map((line) => line.split(/=(.*)/s) as [string, string]));
     expect(Object.fromEntries(there)).toMatchObject({ ...env, PATH: '/bin:/opt/tool', TOOL: '7' });
     expect(there.get('GRID_SITE')).toBe('boxes');
-    const { stdout: path } = await run({
-      command: ['/bin/sh', '-c', 'echo $PATH'],
-      env: { PATH: '/bin:/mine' },
-    });
-    expect(path).toBe('/bin:/mine\n');
   });
 
   test('sees neither the machine nor other tasks, and writes to its own directories only', async () => {
@@ -107,24 +106,16 @@ describe.concurrent('a task in an image', () => {
     expect(stdout).toMatch(/^tmp\n\/var\ntmp\nwork\n[2-6]\n$/);
   });
 
-  test('has the network that it asks for', async () => {
-    const command = ['sh', '-c', 'ls /sys/class/net; cat /proc/net/dev | wc -l'];
-    const none = await run({ command, network: 'none' });
-    const any = await run({ command, network: 'any' });
-    const here = readFileSync('/proc/net/dev', 'utf8').split('\n').length - 1;
-    expect(none.stdout).toMatch(/\n3\n$/);
-    expect(any.stdout.endsWith(`\n${here}\n`)).toBe(true);
-    expect(here).toBeGreaterThan(3);
+  test('has no network where it wants none', async () => {
+    const command = ['sh', '-c', 'wc -l </proc/net/dev'];
+    expect(await run({ command, network: 'none' })).toMatchObject({ stdout: '3\n' });
   });
 });
 
 describe.concurrent('a task in an image that ends badly', () => {
   test.for([
-    ['exit 9', { reason: 'EXIT_NONZERO', exitCode: 9 }],
     ['exit 125', { reason: 'EXIT_NONZERO', exitCode: 125 }],
-    ['exit 127', { reason: 'EXIT_NONZERO', exitCode: 127 }],
     ['kill -SEGV $$', { reason: 'KILLED_BY_SIGNAL', exitCode: 139, signal: 11 }],
-    ['kill -KILL $$', { reason: 'KILLED_BY_SIGNAL', exitCode: 137, signal: 9 }],
   ] as const)('by %s', async ([script, end]) => {
     const { id, ...ended } = await run({ command: ['sh', '-c', `echo $$; ${script}`] });
     expect(ended).toMatchObject({
@@ -139,7 +130,6 @@ describe.concurrent('a task in an image that ends badly', () => {
 
   test.for([
     ['python3', 'COMMAND_NOT_FOUND', "'python3' was not found in the image"],
-    ['./nope', 'COMMAND_NOT_FOUND', "'./nope' was not found in the image"],
     [
       '/opt/tool/plain',
       'COMMAND_NOT_EXECUTABLE',
@@ -197,24 +187,89 @@ describe.concurrent('a task in an image that is ended', () => {
 
 describe('a task in an image', () => {
   test('whose gateway was away is taken up, and leaves nothing when it is ended', async () => {
-    const [stays, goes] = [await begin({ command: stubborn }), await begin({ command: stubborn })];
+    const stays = await begin({ command: stubborn });
     const ends = await begin({
       command: ['sh', '-c', ': >there; while ! [ -e go ]; do sleep 0.1; done; exit 4'],
     });
-    for (const id of [stays, goes, ends]) await untilThere(id, 'there');
+    for (const id of [stays, ends]) await untilThere(id, 'there');
     await site.kill();
     writeFileSync(fileOf(ends, 'work/go'), '');
     await site.start();
     expect(await site.outcomeOf(ends)).toMatchObject({ reason: 'EXIT_NONZERO', exitCode: 4 });
-    await Promise.all([cancel(stays), cancel(goes)]);
-    for (const id of [stays, goes]) {
-      expect(await site.outcomeOf(id)).toMatchObject({ state: State.STATE_CANCELLED });
-      expectNothingLeft(id);
-    }
+    await cancel(stays);
+    expect(await site.outcomeOf(stays)).toMatchObject({ state: State.STATE_CANCELLED });
+    expectNothingLeft(stays);
+  });
+});
+
+describe('a site without control groups', () => {
+  let bare: TestSite;
+  beforeAll(async () => {
+    const settings = ['cpus: 4', 'memory: 4G', 'staging-patience: 0s', 'sandbox: account'];
+    bare = await startTestSite(grid, 'bare', [...settings, ...store.settings]);
+  });
+  afterAll(() => bare[Symbol.asyncDispose]());
+
+  test('counts what a task in an image uses, without what runs it, and ends all of it', async () => {
+    const { image } = store;
+    const hog = ['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=200M', 'count=100000'];
+    const busy = ['sh', '-c', 'timeout 3 sh -c "while :; do :; done"; exit 3'];
+    const place = (id: string, command: readonly string[]) =>
+      bare.place([{ id, spec: { command, image } }]);
+    await Promise.all([place('hog', hog), place('busy', busy), place('deaf', stubborn)]);
+    expect(await bare.outcomeOf('hog')).toMatchObject({ reason: 'MEMORY_EXCEEDED' });
+    const { usage, ...ended } = await bare.outcomeOf('busy');
+    expect(ended).toMatchObject({ reason: 'EXIT_NONZERO', exitCode: 3 });
+    expect(usage.peakMemoryBytes).toBeLessThan(20 * 2 ** 20);
+    expect(usage.cpuMs).toBeGreaterThan(300);
+    await bare.call().control({ epoch: EPOCH, cancel: ['deaf'], acknowledgedSeq: 0 });
+    expect(await bare.outcomeOf('deaf')).toMatchObject({ state: State.STATE_CANCELLED });
+    await expect.poll(() => store.containers(), { timeout: 10_000 }).toEqual([]);
   });
 });
 
 describe('a site with containers', () => {
+  const PLACE = {
+    path: '/usr/bin:/bin',
+    isHere: true,
+    hasAccounts: false,
+    log: openLog('test', 'silent'),
+  };
+
+  test.for([
+    [
+      '/nowhere/podman',
+      [],
+      "'containers' names podman, which does not work: there is no program /nowhere/podman",
+    ],
+    ['/bin/false', [], "'containers' names podman, which does not work: "],
+    ['', ['--no-such-option'], 'unknown flag: --no-such-option'],
+  ] as const)('does not start where podman is %s with %j', async ([program, args, words]) => {
+    const settings = { runtime: 'podman', program: program || store.podman, args } as const;
+    const found = findRuntime(settings, { ...PLACE, spool: site.dir });
+    await expect(found).rejects.toMatchObject({
+      code: 'TOOL_MISSING',
+      message: expect.stringContaining(words),
+    });
+  });
+
+  test('finds by itself what there is, and nothing on other nodes', async () => {
+    const auto = { runtime: 'auto', args: [] } as const;
+    const nowhere = { ...PLACE, path: '/nowhere', spool: site.dir };
+    expect(await findRuntime(auto, nowhere)).toBeUndefined();
+    const here = { ...PLACE, spool: site.dir, hasAccounts: true };
+    expect(await findRuntime(auto, here)).toMatchObject({ name: 'podman', program: 'podman' });
+    expect(await findRuntime(auto, { ...here, isHere: false })).toBeUndefined();
+    expect(await findRuntime({ ...auto, runtime: 'none' }, here)).toBeUndefined();
+    const cluster = { ...PLACE, spool: site.dir, isHere: false };
+    const believed = { runtime: 'apptainer', program: '/opt/apptainer', args: ['--nv'] } as const;
+    expect(await findRuntime(believed, cluster)).toEqual({
+      name: 'apptainer',
+      program: '/opt/apptainer',
+      args: ['--nv'],
+    });
+  });
+
   test('says so, and which images it runs', async () => {
     const stop = new AbortController();
     const stream = site.call().advertise({ epoch: EPOCH, leaseMs: 9_000 }, { signal: stop.signal });
