@@ -1,5 +1,3 @@
-import { formatFetchRules } from '../../core/data/fetch-rules.ts';
-import type { Containers } from '../../core/job/image.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../../core/units.ts';
 import type { InspectSiteResponse, SiteAttempt } from '../../proto/gen/grid/v1/broker.ts';
@@ -10,6 +8,7 @@ import { argument, type Input } from '../input.ts';
 import { agoText, facts, table } from '../render.ts';
 import { type SiteView, siteView } from '../sites.ts';
 import { differenceOf, type SiteAttemptView } from './differences.ts';
+import { offeredFacts } from './offered-facts.ts';
 
 interface Line extends SiteAttemptView {
   readonly difference: string;
@@ -86,15 +85,6 @@ function show(
   );
 }
 
-const offeredFacts = (offer: Offer): readonly (readonly [string, string])[] => [
-  ['batch system', offer.lrms],
-  ['cpus', `${offer.freeCpus} of ${offer.totalCpus} free`],
-  ['memory', memoryText(offer)],
-  ['fetches from', offer.fetchFrom === undefined ? '' : formatFetchRules(offer.fetchFrom)],
-  ['modules', modulesText(offer.modules)],
-  ['images', imagesText(offer.containers)],
-];
-
 const QUEUE_HEADINGS = ['queue', 'cpus free', 'cpus', 'memory of a node', 'longest'];
 
 const queueRow = (queue: Offer['queues'][number]): readonly string[] => [
@@ -108,20 +98,3 @@ const queueRow = (queue: Offer['queues'][number]): readonly string[] => [
 /** `demo 16 moving, 40 waiting (3 background)`. */
 const transfersText = ({ vo, moving, waiting, background }: VoTransfers): string =>
   `${vo} ${moving} moving, ${waiting} waiting${background === 0 ? '' : ` (${background} background)`}`;
-
-const modulesText = (modules: readonly string[]): string =>
-  modules.length <= SHOWN_MODULES
-    ? modules.join(', ')
-    : `${modules.slice(0, SHOWN_MODULES).join(', ')} and ${modules.length - SHOWN_MODULES} more`;
-
-const SHOWN_MODULES = 10;
-
-/** `podman`, `apptainer: ghcr.io/lab/ only`. */
-const imagesText = (containers: Containers | undefined): string => {
-  if (containers === undefined) return '';
-  const { runtime, images } = containers;
-  return images.length === 0 ? runtime : `${runtime}: ${images.join(', ')} only`;
-};
-
-const memoryText = ({ freeMemoryBytes, totalMemoryBytes }: Offer): string =>
-  `${formatBytes(freeMemoryBytes)} of ${formatBytes(totalMemoryBytes)} free`;

@@ -46,6 +46,7 @@ describe('flags', () => {
         site: ['s1'],
         disk: '20G',
         licence: ['matlab=2', 'ansys'],
+        image: 'python:3.12',
       },
       ['./fit', '-x'],
     );
@@ -55,6 +56,7 @@ describe('flags', () => {
       command: ['./fit', '-x'],
       env: { X: '1=2', TOKEN: 'secret' },
       inputs: [{ from: 'a.txt', to: 'in.txt' }],
+      image: 'python:3.12',
       array: { kind: 'list', values: ['a', 'b'] },
       sites: ['s1'],
       resources: {

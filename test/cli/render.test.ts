@@ -2,9 +2,12 @@ import { expect, test } from 'vitest';
 import { describeFailure } from '../../cli/errors.ts';
 import { palette } from '../../cli/palette.ts';
 import { agoText, bar, countsText, facts, shorten, stateText, table } from '../../cli/render.ts';
+import { offeredFacts } from '../../cli/site/offered-facts.ts';
 import { writeSpec } from '../../cli/write-spec.ts';
 import { GridError } from '../../core/errors.ts';
 import { parseSpec } from '../../core/job/parse-spec.ts';
+import type { Offer } from '../../core/match/offer.ts';
+import { offerOf } from '../fakes/offers.ts';
 
 const plain = palette(false);
 const coloured = palette(true);
@@ -102,9 +105,22 @@ test('a dry run shows a job that, submitted again, is the same job', () => {
     sites: ['s'],
     'on-lost': 'keep',
     requirements: 'true',
+    image: 'ghcr.io/lab/tool:2',
   });
   expect(parsed.ok).toBe(true);
   const { spec } = parsed as Extract<typeof parsed, { ok: true }>;
   expect(parseSpec(writeSpec(spec))).toEqual({ ok: true, spec });
   expect(writeSpec(spec)).toMatchObject({ memory: '1500M', walltime: '1h30m1s', array: '0-9:2' });
+});
+
+test('a site says which modules it has, and which images it runs', () => {
+  const modules = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12'];
+  const facts = (details: Partial<Offer>) =>
+    new Map(offeredFacts(offerOf('campus', details)).map(([name, text]) => [name, text]));
+  const all = facts({ modules, containers: { runtime: 'podman', images: [] } });
+  expect(all.get('modules')).toBe('1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more');
+  expect(all.get('images')).toBe('podman');
+  const some = facts({ containers: { runtime: 'apptainer', images: ['ghcr.io/lab/', '/cvmfs/'] } });
+  expect(some.get('images')).toBe('apptainer: ghcr.io/lab/, /cvmfs/ only');
+  expect(facts({}).get('images')).toBe('');
 });

@@ -165,6 +165,29 @@ test('a job whose inputs no site fetches hears from where each does', async () =
   );
 });
 
+test('a job in an image hears what each site has for it', async () => {
+  const site = await grid.site('aachen', { features: [] });
+  const job = { image: 'python:3.12', network: 'none' } as const;
+  const refusalOf = async (): Promise<string | undefined> =>
+    (await explain('Alice', job)).sites[0]?.detail;
+  expect(await explain('Alice', job)).toMatchObject({
+    sites: [{ refusal: 'no-image', detail: 'needs image python:3.12, offers no containers' }],
+  });
+  site.offer({ containers: { runtime: 'podman', images: ['ghcr.io/lab/'] } });
+  await until(
+    async () =>
+      (await refusalOf()) === 'needs image python:3.12, offers images of ghcr.io/lab/ only',
+  );
+  // The image keeps the network away by itself, and the site has no other sandbox.
+  site.offer({ containers: { runtime: 'podman', images: [] } });
+  await until(
+    async () => (await explain('Alice', job)).answer === 'it could be placed now at aachen',
+  );
+  expect(await explain('Alice', { network: 'none' })).toMatchObject({
+    sites: [{ refusal: 'no-sandbox' }],
+  });
+});
+
 test('a job that comes after others would wait for those that have not ended', async () => {
   const first = await grid.submit();
   const why = await explain('Alice', { after: [{ job: jobId(first), when: 'ok' }] });
