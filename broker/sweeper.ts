@@ -76,7 +76,7 @@ interface Store {
   condemned: ReadonlyMap<string, number>;
   /** When chunks were taken out, as far as an upload may not know it. */
   readonly removed: Map<string, number>;
-  /** Trees that were named lately, whether the ledger has them yet or not. */
+  /** Trees that were named lately, whether the ledger has them yet or not; the latest last. */
   readonly named: Map<string, { readonly tree: TreeRef; readonly atMs: number }>;
   /** Digests of trees whose chunks were there when they were named, and which every pass since has found named. */
   readonly whole: Set<string>;
@@ -138,11 +138,10 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       if (isWhole && !fresh) remember(store, tree);
     },
     hold: (vo, tree) => {
-      const { whole, named } = storeOf(vo);
-      if (!whole.has(tree.digest)) return false;
+      const store = storeOf(vo);
+      if (!store.whole.has(tree.digest)) return false;
       // Nothing is awaited: a pass that goes on marks it before it takes out the next chunk.
-      const known = named.get(tree.digest)?.tree ?? tree;
-      named.set(tree.digest, { tree: known, atMs: book.clock.nowMs() });
+      name(store, tree, book.clock.nowMs());
       return true;
     },
     doubt: (vo) => storeOf(vo).whole.clear(),
@@ -155,10 +154,24 @@ export function openSweeper(options: SweeperOptions): Sweeper {
 }
 
 /** Whether nobody has named it lately. A manifest that somebody sent stays, though others send none. */
-function name({ named }: Store, tree: TreeRef, nowMs: number): boolean {
+function name(store: Store, tree: TreeRef, nowMs: number): boolean {
+  const { named } = store;
   const known = named.get(tree.digest)?.tree;
+  named.delete(tree.digest);
   named.set(tree.digest, { tree: known?.manifest === undefined ? tree : known, atMs: nowMs });
+  if (store.pass === undefined) forgetNamed(store, nowMs);
   return known === undefined;
+}
+
+/**
+ * Drops those that are in the ledger by now, or never will be. Not during a pass, which may have read the ledger before.
+ * Live outputs alone are a new tree every few seconds.
+ */
+function forgetNamed({ named }: Store, nowMs: number): void {
+  for (const [digest, { atMs }] of named) {
+    if (nowMs - atMs <= COMMITTED_MS) return;
+    named.delete(digest);
+  }
 }
 
 function remember({ whole }: Store, { digest }: TreeRef): void {
@@ -274,8 +287,9 @@ async function mark({ store }: OpenKeeper, tree: TreeRef, marks: Marks): Promise
   }
 }
 
-function forget({ named, removed }: Store, nowMs: number, graceMs: number): void {
-  for (const [digest, { atMs }] of named) if (nowMs - atMs > COMMITTED_MS) named.delete(digest);
+function forget(store: Store, nowMs: number, graceMs: number): void {
+  const { removed } = store;
+  forgetNamed(store, nowMs);
   for (const [digest, atMs] of removed) if (nowMs - atMs > graceMs) removed.delete(digest);
 }
 

@@ -100,6 +100,16 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
     expect(await missing(tree)).toBe(0);
   });
 
+  test('a tree that was named long ago and is not in the ledger is forgotten before the next pass', async () => {
+    const [old, young] = [await send(randomBytes(1_000_000)), await send(randomBytes(1_000_000))];
+    await sweeper.admit('demo', old, true);
+    aheadMs = 601_000;
+    await sweeper.admit('demo', young, true);
+    expect(await sweeper.sweep('demo')).toEqual({ stored: 2, condemned: 1, removed: 0 });
+    expect(await sweeper.sweep('demo')).toEqual({ stored: 2, condemned: 0, removed: 1 });
+    expect([await missing(old), await missing(young)]).toEqual([1, 0]);
+  });
+
   test('who names a tree that was swept meanwhile is told so, and may send it again', async () => {
     const bytes = randomBytes(1_000_000);
     const tree = await send(bytes);
