@@ -8,6 +8,7 @@ import { treeFromWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
 import { awayNote, persist } from './follow.ts';
 import { type TaskView, taskView } from './job-view.ts';
+import { agoText } from './render.ts';
 import { openUserStaging } from './staging.ts';
 
 /** Which output to show. */
@@ -41,7 +42,7 @@ export function tailTask(context: Context, options: TailOptions): AsyncGenerator
     }
     const ended = isFinal(task.state);
     try {
-      yield* readOnce(context, options, place);
+      yield* readOnce(context, options, place, task);
     } catch (error) {
       if (!follow || ended || !isNotYet(error)) throw error;
       return 'again';
@@ -56,6 +57,7 @@ async function* readOnce(
   context: Context,
   options: TailOptions,
   place: { offset: number },
+  { live, site }: TaskView,
 ): AsyncGenerator<Uint8Array> {
   const request = requestOf(options, place.offset);
   for await (const chunk of options.broker.tailTask(request, { signal: context.signal })) {
@@ -63,6 +65,9 @@ async function* readOnce(
     place.offset += bytes.byteLength;
     if (bytes.byteLength > 0) yield bytes;
     if (chunk.stored === undefined) continue;
+    // There are live outputs only as long as there are no results.
+    if (live !== undefined)
+      context.terminal.note(`partial: what ${site} had sent ${agoText(live.atMs, Date.now())}`);
     for await (const part of storedBytes(context, options, chunk, place.offset)) {
       place.offset += part.byteLength;
       yield part;

@@ -72,6 +72,15 @@ test('live outputs are had while the task runs, and when its site has died in th
   const got = await grid.grid(['get', id, '--live']);
   expect(got.stderr).toContain(`partial: what there was at ${site?.name}`);
   expect(rows()).toBeGreaterThanOrEqual(before + 10);
+  const logs = async (...args: readonly string[]) =>
+    eventually('the live streams', 20_000, async () => {
+      const ran = await grid.grid(['logs', id, ...args]);
+      return ran.code === 0 && ran.stderr.includes(`partial: what ${site?.name} had sent`)
+        ? ran.stdout
+        : undefined;
+    });
+  expect(await logs()).toBe('started\n');
+  expect(await logs('--file', 'log/a.csv')).toMatch(/^1\n2\n3\n/);
   const status = await grid.grid(['status', id, '--json']);
   expect(JSON.parse(status.stdout)).toMatchObject({
     spec: { outputs: ['other', { path: 'log/*', live: true }] },
