@@ -1,4 +1,4 @@
-import { statfs, unlink, writeFile } from 'node:fs/promises';
+import { rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Outcome } from '../core/job/outcome.ts';
 import { formatBytes } from '../core/units.ts';
@@ -95,7 +95,8 @@ async function lookAt({ spool, minFreeBytes, makeRoom }: DiskOptions): Promise<s
       return `disk full: ${formatBytes(free)} free, the site keeps ${formatBytes(minFreeBytes)}`;
     const file = join(spool, 'attempts', `.probe-${process.pid}`);
     await writeFile(file, 'x');
-    await unlink(file);
+    // Two looks at a time share the file.
+    await rm(file, { force: true });
     return '';
   } catch (error) {
     return `the spool cannot be written: ${messageOf(error)}`;
