@@ -131,7 +131,6 @@ export function lrmsTaskOf(
     // The image is one, and keeps the network away.
     sandbox: sandbox === 'namespaces' ? 'account' : sandbox,
     network: 'any',
-    boxed: true,
   };
 }
 

@@ -114,7 +114,7 @@ export function memoryExcess(
   figures: GroupFigures | undefined,
 ): LimitFile | undefined {
   const allowed = entry.task.memoryBytes;
-  const isBoxed = entry.task.boxed === true;
+  const isBoxed = entry.task.boxed !== undefined;
   const own = isBoxed ? tree.filter(isInside) : tree;
   const resident = own.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
   const usedMs = isBoxed ? own.reduce((sum, { cpuMs }) => sum + cpuMs, 0) : 0;

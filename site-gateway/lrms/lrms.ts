@@ -29,8 +29,11 @@ export interface LrmsTask {
   /** The least class that will do. */
   readonly sandbox: Sandbox;
   readonly network: Network;
-  /** Its command makes namespaces of its own, as those of an image do. */
-  readonly boxed?: boolean;
+  /**
+   * Its command makes namespaces of its own, as those of an image do. The processes in them are below it, or `beside` it:
+   * then they are no children of it, and the first of them is found by `containerPidOf`.
+   */
+  readonly boxed?: 'below' | 'beside';
   /** Words that remove what it may have left beside its processes when it was killed; harmless otherwise. */
   readonly afterwards?: readonly string[];
   /** Runs it; the gateway's own where it is left out. */

@@ -65,7 +65,7 @@ export async function openSandbox(options: SandboxOptions): Promise<TaskSandbox>
     wordsFor: (task) => {
       demand(best, task);
       const isBare = task.sandbox === 'account' && least === 'account';
-      return bubble === undefined || isBare || task.boxed === true ? [] : bubble(task);
+      return bubble === undefined || isBare || task.boxed !== undefined ? [] : bubble(task);
     },
   };
 }

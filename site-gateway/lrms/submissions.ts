@@ -336,11 +336,11 @@ function orderOf({
   cpus,
   memoryBytes,
   diskBytes = 0,
-  boxed = false,
+  boxed,
 }: LrmsTask): string {
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   const words = ['/usr/bin/env', ...variables, '/bin/sh', '-c', 'exec "$@"', 'sh', ...command];
-  return `set -- ${words.map(quote).join(' ')}\n_grid_gang=${nodes} _grid_cores=${cpus} _grid_most=${memoryBytes} _grid_room=${diskBytes || ''} _grid_boxed=${boxed ? 'yes' : ''}\n_grid_in=${quote(stdin)}\n`;
+  return `set -- ${words.map(quote).join(' ')}\n_grid_gang=${nodes} _grid_cores=${cpus} _grid_most=${memoryBytes} _grid_room=${diskBytes || ''} _grid_boxed=${boxed === 'beside' ? 'yes' : ''}\n_grid_in=${quote(stdin)}\n`;
 }
 
 /** What earlier runs left, by token. */

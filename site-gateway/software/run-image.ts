@@ -7,6 +7,8 @@ import { podmanRemoval, podmanWords } from './podman.ts';
 export interface Encased {
   readonly command: readonly string[];
   readonly env: ImageTask['env'];
+  /** Where the program's processes are found. */
+  readonly boxed: 'below' | 'beside';
   /** Removes what a task that was killed has left with the runtime. */
   readonly afterwards?: readonly string[];
 }
@@ -14,16 +16,17 @@ export interface Encased {
 /** A site that has lost its runtime since it took the task says so in place of the program. */
 export function inImage(runtime: Runtime | undefined, task: ImageTask): Encased {
   const { shared, own } = divide(task.env);
-  if (runtime === undefined) return { command: withoutRuntime(task), env: shared };
+  if (runtime === undefined) return { command: withoutRuntime(task), env: shared, boxed: 'below' };
   if (runtime.name === 'podman') {
     const command = podmanWords(runtime, task, { shared, own });
-    return { command, env: shared, afterwards: podmanRemoval(runtime, task.id) };
+    const afterwards = podmanRemoval(runtime, task.id);
+    return { command, env: shared, boxed: 'beside', afterwards };
   }
   const handed = Object.entries(own)
     .filter(([name]) => name !== 'HOME' && name !== 'PWD')
     .map(([name, value]) => [`APPTAINERENV_${name}`, value]);
   const command = apptainerWords(runtime, task);
-  return { command, env: { ...shared, ...Object.fromEntries(handed) } };
+  return { command, env: { ...shared, ...Object.fromEntries(handed) }, boxed: 'below' };
 }
 
 const withoutRuntime = ({ image }: ImageTask): readonly string[] => [

@@ -20,7 +20,8 @@ const PODMAN = { name: 'podman', program: '/usr/bin/podman', args: ['--device=x'
 const APPTAINER = { name: 'apptainer', program: 'apptainer', args: ['--nv'] } as const;
 
 test('podman gets what is secret by name, and what it would read itself by value', () => {
-  const { command, env, afterwards } = inImage(PODMAN, TASK);
+  const { command, env, boxed, afterwards } = inImage(PODMAN, TASK);
+  expect(boxed).toBe('beside');
   expect(env).toEqual({ GRID_JOB_ID: 'j1', TOKEN: 'secret' });
   expect(command.slice(4, 8)).toEqual([
     '/usr/bin/podman',
@@ -59,7 +60,9 @@ test('a task without a network has none in either runtime', () => {
 });
 
 test('apptainer gets images of registries and files of its own', () => {
-  const { command, env, afterwards } = inImage(APPTAINER, TASK);
+  const { command, env, boxed, afterwards } = inImage(APPTAINER, TASK);
+  // The batch script finds it among its own processes.
+  expect(boxed).toBe('below');
   expect(command.slice(4)).toEqual([
     'apptainer',
     'exec',

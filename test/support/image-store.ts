@@ -46,9 +46,10 @@ function realProgram(name: string): string {
 }
 
 export function makeImageStore(): ImageStore {
-  needs('podman', 'podman');
+  // All in one go where the first is missing, as on a machine that has none of them.
+  needs('catatonit', 'catatonit', 'podman', 'crun', 'busybox-static');
+  needs('podman', 'podman', 'crun');
   needs('crun', 'crun');
-  needs('catatonit', 'catatonit');
   needs('busybox', 'busybox-static');
   const dir = mkdtempSync('/var/tmp/hanse-images-');
   const podman = join(dir, 'bin', 'podman');
