@@ -142,7 +142,7 @@ describe('a gateway that is killed', () => {
 describe('a gateway that has lost its broker', () => {
   test('ends what may be lost before the lease does, and keeps what is to be kept', async () => {
     await using site = await startTestSite(grid, 'lease', ['cpus: 4', 'staging-patience: 0s']);
-    const leaseMs = 3_000;
+    const leaseMs = 6_000;
     const stop = new AbortController();
     const stream = site.call().advertise({ epoch: EPOCH, leaseMs }, { signal: stop.signal });
     let beacon: Advertisement | undefined;
@@ -158,7 +158,7 @@ describe('a gateway that has lost its broker', () => {
     const stubborn = ['sh', '-c', "trap '' TERM; while :; do sleep 0.1; done"];
     await site.place([
       { id: 'released', spec: { command: stubborn } },
-      { id: 'kept', spec: { command: ['sleep', '4'], onLost: 'keep' } },
+      { id: 'kept', spec: { command: ['sleep', '8'], onLost: 'keep' } },
     ]);
     // The beacon of another run renews nothing.
     await site.call().renew({ ...renewal, instance: 'another', beaconMs: beaconMs + 60_000 });
