@@ -3,6 +3,7 @@ import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isWithin } from '../core/data/paths.ts';
 import { GridError } from '../core/errors.ts';
+import { O_PATH } from '../service/staging/anchors.ts';
 
 const ABSENT: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);
 
@@ -29,4 +30,20 @@ export async function openWithin(directory: string, path: string): Promise<FileH
     if (ABSENT.has(code)) return undefined;
     throw refused(`cannot be read: ${code}`, error);
   }
+}
+
+/**
+ * Holds a folder open that lies within `base`, a path without links: `at` leads to it, whatever is put in its place
+ * meanwhile. Undefined where it lies elsewhere. Throws what `open` throws.
+ */
+export async function openFolderWithin(
+  base: string,
+  folder: string,
+): Promise<(AsyncDisposable & { readonly at: string }) | undefined> {
+  const handle = await open(folder, O_PATH | constants.O_DIRECTORY);
+  const at = `/proc/self/fd/${handle.fd}`;
+  if (isWithin(await readlink(at), base))
+    return { at, [Symbol.asyncDispose]: () => handle.close() };
+  await handle.close();
+  return undefined;
 }

@@ -13,6 +13,7 @@ import { loadManifest } from '../service/staging/read-tree.ts';
 import { sendTree } from '../service/staging/send-tree.ts';
 import { callerFromWire } from '../service/wire.ts';
 import type { Attempt } from './attempt.ts';
+import { openFolderWithin } from './open-within.ts';
 import { failed, NO_USAGE } from './outcome.ts';
 import type { AttemptStaging } from './staging.ts';
 
@@ -51,7 +52,7 @@ export function openTransfers(options: TransferOptions): RunTransfer {
           { ...transfer, path: join(place.real, place.missing), within: base },
           signal,
         )
-      : read(options, attempt, place, signal);
+      : read(options, attempt, { ...place, within: base }, signal);
   };
 }
 
@@ -95,14 +96,17 @@ async function write(
 async function read(
   { storeOf }: TransferOptions,
   { spec }: Attempt,
-  { real, missing }: Place,
+  { real, missing, within }: Place & { readonly within: string },
   signal: AbortSignal,
 ): Promise<Outcome> {
   if (missing !== '') return refused('INPUT_MISSING', `there is no ${join(real, missing)}`);
   const isDirectory = (await stat(real)).isDirectory();
-  const from = isDirectory
-    ? { root: real, paths: ['.'] }
-    : { root: dirname(real), paths: [basename(real)] };
+  const folder = isDirectory ? real : dirname(real);
+  // It may have become a link since.
+  await using held = await openFolderWithin(within, folder);
+  if (held === undefined)
+    return refused('DATA_PATH_DENIED', `${folder} has just begun to lead out of ${within}`);
+  const from = { root: held.at, paths: isDirectory ? ['.'] : [basename(real)] };
   const { tree, sentBytes } = await sendTree(storeOf(spec.vo), from, { signal });
   const detail = `${tree.files} files, ${formatBytes(tree.totalBytes)}`;
   return { ...done(detail, { bytesOut: sentBytes }), outputs: tree };

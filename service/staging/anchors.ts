@@ -4,7 +4,7 @@ import { GridError } from '../../core/errors.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 
 /** Linux's O_PATH, which Node does not name: a folder can be held without a right to list it. */
-const O_PATH = 0o10000000;
+export const O_PATH = 0o10000000;
 const HELD = O_PATH | constants.O_DIRECTORY;
 
 /**

@@ -1,9 +1,10 @@
 import { lstatSync, readdirSync, readlinkSync, realpathSync, type Stats } from 'node:fs';
-import { dirname, isAbsolute, join, relative } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import type { ManifestEntry } from '../../core/data/manifest.ts';
 import { byPath, linkProblem, pathProblem } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
 import { readFailure } from './file-errors.ts';
+import { type HeldFolder, holdFolder } from './held-folder.ts';
 
 /** Something on disk that goes into a tree; a file without its content yet. */
 export type Found = Extract<ManifestEntry, { readonly kind: 'directory' | 'link' }> | FoundFile;
@@ -44,27 +45,38 @@ export function* walk(
     } else {
       refuse(path, pathProblem(path));
       refuseLinkedParents(realRoot, path);
-      yield* visit(realRoot, path, found);
+      using folder = holdFolder(realRoot, parentOf(path));
+      const isFolder = look({ root: realRoot, folder, path }, found);
+      if (isFolder) yield* walkFolder(realRoot, path, found);
     }
   }
   return [...found.values()].toSorted(byPath);
 }
 
-function* visit(root: string, path: string, found: Map<string, Found>): Generator<undefined, void> {
-  if (found.has(path)) return;
-  const stats = statOf(root, path);
+interface Place {
+  readonly root: string;
+  readonly folder: HeldFolder;
+  readonly path: string;
+}
+
+/** Notes what is at a place; whether that is a folder which has not been looked at yet. */
+function look({ root, folder, path }: Place, found: Map<string, Found>): boolean {
+  if (found.has(path)) return false;
+  const at = `${folder.at}/${basename(path)}`;
+  const stats = reading(path, () => lstatSync(at));
   const mode = stats.mode & 0o777;
   if (stats.isFile()) {
     const { size: sizeBytes, mtimeMs, ctimeMs, ino: inode } = stats;
     found.set(path, { kind: 'file', path, mode, sizeBytes, mtimeMs, ctimeMs, inode });
   } else if (stats.isDirectory()) {
     found.set(path, { kind: 'directory', path, mode });
-    yield* walkFolder(root, path, found);
   } else if (stats.isSymbolicLink()) {
-    found.set(path, { kind: 'link', path, target: linkTarget(root, path) });
+    const target = reading(path, () => readlinkSync(at));
+    found.set(path, { kind: 'link', path, target: linkTarget(root, path, target) });
   } else {
     refuse(path, 'is a device, socket or pipe');
   }
+  return stats.isDirectory();
 }
 
 function* walkFolder(
@@ -72,21 +84,27 @@ function* walkFolder(
   path: string,
   found: Map<string, Found>,
 ): Generator<undefined, void> {
-  for (const name of reading(path, () => readdirSync(below(root, path)))) {
-    const entry = path === '' ? name : `${path}/${name}`;
-    // Node shows bytes that are no UTF-8 as U+FFFD, and the file could not be opened by that name.
-    refuse(entry, name.includes('\uFFFD') ? 'has a name that is not UTF-8' : pathProblem(entry));
-    yield* visit(root, entry, found);
-    if (found.size % PAUSE_EVERY === 0) yield;
+  const folders: string[] = [];
+  {
+    using folder = holdFolder(root, path);
+    for (const name of reading(path, () => readdirSync(folder.at))) {
+      const entry = path === '' ? name : `${path}/${name}`;
+      // Node shows bytes that are no UTF-8 as U+FFFD, and the file could not be opened by that name.
+      refuse(entry, name.includes('\uFFFD') ? 'has a name that is not UTF-8' : pathProblem(entry));
+      if (look({ root, folder, path: entry }, found)) folders.push(entry);
+      if (found.size % PAUSE_EVERY === 0) yield;
+    }
   }
+  for (const entry of folders) yield* walkFolder(root, entry, found);
 }
+
+const parentOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
 
 /** `path` is normal: nothing of it needs to be resolved. */
 const below = (root: string, path: string): string => (path === '' ? root : `${root}/${path}`);
 
 /** What the link says, if that cannot lead out of the tree; else the same place said so that it cannot. */
-function linkTarget(root: string, path: string): string {
-  const target = reading(path, () => readlinkSync(below(root, path)));
+function linkTarget(root: string, path: string, target: string): string {
   if (linkProblem(path, target) === undefined) return target;
   const folder = join(root, dirname(path));
   const place = realPlace(join(root, path));
