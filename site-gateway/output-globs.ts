@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import picomatch from 'picomatch';
+import { errnoOf, readFailure } from '../service/staging/file-errors.ts';
 
 /** What the output globs of a job found. */
 export interface FoundOutputs {
@@ -12,7 +13,8 @@ export interface FoundOutputs {
 
 /**
  * Looks for outputs; a folder stands for all in it. Links are found and not followed; names with a leading dot are found
- * only by a pattern that has the dot. What was staged in is no output, unless it is named without a wildcard.
+ * only by a pattern that has the dot. What was staged in is no output, unless it is named without a wildcard. Throws
+ * FILE_UNREADABLE for a folder that may not be read.
  */
 export async function findOutputs(
   work: string,
@@ -34,13 +36,12 @@ export async function findOutputs(
   return { files: [...files], missing };
 }
 
-/** All that is no folder, relative to `root`; folders that a running task removes meanwhile are empty. */
+/** All that is no folder, relative to `root`; folders that a running task removes meanwhile are empty. Throws FILE_UNREADABLE. */
 async function filesBelow(root: string, folder: string): Promise<readonly string[]> {
   const entries = await readdir(join(root, folder), { withFileTypes: true }).catch(
     (error: unknown) => {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined;
-      if (folder !== '' && (code === 'ENOENT' || code === 'ENOTDIR')) return [];
-      throw error;
+      if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error))) return [];
+      throw readFailure(folder === '' ? '.' : folder, error);
     },
   );
   const files: string[] = [];

@@ -158,6 +158,13 @@ test('of many files only those are read that have been written since', async () 
   expect((await contentOf(second.tree))['log/a.csv']).toBe('1\n2\n');
 });
 
+test('a task that removes its own directory still has its streams', async () => {
+  rmSync(placeOf('work'), { recursive: true });
+  begin();
+  const { tree, trouble } = await told(() => true);
+  expect([Object.keys(await contentOf(tree)), trouble]).toEqual([['.grid/stdout'], '']);
+});
+
 test('a store that is full ends nothing: it is told, and told again when there is room', async () => {
   let isFull = true;
   const full: MemoryStore = {
