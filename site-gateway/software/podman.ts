@@ -55,10 +55,14 @@ _grid_say() { echo "grid: image '$_grid_image' $1 on node $(uname -n)" >&2; exit
   export _grid_podman _grid_name _grid_pid _grid_shell="$$"
   setsid /bin/sh -c "$_grid_watch" </dev/null >/dev/null 2>&1 & )
 _grid_until_gone() {
-  _grid_left=$2
-  while [ -n "\${1#-}" ] && kill -0 "$1" 2>/dev/null && [ "$_grid_left" -gt 0 ]; do
-    sleep 0.05
-    _grid_left=$((_grid_left - 1))
+  _grid_left=$1
+  shift
+  for _grid_one; do
+    while [ "$_grid_left" -gt 0 ] && read -r _grid_stat 2>/dev/null <"/proc/$_grid_one/stat"; do
+      case \${_grid_stat##*) } in [ZX]*) break ;; esac
+      sleep 0.02
+      _grid_left=$((_grid_left - 1))
+    done
   done
 }
 exec 6<&0
@@ -69,14 +73,15 @@ _grid_child=$!
 exec 6<&-
 while wait "$_grid_child"; _grid_code=$?; kill -0 "$_grid_child" 2>/dev/null; do :; done
 read -r _grid_conmon 2>/dev/null <"$_grid_pid.conmon"
-_grid_until_gone "$_grid_conmon" 40
+_grid_until_gone 100 $_grid_conmon
 read -r _grid_watcher 2>/dev/null <"$_grid_pid.watch" || _grid_watcher=
 if [ -e "$_grid_pid.rm" ]; then
-  _grid_until_gone "$_grid_watcher" 200
+  _grid_until_gone 500 $_grid_watcher
 else
   : >"$_grid_pid.over"
+  read -r _grid_nap 2>/dev/null <"/proc/$_grid_watcher/task/$_grid_watcher/children"
   [ -z "$_grid_watcher" ] || kill -KILL "-$_grid_watcher"
-  _grid_until_gone "-$_grid_watcher" 40
+  _grid_until_gone 100 $_grid_watcher $_grid_nap
 fi
 [ ! -e "$_grid_pid" ] || exit "$_grid_code"
 case $_grid_code in
