@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { GridError } from '../core/errors.ts';
 import type { Log } from '../service/log.ts';
 
 /** Many small changes, few commits: a commit waits for the disk, and hundreds a second would be all that is done. */
@@ -7,8 +8,11 @@ export interface GroupCommit {
   write(change: () => void): Promise<void>;
   /** For what has happened already: kept and tried again until it is on the disk. */
   insist(change: () => void): Promise<void>;
-  /** Commits what waits, at once. */
-  flush(): void;
+  /**
+   * Commits what waits, and nothing from then on: what the disk does not take now is not told of any more, and a later change
+   * rejects with INTERRUPTED.
+   */
+  close(): void;
 }
 
 interface Entry {
@@ -41,6 +45,7 @@ export function openGroupCommit(options: GroupCommitOptions): GroupCommit {
   let timer: NodeJS.Timeout | undefined;
   let nextMs = 0;
   let troubled = false;
+  let closed = false;
 
   const flush = (): void => {
     clearTimeout(timer);
@@ -56,7 +61,7 @@ export function openGroupCommit(options: GroupCommitOptions): GroupCommit {
     if (error !== undefined) options.log.error({ err: error }, 'the journal could not be written');
     if (error !== undefined || (troubled && kept.length === 0)) options.onTrouble(error);
     troubled = error !== undefined || kept.length > 0;
-    if (kept.length > 0) schedule(RETRY_MS);
+    if (kept.length > 0 && !closed) schedule(RETRY_MS);
     options.onCommit();
   };
   const schedule = (delayMs: number): void => {
@@ -64,13 +69,17 @@ export function openGroupCommit(options: GroupCommitOptions): GroupCommit {
   };
   const add = (change: () => void, insist: boolean): Promise<void> =>
     new Promise((resolve, reject) => {
+      if (closed) throw new GridError('INTERRUPTED', 'the journal is closed');
       waiting.push({ change, insist, resolve, reject });
       schedule(Math.max(0, nextMs - performance.now()));
     });
   return {
     write: (change) => add(change, false),
     insist: (change) => add(change, true),
-    flush,
+    close: () => {
+      closed = true;
+      flush();
+    },
   };
 }
 

@@ -147,7 +147,7 @@ export function openJournal(options: JournalOptions): Journal {
     ...settingsIn(database, commits),
     nextCommit,
     [Symbol.dispose]: () => {
-      commits.flush();
+      commits.close();
       database.close();
     },
   };
