@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
+import { bootIdNow } from './boot-id.ts';
 import type { KeptLease } from './journal.ts';
 
 /** Time that goes on while the machine sleeps and is the same for every process: a lease must not outlast a nap. */
@@ -11,8 +11,7 @@ export interface BootClock {
 }
 
 export function systemBootClock(): BootClock {
-  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  return { uptimeMs: () => Math.round(uptime() * 1_000), bootId };
+  return { uptimeMs: () => Math.round(uptime() * 1_000), bootId: bootIdNow() };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { pause } from '../../service/background.ts';
+import { bootIdNow } from '../boot-id.ts';
 import type { GroupFigures, TaskGroups } from './cgroups.ts';
 import type { ListedTask, LrmsTask, TaskEnd, TaskUsage } from './lrms.ts';
 import { isInside, latestProcess, type ProcessInfo, treeOf } from './process-tree.ts';
@@ -131,11 +132,25 @@ export async function endWithStatus(entry: ForkTask, status: StatusFile): Promis
     const detail = 'it could not be put into its sandbox';
     return { kind: 'not-started', fault: 'site', reason: 'SANDBOX_FAILED', detail };
   }
-  const common = { exitCode: status.exitCode, usage: usageOf(entry, status), leftBehind: [] };
+  const usage = usageOf(entry, status);
+  const common = { exitCode: status.exitCode, usage, leftBehind: [] };
   const limit = await readLimit(entry.task.directory);
+  if (limit === undefined && status.exitCode !== 0 && (await wasShutDown(entry))) {
+    const detail = 'the machine was shut down while it ran';
+    return { kind: 'vanished', reason: 'TASK_VANISHED', detail, usage };
+  }
   return limit === undefined
     ? { kind: 'exited', ...common }
     : { kind: 'limit', ...limit, ...common };
+}
+
+/**
+ * A machine that goes down stops the gateway first, then ends the tasks with a signal: whatever they make of that is no
+ * doing of theirs. A gateway that was there has long told of any other end.
+ */
+async function wasShutDown({ task }: ForkTask): Promise<boolean> {
+  const bootId = (await readStarted(task.directory))?.bootId ?? '';
+  return bootId !== '' && bootId !== bootIdNow();
 }
 
 /** Its wrapper was killed, by us in the end or by somebody else. */

@@ -22,6 +22,8 @@ export interface StartedFile {
   /** Undefined where the wrapper was cut off between making the file and writing it. */
   readonly start: TaskStart | undefined;
   readonly atMs: number;
+  /** The start of the machine that it began in; '' where it was cut off. */
+  readonly bootId: string;
 }
 
 /** What the wrapper left when the task had ended. */
@@ -69,8 +71,8 @@ export async function readStarted(directory: string): Promise<StartedFile | unde
   const file = join(directory, 'started');
   const text = await readIfThere(file);
   if (text === undefined) return undefined;
-  const [line = '', uptime = ''] = text.split('\n');
-  return { start: startOf(line, uptime), atMs: Math.round((await stat(file)).mtimeMs) };
+  const [line = '', uptime = '', bootId = ''] = text.split('\n');
+  return { start: startOf(line, uptime), atMs: Math.round((await stat(file)).mtimeMs), bootId };
 }
 
 /** Out of the wrapper's line of /proc/self/stat and the machine's uptime in seconds; undefined where the first is cut short. */

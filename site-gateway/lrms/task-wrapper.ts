@@ -8,7 +8,7 @@
  *
  * - `started` is made with O_EXCL (noclobber): whoever comes second goes away. That fence, and not the journal, is what
  *   keeps a task from ever running twice. It holds /proc/self/stat of the shell, pid and start time, which no other process
- *   shares, and the uptime of the machine.
+ *   shares, the uptime of the machine, and which of its starts that counts from.
  * - A signal to the whole group must not end the shell before it has written `status`; caught signals are reset to
  *   their default for the task, ignored ones would not be.
  * - The task joins its control group, GROUPS being the files for that, but the shell does not: what ends or limits the
@@ -21,13 +21,15 @@
  */
 export const TASK_WRAPPER = `trap : HUP INT TERM PIPE
 ulimit -c 0
+read -r _grid_boot </proc/sys/kernel/random/boot_id
 _grid_open() {
   cd "$1/work" || return
   read -r _grid_stat </proc/self/stat
   read -r _grid_up _grid_idle </proc/uptime
   set -C
   { echo "$_grid_stat
-$_grid_up"; } >"$1/started"
+$_grid_up
+$_grid_boot"; } >"$1/started"
   _grid_fence=$?
   set +C
   [ $_grid_fence = 0 ] && echo "s \${1##*/} $_grid_up $_grid_stat"

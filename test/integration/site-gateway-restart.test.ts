@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -77,6 +77,28 @@ describe('a gateway that is killed', () => {
       failure: 'site',
       reason: 'TASK_VANISHED',
     });
+  });
+
+  test('does not blame a task for the signal that it got when the machine was shut down', async () => {
+    const ids = ['shut-down', 'ended-itself'];
+    await site.place(ids.map((id) => ({ id, spec: { command: ['sleep', '300'] } })));
+    const file = (id: string, name: string): string => join(site.spool, 'attempts', id, name);
+    for (const id of ids)
+      await expect.poll(() => readFileSync(file(id, 'started'), 'utf8')).toMatch(/-.*\n$/);
+    await site.kill();
+    const begun = readFileSync(file('shut-down', 'started'), 'utf8');
+    writeFileSync(file('shut-down', 'started'), begun.replace(/\n.*\n$/, '\nan-earlier-boot\n'));
+    for (const id of ids) {
+      process.kill(-Number.parseInt(readFileSync(file(id, 'started'), 'utf8'), 10), 'SIGTERM');
+      await expect.poll(() => existsSync(file(id, 'status')), { timeout: 10_000 }).toBe(true);
+    }
+    await site.start();
+    expect(await site.outcomeOf('shut-down')).toMatchObject({
+      failure: 'site',
+      reason: 'TASK_VANISHED',
+      detail: 'the machine was shut down while it ran',
+    });
+    expect(await site.outcomeOf('ended-itself')).toMatchObject({ failure: 'job', signal: 15 });
   });
 
   test('ends a cancelled task although it was killed right after it had promised to', async () => {
