@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { type ErrorCode, GridError, type Problem } from '../core/errors.ts';
 import { suggestion } from '../core/nearest.ts';
 import { parseBytes, parseDuration } from '../core/units.ts';
+import { readTrouble } from './staging/file-errors.ts';
 
 /** A file or directory; relative to the directory of the configuration file. */
 export const filePath = (): z.ZodString => z.string().min(1).meta({ kind: 'path' });
@@ -145,7 +146,7 @@ function readConfigFile(file: string, code: ErrorCode): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new GridError(code, `cannot read ${file}`, { cause: error });
+    throw new GridError(code, `cannot read ${file}: it ${readTrouble(error)}`, { cause: error });
   }
 }
 

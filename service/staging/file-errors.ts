@@ -23,6 +23,10 @@ const WRITING: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'has too long a name for this file system',
 };
 
+/** Why a file cannot be read, for people, to follow `it`. */
+export const readTrouble = (error: unknown): string =>
+  READING[errnoOf(error)] ?? `fails with ${errnoOf(error) || String(error)}`;
+
 /** A failed read of `path` as FILE_UNREADABLE; a GridError and anything that is no errno stay what they are. */
 export function readFailure(path: string, error: unknown): unknown {
   const errno = errnoOf(error);

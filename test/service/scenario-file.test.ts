@@ -288,7 +288,10 @@ describe('a scenario is refused', () => {
 
   test('that is not there, by name', () => {
     expect(() => loadScenario('/nowhere/x.yaml', NOTHING)).toThrow(
-      expect.objectContaining({ code: 'SCENARIO_INVALID', message: 'cannot read /nowhere/x.yaml' }),
+      expect.objectContaining({
+        code: 'SCENARIO_INVALID',
+        message: 'cannot read /nowhere/x.yaml: it is not there (any more)',
+      }),
     );
   });
 
