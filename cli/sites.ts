@@ -4,7 +4,7 @@ import { Eviction, SiteState, type SiteSummary } from '../proto/gen/grid/v1/brok
 import { offerFromWire } from '../service/wire.ts';
 import type { Context } from './context.ts';
 import { argument, type Input } from './input.ts';
-import { agoText, bar, table } from './render.ts';
+import { agoText, bar, table, wrap } from './render.ts';
 
 const STATES: ReadonlyMap<SiteState, string> = new Map([
   [SiteState.SITE_STATE_UNKNOWN, 'unknown'],
@@ -36,27 +36,20 @@ export async function listSites(context: Context): Promise<number> {
   if (context.json) terminal.out(JSON.stringify(views));
   else if (views.length === 0) terminal.note('no sites yet: `grid site invite` adds one');
   else {
-    const headings = [
-      'site',
-      'state',
-      'cpus free',
-      'memory free',
-      'gpus',
-      'kind',
-      'tasks',
-      'heard',
-      '',
-    ];
-    terminal.out(
-      table(
-        headings,
-        views.map((site) => rowOf(context, site)),
-        colours,
-      ),
-    );
+    const rows = views.map((site) => rowOf(context, site));
+    const shown = [...HEADINGS.keys()].filter((at) => rows.some((row) => row[at] !== ''));
+    const heads = shown.map((at) => HEADINGS[at] ?? '');
+    const cells = rows.map((row) => shown.map((at) => row[at] ?? ''));
+    terminal.out(table(heads, cells, colours));
+    for (const site of views) {
+      const trouble = site.offer?.closedReason || site.quarantined || site.detail;
+      if (trouble !== '') terminal.out(wrap(`${site.id}: ${trouble}`, terminal.columns));
+    }
   }
   return 0;
 }
+
+const HEADINGS = ['site', 'state', 'cpus free', 'memory free', 'gpus', 'kind', 'tasks', 'heard'];
 
 function rowOf({ colours }: Context, site: SiteView): readonly string[] {
   const { offer } = site;
@@ -64,18 +57,23 @@ function rowOf({ colours }: Context, site: SiteView): readonly string[] {
     site.state === 'up' ? colours.good : site.state === 'lost' ? colours.bad : colours.warn;
   const start = [site.id, paint(site.state)];
   const end = [String(site.attempts), agoText(site.lastHeardAtMs, Date.now())];
-  if (offer === undefined) return [...start, '', '', '', '', ...end, site.detail];
+  if (offer === undefined) return [...start, '', '', '', '', ...end];
   const { freeCpus, totalCpus, freeMemoryBytes, totalMemoryBytes, totalGpus, freeGpus } = offer;
   return [
     ...start,
     `${bar(totalCpus === 0 ? 0 : freeCpus / totalCpus, 8)} ${freeCpus}/${totalCpus}`,
-    `${formatBytes(freeMemoryBytes)} of ${formatBytes(totalMemoryBytes)}`,
+    shareText(formatBytes(freeMemoryBytes), formatBytes(totalMemoryBytes)),
     totalGpus === 0 ? '' : `${freeGpus}/${totalGpus}`,
     `${offer.lrms} ${offer.arch}`,
     ...end,
-    offer.closedReason || site.quarantined || site.detail,
   ];
 }
+
+/** `3/23.5 GiB`, or with both units where they differ. */
+const shareText = (free: string, total: string): string => {
+  const unit = total.slice(total.indexOf(' '));
+  return `${free.endsWith(unit) ? free.slice(0, -unit.length) : free}/${total}`;
+};
 
 /** `grid site add`. */
 export async function addSite(context: Context, input: Input): Promise<number> {

@@ -1,5 +1,10 @@
 import { formatDuration } from '../../core/units.ts';
 import type { Context } from '../context.ts';
+import { wrap } from '../render.ts';
+
+/** Where the words of a line begin. */
+const INDENT = 19;
+const ARROW = '-> ';
 
 /** How one link of the chain did. */
 interface LinkReport {
@@ -32,14 +37,20 @@ export interface Chain {
 
 export function openChain({ terminal, colours, json }: Context): Chain {
   const reports: LinkReport[] = [];
+  // A line stays one line for programs that read it.
+  const hanging = (text: string, indent: number): string =>
+    terminal.showsProgress
+      ? wrap(text, terminal.columns - indent).replaceAll('\n', `\n${' '.repeat(indent)}`)
+      : text;
   const add = (report: LinkReport): void => {
     reports.push(report);
     if (json) return;
     const { link, ok, tookMs, detail, remedy } = report;
     const mark = ok ? colours.good('ok  ') : colours.bad('FAIL');
-    const took = colours.dim(`(${formatDuration(tookMs)})`);
-    terminal.out(`${mark}  ${link.padEnd(12)} ${detail} ${took}`);
-    if (remedy !== '') terminal.out(`${' '.repeat(19)}-> ${remedy}`);
+    const took = `(${formatDuration(tookMs)})`;
+    terminal.out(`${mark}  ${link.padEnd(12)} ${hanging(`${detail} ${took}`, INDENT)}`);
+    if (remedy !== '')
+      terminal.out(`${' '.repeat(INDENT)}${ARROW}${hanging(remedy, INDENT + ARROW.length)}`);
   };
   const since = (sinceMs: number): number => Math.round(performance.now() - sinceMs);
   return {

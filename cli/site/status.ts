@@ -5,7 +5,7 @@ import { State, type VoTransfers } from '../../proto/gen/grid/v1/common.ts';
 import { stateFromWire } from '../../service/wire.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
-import { agoText, facts, table } from '../render.ts';
+import { agoText, facts, table, wrap } from '../render.ts';
 import { type SiteView, siteView } from '../sites.ts';
 import { differenceOf, type SiteAttemptView } from './differences.ts';
 import { offeredFacts } from './offered-facts.ts';
@@ -53,15 +53,16 @@ function show(
   const { terminal, colours } = context;
   const { offer } = site;
   const closed = offer?.closedReason || site.quarantined || site.detail;
+  const said = (text: string): string => wrap(text, Math.max(24, terminal.columns - 14));
   terminal.out(
     facts(
       [
         ['site', `${site.id} at ${site.address}`],
-        ['state', `${site.state}${closed === '' ? '' : `: ${closed}`}`],
+        ['state', said(`${site.state}${closed === '' ? '' : `: ${closed}`}`)],
         ['heard', agoText(site.lastHeardAtMs, Date.now())],
         ...(offer === undefined ? [] : offeredFacts(offer)),
         ['transfers', transfers.map(transfersText).join('; ')],
-        ['not asked', unasked],
+        ['not asked', said(unasked)],
       ],
       colours,
     ),
@@ -69,7 +70,9 @@ function show(
   const queues = offer?.queues ?? [];
   if (queues.length > 0) terminal.out(`\n${table(QUEUE_HEADINGS, queues.map(queueRow), colours)}`);
   if (lines.length === 0) {
-    terminal.note('no attempts, and nothing of the grid in the queue');
+    const there =
+      unasked === '' ? ', and nothing of the grid in the queue' : ' that the grid knows of';
+    terminal.note(`no attempts${there}`);
     return;
   }
   const rows = lines.map((line) => [
