@@ -80,6 +80,10 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
         about: 'for tasks and cached files; compute nodes must see it (root: /var/lib/hanse/ID)',
       },
       { flags: '--admin <dn>', about: 'who may drain the site, beside you', repeat: true },
+      {
+        flags: '--account <name>',
+        about: 'account that the gateway and its tasks run as, for root with systemd (root)',
+      },
       { flags: '--print-unit', about: 'start nothing: print a systemd unit for it instead' },
     ],
     examples: [
@@ -147,7 +151,7 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
     path: 'site leave',
     summary: 'take a site out of the grid: drained, removed, its certificate revoked',
     details:
-      'What has not started there goes back to the queue at once, what runs is waited for. For administrators of the grid and of the site; to revoke the certificate takes an administrator of the authority. The gateway itself is stopped on its own machine.',
+      'What has not started there goes back to the queue at once, what runs is waited for. For administrators of the grid and of the site; to revoke the certificate takes an administrator of the authority. Typed by root on the machine of the gateway it also stops and removes the unit that `grid site enrol` installed; elsewhere the gateway is left for its administrator to stop.',
     args: [SITE_ARGUMENT],
     options: [
       MOVE,

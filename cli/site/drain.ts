@@ -11,6 +11,7 @@ import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { openSteps } from '../up/steps.ts';
 import { revokeCertificates } from './revoke.ts';
+import { removeUnit, unitName } from './unit.ts';
 
 const LOOK_MS = 500;
 
@@ -50,9 +51,16 @@ export async function leaveGrid(context: Context, input: Input): Promise<number>
   const revoked = input.on('keep-certificate')
     ? { serials: [], words: `the certificate of ${dn} stays good` }
     : await revokeCertificates(context, dn);
-  if (json) terminal.out(JSON.stringify({ id, dn, removed: true, revoked: revoked.serials }));
+  const unit = await removeUnit(id, signal);
+  const stopped = unit === undefined ? {} : { unit };
+  if (json)
+    terminal.out(JSON.stringify({ id, dn, removed: true, revoked: revoked.serials, ...stopped }));
   else terminal.out(`${id} has left the grid; ${revoked.words}`);
-  terminal.note('its gateway may be stopped now, and its spool removed');
+  terminal.note(
+    unit === undefined
+      ? `its gateway may be stopped now (systemctl disable --now ${unitName(id)}), and its directories removed`
+      : `${unit} is stopped and removed; its directories may be removed now`,
+  );
   return 0;
 }
 

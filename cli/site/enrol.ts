@@ -9,11 +9,12 @@ import { obtainCertificate } from '../cert.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { openSteps } from '../up/steps.ts';
+import { gatewayAccount, handOver, makeWay } from './account.ts';
 import { untilWelcome } from './await-broker.ts';
 import { startGateway } from './gateway-process.ts';
 import { type SiteLayout, siteLayout } from './layout.ts';
 import { parseSiteToken, type SiteToken } from './token.ts';
-import { unitOf } from './unit.ts';
+import { hasSystemd, needsOpener, openerName, openerOf, systemdVersion, unitOf } from './unit.ts';
 
 type Found = Extract<Awaited<ReturnType<typeof findLrms>>, { readonly lrms: string }>;
 
@@ -25,6 +26,7 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
   const word = argument(input, 0);
   const token = parseSiteToken(word === '-' ? await context.terminal.readStdin() : word);
   const layout = siteLayout(context, input, token.site);
+  const user = await gatewayAccount(context, input, token.site);
   const steps = openSteps(context);
   const found = await steps.run('batch system', async (say) => {
     const seen = await findLrms(context, input);
@@ -32,17 +34,24 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
     return seen;
   });
   if ('trouble' in found) throw new GridError('UNAVAILABLE', found.trouble);
+  makeWay(layout);
   await steps.run('certificate', async (say) =>
     say(await ensureCertificate(token, layout, context.signal)),
   );
   await steps.run('configuration', async (say) =>
     say(await ensureConfig(context, input, token, layout, found)),
   );
+  await handOver(layout, user, context.signal);
   if (input.on('print-unit')) {
-    context.terminal.out(unitOf(token.site, layout.config).trimEnd());
+    const systemd = await systemdVersion(context.signal);
+    context.terminal.out(unitOf({ site: token.site, layout, user, systemd }).trimEnd());
+    if (needsOpener(systemd))
+      context.terminal.out(`\n# ${openerName(token.site)}\n${openerOf(token.site).trimEnd()}`);
     return 0;
   }
-  await steps.run('gateway', async (say) => say(await startGateway(token.site, layout, context)));
+  await steps.run('gateway', async (say) =>
+    say(await startGateway(token.site, layout, user, context)),
+  );
   const state = await steps.run(`broker ${token.broker}`, (say) =>
     untilWelcome({ token, layout, signal: context.signal, say }),
   );
@@ -56,7 +65,7 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
     return 0;
   }
   context.terminal.out(`site ${site} is ${state}: its configuration is ${config}`);
-  for (const line of advice(found, spool)) context.terminal.note(line);
+  for (const line of advice(found, spool, user)) context.terminal.note(line);
   context.terminal.note(`try it: grid site test ${site}`);
   return 0;
 }
@@ -67,10 +76,13 @@ async function findLrms(context: Context, input: Input) {
 }
 
 /** What may go wrong only later. */
-function* advice(found: Found, spool: string): Generator<string> {
-  const root = process.getuid?.() === 0;
-  if (root)
-    yield 'warning: the gateway runs as root, and so do its tasks: docs/site-admins.md says how to give it an account';
+function* advice(found: Found, spool: string, user: string): Generator<string> {
+  if (user === 'root')
+    yield `warning: the gateway runs as root, and so do its tasks: ${
+      hasSystemd()
+        ? 'the same again with --account NAME gives it an account'
+        : 'docs/site-admins.md says how to give it an account'
+    }`;
   if (found.elsewhere)
     yield `the compute nodes must see ${spool} under this very path: if they do not, name a shared directory with --spool`;
 }

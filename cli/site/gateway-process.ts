@@ -3,15 +3,20 @@ import { writeAtomic } from '../../service/write-atomic.ts';
 import type { Context } from '../context.ts';
 import { gridProgram, isAlive, saysReady, startProgram } from '../up/process.ts';
 import type { SiteLayout } from './layout.ts';
-import { hasSystemd, startUnit } from './unit.ts';
+import { hasSystemd, startUnit, systemdVersion } from './unit.ts';
 
 /** Starts the gateway, under systemd where that runs the machine, and says how; does nothing where it runs already. */
 export async function startGateway(
   site: string,
   layout: SiteLayout,
+  user: string,
   { env, signal }: Context,
 ): Promise<string> {
-  if (hasSystemd()) return `${await startUnit(site, layout.config, signal)} is enabled and runs`;
+  if (hasSystemd()) {
+    const systemd = await systemdVersion(signal);
+    const name = await startUnit({ site, layout, user, systemd }, signal);
+    return `${name} is enabled and runs${user === 'root' ? '' : ` as ${user}`}`;
+  }
   const running = runningGateway(layout);
   if (running !== undefined) return `runs already, process ${running}`;
   const { pid } = await startProgram(

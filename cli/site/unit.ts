@@ -1,51 +1,145 @@
-import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
-import { userInfo } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import { runTool } from '../../service/run-tool.ts';
 import { gridProgram } from '../up/process.ts';
+import type { SiteLayout } from './layout.ts';
 
-/** A systemd unit that runs the gateway of a configuration file; tasks outlive its restarts (KillMode). */
-export const unitOf = (site: string, config: string): string =>
-  [
+/** What the unit of a gateway depends on. */
+export interface UnitWish {
+  readonly site: string;
+  readonly layout: Pick<SiteLayout, 'config' | 'spool'>;
+  /** Account that the gateway runs as. */
+  readonly user: string;
+  /** Version of systemd, as of `systemctl --version`. */
+  readonly systemd: number;
+}
+
+/** From this version on systemd itself starts a service below its group (DelegateSubgroup). */
+const KNOWS_SUBGROUPS = 254;
+
+/** What the unit is called that opens the control group of a site. */
+export const openerName = (site: string): string => `hanse-site-${site}-open.service`;
+
+/**
+ * A group that shares its controllers out to the groups of running tasks can be entered by nobody, not even by an older
+ * systemd with the next gateway. This unit, which comes before each start, takes them back; the gateway, having moved
+ * down, shares them out again. Where a gateway runs, it does nothing.
+ */
+export const openerOf = (site: string): string => {
+  const group = `/sys/fs/cgroup/system.slice/${unitName(site)}`;
+  const files = 'hanse-*/cgroup.subtree_control cgroup.subtree_control';
+  const script = `cd ${group} || exit 0; [ -z "$(cat gateway/cgroup.procs)" ] || exit 0; for f in ${files}; do [ ! -e "$f" ] || echo "-memory -pids" >"$f"; done`;
+  return [
     '[Unit]',
-    `Description=Hanse site gateway ${site}`,
-    'Wants=network-online.target',
-    'After=network-online.target',
+    `Description=Control group of the tasks of Hanse site ${site}, opened to the next gateway`,
     '',
     '[Service]',
-    `ExecStart=${[process.execPath, gridProgram(), 'site', 'serve', '--config', config].map(word).join(' ')}`,
-    `User=${userInfo().username}`,
+    'Type=oneshot',
+    `ExecStart=${['/bin/sh', '-c', script].map(word).join(' ')}`,
+    'StandardError=null',
+    '',
+  ].join('\n');
+};
+
+/** A systemd unit that runs the gateway of a configuration file; tasks outlive its restarts (KillMode). */
+export const unitOf = ({ site, layout, user, systemd }: UnitWish): string => {
+  const { config, spool } = layout;
+  const needed = [dirname(config), spool].map(path).join(' ');
+  const command = [process.execPath, gridProgram(), 'site', 'serve', '--config', config];
+  const opener = needsOpener(systemd) ? ` ${openerName(site)}` : '';
+  return [
+    '[Unit]',
+    `Description=Hanse site gateway ${site}`,
+    `Wants=network-online.target${opener}`,
+    `After=network-online.target${opener}`,
+    `RequiresMountsFor=${needed}`,
+    'StartLimitIntervalSec=0',
+    '',
+    '[Service]',
+    'Type=exec',
+    `ExecStart=${command.map(word).join(' ')}`,
+    `User=${user}`,
     'Restart=always',
+    'RestartSec=5',
+    '# Tasks outlive the gateway; each has a control group of its own with its limits.',
     'KillMode=process',
+    'Delegate=yes',
+    ...(needsOpener(systemd) ? [] : ['DelegateSubgroup=gateway']),
+    'OOMPolicy=continue',
+    'TasksMax=infinity',
     'LimitNOFILE=65536',
+    '# Holds for tasks, too: no programs and no configuration of the machine can be changed.',
+    'ProtectSystem=full',
+    `ReadWritePaths=${needed}`,
     '',
     '[Install]',
     'WantedBy=multi-user.target',
     '',
   ].join('\n');
+};
 
-/** As systemd.service(5) reads a word. */
-const word = (text: string): string =>
+/** As systemd.syntax(7) reads a path. */
+const path = (text: string): string =>
   /^[\w@:,.+/-]+$/.test(text)
     ? text
-    : `"${text.replaceAll(/["\\]/g, '\\$&').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
+    : `"${text.replaceAll(/["\\]/g, '\\$&').replaceAll('%', '%%')}"`;
+
+/** As systemd.service(5) reads a word of a command, in which it replaces variables. */
+const word = (text: string): string => path(text).replaceAll('$', '$$$$');
+
+/** Whether a unit for this version of systemd needs another one that opens its control group. */
+export const needsOpener = (systemd: number): boolean => systemd < KNOWS_SUBGROUPS;
+
+/** What the unit of a site's gateway is called. */
+export const unitName = (site: string): string => `hanse-site-${site}.service`;
+const DIRECTORY = '/etc/systemd/system';
+const unitFile = (site: string): string => join(DIRECTORY, unitName(site));
+const openerFile = (site: string): string => join(DIRECTORY, openerName(site));
 
 /** Whether units can be installed: systemd runs the machine and we are root. */
 export const hasSystemd = (): boolean =>
   process.getuid?.() === 0 && existsSync('/run/systemd/system');
 
-/** Installs and starts the unit; throws UNAVAILABLE with systemctl's words. Gives the unit's name. */
-export async function startUnit(
-  site: string,
-  config: string,
-  signal: AbortSignal,
-): Promise<string> {
-  const name = `hanse-site-${site}.service`;
-  await writeFile(`/etc/systemd/system/${name}`, unitOf(site, config), { mode: 0o644 });
-  for (const words of [['daemon-reload'], ['enable', '--now', name]]) {
-    const { ok, output } = await runTool('systemctl', words, { timeoutMs: 60_000, signal });
-    if (!ok) throw new GridError('UNAVAILABLE', `systemctl ${words.join(' ')}: ${output.trim()}`);
-  }
+/** Its version; where it is not here, that of the oldest that units are made for. */
+export async function systemdVersion(signal: AbortSignal): Promise<number> {
+  const { output } = await runTool('systemctl', ['--version'], { timeoutMs: 10_000, signal });
+  return Number(/^systemd (\d+)/.exec(output)?.[1] ?? 0);
+}
+
+/** Account of the unit that is there; undefined where there is none. */
+export function unitUser(site: string): string | undefined {
+  if (!existsSync(unitFile(site))) return undefined;
+  return /^User=(.+)$/m.exec(readFileSync(unitFile(site), 'utf8'))?.[1];
+}
+
+/** Installs and starts the unit, again where it is another one now; throws UNAVAILABLE with systemctl's words. Gives its name. */
+export async function startUnit(wish: UnitWish, signal: AbortSignal): Promise<string> {
+  const name = unitName(wish.site);
+  const file = unitFile(wish.site);
+  const text = unitOf(wish);
+  const before = existsSync(file) ? readFileSync(file, 'utf8') : text;
+  if (needsOpener(wish.systemd))
+    await writeFile(openerFile(wish.site), openerOf(wish.site), { mode: 0o644 });
+  await writeFile(file, text, { mode: 0o644 });
+  await systemctl(['daemon-reload'], signal);
+  await systemctl(['enable', name], signal);
+  await systemctl([before === text ? 'start' : 'restart', name], signal);
   return name;
+}
+
+/** Stops the gateway of a site and removes its unit; undefined where this machine has none, or we may not. */
+export async function removeUnit(site: string, signal: AbortSignal): Promise<string | undefined> {
+  if (!hasSystemd() || !existsSync(unitFile(site))) return undefined;
+  await systemctl(['disable', '--now', unitName(site)], signal);
+  await rm(unitFile(site));
+  await rm(openerFile(site), { force: true });
+  await systemctl(['daemon-reload'], signal);
+  return unitName(site);
+}
+
+async function systemctl(words: readonly string[], signal: AbortSignal): Promise<void> {
+  const { ok, output } = await runTool('systemctl', words, { timeoutMs: 100_000, signal });
+  if (!ok) throw new GridError('UNAVAILABLE', `systemctl ${words.join(' ')}: ${output.trim()}`);
 }

@@ -52,7 +52,8 @@ export function findLayout(name: string): GroupLayout {
     return join(ROOT, mount, path);
   };
   if (existsSync(join(ROOT, 'cgroup.controllers'))) {
-    const tree = join(sharingGroup(at('', '')), name);
+    const here = at('', '');
+    const tree = join(basename(here) === OWN_LEAF ? dirname(here) : here, name);
     return { isPure: true, tree, memory: tree, pids: tree };
   }
   return {
@@ -61,6 +62,25 @@ export function findLayout(name: string): GroupLayout {
     memory: join(at('memory', 'memory'), name),
     pids: join(at('pids', 'pids'), name),
   };
+}
+
+/**
+ * Makes the tree, and sees to it that it shares memory and pids out to the groups of tasks, as the group above it does.
+ * Whoever started the gateway again may have taken that back, because a group that shares out can be entered by nobody.
+ */
+export function openTree({ tree }: GroupLayout): void {
+  const above = dirname(tree);
+  leaveGroup(above);
+  shareOut(above);
+  if (!existsSync(tree)) mkdirSync(tree);
+  shareOut(tree);
+}
+
+function shareOut(group: string): void {
+  const file = join(group, 'cgroup.subtree_control');
+  const shared = readFileSync(file, 'utf8').trim().split(' ');
+  if (!['memory', 'pids'].every((name) => shared.includes(name)))
+    writeFileSync(file, '+memory +pids');
 }
 
 /** Lines `4:memory:/path` of /proc/self/cgroup; the controller of version 2 is ''. */
@@ -75,17 +95,14 @@ export const ownGroups = (text: string): ReadonlyMap<string, string> =>
       }),
   );
 
-/** Moves this process down, so that its group can share memory and pids out to others; gives that group. */
-function sharingGroup(own: string): string {
-  if (basename(own) === OWN_LEAF) return dirname(own);
-  if (own !== `${ROOT}/`) {
-    const pids = readFileSync(join(own, 'cgroup.procs'), 'utf8').trim().split('\n');
-    if (pids.join() !== String(process.pid))
-      throw new TypeError(`${own} has other processes than the gateway (systemd: Delegate=yes)`);
-    const leaf = join(own, OWN_LEAF);
-    if (!existsSync(leaf)) mkdirSync(leaf);
-    writeFileSync(join(leaf, 'cgroup.procs'), String(process.pid));
-  }
-  writeFileSync(join(own, 'cgroup.subtree_control'), '+memory +pids');
-  return own;
+/** Moves this process down where it stands in the group itself, which could not share anything out otherwise. */
+function leaveGroup(group: string): void {
+  if (group === ROOT) return;
+  const pids = readFileSync(join(group, 'cgroup.procs'), 'utf8').trim();
+  if (pids === '') return;
+  if (pids !== String(process.pid))
+    throw new TypeError(`${group} has other processes than the gateway (systemd: Delegate=yes)`);
+  const leaf = join(group, OWN_LEAF);
+  if (!existsSync(leaf)) mkdirSync(leaf);
+  writeFileSync(join(leaf, 'cgroup.procs'), String(process.pid));
 }

@@ -14,7 +14,7 @@ import * as z from 'zod';
 import { pause } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
 import { errnoOf } from '../../service/staging/file-errors.ts';
-import { findLayout, type GroupLayout, V1_FILES, V2_FILES } from './cgroup-layout.ts';
+import { findLayout, type GroupLayout, openTree, V1_FILES, V2_FILES } from './cgroup-layout.ts';
 
 /**
  * A control group for each task. The kernel holds its processes to their memory, whether a gateway runs or not, knows
@@ -23,6 +23,8 @@ import { findLayout, type GroupLayout, V1_FILES, V2_FILES } from './cgroup-layou
 export interface TaskGroups extends Disposable {
   /** Makes the group of a task. A process that writes 0 to each of these files has joined it. */
   make(id: string, memoryBytes: number): readonly string[];
+  /** Sets the limits of a group that an earlier run made; nothing where there is none. */
+  renew(id: string, memoryBytes: number): void;
   /** Pids in it; none where the task has no group. */
   members(id: string): ReadonlySet<number>;
   /** Ends all that is in it at one stroke. */
@@ -47,6 +49,7 @@ export interface GroupFigures {
 /** Where there are no control groups. */
 export const NO_GROUPS: TaskGroups = {
   make: () => [],
+  renew: () => undefined,
   members: () => new Set(),
   kill: () => undefined,
   figures: () => undefined,
@@ -91,11 +94,14 @@ const LAYOUT = z.object({
 function keptLayout(spool: string): GroupLayout {
   const file = join(spool, 'control-groups.json');
   const known = existsSync(file) ? LAYOUT.parse(JSON.parse(readFileSync(file, 'utf8'))) : undefined;
-  if (known !== undefined && foldersOf(known).every((folder) => existsSync(folder))) return known;
+  if (known !== undefined && foldersOf(known).every((folder) => existsSync(folder))) {
+    if (known.isPure) openTree(known);
+    return known;
+  }
   const name = `hanse-${createHash('sha256').update(spool).digest('hex').slice(0, 12)}`;
   const layout = findLayout(name);
-  for (const folder of foldersOf(layout)) makeGroup(folder);
-  if (layout.isPure) writeFileSync(join(layout.tree, 'cgroup.subtree_control'), '+memory +pids');
+  if (layout.isPure) openTree(layout);
+  else for (const folder of foldersOf(layout)) makeGroup(folder);
   writeFileSync(file, JSON.stringify(layout));
   return layout;
 }
@@ -121,6 +127,13 @@ function taskGroups(layout: GroupLayout): TaskGroups {
       for (const folder of folders) makeGroup(join(folder, id));
       limit(layout, id, memoryBytes);
       return folders.map((folder) => join(folder, id, 'cgroup.procs'));
+    },
+    renew: (id, memoryBytes) => {
+      try {
+        limit(layout, id, memoryBytes);
+      } catch {
+        // It has no group, or none any more: its end is known otherwise.
+      }
     },
     members: (id) =>
       new Set(

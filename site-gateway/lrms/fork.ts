@@ -125,6 +125,7 @@ class ForkLrms implements Lrms {
     const entry = this.enter(task, 'running');
     entry.share = this.slots.force(task);
     setStart(entry, started.start);
+    this.options.sandbox.groups.renew(task.id, task.memoryBytes);
     this.options.listener.started(task.id, started.atMs);
     this.armWalltime(entry, this.options.clock.nowMs() - started.atMs);
     this.adopted.add(entry);

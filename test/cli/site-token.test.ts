@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { formatSiteToken, parseSiteToken } from '../../cli/site/token.ts';
-import { unitOf } from '../../cli/site/unit.ts';
 
 const TOKEN = {
   site: 'campus',
@@ -24,13 +23,5 @@ test.for([
 ] as const)('%s is refused with what to do', ([, text, words]) => {
   expect(() => parseSiteToken(text)).toThrow(
     expect.objectContaining({ code: 'TOKEN_INVALID', message: expect.stringContaining(words) }),
-  );
-});
-
-test('a unit restarts the gateway and leaves its tasks alone, whatever the path is called', () => {
-  const unit = unitOf('campus', '/srv/my sites/50%/$x"y.yaml');
-  expect(unit).toContain('site serve --config "/srv/my sites/50%%/$$x\\"y.yaml"');
-  expect(unit.split('\n')).toEqual(
-    expect.arrayContaining(['KillMode=process', 'Restart=always', 'WantedBy=multi-user.target']),
   );
 });
