@@ -39,7 +39,7 @@ import { openStock, type Stock } from './stock.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 import { openTickets, type Tickets } from './tickets.ts';
 import { openTransferQueue, type TransferQueue } from './transfer-turns.ts';
-import { openTransfers } from './transfers.ts';
+import { clearTransfer, openTransfers } from './transfers.ts';
 
 /** What a gateway needs of the world around it. */
 export interface GatewayOptions {
@@ -160,7 +160,7 @@ const openStaging = (
 function moversOf(
   { config, clock, log }: GatewayOptions,
   { staging, journal }: Pick<Parts, 'staging' | 'journal'>,
-): Pick<SupervisorOptions, 'transfers' | 'live' | 'runTransfer'> {
+): Pick<SupervisorOptions, 'transfers' | 'live' | 'runTransfer' | 'clearTransfer'> {
   const transfers = openTransferQueue(config.transfers);
   const everyMs = config['live-every'];
   const storeOf = (vo: string): ChunkStore => staging.storeOf(vo);
@@ -172,6 +172,7 @@ function moversOf(
       storeOf,
       stageIn: (attempt, signal) => staging.stageIn(attempt, signal),
     }),
+    clearTransfer: (attempt, transfer) => clearTransfer(config['data-paths'], attempt, transfer),
   };
 }
 

@@ -21,7 +21,7 @@ import { EMPTY_TREE } from '../core/data/manifest.ts';
 import { GridError } from '../core/errors.ts';
 import type { AttemptId } from '../core/ids.ts';
 import type { Outcome } from '../core/job/outcome.ts';
-import { type Transfer, transferOf } from '../core/job/transfer.ts';
+import { transferOf } from '../core/job/transfer.ts';
 import { add, type Need, NO_NEED, needOf } from '../core/match/need.ts';
 import { background } from '../service/background.ts';
 import type { Clock } from '../service/clock.ts';
@@ -41,13 +41,11 @@ import { failed, failedBy, NO_USAGE } from './outcome.ts';
 import type { Runtime } from './software/image-task.ts';
 import { verdictOfTask } from './software/verdict.ts';
 import type { AttemptStaging } from './staging.ts';
-import type { Stock } from './stock.ts';
 import { openTakeUp } from './take-up.ts';
 import { checkStdin, lrmsTaskOf } from './task.ts';
-import type { TransferQueue } from './transfer-turns.ts';
-import type { RunTransfer } from './transfers.ts';
+import { carryTransfer, type TransferParts } from './transfer-life.ts';
 
-export interface SupervisorOptions {
+export interface SupervisorOptions extends TransferParts {
   readonly site: string;
   readonly spool: string;
   /** PATH of tasks. */
@@ -59,12 +57,9 @@ export interface SupervisorOptions {
   readonly journal: Journal;
   readonly openLrms: (listener: LrmsListener) => Promise<Lrms>;
   readonly staging: AttemptStaging;
-  readonly runTransfer: RunTransfer;
   readonly accounts: AccountMap;
-  readonly transfers: TransferQueue;
   readonly live: LiveOutputs;
   readonly disk: Disk;
-  readonly stock: Stock;
   readonly clock: Clock;
   readonly log: Log;
   /** What is committed to tasks has changed. */
@@ -222,7 +217,12 @@ export class Supervisor {
 
   private async lifeOf(attempt: Attempt, lrms: Lrms, again: boolean): Promise<Outcome> {
     const transfer = transferOf(attempt.spec.command);
-    if (transfer !== undefined) return this.transfer(attempt, transfer);
+    if (transfer !== undefined)
+      return carryTransfer(attempt, transfer, {
+        ...this.options,
+        begun: () => this.step(attempt, 'running', { atMs: this.options.clock.nowMs() }),
+        isStopping: () => this.stopping,
+      });
     const { site, path, modulesInit, runtime, accounts } = this.options;
     const wish = wishOf(attempt.accepted, attempt.spec);
     const basics = { id: site, path, modulesInit, runtime };
@@ -244,19 +244,6 @@ export class Supervisor {
       if (attempt.ending !== '') lrms.cancel(attempt.id, CANCEL_GRACE_MS);
     }
     return this.conclude(attempt, await attempt.task.promise);
-  }
-
-  /** What the gateway does itself; done again from the beginning after a restart. */
-  private async transfer(attempt: Attempt, transfer: Transfer): Promise<Outcome> {
-    const { stock, clock, runTransfer, transfers } = this.options;
-    if (attempt.ending !== '') return endedEarly(attempt.ending);
-    attempt.giveBack = await stock.take(needOf(attempt.spec.resources), attempt.abort.signal);
-    return transfers.run(attempt, 'background', async () => {
-      if (attempt.ending !== '') return endedEarly(attempt.ending);
-      await this.step(attempt, 'running', { atMs: clock.nowMs() });
-      const outcome = await runTransfer(attempt, transfer, attempt.abort.signal);
-      return attempt.ending === '' ? outcome : endedEarly(attempt.ending);
-    });
   }
 
   private async makeReady(attempt: Attempt, task: LrmsTask): Promise<void> {

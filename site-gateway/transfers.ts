@@ -11,8 +11,10 @@ import { conflictsOf } from '../service/staging/conflicts.ts';
 import { fetchTree } from '../service/staging/fetch-tree.ts';
 import { loadManifest } from '../service/staging/read-tree.ts';
 import { sendTree } from '../service/staging/send-tree.ts';
+import { halfFilesOf } from '../service/staging/target.ts';
 import { callerFromWire } from '../service/wire.ts';
 import type { Attempt } from './attempt.ts';
+import { removeHalfFiles } from './half-files.ts';
 import { openFolderWithin } from './open-within.ts';
 import { failed, NO_USAGE } from './outcome.ts';
 import type { AttemptStaging } from './staging.ts';
@@ -54,6 +56,24 @@ export function openTransfers(options: TransferOptions): RunTransfer {
         )
       : read(options, attempt, { ...place, within: base }, signal);
   };
+}
+
+/**
+ * Removes what an earlier run of the gateway left half written, where the transfer has come to nothing: nobody else would. Only
+ * where the site still has the directory open.
+ */
+export async function clearTransfer(
+  paths: readonly DataPath[],
+  { id, spec, accepted }: Attempt,
+  transfer: Transfer,
+): Promise<void> {
+  if (transfer.kind !== 'write') return;
+  const allowed = allowedPath(paths, transfer, callerFromWire(accepted.job.owner), spec.vo);
+  if (!allowed.ok) return;
+  const { real } = await resolved(transfer.path);
+  const base = await realpath(allowed.path.path).catch(() => allowed.path.path);
+  await using held = await openFolderWithin(base, real);
+  if (held !== undefined) await removeHalfFiles(held.at, halfFilesOf({ transfer: id }));
 }
 
 async function warm(

@@ -161,15 +161,21 @@ async function anchoredPlaces(root: string, shared: SharedPlace): Promise<Places
 
 async function clearHalfFiles(anchors: Anchors, path: string, shared: SharedPlace): Promise<void> {
   const folder = anchors.nameOf(path);
-  const begin = `.grid-${nameOf(shared)}-`;
+  const isHalfFile = halfFilesOf(shared);
   // A folder that may be written but not listed keeps what is there.
   for (const name of await readdir(folder).catch(() => [])) {
-    if (name.startsWith(begin) && name.endsWith('.part'))
-      await rm(`${folder}/${name}`, { force: true });
+    if (isHalfFile(name)) await rm(`${folder}/${name}`, { force: true });
   }
 }
 
-const nameOf = ({ transfer }: SharedPlace): string => sha256(Buffer.from(transfer)).slice(0, 32);
+/** Tells by its name whether a file is a half one of any try of a transfer. */
+export function halfFilesOf(shared: Pick<SharedPlace, 'transfer'>): (name: string) => boolean {
+  const begin = `.grid-${nameOf(shared)}-`;
+  return (name) => name.startsWith(begin) && name.endsWith('.part');
+}
+
+const nameOf = ({ transfer }: Pick<SharedPlace, 'transfer'>): string =>
+  sha256(Buffer.from(transfer)).slice(0, 32);
 
 /** Of a file, and not of what a link leads to. */
 async function setFileMode(place: string, mode: number): Promise<void> {

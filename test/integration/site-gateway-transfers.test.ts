@@ -127,3 +127,31 @@ test('a gateway that is killed while it copies leaves no half file when it has g
   expect(await names()).toEqual(['data']);
   expect(data.equals(await readFile(join(path, 'data')))).toBe(true);
 }, 30_000);
+
+test('a copy that is given up while its gateway is dead leaves no half file', async () => {
+  const path = join(scratch, 'open', 'given-up');
+  const names = () => readdir(join(path, 'deep')).catch(() => []);
+  const root = await mkdtemp(join(scratch, 'in-'));
+  // So many that the list of them has to be fetched, too.
+  for (let n = 0; n < 200; n += 1) await writeFile(join(root, String(n)), '');
+  await mkdir(join(root, 'deep'));
+  await writeFile(join(root, 'deep', 'data'), randomBytes(1_250_000));
+  const { tree } = await sendTree(member, { root, paths: ['.'] });
+  expect(tree.manifest).toBeUndefined();
+  const command = transferCommand({ kind: 'write', path, force: false });
+  await site.place([
+    { id: 'given-up', owner: nameOf('Ada'), spec: { command }, inputTrees: [{ tree, to: '.' }] },
+  ]);
+  await expect
+    .poll(names, { timeout: 10_000 })
+    .toEqual([expect.stringMatching(/^\.grid-.*\.part$/)]);
+  await site.kill();
+  // Somebody else's stays.
+  await writeFile(join(path, 'deep', '.grid-other-1.part'), '');
+  await nats.crash();
+  await site.start();
+  await site.call().control({ epoch: EPOCH, cancel: ['given-up'], acknowledgedSeq: 0 });
+  expect((await site.outcomeOf('given-up')).state).toBe(State.STATE_CANCELLED);
+  expect(await names()).toEqual(['.grid-other-1.part']);
+  await nats.start();
+}, 30_000);
