@@ -209,6 +209,16 @@ describe('sending refuses, by name,', () => {
     });
   });
 
+  test('a name that is one with another to some file systems, its letters being put together', async () => {
+    await at.write('caf\u00e9', 'composed');
+    await at.send('.');
+    await at.write('cafe\u0301', 'not composed');
+    await expect(at.send('.')).rejects.toMatchObject({
+      code: 'PATH_REFUSED',
+      message: expect.stringContaining('cafe\u0301'),
+    });
+  });
+
   test('a file that is written while it is read', async () => {
     await at.write('growing', randomBytes(40 * 2 ** 20));
     const slow = {
