@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { GridError } from '../core/errors.ts';
@@ -9,6 +9,7 @@ import { type Clock, systemClock } from '../service/clock.ts';
 import { formatSettings, loadConfig } from '../service/config.ts';
 import { openClient } from '../service/grpc-client.ts';
 import { startServer } from '../service/grpc-server.ts';
+import { readHostIdentity } from '../service/host-identity.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { announceReady, untilStopped } from '../service/shutdown.ts';
 import { TrustStore } from '../service/trust-store.ts';
@@ -106,10 +107,7 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
   const { clock, log, onFatal, signal } = around;
   mkdirSync(config.state, { recursive: true, mode: 0o700 });
   const trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
-  const identity = {
-    certPem: readFileSync(config.certificate, 'utf8'),
-    keyPem: readFileSync(config.key, 'utf8'),
-  };
+  const identity = readHostIdentity(config);
   const accounts = await openAccounts(config, trust, around);
   if (accounts !== undefined) stack.use(accounts);
   const open: (site: SiteRecord) => ReturnType<LinkOptions['open']> = (site) =>

@@ -10,6 +10,7 @@ import type { Peer } from '../core/vo/caller.ts';
 import { type Authenticator, GridListener, type ServerIdentity } from './grid-listener.ts';
 import type { Log } from './log.ts';
 import type { CallContext, Handlers, MethodDefinition } from './rpc.ts';
+import { errnoOf } from './staging/file-errors.ts';
 import { toStatus } from './status.ts';
 
 /** A service with its handlers, made by `served()`. */
@@ -79,7 +80,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   health.addToServer(server);
   const descriptors = loadFileDescriptorSetFromBuffer(readFileSync(DESCRIPTORS));
   new ReflectionService(descriptors).addToServer(server);
-  const port = await listener.listen(options.port, options.host);
+  const port = await listener
+    .listen(options.port, options.host)
+    .catch((error: unknown) => Promise.reject(listenFailure(options, error)));
   const close = async (graceMs = 500): Promise<void> => {
     health.setStatus('', 'NOT_SERVING');
     stopping.abort();
@@ -87,6 +90,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     server.forceShutdown();
   };
   return { port, close, [Symbol.asyncDispose]: () => close() };
+}
+
+const LISTENING: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program, maybe an earlier one of this service, has the port',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  EACCES: 'this account may not have the port; those from 1024 on are for all',
+};
+
+/** Why a server cannot listen, as CONFIG_INVALID; anything else stays what it is. */
+function listenFailure({ host, port }: ServerOptions, error: unknown): unknown {
+  const why = LISTENING[errnoOf(error)];
+  if (why === undefined) return error;
+  return new GridError('CONFIG_INVALID', `cannot listen at ${host}:${port}: ${why}`, {
+    cause: error,
+  });
 }
 
 function implementationOf(

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch } from 'node:os';
 import { join } from 'node:path';
 import { createUser, fromSeed } from '@nats-io/nkeys';
@@ -15,6 +15,7 @@ import type { Log } from '../service/log.ts';
 import type { Handlers } from '../service/rpc.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
+import { makeDirectory } from '../service/staging/file-errors.ts';
 import type { Nkey } from '../service/staging/nats-link.ts';
 import { type AccountMap, openAccounts } from './accounts/account-map.ts';
 import { attemptDirectory, tryRemoveTree } from './attempt-directory.ts';
@@ -77,7 +78,7 @@ const REMEMBER_MS = 3_600_000;
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, clock, log } = options;
   await using stack = new AsyncDisposableStack();
-  mkdirSync(join(config.spool, 'attempts'), { recursive: true, mode: 0o700 });
+  makeDirectory(join(config.spool, 'attempts'));
   const nkey = keptNkey(join(config.spool, 'nkey.seed'));
   const offerChange = openChange();
   const announce = (): void => offerChange.announce();

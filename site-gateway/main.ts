@@ -6,6 +6,7 @@ import { openAuthenticator } from '../service/authenticator.ts';
 import { type Clock, systemClock } from '../service/clock.ts';
 import { formatSettings, loadConfig } from '../service/config.ts';
 import { served, startServer } from '../service/grpc-server.ts';
+import { readHostIdentity, readSettingFile } from '../service/host-identity.ts';
 import { keepTrust } from '../service/keep-trust.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { announceReady, untilStopped } from '../service/shutdown.ts';
@@ -104,10 +105,7 @@ async function startSite(
     await startServer({
       host,
       port: config.listen.port,
-      identity: {
-        certPem: readFileSync(config.certificate, 'utf8'),
-        keyPem: readFileSync(config.key, 'utf8'),
-      },
+      identity: readHostIdentity(config),
       authenticator: openAuthenticator({ trust, vomsDir: config.vomsdir, clock }),
       services: [served(SiteGatewayService, gateway.handlers)],
       log,
@@ -139,7 +137,7 @@ function webOf(config: SiteConfig): Web {
   const ca = config['fetch-ca'];
   return openWeb({
     rules: fetchRules(config),
-    moreCa: ca === undefined ? undefined : readFileSync(ca, 'utf8'),
+    moreCa: ca === undefined ? undefined : readSettingFile('fetch-ca', ca),
   });
 }
 
