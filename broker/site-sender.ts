@@ -91,8 +91,11 @@ async function sendBatch(
   if (sent.length === 0) return;
   const offersBefore = site.offers;
   const { offer } = site;
+  // The site chooses better what the job leaves open.
   const queueOf = (ask: Ask): string =>
-    (offer === undefined ? undefined : queueFor(ask, offer, link.rules))?.name ?? '';
+    offer !== undefined && link.rules.reads('requirements', ask.requirements).queue
+      ? (queueFor(ask, offer, link.rules)?.name ?? '')
+      : '';
   try {
     const request = placeRequest(epoch, sent, needed, { tickets, signedUrls }, queueOf);
     const answer = await session.gateway.place(request, {

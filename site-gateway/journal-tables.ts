@@ -19,7 +19,7 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
   const findJob = database.prepare('SELECT 1 FROM jobs WHERE id = ?');
   const addJob = database.prepare('INSERT INTO jobs (id, placed) VALUES (?, ?)');
   const addAttempt = database.prepare(
-    'INSERT INTO attempts (id, job_id, ordinal, task_value, memory_bytes, accepted_at) VALUES (?, ?, ?, ?, ?, ?)',
+    'INSERT INTO attempts (id, job_id, ordinal, task_value, memory_bytes, queue, accepted_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
   );
   const find = database.prepare('SELECT outputs FROM attempts WHERE id = ?');
   const setEnding = database.prepare(
@@ -39,9 +39,9 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
   return {
     accept: (attempts, atMs) =>
       commits.write(() => {
-        for (const { id, jobId, ordinal, taskValue, memoryBytes, job } of attempts) {
+        for (const { id, jobId, ordinal, taskValue, memoryBytes, queue, job } of attempts) {
           if (findJob.get(jobId) === undefined) addJob.run(jobId, PlacedJob.encode(job).finish());
-          addAttempt.run(id, jobId, ordinal, taskValue, memoryBytes, atMs);
+          addAttempt.run(id, jobId, ordinal, taskValue, memoryBytes, queue, atMs);
         }
       }),
     known: (ids) => new Set(ids.filter((id) => find.get(id) !== undefined)),
@@ -74,6 +74,7 @@ interface LiveRow {
   readonly ordinal: number;
   readonly task_value: string;
   readonly memory_bytes: number;
+  readonly queue: string;
   readonly state: AttemptState;
   readonly ending: Ending;
   readonly started_at: number | null;
@@ -105,6 +106,7 @@ const liveOf = (row: LiveRow, job: PlacedJob): LiveAttempt => ({
   ordinal: row.ordinal,
   taskValue: row.task_value,
   memoryBytes: row.memory_bytes,
+  queue: row.queue,
   state: row.state,
   ending: row.ending,
   startedAtMs: row.started_at ?? 0,

@@ -33,6 +33,8 @@ export interface AcceptedAttempt {
   readonly taskValue: string;
   /** Memory in place of the spec's; 0 for what the spec says. */
   readonly memoryBytes: number;
+  /** Queue of the batch system that it is for; '' for any. */
+  readonly queue: string;
   readonly job: PlacedJob;
 }
 

@@ -12,7 +12,7 @@ import { fetchedHosts, type JobSpec, type Licences, type Resources } from '../co
 import type { AccountRule } from '../core/match/accounts.ts';
 import { hasGpuModel } from '../core/match/gpu-model.ts';
 import { missingLicence, type Need, needOf } from '../core/match/need.ts';
-import type { Offer } from '../core/match/offer.ts';
+import type { Offer, Queue } from '../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
 import type { DiskSpace } from './disk.ts';
 import type { SiteSize } from './open-lrms.ts';
@@ -83,7 +83,7 @@ export function offerOf(facts: SiteFacts, now: SiteNow): Offer {
       free: free(total, committed.licences[name] ?? 0),
     })),
     gpuModels: gpuModelsOf(facts, size),
-    queues: size.queues,
+    queues: size.queues.map((queue) => withModels(queue, facts.gpuModels)),
     expectedWaitMs: size.expectedWaitMs ?? 0,
   };
 }
@@ -140,6 +140,10 @@ export function unfetched({ fetchFrom }: SiteFacts, spec: JobSpec): string | und
   if (host === undefined) return undefined;
   return `it needs a file from ${host}, the site fetches from ${formatFetchRules(fetchFrom)}`;
 }
+
+/** The models of a queue whose batch system does not tell are those that the site's administrator has named. */
+const withModels = (queue: Queue, named: readonly string[]): Queue =>
+  queue.gpusPerNode > 0 && queue.gpuModels.length === 0 ? { ...queue, gpuModels: named } : queue;
 
 const gpuModelsOf = ({ gpuModels }: SiteFacts, { queues }: SiteSize): readonly string[] => [
   ...new Set([...gpuModels, ...queues.flatMap((queue) => queue.gpuModels)]),

@@ -108,6 +108,7 @@ const acceptedOf = (id: AttemptId, placed: PlacedAttempt, job: PlacedJob): Accep
   ordinal: placed.ordinal,
   taskValue: placed.taskValue,
   memoryBytes: placed.memoryBytes,
+  queue: placed.queue,
   job,
 });
 

@@ -95,9 +95,21 @@ export function lrmsTaskOf(
   account?: Account,
 ): LrmsTask {
   const { id, directory, spec, accepted } = attempt;
-  const { nodes, gpus, cpus, memoryBytes, walltimeMs, diskBytes, licences } = spec.resources;
+  const { nodes, gpus, gpuModel, cpus, memoryBytes, walltimeMs, diskBytes, licences } =
+    spec.resources;
   const { image, network = 'any', command } = spec;
-  const needs = { nodes, gpus, cpus, memoryBytes, walltimeMs, diskBytes, licences };
+  const { queue } = accepted;
+  const needs = {
+    queue,
+    nodes,
+    gpus,
+    gpuModel,
+    cpus,
+    memoryBytes,
+    walltimeMs,
+    diskBytes,
+    licences,
+  };
   const stdin = stdinOf(attempt);
   const common = { id, directory, stdin, ...needs, ...(account === undefined ? {} : { account }) };
   const userName = account?.name ?? USER_NAME;

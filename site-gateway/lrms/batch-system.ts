@@ -68,7 +68,7 @@ export interface BatchOrder {
 /** What decides about a task's place in the batch system. */
 export type Needs = Pick<
   LrmsTask,
-  'cpus' | 'memoryBytes' | 'gpus' | 'nodes' | 'walltimeMs' | 'licences'
+  'queue' | 'cpus' | 'memoryBytes' | 'gpus' | 'gpuModel' | 'nodes' | 'walltimeMs' | 'licences'
 >;
 
 export type SubmitAnswer =

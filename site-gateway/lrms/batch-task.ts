@@ -64,8 +64,9 @@ export function groupsOf(tasks: readonly BatchTask[], most: number): readonly Ba
   const open = new Map<string, BatchTask[]>();
   const groups: BatchTask[][] = [];
   for (const entry of tasks) {
-    const { cpus, memoryBytes, gpus, nodes, walltimeMs, licences = {}, account } = entry.task;
-    const needs = [cpus, memoryBytes, gpus, nodes, walltimeMs, licences];
+    const { account, licences = {}, ...task } = entry.task;
+    const { queue, cpus, memoryBytes, gpus, gpuModel, nodes, walltimeMs } = task;
+    const needs = [queue, cpus, memoryBytes, gpus, gpuModel, nodes, walltimeMs, licences];
     const kind = JSON.stringify([account?.uid, account?.gid, ...needs]);
     const group = open.get(kind);
     if (group !== undefined && group.length < most) group.push(entry);

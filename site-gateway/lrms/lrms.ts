@@ -16,9 +16,13 @@ export interface LrmsTask {
   readonly env: Readonly<Record<string, string>>;
   /** Absolute path of standard input. */
   readonly stdin: string;
+  /** Queue that it is for, if the site uses it; left out for any. */
+  readonly queue?: string;
   /** Nodes of one gang; the program starts on the first. CPUs, memory and GPUs are those of each node. `hostfileOf` names them. */
   readonly nodes: number;
   readonly gpus: number;
+  /** Words of their model; left out for any. */
+  readonly gpuModel?: string;
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly walltimeMs: number;

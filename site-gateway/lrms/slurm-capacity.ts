@@ -1,3 +1,4 @@
+import { hasGpuModel } from '../../core/match/gpu-model.ts';
 import { BatchSilence } from './batch-command.ts';
 import type { Needs } from './batch-system.ts';
 import type { Capacity } from './lrms.ts';
@@ -71,7 +72,7 @@ export function capacityOf(
 function queueOf(
   { name, maxWalltimeMs, maxNodes, isDefault }: PartitionLine,
   up: readonly NodeLine[],
-): Capacity['queues'][number] {
+): Queue {
   const largest = (count: (node: NodeLine) => number): number => Math.max(0, ...up.map(count));
   const totalCpus = sum(up.map(({ cpus }) => cpus));
   return {
@@ -83,22 +84,40 @@ function queueOf(
     memoryPerNodeBytes: largest(({ memoryBytes }) => memoryBytes),
     totalCpus,
     freeCpus: totalCpus - sum(up.map(({ allocatedCpus }) => allocatedCpus)),
-    features: [],
+    // Whichever node a job gets: a feature of some is none of the queue.
+    features:
+      up[0]?.features.filter((one) => up.every(({ features }) => features.includes(one))) ?? [],
     isDefault,
     gpusPerNode: largest(({ gpus }) => gpus),
-    gpuModels: [],
+    gpuModels: [...new Set(up.flatMap(({ gpuModels }) => gpuModels))],
   };
 }
 
-/** Name of the first queue in which a task can ever run; of the first at all where there is none, which then says why. */
-export function queueFor(needs: Needs, queues: Capacity['queues']): string {
-  const fits = (queue: Capacity['queues'][number]): boolean =>
+type Queue = Capacity['queues'][number];
+
+/**
+ * The queue that a task is for; else the first in which it can ever run, or the first at all where there is none, which
+ * then says why.
+ */
+export function queueFor(needs: Needs, queues: Capacity['queues']): Queue | undefined {
+  const fits = (queue: Queue): boolean =>
     needs.cpus <= queue.cpusPerNode &&
     needs.memoryBytes <= queue.memoryPerNodeBytes &&
     needs.gpus <= queue.gpusPerNode &&
+    (needs.gpus === 0 || hasType(queue, needs)) &&
     needs.nodes <= queue.maxNodes &&
     (queue.maxWalltimeMs === 0 || needs.walltimeMs <= queue.maxWalltimeMs);
-  return (queues.find(fits) ?? queues[0])?.name ?? '';
+  return queues.find(({ name }) => name === needs.queue) ?? queues.find(fits) ?? queues[0];
+}
+
+const hasType = ({ gpuModels }: Pick<Queue, 'gpuModels'>, { gpuModel = '' }: Needs): boolean =>
+  gpuModel === '' || gpuModels.length === 0 || hasGpuModel(gpuModels, gpuModel);
+
+/** What Slurm calls the wanted model of GPUs in a queue, with a colon; '' for any, and where it has no names for them. */
+export function gpuTypeOf({ gpuModel = '' }: Needs, queue: Queue | undefined): string {
+  if (gpuModel === '') return '';
+  const model = queue?.gpuModels.find((one) => hasGpuModel([one], gpuModel));
+  return model === undefined ? '' : `:${model}`;
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);

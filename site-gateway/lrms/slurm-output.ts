@@ -132,13 +132,15 @@ export interface NodeLine {
   readonly memoryBytes: number;
   readonly allocatedMemoryBytes: number;
   readonly gpus: number;
+  readonly gpuModels: readonly string[];
   readonly allocatedGpus: number;
+  readonly features: readonly string[];
 }
 
 const UNUSABLE =
   /DOWN|DRAIN|FAIL|MAINT|NOT_RESPONDING|\*|REBOOT|UNKNOWN|FUTURE|INVAL|BLOCKED|POWERING/;
 
-/** Of `scontrol -o show node`. */
+/** Of `scontrol -o -d show node`: without `-d` GPUs in use are told only where accounting counts them. */
 export function parseNodes(text: string): readonly NodeLine[] {
   return linesOf(text, 'scontrol').map((line) => {
     const field = fieldsOf(line, 'NodeName');
@@ -152,7 +154,9 @@ export function parseNodes(text: string): readonly NodeLine[] {
       memoryBytes: Number(field('RealMemory')) * 2 ** 20,
       allocatedMemoryBytes: Number(field('AllocMem')) * 2 ** 20,
       gpus: parseGpus(field('Gres')),
-      allocatedGpus: Number(/gres\/gpu=(\d+)/.exec(field('AllocTRES'))?.[1] ?? 0),
+      gpuModels: [...field('Gres').matchAll(GPU)].flatMap(([, model]) => model ?? []),
+      features: parseFeatures(field('ActiveFeatures')),
+      allocatedGpus: parseGpus(field('GresUsed')),
     };
   });
 }
@@ -205,10 +209,14 @@ function parseMemory(text: string): number {
 }
 
 /** GPUs in `gpu:a100:4(S:0-1),gpu:2`, `gres:gpu:1`, `gres/gpu:1` or `(null)`. */
-function parseGpus(text: string): number {
-  const counts = [...text.matchAll(/(?:^|[,:/])gpu(?::[A-Za-z][\w.-]*)?(?::(\d+))?/g)];
-  return counts.reduce((sum, [, count]) => sum + Number(count ?? 1), 0);
-}
+/** `gpu:2`, `gpu:a100:4(S:0-1)`, `gres/gpu:1`. */
+const GPU = /(?:^|[,:/])gpu(?::([A-Za-z][\w.-]*))?(?::(\d+))?/g;
+
+const parseGpus = (text: string): number =>
+  [...text.matchAll(GPU)].reduce((sum, [, , count]) => sum + Number(count ?? 1), 0);
+
+const parseFeatures = (text: string): readonly string[] =>
+  text === '(null)' || text === '' ? [] : text.split(',');
 
 function linesOf(text: string, command: string): readonly string[] {
   if (text !== '' && !text.endsWith('\n')) throw unreadable(command, text.slice(-80));

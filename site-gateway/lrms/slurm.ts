@@ -19,7 +19,7 @@ import {
   type SubmitAnswer,
 } from './batch-system.ts';
 import type { Capacity } from './lrms.ts';
-import { capacityOf, choose, closedReason, isOpen, queueFor } from './slurm-capacity.ts';
+import { capacityOf, choose, closedReason, gpuTypeOf, isOpen, queueFor } from './slurm-capacity.ts';
 import {
   configValue,
   endOf,
@@ -92,9 +92,8 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
     name: 'Slurm',
     maxTasks: () => Math.max(1, maxArray - 1),
     submit: async (order) => {
-      const partition = queueFor(order.needs, queues);
       typical = order.needs;
-      const args = submitArgs(order, { ...options, partition });
+      const args = submitArgs(order, { ...options, queue: queueFor(order.needs, queues) });
       const result = await runnerAs(run, order)('sbatch', args, SUBMIT_TIMEOUT_MS);
       return unsubmittable(order, result.stderr) ?? submitAnswer(result, order.count);
     },
@@ -103,7 +102,7 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
       const users = owners.all().map(({ uid }) => uid);
       const [queue, nodes] = await Promise.all([
         told(look, 'squeue', ['-h', `--user=${users.join(',')}`]),
-        told(look, 'scontrol', ['-o', 'show', 'node']),
+        told(look, 'scontrol', ['-o', '-d', 'show', 'node']),
       ]);
       const lines = parseQueue(queue, mark, owners);
       const open = parseNodes(nodes).filter((node) => isOpen(node, ours));
@@ -148,7 +147,7 @@ function runnersOf({ path, conf }: SlurmOptions, mark: string) {
 }
 
 interface PlaceOptions extends SlurmOptions {
-  readonly partition: string;
+  readonly queue: Capacity['queues'][number] | undefined;
 }
 
 /** Asks now and then how long a task would wait; 0 where there is no answer, which says nothing of how Slurm is. */
@@ -157,7 +156,7 @@ function openStartLooks(run: CommandRunner, options: SlurmOptions) {
   let waitMs = 0;
   return async (needs: Needs, queues: Capacity['queues']): Promise<number> => {
     if (looks++ % START_LOOKS !== 0) return waitMs;
-    const asked = needsArgs(needs, { ...options, partition: queueFor(needs, queues) });
+    const asked = needsArgs(needs, { ...options, queue: queueFor(needs, queues) });
     const args = ['--test-only', ...asked, '--wrap=true'];
     const said = await run('sbatch', args, LOOK_TIMEOUT_MS).catch(() => undefined);
     const atMs = parseTestedStart(said?.stderr ?? '');
@@ -194,8 +193,8 @@ const needsArgs = (needs: Needs, options: PlaceOptions): readonly string[] => [
   `--ntasks-per-node=${needs.cpus}`,
   `--mem=${Math.ceil(needs.memoryBytes / 2 ** 20)}M`,
   ...(needs.walltimeMs > 0 ? [`--time=${Math.ceil(needs.walltimeMs / 60_000)}`] : []),
-  ...(needs.gpus > 0 ? [`--gres=gpu:${needs.gpus}`] : []),
-  ...(options.partition === '' ? [] : [`--partition=${options.partition}`]),
+  ...(needs.gpus > 0 ? [`--gres=gpu${gpuTypeOf(needs, options.queue)}:${needs.gpus}`] : []),
+  ...(options.queue === undefined ? [] : [`--partition=${options.queue.name}`]),
   ...(options.account === '' ? [] : [`--account=${options.account}`]),
   ...(options.reservation === '' ? [] : [`--reservation=${options.reservation}`]),
   ...licenceArgs(needs, options),

@@ -14,7 +14,14 @@ import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 
 let cluster: SlurmCluster;
 beforeAll(async () => {
-  cluster = await startSlurm({ nodes: 1, cpus: 2, memoryMb: 1_000, settings: ['Licenses=flex:3'] });
+  cluster = await startSlurm({
+    nodes: 1,
+    cpus: 2,
+    memoryMb: 1_000,
+    each: 'Gres=gpu:a100_40g:2 Feature=avx512,ib',
+    gres: ['null', 'zero'].map((file) => `Name=gpu Type=a100_40g File=/dev/${file}`),
+    settings: ['Licenses=flex:3', 'GresTypes=gpu'],
+  });
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
 
@@ -112,4 +119,35 @@ test('nodes of a reservation are for its jobs alone', async () => {
   } finally {
     await change('delete', 'reservation=grid');
   }
+}, 60_000);
+
+test('offers features and models of GPUs, and asks for what a task is to have of them', async () => {
+  await cluster.untilIdle();
+  const system = openSystem({ partitions: ['main', 'long'] });
+  const { queues } = (await system.poll(SELF)).capacity;
+  const offered = { features: ['avx512', 'ib'], gpusPerNode: 2, gpuModels: ['a100_40g'] };
+  expect(queues).toMatchObject([offered, offered]);
+  const script = join(cluster.dir, 'sleeps');
+  writeFileSync(script, '#!/bin/sh\nexec sleep 60\n');
+  const needs = { cpus: 1, memoryBytes: 2 ** 26, gpus: 1, nodes: 1, walltimeMs: 60_000 };
+  const answer = await system.submit({
+    token: '0123456789abcde0',
+    directory: cluster.dir,
+    script,
+    count: 1,
+    needs: { ...needs, gpuModel: 'A100', queue: 'long' },
+    comment: 'one GPU',
+  });
+  if (answer.kind !== 'submitted') throw new TypeError(answer.words);
+  const job = answer.jobOf(1);
+  const show = () => cluster.run('scontrol', '-o', 'show', 'job', job);
+  await expect.poll(show, { timeout: 20_000 }).toMatch(/JobState=RUNNING/);
+  expect(await show()).toMatch(/Partition=long .*TresPerNode=gres:gpu:a100_40g:1/);
+  const others = await cluster.run(
+    'sbatch',
+    ...['--parsable', '-o', '/dev/null', '-t', '10', '--gres=gpu:1', '--wrap', 'sleep 60'],
+  );
+  const gpus = async () => (await system.poll(SELF)).capacity;
+  await expect.poll(gpus, { timeout: 20_000 }).toMatchObject({ gpus: 2, usableGpus: 1 });
+  await cluster.run('scancel', job, others.trim());
 }, 60_000);

@@ -44,6 +44,7 @@ const attempt = (id: string, jobId = 'job'): AcceptedAttempt => ({
   ordinal: 3,
   taskValue: 'x',
   memoryBytes: 2 ** 31,
+  queue: 'long',
   job: PlacedJob.create({ owner: { dn: '/CN=Alice' } }),
 });
 const step = (id: string, state: Step['state'], more: Partial<Step> = {}): Step => ({

@@ -54,6 +54,7 @@ beforeEach(async () => {
     ordinal: 0,
     taskValue: '',
     memoryBytes: 0,
+    queue: '',
     job: PlacedJob.create({ spec: specToWire(spec), owner: { dn: '/CN=Alice' } }),
   };
   await journal.accept([accepted], Date.now());

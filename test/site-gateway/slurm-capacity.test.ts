@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
+import type { Needs } from '../../site-gateway/lrms/batch-system.ts';
 import {
   capacityOf,
   choose,
   closedReason,
+  gpuTypeOf,
   queueFor,
 } from '../../site-gateway/lrms/slurm-capacity.ts';
 import { parseNodes, parsePartitions, parseQueue } from '../../site-gateway/lrms/slurm-output.ts';
@@ -59,9 +61,38 @@ test('a node in two partitions counts once, and no limit of one is no limit', ()
 test('a task goes to the first queue in which it can ever run', () => {
   const { queues } = capacityOf(nodes, [], choose(partitions, ['main', 'long']));
   const needs = { nodes: 1, cpus: 1, memoryBytes: 2 ** 20, gpus: 0, walltimeMs: 60_000 };
-  expect(queueFor(needs, queues)).toBe('main');
-  expect(queueFor({ ...needs, walltimeMs: 7_200_000 }, queues)).toBe('long');
-  expect(queueFor({ ...needs, cpus: 6 }, queues)).toBe('long');
-  expect(queueFor({ ...needs, cpus: 99 }, queues)).toBe('main');
-  expect(queueFor(needs, [])).toBe('');
+  const nameFor = (more: Partial<Needs> = {}) => queueFor({ ...needs, ...more }, queues)?.name;
+  expect(nameFor()).toBe('main');
+  expect(nameFor({ walltimeMs: 7_200_000 })).toBe('long');
+  expect(nameFor({ cpus: 6 })).toBe('long');
+  expect(nameFor({ cpus: 99 })).toBe('main');
+  expect(nameFor({ queue: 'long' })).toBe('long');
+  expect(nameFor({ queue: 'of another site' })).toBe('main');
+  expect(queueFor(needs, [])).toBe(undefined);
+});
+
+test('a queue has the GPUs of any of its nodes, and the features of all', () => {
+  const node = (name: string, features: string, gres: string, partition = 'main,long'): string =>
+    `NodeName=${name} ActiveFeatures=${features} CPUTot=4 RealMemory=1000 State=IDLE Partitions=${partition} Gres=${gres}\n`;
+  const some = parseNodes(
+    node('n1', 'avx512,ib', 'gpu:a100:4(S:0-1)', 'long') +
+      node('n2', 'avx512', 'gpu:v100:1,gpu:a100_40g:1') +
+      node('n3', '(null)', 'gpu:2', 'spare'),
+  );
+  const { queues } = capacityOf(some, [], choose(partitions, ['main', 'long']));
+  expect(queues).toMatchObject([
+    { name: 'main', features: ['avx512'], gpusPerNode: 2, gpuModels: ['v100', 'a100_40g'] },
+    { name: 'long', features: ['avx512'], gpusPerNode: 4, gpuModels: ['a100', 'v100', 'a100_40g'] },
+  ]);
+  const needs = { nodes: 1, cpus: 1, memoryBytes: 2 ** 20, gpus: 1, walltimeMs: 60_000 };
+  const [main] = queues;
+  const placeOf = (gpuModel: string) => {
+    const queue = queueFor({ ...needs, gpuModel }, queues);
+    return [queue?.name, gpuTypeOf({ ...needs, gpuModel }, queue)];
+  };
+  expect(placeOf('')).toEqual(['main', '']);
+  expect(placeOf('V100')).toEqual(['main', ':v100']);
+  expect(placeOf('a100')).toEqual(['main', ':a100_40g']);
+  const nameless = { ...needs, gpuModel: 'A100' };
+  expect(gpuTypeOf(nameless, main && { ...main, gpuModels: [] })).toBe('');
 });

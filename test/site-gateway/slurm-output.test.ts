@@ -113,7 +113,7 @@ test('the words of an end carry the reason where there is one', () => {
 });
 
 const node = (state: string): string =>
-  `NodeName=n1 Arch=x86_64 CoresPerSocket=1 CPUAlloc=1 CPUEfctv=4 CPUTot=8 Gres=gpu:a100:4(S:0-1) RealMemory=1000 AllocMem=64 State=${state} Partitions=main,long CfgTRES=cpu=4 AllocTRES=cpu=1,gres/gpu=2\n`;
+  `NodeName=n1 Arch=x86_64 CoresPerSocket=1 CPUAlloc=1 CPUEfctv=4 CPUTot=8 AvailableFeatures=avx512,ib,off ActiveFeatures=avx512,ib Gres=gpu:a100:4(S:0-1) GresUsed=gpu:a100:2(IDX:0,2) RealMemory=1000 AllocMem=64 State=${state} Partitions=main,long CfgTRES=cpu=4 AllocTRES=cpu=1\n`;
 
 describe('nodes', () => {
   test('a node tells what it has and what is taken', () => {
@@ -128,7 +128,9 @@ describe('nodes', () => {
         memoryBytes: 1_000 * 2 ** 20,
         allocatedMemoryBytes: 64 * 2 ** 20,
         gpus: 4,
+        gpuModels: ['a100'],
         allocatedGpus: 2,
+        features: ['avx512', 'ib'],
       },
     ]);
   });

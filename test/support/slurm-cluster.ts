@@ -25,6 +25,10 @@ export interface SlurmSize {
   readonly nodes: number;
   readonly cpus: number;
   readonly memoryMb: number;
+  /** What each node has besides, as in slurm.conf. */
+  readonly each?: string;
+  /** Lines of gres.conf. */
+  readonly gres?: readonly string[];
   /** Further lines of slurm.conf. */
   readonly settings?: readonly string[];
 }
@@ -115,12 +119,13 @@ async function layOut(
     `CgroupMountpoint=${join(dir, 'cgroup')}`,
   ];
   writeFileSync(join(dir, 'cgroup.conf'), `${cgroup.join('\n')}\n`);
+  writeFileSync(join(dir, 'gres.conf'), `${(size.gres ?? []).join('\n')}\n`);
   const host = hostname().split('.')[0] ?? '';
   const nodeLines: string[] = [];
   for (const node of nodes) {
     const port = await freePort('127.0.0.1');
     nodeLines.push(
-      `NodeName=${node} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${port} CPUs=${size.cpus} RealMemory=${size.memoryMb} State=UNKNOWN`,
+      `NodeName=${node} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${port} CPUs=${size.cpus} RealMemory=${size.memoryMb} ${size.each ?? ''} State=UNKNOWN`,
     );
   }
   const lines = [

@@ -113,7 +113,7 @@ function valuesOf(order: BatchOrder, options: CommandOptions): Values {
     'walltime-seconds': orNone(seconds),
     'walltime-minutes': orNone(minutes),
     'walltime-clock': orNone(seconds, clockOf(seconds)),
-    queue: queueFor(needs, options.capacity.queues),
+    queue: queueFor(needs, options.capacity.queues)?.name ?? '',
     account: options.account,
     'extra-args': options.extraArgs,
   };

@@ -18,6 +18,10 @@ export interface RequestOptions {
 /** The gateway ends a task that overstays, and says why; Grid Engine does only where that fails. */
 const WALLTIME_MARGIN_MS = 15_000;
 
+/** The queue that a task is for, if the site uses it. */
+const queueOf = ({ queue }: Needs, limits: Capacity['queues']): string | undefined =>
+  limits.find(({ name }) => name === queue)?.name;
+
 /** Arguments of qsub; undefined where no parallel environment gives such slots. */
 export function submitArgs(
   order: BatchOrder,
@@ -47,7 +51,7 @@ export function submitArgs(
     ['-l', resourcesOf(needs, slots, measures, limits).join(',')],
     ['-pe', slots.environment, String(slots.perHost * needs.nodes)],
     ['-R', needs.nodes > 1 ? 'y' : 'n'],
-    ['-q', options.queues.join(',')],
+    ['-q', queueOf(needs, limits) ?? options.queues.join(',')],
     ['-P', options.project],
     ['-A', options.account],
   ];

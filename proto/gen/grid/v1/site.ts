@@ -100,7 +100,7 @@ export interface PlacedAttempt {
   taskValue: string;
   /** Index into `PlaceRequest.jobs`. */
   jobIndex: number;
-  /** Queue of the site that it goes to; empty where the site has none. */
+  /** Queue of the site that the job's requirements want; empty where any will do. */
   queue: string;
   /** Bytes of memory on one node, where it is not what the spec asks for; 0 where it is. */
   memoryBytes: number;
