@@ -2,6 +2,7 @@ import { sql, type Transaction } from 'kysely';
 import type { JobId } from '../core/ids.ts';
 import { background, pause } from '../service/background.ts';
 import type { Book } from './book.ts';
+import { forgetAsks } from './forget-asks.ts';
 import type { JobRow, LedgerSchema } from './ledger.ts';
 import type { HistoryRow } from './ledger-history.ts';
 import { dropTrees, releaseDatasets } from './release-trees.ts';
@@ -9,7 +10,7 @@ import { dropTrees, releaseDatasets } from './release-trees.ts';
 /**
  * Takes jobs out of the ledger that ended longer ago than `keepMs`. Of each a row stays in `history`; what its tasks left
  * goes bit by bit, and trees that nobody else names go, too, so that the stores can be swept; so do those of datasets that
- * were removed or have expired. It works in small transactions between those of everybody else, and leaves off between any
+ * were removed or have expired; so do the asks that no job is left for. It works in small transactions between those of everybody else, and leaves off between any
  * two of them.
  *
  * Open jobs stay, what an open job names in `after` or takes results from, and the flows of which not all jobs are old.
@@ -94,7 +95,8 @@ async function runPass(book: Book, { nowMs, keepMs }: Due, signal: AbortSignal):
     await pause(performance.now() - fromMs, signal);
   }
   const { removed } = progress;
-  if (removed > 0) book.log.info({ jobs: removed, beforeMs }, 'old jobs were removed');
+  const asks = await forgetAsks(book, signal);
+  if (removed + asks > 0) book.log.info({ jobs: removed, asks, beforeMs }, 'old jobs were removed');
   return removed;
 }
 

@@ -1,5 +1,6 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 import type { JobState } from '../core/job/state.ts';
+import { ASKS } from './ledger-asks.ts';
 import { DATASETS, type DatasetRow } from './ledger-data.ts';
 import { FLOWS } from './ledger-flows.ts';
 import { HISTORY, type HistoryRow } from './ledger-history.ts';
@@ -337,4 +338,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '005-store-quotas': STORE_QUOTAS,
   '006-live': LIVE,
   '007-removed-results': REMOVED_RESULTS,
+  '008-asks': ASKS,
 };

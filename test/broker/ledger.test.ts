@@ -6,6 +6,7 @@ import { afterAll, expect, test } from 'vitest';
 import { type LedgerSchema, MIGRATIONS } from '../../broker/ledger.ts';
 import type { LedgerPlace } from '../../broker/open-ledger.ts';
 import { migrate, openSqlite } from '../../service/sqlite.ts';
+import { asksContract } from '../contract/asks.contract.ts';
 import { datasetReleaseContract } from '../contract/dataset-release.contract.ts';
 import { historyContract } from '../contract/history.contract.ts';
 import { ledgerContract } from '../contract/ledger.contract.ts';
@@ -21,6 +22,7 @@ const fresh = (): LedgerPlace & { readonly kind: 'sqlite' } => {
 };
 
 historyContract('SQLite', () => Promise.resolve(fresh()));
+asksContract('SQLite', () => Promise.resolve(fresh()));
 
 datasetReleaseContract('SQLite', () => Promise.resolve(fresh()));
 

@@ -1,17 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Book, begin, commit } from '../../broker/book.ts';
 import { type History, openHistory } from '../../broker/history.ts';
-import { cancelJob, place } from '../../broker/moves.ts';
+import { cancelJob } from '../../broker/moves.ts';
 import type { LedgerPlace } from '../../broker/open-ledger.ts';
 import { openRetry } from '../../broker/retry-job.ts';
 import { NO_SWEEPER } from '../../broker/sweeper.ts';
-import { applyReport } from '../../broker/updates.ts';
 import { readable } from '../../broker/visible.ts';
-import { EMPTY_TREE } from '../../core/data/manifest.ts';
-import { dn, jobId, siteId } from '../../core/ids.ts';
-import type { Outcome } from '../../core/job/outcome.ts';
+import { dn, jobId } from '../../core/ids.ts';
 import { ALICE } from '../fakes/callers.ts';
-import { at, type OpenBook, openBook } from '../fakes/open-book.ts';
+import { age, endAll, finishAll } from '../fakes/finished-jobs.ts';
+import { type OpenBook, openBook } from '../fakes/open-book.ts';
 import { submitTo, wanted } from '../fakes/submit-to.ts';
 
 const DAY_MS = 86_400_000;
@@ -236,55 +234,8 @@ export function historyContract(name: string, fresh: () => Promise<LedgerPlace>)
   });
 }
 
-const DONE: Outcome = {
-  exitCode: 0,
-  signal: 0,
-  reason: '',
-  detail: '',
-  usage: { cpuMs: 0, wallMs: 0, peakMemoryBytes: 0, bytesIn: 0, bytesOut: 0 },
-  outputs: EMPTY_TREE,
-};
-
 const namesOf = (name: string, count: number): readonly string[] =>
   Array.from({ length: count }, (_, n) => `${name}${n}`);
-
-/** Jobs that have run and are done; each task has left a tree. */
-async function endAll(book: OpenBook, names: readonly string[], tasks = 1): Promise<void> {
-  await book.add(Object.fromEntries(names.map((name) => [name, { tasks }])));
-  await finishAll(book, names, tasks);
-}
-
-async function finishAll(book: Book, names: readonly string[], tasks = 1): Promise<void> {
-  const set = begin(book);
-  for (const name of names) {
-    for (let ordinal = 0; ordinal < tasks; ordinal += 1) {
-      const { id } = place(book.table, set, at('aachen', name, ordinal));
-      const digest = tasks === 1 ? `tree of ${name}` : `tree of ${name}.${ordinal}`;
-      const outcome = { ...DONE, outputs: { digest, totalBytes: 1, files: 1 } };
-      const report = {
-        attemptId: id,
-        atMs: set.nowMs,
-        detail: '',
-        state: 'done' as const,
-        outcome,
-      };
-      applyReport(book.table, set, siteId('aachen'), report, book.log);
-    }
-  }
-  await commit(book, set);
-}
-
-/** Lets jobs (or all whose names begin so) have ended two days ago, if they have ended. */
-async function age(book: Book, ...names: readonly string[]): Promise<void> {
-  await book.recorder.settled();
-  for (const name of names)
-    await book.db
-      .updateTable('job_state')
-      .set({ ended_ms: book.clock.nowMs() - 2 * DAY_MS })
-      .where('job_id', 'like', `${name}%`)
-      .where('ended_ms', 'is not', null)
-      .execute();
-}
 
 async function idsOf(book: Book): Promise<readonly string[]> {
   await book.recorder.settled();

@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Ledger, type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
 import type { PostgresPlace } from '../../service/postgres.ts';
+import { asksContract } from '../contract/asks.contract.ts';
 import { brokerContract } from '../contract/broker.contract.ts';
 import { datasetReleaseContract } from '../contract/dataset-release.contract.ts';
 import { historyContract } from '../contract/history.contract.ts';
@@ -43,6 +44,7 @@ ledgerContract('PostgreSQL', () =>
 );
 
 historyContract('PostgreSQL', fresh);
+asksContract('PostgreSQL', fresh);
 
 datasetReleaseContract('PostgreSQL', fresh);
 
