@@ -96,9 +96,9 @@ if [ "$_grid_notify" = yes ]; then
 fi
 ${BATCH_METER}
 _grid_root=$$ _grid_usage=$_grid_dir/usage
-# Slurm and others hold tasks to their memory; Grid Engine does where h_vmem is asked for, and not otherwise. A container may be
-# out of their sight.
-[ -n "$SGE_ROOT$_grid_boxed" ] || _grid_most=
+# Slurm and others hold tasks to their memory; Grid Engine does where h_vmem is asked for, HTCondor where it has control groups.
+# A container may be out of their sight.
+[ -n "$SGE_ROOT$_CONDOR_SCRATCH_DIR$_grid_boxed" ] || _grid_most=
 _grid_meter </dev/null >/dev/null 2>&1 3>&- 4>&- &
 _grid_meter=$!
 ( exec "$@" <"$_grid_in" 1>&3 2>&4 3>&- 4>&- )

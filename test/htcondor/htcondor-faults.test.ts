@@ -114,7 +114,7 @@ describe('on HTCondor', () => {
     );
     await begun('deaf');
     lrms.cancel(attemptId('deaf'), 1_000);
-    expect(await endOf('deaf')).toMatchObject({ kind: 'vanished' });
+    expect(await endOf('deaf')).toMatchObject({ kind: 'exited', exitCode: 137 });
     await expect.poll(() => queue('%d'), SOON).toBe('');
     rmSync(join(dir, 'lives'), { force: true });
     await new Promise((resolve) => setTimeout(resolve, 500));
