@@ -1,13 +1,14 @@
 import { formatFetchRules } from '../../core/data/fetch-rules.ts';
 import type { Containers } from '../../core/job/image.ts';
 import type { Offer } from '../../core/match/offer.ts';
-import { formatBytes } from '../../core/units.ts';
+import { formatBytes, formatDuration } from '../../core/units.ts';
 
 /** What a site offers, a line each for people; '' for what it has nothing of. */
 export const offeredFacts = (offer: Offer): readonly (readonly [string, string])[] => [
   ['batch system', offer.lrms],
   ['cpus', `${offer.freeCpus} of ${offer.totalCpus} free`],
   ['memory', memoryText(offer)],
+  ['expected wait', waitText(offer)],
   ['fetches from', offer.fetchFrom === undefined ? '' : formatFetchRules(offer.fetchFrom)],
   ['modules', modulesText(offer.modules)],
   ['images', imagesText(offer.containers)],
@@ -29,3 +30,7 @@ const imagesText = (containers: Containers | undefined): string => {
 
 const memoryText = ({ freeMemoryBytes, totalMemoryBytes }: Offer): string =>
   `${formatBytes(freeMemoryBytes)} of ${formatBytes(totalMemoryBytes)} free`;
+
+/** '' where a task would not wait, and where the batch system lets nobody tell. */
+const waitText = ({ expectedWaitMs }: Offer): string =>
+  expectedWaitMs === 0 ? '' : `${formatDuration(expectedWaitMs)} for a task that comes now`;

@@ -55,3 +55,38 @@ test('asks Grid Engine for the licences that it counts, and for no others', asyn
   expect(await submit('b'.repeat(16), 4)).toMatchObject({ kind: 'refused' });
   await system.signal([job], 'KILL');
 }, 60_000);
+
+test('tells how long a task that came now would wait at most, by all that runs and waits', async () => {
+  // A look of its own each time: it asks now and then only.
+  const waitSeconds = async (): Promise<number | undefined> => {
+    const { capacity } = await openGridEngine(cluster.options()).poll(SELF);
+    return capacity.expectedWaitMs && capacity.expectedWaitMs / 1_000;
+  };
+  const jobs: string[] = [];
+  const submit = async (...args: readonly string[]): Promise<void> => {
+    const quiet = ['-terse', '-b', 'y', '-shell', 'n', '-o', '/dev/null', '-j', 'y'];
+    const more = ['-pe', 'smp', '2', '/bin/sleep', '300'];
+    jobs.push((await cluster.run('qsub', ...quiet, ...args, ...more)).trim());
+  };
+  const states = async (): Promise<readonly string[]> =>
+    [...(await cluster.run('qstat')).matchAll(/^ +\d+ \S+ sleep +\S+ +(\S+)/gm)].map(
+      ([, state = '']) => state,
+    );
+  await expect.poll(states, { timeout: 30_000 }).toEqual([]);
+  await expect.poll(waitSeconds, { timeout: 30_000 }).toBe(0);
+  await submit('-l', 'h_rt=500');
+  await expect.poll(states, { timeout: 30_000 }).toEqual(['r']);
+  const running = await waitSeconds();
+  expect(running).toBeGreaterThan(400);
+  expect(running).toBeLessThanOrEqual(500);
+  await submit('-l', 'h_rt=1000');
+  // Neither does one wait for the other: it is held.
+  await submit('-h', '-l', 'h_rt=9999');
+  const queued = await waitSeconds();
+  expect(queued).toBeGreaterThan(1_400);
+  expect(queued).toBeLessThanOrEqual(1_500);
+  // Nobody knows when that ends.
+  await submit('-q', 'long.q');
+  expect(await waitSeconds()).toBeUndefined();
+  await cluster.run('qdel', ...jobs);
+}, 90_000);

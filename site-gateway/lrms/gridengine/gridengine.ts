@@ -21,6 +21,7 @@ import type { Capacity } from '../lrms.ts';
 import { runnerAs, unsubmittable } from '../submit-as.ts';
 import { readAccounting } from './accounting.ts';
 import { capacityOf, closedReason } from './capacity.ts';
+import { openExpectedWait } from './expected-wait.ts';
 import { openLayout } from './layout.ts';
 import { lostOf, openLostHosts } from './lost-hosts.ts';
 import { withoutEnvironment } from './parallel.ts';
@@ -70,6 +71,7 @@ export function openGridEngine(options: GridEngineOptions): BatchSystem {
   const layout = openLayout(tell, options);
   const lostHosts = openLostHosts(options);
   const waits = openWaitReasons(run, tell);
+  const expected = openExpectedWait(inUtc(options), options.clock);
   const accounting = join(options.root || DEFAULT_ROOT, options.cell, 'common/accounting');
   let limits: Capacity['queues'] = [];
   let troubled: ReadonlyMap<string, JobLine> = new Map();
@@ -79,6 +81,7 @@ export function openGridEngine(options: GridEngineOptions): BatchSystem {
     settleMs: SETTLE_MS,
     maxTasks: () => layout.maxTasks(),
     submit: async (order) => {
+      expected.sees(order.needs);
       const args = submitArgs(order, options, layout.now(), limits);
       if (args === undefined) {
         const words = withoutEnvironment(order.needs, layout.now().environments);
@@ -99,18 +102,14 @@ export function openGridEngine(options: GridEngineOptions): BatchSystem {
       limits = capacity.queues;
       return {
         jobs: jobsOf(lines, reasons, isKnown),
-        capacity,
+        capacity: await expected.with(capacity, instances, layout.now()),
         closedReason: closedReason(instances, layout.now()),
       };
     },
     autopsy: async (elements, owners) => {
       const ends = await autopsy(accounting, elements, owners);
       const stuck = await stuckEnds(tell, elements, troubled);
-      const gone = elements.flatMap((element): [string, BatchEnd][] => {
-        const words = lost.get(keyOf(element));
-        if (words === undefined) return [];
-        return [[keyOf(element), { kind: 'node-failed', words, isListed: true }]];
-      });
+      const gone = lostEnds(elements, lost);
       return new Map([...ends, ...stuck, ...gone]);
     },
     signal: async (jobs, signal) => {
@@ -118,6 +117,12 @@ export function openGridEngine(options: GridEngineOptions): BatchSystem {
         await remove(run, jobs.slice(at, at + JOBS_AT_A_TIME), signal);
     },
   };
+}
+
+/** qstat, which writes instants without an offset. */
+function inUtc(options: GridEngineOptions): (args: readonly string[]) => Promise<string> {
+  const run = openCommandRunner({ ...environmentOf(options), TZ: 'UTC' });
+  return (args) => told(run, 'qstat', args);
 }
 
 function environmentOf({ root, cell, ports, path }: GridEngineOptions): Record<string, string> {
@@ -226,6 +231,16 @@ const elementsOf = (lines: readonly JobLine[]): ReadonlyMap<string, JobLine> =>
       line.indexes.map((index) => [keyOf({ token: line.token, index }), line] as const),
     ),
   );
+
+const lostEnds = (
+  elements: readonly Element[],
+  lost: ReadonlyMap<string, string>,
+): readonly (readonly [string, BatchEnd])[] =>
+  elements.flatMap((element) => {
+    const words = lost.get(keyOf(element));
+    if (words === undefined) return [];
+    return [[keyOf(element), { kind: 'node-failed', words, isListed: true }] as const];
+  });
 
 async function autopsy(
   file: string,

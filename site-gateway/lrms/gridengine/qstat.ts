@@ -104,7 +104,7 @@ function jobLine(element: XmlElement): JobLine | undefined {
 }
 
 /** `1-9:2,12` -> [1, 3, 5, 7, 9, 12]. */
-function parseTasks(text: string): readonly number[] {
+export function parseTasks(text: string): readonly number[] {
   return text.split(',').flatMap((part) => {
     const [, first, last = first, step = '1'] = /^(\d+)(?:-(\d+)(?::(\d+))?)?$/.exec(part) ?? [];
     if (first === undefined || step === '0') throw unreadable('qstat', text);
