@@ -54,7 +54,7 @@ export function brokerContract(name: string, open: () => Promise<BrokerGrid>): v
       });
     });
 
-    test('a task is sent to the queue of the site that takes it', async () => {
+    test('a task is sent to the queue that its requirements want, and to none otherwise', async () => {
       const queues = [
         queueOf('short', { maxWalltimeMs: 60_000, isDefault: true }),
         queueOf('long', { maxWalltimeMs: 3_600_000 }),
@@ -63,7 +63,7 @@ export function brokerContract(name: string, open: () => Promise<BrokerGrid>): v
       await grid.submit({ resources: resourcesOf({ walltimeMs: 60_000 }) });
       await grid.submit({ requirements: 'queue.max_walltime > 60' });
       await expect.poll(() => site.placed.length).toBe(2);
-      expect(site.placed.map(({ attempt }) => attempt.queue)).toEqual(['short', 'long']);
+      expect(site.placed.map(({ attempt }) => attempt.queue)).toEqual(['', 'long']);
     });
 
     test('submitting twice with one key is submitting once, also at the same time and after a restart', async () => {

@@ -4,7 +4,6 @@ import { Eviction, SiteState } from '../../proto/gen/grid/v1/broker.ts';
 import { FailureKind, State } from '../../proto/gen/grid/v1/common.ts';
 import { type BrokerGrid, newJob, openBrokerGrid, until } from '../fakes/broker-grid.ts';
 import { type FakeGateway, finishAll } from '../fakes/fake-gateway.ts';
-import { queueOf } from '../fakes/offers.ts';
 
 let grid: BrokerGrid;
 beforeEach(async () => {
@@ -39,16 +38,6 @@ test('a restart keeps jobs that wait and attempts that run, under a higher epoch
   expect(site.placed.map(({ attempt }) => attempt.attemptId).toSorted()).toEqual(
     [`${running}.0.1`, `${waiting}.0.1`, `${waiting}.1.1`, `${waiting}.2.1`].toSorted(),
   );
-});
-
-test('a site is told which queue the requirements want, and chooses itself where they want none', async () => {
-  const queues = [queueOf('main'), queueOf('fast', { features: ['ib'], freeCpus: 0 })];
-  const site = await grid.site('aachen', { lrms: 'slurm', queues });
-  await grid.submit();
-  await placedAt(site);
-  await grid.submit({ requirements: '"ib" in queue.features' });
-  await placedAt(site, 2);
-  expect(site.placed.map(({ attempt }) => attempt.queue)).toEqual(['', 'fast']);
 });
 
 test('updates that were made while the broker was away arrive once', async () => {
