@@ -1,13 +1,13 @@
 import { background } from '../service/background.ts';
 import type { Clock } from '../service/clock.ts';
 import type { Log } from '../service/log.ts';
-import { type ChangeSet, openChange, touchedIds } from './change-set.ts';
+import { dropTrees } from './data/release-trees.ts';
 import type { Feed } from './feed.ts';
-import type { Holds } from './holds.ts';
-import type { JobTable } from './job-table.ts';
-import type { LedgerDb } from './ledger.ts';
-import type { Change, Recorder } from './recorder.ts';
-import { dropTrees } from './release-trees.ts';
+import { type ChangeSet, openChange, touchedIds } from './jobs/change-set.ts';
+import type { JobTable } from './jobs/job-table.ts';
+import type { Holds } from './ledger/holds.ts';
+import type { LedgerDb } from './ledger/ledger.ts';
+import type { Change, Recorder } from './ledger/recorder.ts';
 
 /** The broker's memory together with its ledger: what every part of the broker works on. */
 export interface Book {

@@ -5,7 +5,7 @@ import { GridError } from '../core/errors.ts';
 import { isVoName } from '../core/ids.ts';
 import { isDnText } from '../core/pki/name.ts';
 import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
-import type { LedgerPlace } from './open-ledger.ts';
+import type { LedgerPlace } from './ledger/open-ledger.ts';
 
 /** Settings of a broker. */
 export const BROKER_CONFIG = z.object({

@@ -4,23 +4,23 @@ import { setFlagsFromString } from 'node:v8';
 import { GridError } from '../core/errors.ts';
 import type { ShareSettings } from '../core/share/share-tree.ts';
 import { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
-import { openAuthenticator } from '../service/authenticator.ts';
 import { type Clock, systemClock } from '../service/clock.ts';
 import { formatSettings, loadConfig } from '../service/config.ts';
-import { openClient } from '../service/grpc-client.ts';
-import { startServer } from '../service/grpc-server.ts';
-import { readHostIdentity } from '../service/host-identity.ts';
 import { type Log, openLog } from '../service/log.ts';
+import { readCertificate } from '../service/pki/x509.ts';
+import { openClient } from '../service/rpc/grpc-client.ts';
+import { startServer } from '../service/rpc/grpc-server.ts';
+import { readHostIdentity } from '../service/rpc/host-identity.ts';
 import { announceReady, untilStopped } from '../service/shutdown.ts';
-import { TrustStore } from '../service/trust-store.ts';
-import { readCertificate } from '../service/x509.ts';
+import { openAuthenticator } from '../service/trust/authenticator.ts';
+import { TrustStore } from '../service/trust/trust-store.ts';
 import { openBroker } from './broker.ts';
 import { BROKER_CONFIG, type BrokerConfig, ledgerPlace } from './config.ts';
-import { writeLeafPackage } from './leaf-package.ts';
+import { writeLeafPackage } from './data/leaf-package.ts';
+import { openStagingAccounts, type StagingAccounts } from './data/staging-accounts.ts';
 import { keepSealKey } from './s3/seal.ts';
-import type { LinkOptions } from './site-context.ts';
-import type { SiteRecord } from './site-registry.ts';
-import { openStagingAccounts, type StagingAccounts } from './staging-accounts.ts';
+import type { LinkOptions } from './sites/site-context.ts';
+import type { SiteRecord } from './sites/site-registry.ts';
 
 /**
  * Most of what a broker keeps are records of jobs that stay, and a long queue comes in fast: V8 would let the heap grow

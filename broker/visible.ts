@@ -2,9 +2,9 @@ import { GridError } from '../core/errors.ts';
 import type { JobId } from '../core/ids.ts';
 import type { Peer } from '../core/vo/caller.ts';
 import { type Access, mayList, mayRead, type Owned } from '../core/vo/policy.ts';
-import type { CallContext } from '../service/rpc.ts';
+import type { CallContext } from '../service/rpc/rpc.ts';
 import type { Book } from './book.ts';
-import { ownerOf } from './listing.ts';
+import { ownerOf } from './jobs/listing.ts';
 
 interface Parts {
   readonly book: Book;

@@ -1,7 +1,7 @@
 import { formatName } from '../core/pki/name.ts';
-import { makeCrl } from '../service/crl.ts';
-import { toPem } from '../service/pem.ts';
-import { formatSigningPolicy, type TrustFiles, writeTrust } from '../service/trust-dir.ts';
+import { makeCrl } from '../service/pki/crl.ts';
+import { toPem } from '../service/pki/pem.ts';
+import { formatSigningPolicy, type TrustFiles, writeTrust } from '../service/trust/trust-dir.ts';
 import type { makeQueue } from './in-turn.ts';
 import type { Issuing } from './issue.ts';
 import type { LedgerTransaction } from './ledger.ts';

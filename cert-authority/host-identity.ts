@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { parseIp } from '../core/pki/ip.ts';
-import { type KeyKind, makeSigningRequest } from '../service/csr.ts';
-import { toPem } from '../service/pem.ts';
+import { type KeyKind, makeSigningRequest } from '../service/pki/csr.ts';
+import { toPem } from '../service/pki/pem.ts';
+import { certificatesFromPem } from '../service/pki/x509.ts';
 import { writeAtomic } from '../service/write-atomic.ts';
-import { certificatesFromPem } from '../service/x509.ts';
 import { type Issuing, issue } from './issue.ts';
 
 /** Where the certificate that the authority serves with is kept. */

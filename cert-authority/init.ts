@@ -8,20 +8,20 @@ import { type Dn, dn } from '../core/ids.ts';
 import { parseIp } from '../core/pki/ip.ts';
 import { formatName } from '../core/pki/name.ts';
 import { type Entitlement, subjectOf } from '../core/pki/profile.ts';
+import { type Clock, systemClock } from '../service/clock.ts';
+import { openLog } from '../service/log.ts';
 import {
   basicConstraints,
   keyUsage,
   makeCertificate,
   subjectKeyId,
-} from '../service/certificate-writer.ts';
-import { type Clock, systemClock } from '../service/clock.ts';
-import { type KeyKind, makeSigningRequest, readSigningRequest } from '../service/csr.ts';
-import { openLog } from '../service/log.ts';
-import { nameFromDn } from '../service/name.ts';
-import { toPem } from '../service/pem.ts';
-import type { TrustFiles } from '../service/trust-dir.ts';
+} from '../service/pki/certificate-writer.ts';
+import { type KeyKind, makeSigningRequest, readSigningRequest } from '../service/pki/csr.ts';
+import { nameFromDn } from '../service/pki/name.ts';
+import { toPem } from '../service/pki/pem.ts';
+import { readCertificate } from '../service/pki/x509.ts';
+import type { TrustFiles } from '../service/trust/trust-dir.ts';
 import { writeAtomic } from '../service/write-atomic.ts';
-import { readCertificate } from '../service/x509.ts';
 import { publishCrl } from './crl.ts';
 import { makeHostIdentity } from './host-identity.ts';
 import { makeQueue } from './in-turn.ts';

@@ -7,6 +7,7 @@ import {
   planCertificate,
   templateDifferences,
 } from '../core/pki/profile.ts';
+import type { Clock } from '../service/clock.ts';
 import {
   authorityKeyId,
   basicConstraints,
@@ -16,11 +17,10 @@ import {
   randomSerial,
   subjectAltName,
   subjectKeyId,
-} from '../service/certificate-writer.ts';
-import type { Clock } from '../service/clock.ts';
-import { readSigningRequest } from '../service/csr.ts';
-import { nameFromDn } from '../service/name.ts';
-import { readCertificate, signedBy } from '../service/x509.ts';
+} from '../service/pki/certificate-writer.ts';
+import { readSigningRequest } from '../service/pki/csr.ts';
+import { nameFromDn } from '../service/pki/name.ts';
+import { readCertificate, signedBy } from '../service/pki/x509.ts';
 import type { AuthorityKeys } from './keys.ts';
 import type { Ledger, LedgerTransaction } from './ledger.ts';
 

@@ -3,9 +3,9 @@ import { readFileSync, statSync } from 'node:fs';
 import { GridError } from '../core/errors.ts';
 import type { CertInfo } from '../core/pki/cert.ts';
 import { parseName, type Rdn } from '../core/pki/name.ts';
-import { keyIdOf } from '../service/certificate-writer.ts';
-import { toPem } from '../service/pem.ts';
-import { certificatesFromPem, readCertificateParts } from '../service/x509.ts';
+import { keyIdOf } from '../service/pki/certificate-writer.ts';
+import { toPem } from '../service/pki/pem.ts';
+import { certificatesFromPem, readCertificateParts } from '../service/pki/x509.ts';
 
 /** Certificate and key that sign certificates, CRLs and tokens. */
 export interface AuthorityKeys {

@@ -1,7 +1,7 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { Clock } from '../service/clock.ts';
+import { migrate, openSqlite } from '../service/database/sqlite.ts';
 import type { Log } from '../service/log.ts';
-import { migrate, openSqlite } from '../service/sqlite.ts';
 import { type LedgerSchema, MIGRATIONS } from './schema.ts';
 
 export type LedgerTransaction = Transaction<LedgerSchema>;

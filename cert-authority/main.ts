@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { CertAuthorityService, VoMembershipService } from '../proto/gen/grid/v1/authority.ts';
-import { openAuthenticator } from '../service/authenticator.ts';
 import { background } from '../service/background.ts';
 import { type Clock, systemClock } from '../service/clock.ts';
 import { formatSettings, loadConfig } from '../service/config.ts';
-import { type RunningServer, served, startServer } from '../service/grpc-server.ts';
 import { type Log, openLog } from '../service/log.ts';
+import { type RunningServer, served, startServer } from '../service/rpc/grpc-server.ts';
 import { announceReady, untilStopped } from '../service/shutdown.ts';
-import { TrustStore } from '../service/trust-store.ts';
+import { openAuthenticator } from '../service/trust/authenticator.ts';
+import { TrustStore } from '../service/trust/trust-store.ts';
 import type { Authority } from './authority.ts';
 import { AUTHORITY_CONFIG, type AuthorityConfig } from './config.ts';
 import { publishCrl } from './crl.ts';

@@ -4,7 +4,7 @@ import type { Entitlement } from '../core/pki/profile.ts';
 import { type Clock, systemClock } from '../service/clock.ts';
 import { loadConfig } from '../service/config.ts';
 import { openLog } from '../service/log.ts';
-import { toPem } from '../service/pem.ts';
+import { toPem } from '../service/pki/pem.ts';
 import type { Authority } from './authority.ts';
 import { AUTHORITY_CONFIG } from './config.ts';
 import { issue } from './issue.ts';

@@ -1,7 +1,7 @@
 import { GridError } from '../core/errors.ts';
 import type { Dn } from '../core/ids.ts';
 import type { Entitlement, ProfileName } from '../core/pki/profile.ts';
-import type { RevocationReason as CrlReason } from '../service/crl.ts';
+import type { RevocationReason as CrlReason } from '../service/pki/crl.ts';
 import type { Issuing } from './issue.ts';
 
 /** Why a certificate is revoked, as people write it, with the CRL's word for it. */

@@ -7,9 +7,9 @@ import type {
   SignAttributesResponse,
   VoMembershipService,
 } from '../proto/gen/grid/v1/authority.ts';
-import { makeAttributeCertificate } from '../service/attribute-cert.ts';
-import type { Handlers } from '../service/rpc.ts';
-import { readCertificate } from '../service/x509.ts';
+import { makeAttributeCertificate } from '../service/pki/attribute-cert.ts';
+import { readCertificate } from '../service/pki/x509.ts';
+import type { Handlers } from '../service/rpc/rpc.ts';
 import { type Authority, requireAdmin, requireFull } from './authority.ts';
 import { peerOf } from './rpc.ts';
 import { signerOf } from './signers.ts';

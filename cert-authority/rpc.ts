@@ -6,9 +6,9 @@ import {
   CertProfile,
   type EnrolResponse,
 } from '../proto/gen/grid/v1/authority.ts';
-import { toPem } from '../service/pem.ts';
-import type { CallContext, Handlers } from '../service/rpc.ts';
-import { readCertificate } from '../service/x509.ts';
+import { toPem } from '../service/pki/pem.ts';
+import { readCertificate } from '../service/pki/x509.ts';
+import type { CallContext, Handlers } from '../service/rpc/rpc.ts';
 import { type Authority, requireAdmin, requireFull } from './authority.ts';
 import { currentTrust, publishCrl } from './crl.ts';
 import { type IssueRequest, issue } from './issue.ts';

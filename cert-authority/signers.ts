@@ -4,10 +4,10 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VoName } from '../core/ids.ts';
 import type { CertInfo } from '../core/pki/cert.ts';
-import { makeSigningRequest } from '../service/csr.ts';
-import { pemBlocks, toPem } from '../service/pem.ts';
+import { makeSigningRequest } from '../service/pki/csr.ts';
+import { pemBlocks, toPem } from '../service/pki/pem.ts';
+import { readCertificate } from '../service/pki/x509.ts';
 import { writeAtomic } from '../service/write-atomic.ts';
-import { readCertificate } from '../service/x509.ts';
 import { type Issuing, issue, SIGNER_PREFIX } from './issue.ts';
 
 /** Issuing, and the directory where each VO's signer is kept. */

@@ -4,7 +4,7 @@ import { GridError } from '../core/errors.ts';
 import type { Dn } from '../core/ids.ts';
 import { formatName } from '../core/pki/name.ts';
 import { type Entitlement, isProfileName, subjectOf } from '../core/pki/profile.ts';
-import { TOKEN_TYPE } from '../service/enrolment-token.ts';
+import { TOKEN_TYPE } from '../service/pki/enrolment-token.ts';
 import type { AuthorityKeys } from './keys.ts';
 
 const DAY_MS = 86_400_000;

@@ -1,6 +1,6 @@
 import { GridError } from '../core/errors.ts';
 import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
-import type { ClientCredentials, Connection } from '../service/grpc-client.ts';
+import type { ClientCredentials, Connection } from '../service/rpc/grpc-client.ts';
 import type { Env, Settings } from './config.ts';
 import type { Palette } from './palette.ts';
 
@@ -52,7 +52,7 @@ export async function connectService<D extends object>(
   if (settings.broker === undefined)
     throw new GridError('NOT_CONFIGURED', `no broker is named in ${settings.home}/config.yaml`);
   const [{ openClient }, credentials] = await Promise.all([
-    import('../service/grpc-client.ts'),
+    import('../service/rpc/grpc-client.ts'),
     userCredentials(settings, env),
   ]);
   return openClient(service, 'broker', settings.broker, credentials);
@@ -61,8 +61,8 @@ export async function connectService<D extends object>(
 /** What the user shows to services and trusts; throws CREDENTIAL_MISSING, also for a key that nobody has decrypted. */
 export async function userCredentials(settings: Settings, env: Env): Promise<ClientCredentials> {
   const [{ loadCredential }, { readTrust }] = await Promise.all([
-    import('../service/credential.ts'),
-    import('../service/read-trust.ts'),
+    import('../service/pki/credential.ts'),
+    import('../service/trust/read-trust.ts'),
   ]);
   const { certPem, keyPem, certFile } = loadCredential({ home: settings.home, env });
   if (keyPem.includes('ENCRYPTED'))

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import { parseBytes } from '../core/units.ts';
-import { type NatsCluster, writeNatsServer } from '../service/nats-config.ts';
-import { writeLeafServer } from '../service/nats-leaf.ts';
+import { type NatsCluster, writeNatsServer } from '../service/nats/nats-config.ts';
+import { writeLeafServer } from '../service/nats/nats-leaf.ts';
 import type { Context } from './context.ts';
 import { argument, type Input } from './input.ts';
 import { facts } from './render.ts';

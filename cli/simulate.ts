@@ -20,8 +20,8 @@ import {
 } from '../core/simulate/report.ts';
 import { sum } from '../core/simulate/statistics.ts';
 import type { History, SchedulingPolicy, World } from '../core/simulate/world.ts';
-import { openRules } from '../service/rules.ts';
-import { loadScenario, type Scenario } from '../service/scenario-file.ts';
+import { loadScenario, type Scenario } from '../service/documents/scenario-file.ts';
+import { openRules } from '../service/expression/rules.ts';
 import { writeFailure } from '../service/staging/file-errors.ts';
 import type { Context } from './context.ts';
 import { argument, type Input } from './input.ts';

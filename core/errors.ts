@@ -1,7 +1,7 @@
 /**
  * The one error type of the grid and the catalogue of its codes.
  *
- * A code is stable: scripts branch on it. `status` is the gRPC status it travels under (service/status.ts maps the
+ * A code is stable: scripts branch on it. `status` is the gRPC status it travels under (service/rpc/status.ts maps the
  * word to the number), `exit` the exit code that `grid` ends with, `remedy` what the person can do about it.
  * docs/errors.md is made from this table and a test compares the two.
  */

@@ -5,7 +5,7 @@ import { SANDBOXES } from '../core/job/sandbox.ts';
 import { isLicenceName } from '../core/job/spec.ts';
 import { isDnText } from '../core/pki/name.ts';
 import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
-import { checkExpression } from '../service/expression-check.ts';
+import { checkExpression } from '../service/expression/expression-check.ts';
 import { BATCH_SETTINGS } from './lrms/settings.ts';
 import { CONTAINERS_CONFIG, MODULES_CONFIG } from './software/settings.ts';
 

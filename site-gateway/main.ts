@@ -2,18 +2,18 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
-import { openAuthenticator } from '../service/authenticator.ts';
 import { type Clock, systemClock } from '../service/clock.ts';
 import { formatSettings, loadConfig } from '../service/config.ts';
-import { served, startServer } from '../service/grpc-server.ts';
-import { readHostIdentity, readSettingFile } from '../service/host-identity.ts';
-import { keepTrust } from '../service/keep-trust.ts';
 import { type Log, openLog } from '../service/log.ts';
+import { served, startServer } from '../service/rpc/grpc-server.ts';
+import { readHostIdentity, readSettingFile } from '../service/rpc/host-identity.ts';
 import { announceReady, untilStopped } from '../service/shutdown.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import { openRate, type Rate } from '../service/staging/rate.ts';
-import { TrustStore } from '../service/trust-store.ts';
-import { cacheDirectory, siteCache } from './cache.ts';
+import { openAuthenticator } from '../service/trust/authenticator.ts';
+import { keepTrust } from '../service/trust/keep-trust.ts';
+import { TrustStore } from '../service/trust/trust-store.ts';
+import { systemBootClock } from './attempts/lease.ts';
 import { fetchRules, SITE_CONFIG, type SiteConfig } from './config.ts';
 import { openWeb, type Web } from './fetch/https-get.ts';
 import {
@@ -22,10 +22,10 @@ import {
   type RemoteInputsOptions,
 } from './fetch/remote-inputs.ts';
 import { openGateway } from './gateway.ts';
-import { systemBootClock } from './lease.ts';
-import { openSiteStaging } from './site-staging.ts';
+import { cacheDirectory, siteCache } from './staging/cache.ts';
+import { openSiteStaging } from './staging/site-staging.ts';
 
-export { findLrms } from './find-lrms.ts';
+export { findLrms } from './lrms/find-lrms.ts';
 
 /** `grid site serve`: serves until it is told to stop, or only prints the settings. */
 export async function serveSite(

@@ -14,8 +14,8 @@ import { hasGpuModel } from '../core/match/gpu-model.ts';
 import { missingLicence, type Need, needOf } from '../core/match/need.ts';
 import type { Offer, Queue } from '../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
-import type { DiskSpace } from './disk.ts';
-import type { SiteSize } from './open-lrms.ts';
+import type { SiteSize } from './lrms/open-lrms.ts';
+import type { DiskSpace } from './staging/disk.ts';
 
 /** What does not change while the gateway runs. */
 export interface SiteFacts {

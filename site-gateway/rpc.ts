@@ -14,14 +14,14 @@ import type {
   WatchRequest,
 } from '../proto/gen/grid/v1/site.ts';
 import { pause } from '../service/background.ts';
-import type { CallContext, Handlers } from '../service/rpc.ts';
-import { offerToWire } from '../service/wire.ts';
+import type { CallContext, Handlers } from '../service/rpc/rpc.ts';
+import { offerToWire } from '../service/rpc/wire.ts';
+import type { Lease } from './attempts/lease.ts';
+import type { Supervisor } from './attempts/supervisor.ts';
 import type { Change } from './change.ts';
-import type { Journal } from './journal.ts';
-import type { Lease } from './lease.ts';
-import type { Supervisor } from './supervisor.ts';
-import { type TailSource, tail } from './tail.ts';
-import type { TransferQueue } from './transfer-turns.ts';
+import type { Journal } from './journal/journal.ts';
+import { type TailSource, tail } from './staging/tail.ts';
+import type { TransferQueue } from './staging/transfer-turns.ts';
 
 export interface GatewayParts {
   /** The only one who may call. */

@@ -1,8 +1,8 @@
 import { GridError } from '../../core/errors.ts';
 import type { JobId } from '../../core/ids.ts';
 import type { ResultsRemoved } from '../../proto/gen/grid/v1/broker.ts';
-import { inChunks } from '../in-chunks.ts';
-import type { LedgerDb } from '../ledger.ts';
+import { inChunks } from '../ledger/in-chunks.ts';
+import type { LedgerDb } from '../ledger/ledger.ts';
 
 /** Who let go of the results of a job; undefined while they are kept. */
 export async function resultsRemoved(

@@ -5,7 +5,7 @@ import type { Peer } from '../../core/vo/caller.ts';
 import { isManager } from '../../core/vo/membership.ts';
 import { type Access, chooseVo, isAdmin } from '../../core/vo/policy.ts';
 import type { JobResults, ListResultsRequest } from '../../proto/gen/grid/v1/data.ts';
-import { stateToWire } from '../../service/wire.ts';
+import { stateToWire } from '../../service/rpc/wire.ts';
 import type { Book } from '../book.ts';
 
 interface Parts {

@@ -7,10 +7,10 @@ import { jobStateOf } from '../../core/job/summary.ts';
 import type { Peer } from '../../core/vo/caller.ts';
 import type { Access } from '../../core/vo/policy.ts';
 import type { Book } from '../book.ts';
-import { inChunks } from '../in-chunks.ts';
-import type { LedgerDb, LedgerSchema } from '../ledger.ts';
-import { parseStoredSpec } from '../records.ts';
-import { dropTrees } from '../release-trees.ts';
+import { dropTrees } from '../data/release-trees.ts';
+import { parseStoredSpec } from '../jobs/records.ts';
+import { inChunks } from '../ledger/in-chunks.ts';
+import type { LedgerDb, LedgerSchema } from '../ledger/ledger.ts';
 import { visible } from '../visible.ts';
 
 interface Parts {

@@ -11,7 +11,7 @@ import { GridError } from '../../core/errors.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import type { Book } from '../book.ts';
-import { readTrees } from '../job-store.ts';
+import { readTrees } from '../jobs/job-store.ts';
 
 /** Whose trees: those of one owner in a VO, or with '' those of all. */
 export interface Scope {

@@ -12,7 +12,7 @@ import type {
   SetStoreQuotaRequest,
   StoreQuota,
 } from '../../proto/gen/grid/v1/data.ts';
-import type { Handlers } from '../../service/rpc.ts';
+import type { Handlers } from '../../service/rpc/rpc.ts';
 import type { Book } from '../book.ts';
 import { peerOf } from '../visible.ts';
 import { EVERYBODY } from './store-quotas.ts';

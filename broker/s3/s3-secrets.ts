@@ -5,7 +5,7 @@ import type { S3Credential } from '../../proto/gen/grid/v1/broker.ts';
 import type { SignedUrl } from '../../proto/gen/grid/v1/site.ts';
 import { background } from '../../service/background.ts';
 import type { Book } from '../book.ts';
-import type { JobStore } from '../job-store.ts';
+import type { JobStore } from '../jobs/job-store.ts';
 import type { SecretRow } from './ledger-secrets.ts';
 import { seal, unseal } from './seal.ts';
 import { credentialFor, s3Inputs, signUrl } from './sign-url.ts';

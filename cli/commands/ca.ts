@@ -38,7 +38,7 @@ export const CA_COMMANDS: readonly CommandSpec[] = [
         'an authority for example.org, and a token for its administrator',
       ],
     ],
-    run: async (context, input) => (await import('../ca.ts')).initCa(context, input),
+    run: async (context, input) => (await import('../certs/ca.ts')).initCa(context, input),
   },
   {
     path: 'ca token',
@@ -72,14 +72,15 @@ export const CA_COMMANDS: readonly CommandSpec[] = [
         'for a site gateway',
       ],
     ],
-    run: async (context, input) => (await import('../ca.ts')).makeToken(context, input),
+    run: async (context, input) => (await import('../certs/ca.ts')).makeToken(context, input),
   },
   {
     path: 'ca ls',
     summary: 'list the certificates that were issued, newest first (administrators)',
     options: [{ flags: '--dn <dn>', about: 'only certificates of this subject' }],
     examples: [['ca ls --json', 'all of them, for a script']],
-    run: async (context, input) => (await import('../ca.ts')).listCertificates(context, input),
+    run: async (context, input) =>
+      (await import('../certs/ca.ts')).listCertificates(context, input),
   },
   {
     path: 'ca revoke',
@@ -93,7 +94,8 @@ export const CA_COMMANDS: readonly CommandSpec[] = [
       },
     ],
     examples: [['ca revoke 5f0c… --reason key-compromise', 'a laptop was stolen']],
-    run: async (context, input) => (await import('../ca.ts')).revokeCertificate(context, input),
+    run: async (context, input) =>
+      (await import('../certs/ca.ts')).revokeCertificate(context, input),
   },
   {
     path: 'ca trust',
@@ -113,7 +115,7 @@ export const CA_COMMANDS: readonly CommandSpec[] = [
         'on a new machine for a service',
       ],
     ],
-    run: async (context, input) => (await import('../ca.ts')).refreshTrust(context, input),
+    run: async (context, input) => (await import('../certs/ca.ts')).refreshTrust(context, input),
   },
   {
     path: 'authority serve',
@@ -130,6 +132,6 @@ export const CA_COMMANDS: readonly CommandSpec[] = [
       ['authority serve --config /srv/ca/authority.yaml', 'in the foreground, until SIGTERM'],
       ['authority serve --config authority.yaml --print-config', 'every setting with its source'],
     ],
-    run: async (_context, input) => (await import('../ca.ts')).serveTheAuthority(input),
+    run: async (_context, input) => (await import('../certs/ca.ts')).serveTheAuthority(input),
   },
 ];

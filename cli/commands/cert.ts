@@ -33,7 +33,8 @@ export const CERT_COMMANDS: readonly CommandSpec[] = [
       ['cert request --token eyJ…', 'your own certificate'],
       ['cert request --token eyJ… --out /etc/hanse', 'hostcert.pem and hostkey.pem of a service'],
     ],
-    run: async (context, input) => (await import('../cert.ts')).requestCertificate(context, input),
+    run: async (context, input) =>
+      (await import('../certs/cert.ts')).requestCertificate(context, input),
   },
   {
     path: 'cert renew',
@@ -52,7 +53,8 @@ export const CERT_COMMANDS: readonly CommandSpec[] = [
         'of a service, which is to be restarted then',
       ],
     ],
-    run: async (context, input) => (await import('../cert.ts')).renewCertificate(context, input),
+    run: async (context, input) =>
+      (await import('../certs/cert.ts')).renewCertificate(context, input),
   },
   {
     path: 'cert show',
@@ -63,14 +65,14 @@ export const CERT_COMMANDS: readonly CommandSpec[] = [
       ['cert show /etc/hanse/hostcert.pem --json', 'a service’s, for a script'],
     ],
     run: async (context, input) =>
-      (await import('../cert-show.ts')).showCertificate(context, input),
+      (await import('../certs/cert-show.ts')).showCertificate(context, input),
   },
   {
     path: 'cert doctor',
     summary: 'check everything that a login depends on, and say what to do',
     details: 'Exits with 3 when something is wrong that will make the grid refuse you.',
     examples: [['cert doctor', 'when something says UNAUTHENTICATED']],
-    run: async (context) => (await import('../cert-doctor.ts')).examine(context),
+    run: async (context) => (await import('../certs/cert-doctor.ts')).examine(context),
   },
   {
     path: 'login',
@@ -99,6 +101,6 @@ export const CERT_COMMANDS: readonly CommandSpec[] = [
       ['login --vo demo --lifetime 2h', 'for an afternoon, in one VO'],
       ['login --fqan /demo/Role=manager', 'to act in a role'],
     ],
-    run: async (context, input) => (await import('../login.ts')).login(context, input),
+    run: async (context, input) => (await import('../certs/login.ts')).login(context, input),
   },
 ];

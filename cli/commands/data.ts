@@ -24,7 +24,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
       ['data put results/ run-7 --keep 30d', 'for yourself, for a month'],
       ['data put job:0j4k2 run-7', 'what a job made, without passing through here'],
     ],
-    run: async (context, input) => (await import('../data.ts')).putDataset(context, input),
+    run: async (context, input) => (await import('../data/data.ts')).putDataset(context, input),
   },
   {
     path: 'data cp',
@@ -46,7 +46,8 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
       ['data cp north:/data/biomed/run-7 run-7', 'from a site, as a new version'],
       ['data cp hg38 north:', 'ahead of the jobs that will want it'],
     ],
-    run: async (context, input) => (await import('../data-copy.ts')).copyDataset(context, input),
+    run: async (context, input) =>
+      (await import('../data/data-copy.ts')).copyDataset(context, input),
   },
   {
     path: 'data get',
@@ -58,7 +59,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
       ['data get hg38', 'the newest version'],
       ['data get /biomed/hg38@v3 old', 'an older one'],
     ],
-    run: async (context, input) => (await import('../data.ts')).getDataset(context, input),
+    run: async (context, input) => (await import('../data/data.ts')).getDataset(context, input),
   },
   {
     path: 'data ls',
@@ -76,7 +77,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
       ['data ls --jobs', 'what could go to make room'],
       ['data ls hg38@v3', 'the files of one'],
     ],
-    run: async (context, input) => (await import('../data.ts')).listDatasets(context, input),
+    run: async (context, input) => (await import('../data/data.ts')).listDatasets(context, input),
   },
   {
     path: 'data du',
@@ -89,7 +90,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
       ['data du', 'what could be removed'],
       ['data du --jobs', 'or which results'],
     ],
-    run: async (context, input) => (await import('../data-look.ts')).diskUsage(context, input),
+    run: async (context, input) => (await import('../data/data-look.ts')).diskUsage(context, input),
   },
   {
     path: 'data quota',
@@ -108,7 +109,8 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
       ['data quota biomed --everybody --limit 500G', 'each of its members'],
       ['data quota biomed --user "/DC=org/DC=example/CN=Ada" --limit none', 'but not her'],
     ],
-    run: async (context, input) => (await import('../data-quota.ts')).storeQuota(context, input),
+    run: async (context, input) =>
+      (await import('../data/data-quota.ts')).storeQuota(context, input),
   },
   {
     path: 'data diff',
@@ -120,7 +122,8 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
       ['data diff hg38@v2 hg38@v3', 'what has changed'],
       ['data diff hg38 ./hg38', 'what `data put` would send'],
     ],
-    run: async (context, input) => (await import('../data-look.ts')).diffDatasets(context, input),
+    run: async (context, input) =>
+      (await import('../data/data-look.ts')).diffDatasets(context, input),
   },
   {
     path: 'data verify',
@@ -130,7 +133,8 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
     args: [NAME_ARGUMENT],
     options: [VO_OPTION],
     examples: [['data verify hg38', 'before a long study']],
-    run: async (context, input) => (await import('../data-look.ts')).verifyDataset(context, input),
+    run: async (context, input) =>
+      (await import('../data/data-look.ts')).verifyDataset(context, input),
   },
   {
     path: 'data where',
@@ -138,7 +142,8 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
     args: [NAME_ARGUMENT],
     options: [VO_OPTION],
     examples: [['data where hg38', 'where a job with this input would start at once']],
-    run: async (context, input) => (await import('../data-look.ts')).whereIsDataset(context, input),
+    run: async (context, input) =>
+      (await import('../data/data-look.ts')).whereIsDataset(context, input),
   },
   {
     path: 'data share',
@@ -146,7 +151,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
     args: [NAME_ARGUMENT],
     options: [VO_OPTION, { flags: '--undo', about: 'keep it for yourself again' }],
     examples: [['data share /biomed/run-7', 'every version of it']],
-    run: async (context, input) => (await import('../data.ts')).shareDataset(context, input),
+    run: async (context, input) => (await import('../data/data.ts')).shareDataset(context, input),
   },
   {
     path: 'data pin',
@@ -157,7 +162,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
       ['data pin run-7', 'it does not go by itself any more'],
       ['data pin run-7@v1 --for 7d', 'one more week'],
     ],
-    run: async (context, input) => (await import('../data.ts')).pinDataset(context, input),
+    run: async (context, input) => (await import('../data/data.ts')).pinDataset(context, input),
   },
   {
     path: 'data sweep',
@@ -166,7 +171,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
       'The broker does it by itself from time to time. What no job, no results and no dataset name goes when every look for a day has found it so.',
     options: [{ flags: '--vo <name>', about: 'VO whose store to look over' }],
     examples: [['data sweep --vo biomed', 'how much is there, and how much goes']],
-    run: async (context, input) => (await import('../data.ts')).sweepStore(context, input),
+    run: async (context, input) => (await import('../data/data.ts')).sweepStore(context, input),
   },
   {
     path: 'data rm',
@@ -180,6 +185,6 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
       ['data rm run-7 --all', 'all of them'],
       ['data rm job:j7k2q9w4x1mb', 'before the grid does it'],
     ],
-    run: async (context, input) => (await import('../data.ts')).removeDataset(context, input),
+    run: async (context, input) => (await import('../data/data.ts')).removeDataset(context, input),
   },
 ];

@@ -24,7 +24,8 @@ export const FLOW_COMMANDS: readonly CommandSpec[] = [
       ['flow submit study.yaml --dry-run', 'what comes after what?'],
       ['flow submit study.yaml', 'prints the flow’s id'],
     ],
-    run: async (context, input) => (await import('../flow-submit.ts')).submitFlow(context, input),
+    run: async (context, input) =>
+      (await import('../flows/flow-submit.ts')).submitFlow(context, input),
   },
   {
     path: 'flow ls',
@@ -34,14 +35,16 @@ export const FLOW_COMMANDS: readonly CommandSpec[] = [
       { flags: '-l, --limit <n>', about: 'at most so many (20)' },
     ],
     examples: [['flow ls', 'the last twenty']],
-    run: async (context, input) => (await import('../flow-status.ts')).listFlows(context, input),
+    run: async (context, input) =>
+      (await import('../flows/flow-status.ts')).listFlows(context, input),
   },
   {
     path: 'flow status',
     summary: 'show where a flow and its jobs stand',
     args: [ID_ARGUMENT],
     examples: [['flow status f0j4k2', 'job by job, each behind those it comes after']],
-    run: async (context, input) => (await import('../flow-status.ts')).showFlow(context, input),
+    run: async (context, input) =>
+      (await import('../flows/flow-status.ts')).showFlow(context, input),
   },
   {
     path: 'flow wait',
@@ -51,7 +54,8 @@ export const FLOW_COMMANDS: readonly CommandSpec[] = [
     args: [ID_ARGUMENT],
     options: [{ flags: '--timeout <duration>', about: 'wait no longer than this' }],
     examples: [['flow wait f0j4k2', 'tells of each job as it ends']],
-    run: async (context, input) => (await import('../flow-status.ts')).waitForFlow(context, input),
+    run: async (context, input) =>
+      (await import('../flows/flow-status.ts')).waitForFlow(context, input),
   },
   {
     path: 'flow resume',
@@ -68,7 +72,8 @@ export const FLOW_COMMANDS: readonly CommandSpec[] = [
       ['flow resume f0j4k2', 'once more, the same'],
       ['flow resume f0j4k2 study.yaml', 'with what was mended in the file'],
     ],
-    run: async (context, input) => (await import('../flow-submit.ts')).resumeFlow(context, input),
+    run: async (context, input) =>
+      (await import('../flows/flow-submit.ts')).resumeFlow(context, input),
   },
   {
     path: 'flow cancel',
@@ -76,6 +81,7 @@ export const FLOW_COMMANDS: readonly CommandSpec[] = [
     args: [ID_ARGUMENT],
     options: [{ flags: '--reason <text>', about: 'why, for the history' }],
     examples: [['flow cancel f0j4k2', 'also what would come after']],
-    run: async (context, input) => (await import('../flow-status.ts')).cancelFlow(context, input),
+    run: async (context, input) =>
+      (await import('../flows/flow-status.ts')).cancelFlow(context, input),
   },
 ];

@@ -54,7 +54,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
       ],
       ["submit -a 1-1000 -- sh -c './simulate --seed $GRID_TASK'", 'a thousand tasks'],
     ],
-    run: async (context, input) => (await import('../submit.ts')).submit(context, input),
+    run: async (context, input) => (await import('../jobs/submit.ts')).submit(context, input),
   },
   {
     path: 'job run',
@@ -75,7 +75,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
       ['run -- hostname', 'where does it run?'],
       ['run -i reads.fq -o "*.bam" --to out -- ./align reads.fq', 'results arrive in out/'],
     ],
-    run: async (context, input) => (await import('../run.ts')).runJob(context, input),
+    run: async (context, input) => (await import('../jobs/run.ts')).runJob(context, input),
   },
   {
     path: 'job ls',
@@ -97,7 +97,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
       ['ls --state running --state queued', 'what is not done yet'],
       ['ls --json --limit 1000', 'for a program'],
     ],
-    run: async (context, input) => (await import('../ls.ts')).listJobs(context, input),
+    run: async (context, input) => (await import('../jobs/ls.ts')).listJobs(context, input),
   },
   {
     path: 'job status',
@@ -115,7 +115,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
       ['status 0j4k2', 'state, times, site, reason'],
       ['status 0j4k2 --tasks', 'task by task'],
     ],
-    run: async (context, input) => (await import('../status.ts')).showStatus(context, input),
+    run: async (context, input) => (await import('../jobs/status.ts')).showStatus(context, input),
   },
   {
     path: 'job why',
@@ -125,7 +125,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
       'For a job that waits: every site, with the first thing that keeps the job from running there; whose turn it is; when a start is expected; and the least change with which it could start. `grid submit --dry-run` says the same of a job before it is submitted.',
     args: [ID_ARGUMENT],
     examples: [['why 0j4k2', 'what does it wait for?']],
-    run: async (context, input) => (await import('../why.ts')).showWhy(context, input),
+    run: async (context, input) => (await import('../jobs/why.ts')).showWhy(context, input),
   },
   {
     path: 'job logs',
@@ -146,7 +146,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
       ['logs 0j4k2 --task 17 --stderr', 'of one task of an array'],
       ['logs 0j4k2 --file train.log -f', 'watch a file that the job writes'],
     ],
-    run: async (context, input) => (await import('../logs.ts')).showLogs(context, input),
+    run: async (context, input) => (await import('../jobs/logs.ts')).showLogs(context, input),
   },
   {
     path: 'job events',
@@ -154,7 +154,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     args: [ID_ARGUMENT],
     options: [{ flags: '-f, --follow', about: 'go on until the job has ended' }],
     examples: [['job events 0j4k2 -f', 'each move as it happens']],
-    run: async (context, input) => (await import('../events.ts')).showEvents(context, input),
+    run: async (context, input) => (await import('../jobs/events.ts')).showEvents(context, input),
   },
   {
     path: 'job get',
@@ -177,7 +177,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
       ['get 0j4k2 --to results --task 3', 'one task'],
       ['get 0j4k2 --live', 'how far has it come?'],
     ],
-    run: async (context, input) => (await import('../get.ts')).getResults(context, input),
+    run: async (context, input) => (await import('../jobs/get.ts')).getResults(context, input),
   },
   {
     path: 'job cancel',
@@ -186,7 +186,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     args: [['<ids...>', 'job ids']],
     options: [{ flags: '--reason <text>', about: 'why, for the history' }],
     examples: [['cancel 0j4k2 0j4k3', 'both of them']],
-    run: async (context, input) => (await import('../cancel.ts')).cancelJobs(context, input),
+    run: async (context, input) => (await import('../jobs/cancel.ts')).cancelJobs(context, input),
   },
   {
     path: 'job hold',
@@ -197,7 +197,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     args: [['<ids...>', 'job ids']],
     options: [{ flags: '--reason <text>', about: 'why, for the history' }],
     examples: [['hold 0j4k2 --reason "the input is wrong"', 'nothing of it starts any more']],
-    run: async (context, input) => (await import('../hold.ts')).holdJobs(context, input),
+    run: async (context, input) => (await import('../jobs/hold.ts')).holdJobs(context, input),
   },
   {
     path: 'job release',
@@ -208,7 +208,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     args: [['<ids...>', 'job ids']],
     options: [S3_OPTION],
     examples: [['release 0j4k2', 'it waits again']],
-    run: async (context, input) => (await import('../hold.ts')).releaseJobs(context, input),
+    run: async (context, input) => (await import('../jobs/hold.ts')).releaseJobs(context, input),
   },
   {
     path: 'job retry',
@@ -227,7 +227,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
       ['retry 0j4k2 --failed', 'the three of a million that have failed'],
       ['retry 0j4k2 --task 17 --task 23', 'just these'],
     ],
-    run: async (context, input) => (await import('../retry.ts')).retryJob(context, input),
+    run: async (context, input) => (await import('../jobs/retry.ts')).retryJob(context, input),
   },
   {
     path: 'job wait',
@@ -241,12 +241,12 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
       ['wait 0j4k2 && grid get 0j4k2', 'then fetch'],
       ['wait 0j4k2 0j4k3 --timeout 30m', 'not for ever'],
     ],
-    run: async (context, input) => (await import('../wait.ts')).waitForJobs(context, input),
+    run: async (context, input) => (await import('../jobs/wait.ts')).waitForJobs(context, input),
   },
   {
     path: 'whoami',
     summary: 'show who the broker takes you for',
     examples: [['whoami', 'DN, VOs, attributes, expiry']],
-    run: async (context) => (await import('../whoami.ts')).showCaller(context),
+    run: async (context) => (await import('../certs/whoami.ts')).showCaller(context),
   },
 ];

@@ -13,7 +13,7 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
       { flags: '--keep', about: 'keep the directory of the grid, with all logs' },
     ],
     examples: [['demo', 'see a job go from a certificate to a result']],
-    run: async (context, input) => (await import('../demo.ts')).demo(context, input),
+    run: async (context, input) => (await import('../demo/demo.ts')).demo(context, input),
   },
   {
     path: 'up',
@@ -40,7 +40,7 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
       ['up --dir /tmp/g --sites 3', 'three sites, in the foreground'],
       ['up --nats-cluster', 'one of three nats-servers may end, and nothing is lost'],
     ],
-    run: async (context, input) => (await import('../up.ts')).up(context, input),
+    run: async (context, input) => (await import('../up/up.ts')).up(context, input),
   },
   {
     path: 'down',
@@ -51,7 +51,7 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
       { flags: '--end-tasks', about: 'cancel all jobs first' },
     ],
     examples: [['down', 'end it; jobs and results stay']],
-    run: async (context, input) => (await import('../down.ts')).down(context, input),
+    run: async (context, input) => (await import('../up/down.ts')).down(context, input),
   },
   {
     path: 'simulate',

@@ -29,7 +29,7 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
     alias: 'sites',
     summary: 'list the sites with what they have and what is free',
     examples: [['sites', 'what the grid has to offer now']],
-    run: async (context) => (await import('../sites.ts')).listSites(context),
+    run: async (context) => (await import('../site/sites.ts')).listSites(context),
   },
   {
     path: 'site invite',
@@ -109,7 +109,7 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
         'let the gateway with this certificate offer its machines',
       ],
     ],
-    run: async (context, input) => (await import('../sites.ts')).addSite(context, input),
+    run: async (context, input) => (await import('../site/sites.ts')).addSite(context, input),
   },
   {
     path: 'site test',
@@ -170,7 +170,7 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
     summary: 'let a drained or quarantined site take work again',
     args: [['<id>', 'site id']],
     examples: [['site resume campus', 'after a maintenance']],
-    run: async (context, input) => (await import('../sites.ts')).resumeSite(context, input),
+    run: async (context, input) => (await import('../site/sites.ts')).resumeSite(context, input),
   },
   {
     path: 'site serve',
@@ -192,7 +192,8 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
     examples: [
       ['site cache ls --config /etc/hanse/site.yaml', 'how much of what VO, and the newest files'],
     ],
-    run: async (context, input) => (await import('../site-cache.ts')).listCache(context, input),
+    run: async (context, input) =>
+      (await import('../site/site-cache.ts')).listCache(context, input),
   },
   {
     path: 'site cache prune',
@@ -204,7 +205,8 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
       { flags: '--keep <size>', about: 'leave at most this much (0: nothing)', required: true },
     ],
     examples: [['site cache prune --config site.yaml --keep 10G', 'make room on the disk']],
-    run: async (context, input) => (await import('../site-cache.ts')).pruneCache(context, input),
+    run: async (context, input) =>
+      (await import('../site/site-cache.ts')).pruneCache(context, input),
   },
   {
     path: 'site cache verify',
@@ -212,7 +214,8 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
     details: 'Ends with 1 where something was spoiled.',
     options: [CACHE_CONFIG],
     examples: [['site cache verify --config site.yaml', 'after trouble with a disk']],
-    run: async (context, input) => (await import('../site-cache.ts')).verifyCache(context, input),
+    run: async (context, input) =>
+      (await import('../site/site-cache.ts')).verifyCache(context, input),
   },
   {
     path: 'broker serve',

@@ -10,20 +10,20 @@ export const VO_COMMANDS: readonly CommandSpec[] = [
     summary: 'make a VO, with you as its manager (administrators of the authority)',
     args: [['<vo>', 'name: lower-case letters, digits, dots and hyphens']],
     examples: [['vo create biomed', 'sites that trust the authority can serve it at once']],
-    run: async (context, input) => (await import('../vo.ts')).createVo(context, input),
+    run: async (context, input) => (await import('../certs/vo.ts')).createVo(context, input),
   },
   {
     path: 'vo ls',
     summary: 'list the VOs, and what you are in them',
     examples: [['vo ls --json', 'for a script']],
-    run: async (context) => (await import('../vo.ts')).listVos(context),
+    run: async (context) => (await import('../certs/vo.ts')).listVos(context),
   },
   {
     path: 'vo members',
     summary: 'list the members of a VO (members)',
     args: [VO],
     examples: [['vo members biomed', 'who is in it, with groups and roles']],
-    run: async (context, input) => (await import('../vo.ts')).listMembers(context, input),
+    run: async (context, input) => (await import('../certs/vo.ts')).listMembers(context, input),
   },
   {
     path: 'vo add',
@@ -45,7 +45,7 @@ export const VO_COMMANDS: readonly CommandSpec[] = [
         'a second manager',
       ],
     ],
-    run: async (context, input) => (await import('../vo.ts')).addMember(context, input),
+    run: async (context, input) => (await import('../certs/vo.ts')).addMember(context, input),
   },
   {
     path: 'vo remove',
@@ -53,6 +53,6 @@ export const VO_COMMANDS: readonly CommandSpec[] = [
     details: 'Attributes that were signed before run out by themselves, within a day.',
     args: [VO, DN],
     examples: [['vo remove biomed "/DC=org/DC=example/OU=People/CN=Grace Hopper"', 'who has left']],
-    run: async (context, input) => (await import('../vo.ts')).removeMember(context, input),
+    run: async (context, input) => (await import('../certs/vo.ts')).removeMember(context, input),
   },
 ];

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GridError } from '../../core/errors.ts';
 import { isFinal } from '../../core/job/state.ts';
-import { checkJobs } from '../../service/check-jobs.ts';
-import { readJobText } from '../../service/job-file.ts';
+import { checkJobs } from '../../service/documents/check-jobs.ts';
+import { readJobText } from '../../service/documents/job-file.ts';
 import type { Context } from '../context.ts';
-import { followJob, waitForJob } from '../follow.ts';
+import { followJob, waitForJob } from '../jobs/follow.ts';
+import { type JobDetail, readJob } from '../jobs/status.ts';
+import { submitJobs } from '../jobs/submit.ts';
 import { countsText } from '../render.ts';
-import { type JobDetail, readJob } from '../status.ts';
-import { submitJobs } from '../submit.ts';
 import type { Steps } from '../up/steps.ts';
 
 /** What the study came to: the array, and the job that merged what it made. */

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { GridError } from '../../core/errors.ts';
 import { BrokerService, SiteState } from '../../proto/gen/grid/v1/broker.ts';
 import { pause } from '../../service/background.ts';
-import { openClient } from '../../service/grpc-client.ts';
-import { readTrust } from '../../service/read-trust.ts';
+import { openClient } from '../../service/rpc/grpc-client.ts';
+import { readTrust } from '../../service/trust/read-trust.ts';
 import type { SiteLayout } from './layout.ts';
 import type { SiteToken } from './token.ts';
 

@@ -6,7 +6,7 @@ import {
   type SiteSummary,
 } from '../../proto/gen/grid/v1/broker.ts';
 import { pause } from '../../service/background.ts';
-import type { Connection } from '../../service/grpc-client.ts';
+import type { Connection } from '../../service/rpc/grpc-client.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { openSteps } from '../up/steps.ts';

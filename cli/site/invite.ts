@@ -1,6 +1,6 @@
 import { GridError } from '../../core/errors.ts';
 import { isSiteId } from '../../core/ids.ts';
-import { openCa } from '../authority-client.ts';
+import { openCa } from '../certs/authority-client.ts';
 import { type Context, userCredentials } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { instantText } from '../render.ts';
@@ -57,8 +57,8 @@ async function meetBroker(context: Context): Promise<{ broker: string; brokerDn:
   if (broker === undefined)
     throw new GridError('NOT_CONFIGURED', `no broker is named in ${settings.home}/config.yaml`);
   const [{ openClient }, { readCertificate }, { BrokerService }, credentials] = await Promise.all([
-    import('../../service/grpc-client.ts'),
-    import('../../service/x509.ts'),
+    import('../../service/rpc/grpc-client.ts'),
+    import('../../service/pki/x509.ts'),
     import('../../proto/gen/grid/v1/broker.ts'),
     userCredentials(settings, context.env),
   ]);

@@ -1,10 +1,10 @@
 import type { JobState } from '../../core/job/state.ts';
 import { formatDuration } from '../../core/units.ts';
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
-import type { Connection } from '../../service/grpc-client.ts';
+import type { Connection } from '../../service/rpc/grpc-client.ts';
 import type { Context } from '../context.ts';
-import { followJob } from '../follow.ts';
-import type { EventView } from '../job-view.ts';
+import { followJob } from '../jobs/follow.ts';
+import type { EventView } from '../jobs/job-view.ts';
 import { BrokenLink, type Chain } from './probe-links.ts';
 
 /** A probe that the broker has. */

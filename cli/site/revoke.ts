@@ -1,5 +1,5 @@
 import { type ErrorCode, GridError } from '../../core/errors.ts';
-import { openCa } from '../authority-client.ts';
+import { openCa } from '../certs/authority-client.ts';
 import type { Context } from '../context.ts';
 
 /** What was revoked, and words for people. */

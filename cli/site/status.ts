@@ -2,13 +2,13 @@ import type { Offer } from '../../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../../core/units.ts';
 import type { InspectSiteResponse, SiteAttempt } from '../../proto/gen/grid/v1/broker.ts';
 import { State, type VoTransfers } from '../../proto/gen/grid/v1/common.ts';
-import { stateFromWire } from '../../service/wire.ts';
+import { stateFromWire } from '../../service/rpc/wire.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { agoText, facts, table, wrap } from '../render.ts';
-import { type SiteView, siteView } from '../sites.ts';
 import { differenceOf, type SiteAttemptView } from './differences.ts';
 import { offeredFacts } from './offered-facts.ts';
+import { type SiteView, siteView } from './sites.ts';
 
 interface Line extends SiteAttemptView {
   readonly difference: string;

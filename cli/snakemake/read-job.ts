@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { GridError } from '../../core/errors.ts';
-import { type CheckedJob, checkJobs } from '../../service/check-jobs.ts';
+import { type CheckedJob, checkJobs } from '../../service/documents/check-jobs.ts';
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
-import { withFlags } from '../job-flags.ts';
-import { readJobFile } from '../read-jobs.ts';
+import { withFlags } from '../jobs/job-flags.ts';
+import { readJobFile } from '../jobs/read-jobs.ts';
 import { readJobscript } from './jobscript.ts';
 
 /** What stands beside a Snakefile in workflows as snakemake's documentation lays them out; sent where it is there. */

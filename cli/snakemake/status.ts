@@ -1,13 +1,13 @@
 import { type ErrorCode, GridError } from '../../core/errors.ts';
 import { isFinal } from '../../core/job/state.ts';
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
-import type { Connection } from '../../service/grpc-client.ts';
+import type { Connection } from '../../service/rpc/grpc-client.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import type { Context } from '../context.ts';
-import { openUserStaging } from '../staging.ts';
-import { type JobDetail, readJob } from '../status.ts';
-import { tailTask } from '../tail.ts';
+import { openUserStaging } from '../data/staging.ts';
+import { type JobDetail, readJob } from '../jobs/status.ts';
+import { tailTask } from '../jobs/tail.ts';
 
 /** Asking again may help: snakemake gives a workflow up when its status command fails, so it hears `running`. */
 const PASSING: readonly ErrorCode[] = [

@@ -2,12 +2,12 @@ import { GridError } from '../../core/errors.ts';
 import { VoMembershipService } from '../../proto/gen/grid/v1/authority.ts';
 import { type BrokerService, SiteState } from '../../proto/gen/grid/v1/broker.ts';
 import { pause } from '../../service/background.ts';
-import { loadUserCertificate } from '../../service/credential.ts';
-import { type Connection, openClient } from '../../service/grpc-client.ts';
-import { readTrust } from '../../service/read-trust.ts';
+import { loadUserCertificate } from '../../service/pki/credential.ts';
+import { type Connection, openClient } from '../../service/rpc/grpc-client.ts';
+import { readTrust } from '../../service/trust/read-trust.ts';
+import { logIn } from '../certs/login.ts';
 import { loadSettings, type Settings } from '../config.ts';
 import { connectBroker } from '../context.ts';
-import { logIn } from '../login.ts';
 import { GridProcesses, type StartOptions } from './start-grid.ts';
 import type { Steps } from './steps.ts';
 

@@ -50,7 +50,7 @@ type Demand = (holds: boolean, where: string, message: string) => void;
 
 /**
  * Everything that is wrong with a spec, whoever wrote it: bounds and forms that need neither files nor other jobs.
- * Expressions are only measured here; service/expression-check.ts reads them. `check` judges the names of other jobs.
+ * Expressions are only measured here; service/expression/expression-check.ts reads them. `check` judges the names of other jobs.
  */
 export function checkSpec(spec: JobSpec, check: CheckRef = isKnownJob): readonly Problem[] {
   const problems: Problem[] = [];

@@ -1,6 +1,6 @@
 import type { Dn } from '../ids.ts';
 
-/** The facts of a certificate that decisions need; service/x509.ts reads them out of DER. */
+/** The facts of a certificate that decisions need; service/pki/x509.ts reads them out of DER. */
 export interface CertInfo {
   /** DER of the whole certificate, for signature checks at the edge; core never looks inside. */
   readonly der: Uint8Array;

@@ -6,7 +6,7 @@ import { describeRefusal } from '../pki/refusals.ts';
 import { formatInstant } from '../units.ts';
 import { type Fqan, parseFqan } from './fqan.ts';
 
-/** Facts of a VOMS attribute certificate (RFC 5755, GFD.182); service/attribute-cert.ts reads them out of DER. */
+/** Facts of a VOMS attribute certificate (RFC 5755, GFD.182); service/pki/attribute-cert.ts reads them out of DER. */
 export interface AttributeCertificate {
   /** DER of the holder's name in hex, and the holder's serial as in CertInfo. */
   readonly holderKey: string;

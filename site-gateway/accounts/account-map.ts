@@ -17,7 +17,7 @@ import {
   withoutAccount,
 } from '../../core/match/accounts.ts';
 import type { SiteConfig } from '../config.ts';
-import { STEP_SCRIPTS } from '../lrms/batch-steps.ts';
+import { STEP_SCRIPTS } from '../lrms/batch/batch-steps.ts';
 import { type Account, parsePasswd, SETPRIV, unfit, wordsAs } from './account.ts';
 
 /** Who runs as whom at this site. */

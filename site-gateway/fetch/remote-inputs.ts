@@ -8,7 +8,7 @@ import type { Clock } from '../../service/clock.ts';
 import { land } from '../../service/staging/disk/chunk-writer.ts';
 import type { FileCache } from '../../service/staging/file-cache.ts';
 import { openTarget, type Target } from '../../service/staging/target.ts';
-import type { StagedAttempt } from '../staging.ts';
+import type { StagedAttempt } from '../staging/staging.ts';
 import { download } from './download.ts';
 import type { Web } from './https-get.ts';
 import type { SignedUrls } from './signed-urls.ts';

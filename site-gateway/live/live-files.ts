@@ -4,9 +4,9 @@ import { linkProblem } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
 import { anyDisk } from '../../service/staging/disk/disk.ts';
 import type { Found } from '../../service/staging/walk.ts';
-import { findOutputs } from '../output-globs.ts';
-import { type StagedAttempt, stagedIn } from '../staging.ts';
-import { MAX_STREAM_BYTES, STREAMS } from '../streams.ts';
+import { findOutputs } from '../staging/output-globs.ts';
+import { type StagedAttempt, stagedIn } from '../staging/staging.ts';
+import { MAX_STREAM_BYTES, STREAMS } from '../staging/streams.ts';
 
 /** What the live outputs of a task are now, as files below its attempt's directory. */
 export interface LiveFiles {

@@ -10,9 +10,9 @@ import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { loadKnownFiles } from '../../service/staging/known-files.ts';
 import { sendFound } from '../../service/staging/send-tree.ts';
 import type { Found } from '../../service/staging/walk.ts';
-import type { Attempt } from '../attempt.ts';
-import type { Journal } from '../journal.ts';
-import type { TransferQueue } from '../transfer-turns.ts';
+import type { Attempt } from '../attempts/attempt.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { TransferQueue } from '../staging/transfer-turns.ts';
 import { findLiveFiles } from './live-files.ts';
 
 /**

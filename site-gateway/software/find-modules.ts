@@ -1,6 +1,6 @@
 import { GridError } from '../../core/errors.ts';
 import { isModuleName } from '../../core/job/software.ts';
-import { openCommandRunner } from '../lrms/batch-command.ts';
+import { openCommandRunner } from '../lrms/batch/batch-command.ts';
 
 /** How a site gets at its modules, as its configuration says. */
 interface ModuleSettings {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import type { Log } from '../../service/log.ts';
-import { openCommandRunner } from '../lrms/batch-command.ts';
+import { openCommandRunner } from '../lrms/batch/batch-command.ts';
 import type { Runtime } from './image-task.ts';
 import { AT_HOME, complaintIn, podmanTrial } from './podman.ts';
 

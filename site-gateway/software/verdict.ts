@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import type { Attempt } from '../attempt.ts';
+import type { Attempt } from '../attempts/attempt.ts';
+import { type Verdict, verdictOf } from '../attempts/outcome.ts';
 import type { TaskEnd } from '../lrms/lrms.ts';
-import { type Verdict, verdictOf } from '../outcome.ts';
 import { readPlain } from '../read-plain.ts';
 import { SOFTWARE_EXIT_CODE } from './exit-code.ts';
 import { complaintIn } from './podman.ts';

@@ -1,6 +1,6 @@
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import type { JobSpec } from '../../proto/gen/grid/v1/common.ts';
-import type { RpcClient } from '../../service/rpc.ts';
+import type { RpcClient } from '../../service/rpc/rpc.ts';
 import { submitJobs, wireSpec } from '../support/jobs.ts';
 import { manyTimes } from './statistics.ts';
 

@@ -1,9 +1,9 @@
 /** Gateways that run nothing, in a process of their own: test/bench/simulated-sites.ts starts it and talks to it. */
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
-import { openAuthenticator } from '../../service/authenticator.ts';
 import { systemClock } from '../../service/clock.ts';
-import { TrustStore } from '../../service/trust-store.ts';
+import { openAuthenticator } from '../../service/trust/authenticator.ts';
+import { TrustStore } from '../../service/trust/trust-store.ts';
 import { finishAll, openFakeGateway } from '../fakes/fake-gateway.ts';
 import { offerOf } from '../fakes/offers.ts';
 import type { Count, Order, Setup } from './simulated-sites.ts';

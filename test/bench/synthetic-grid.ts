@@ -1,6 +1,6 @@
-import { openAskQueues } from '../../broker/ask-queues.ts';
-import { type Outlook, outlookOn } from '../../broker/outlook.ts';
-import { type JobRecord, NOTHING } from '../../broker/records.ts';
+import { type JobRecord, NOTHING } from '../../broker/jobs/records.ts';
+import { openAskQueues } from '../../broker/matching/ask-queues.ts';
+import { type Outlook, outlookOn } from '../../broker/matching/outlook.ts';
 import { dn, jobId, type SiteId, siteId, voName } from '../../core/ids.ts';
 import type { Resources } from '../../core/job/spec.ts';
 import type { Ask } from '../../core/match/ask.ts';
@@ -9,7 +9,7 @@ import { freeAt, type SiteView } from '../../core/match/refusal.ts';
 import type { Placement, Snapshot } from '../../core/match/snapshot.ts';
 import { expectedWaitMs, NONE_SEEN, noteStart } from '../../core/match/waits.ts';
 import { openShareTree } from '../../core/share/share-tree.ts';
-import { openRules } from '../../service/rules.ts';
+import { openRules } from '../../service/expression/rules.ts';
 import { askFor, siteOf } from '../fakes/offers.ts';
 
 /** How large a made grid is. */

@@ -2,7 +2,7 @@ import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { AuthorityKeys } from '../../cert-authority/keys.ts';
 import { checkToken, makeToken } from '../../cert-authority/tokens.ts';
-import { peekToken, TOKEN_TYPE } from '../../service/enrolment-token.ts';
+import { peekToken, TOKEN_TYPE } from '../../service/pki/enrolment-token.ts';
 import { authorityKeys } from '../fakes/authority-keys.ts';
 
 const NOW_MS = Date.UTC(2026, 5, 1, 12);

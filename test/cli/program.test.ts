@@ -4,7 +4,7 @@ import { GLOBAL_OPTIONS } from '../../cli/command.ts';
 import { buildProgram, COMMANDS, EXIT_CODES, type Invocation, NOUNS } from '../../cli/program.ts';
 import { ERRORS } from '../../core/errors.ts';
 import { DEFAULTS, SPEC_KEYS } from '../../core/job/parse-spec.ts';
-import { ATTRIBUTES } from '../../service/expression-language.ts';
+import { ATTRIBUTES } from '../../service/expression/expression-language.ts';
 
 const page = (name: string): string =>
   readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');

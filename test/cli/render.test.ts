@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { describeFailure } from '../../cli/errors.ts';
+import { writeSpec } from '../../cli/jobs/write-spec.ts';
 import { palette } from '../../cli/palette.ts';
 import { agoText, bar, countsText, facts, shorten, stateText, table } from '../../cli/render.ts';
 import { offeredFacts } from '../../cli/site/offered-facts.ts';
-import { writeSpec } from '../../cli/write-spec.ts';
 import { GridError } from '../../core/errors.ts';
 import { parseSpec } from '../../core/job/parse-spec.ts';
 import type { Offer } from '../../core/match/offer.ts';

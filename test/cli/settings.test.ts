@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { loadSettings } from '../../cli/config.ts';
 import { type Edge, runCommand } from '../../cli/run-command.ts';
-import { readTrust } from '../../service/read-trust.ts';
+import { readTrust } from '../../service/trust/read-trust.ts';
 
 const directory = (): string => mkdtempSync(join(tmpdir(), 'hanse-settings-'));
 const NO_FLAGS = { broker: undefined };

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Book, begin, commit } from '../../broker/book.ts';
-import { type History, openHistory } from '../../broker/history.ts';
-import { place } from '../../broker/moves.ts';
-import type { LedgerPlace } from '../../broker/open-ledger.ts';
-import { applyReport } from '../../broker/updates.ts';
+import { type History, openHistory } from '../../broker/jobs/history.ts';
+import { place } from '../../broker/jobs/moves.ts';
+import { applyReport } from '../../broker/jobs/updates.ts';
+import type { LedgerPlace } from '../../broker/ledger/open-ledger.ts';
 import { siteId } from '../../core/ids.ts';
 import type { Outcome } from '../../core/job/outcome.ts';
 import { ALICE } from '../fakes/callers.ts';

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { begin, commit } from '../../broker/book.ts';
-import { openDatasets } from '../../broker/datasets.ts';
-import { type History, openHistory } from '../../broker/history.ts';
-import { cancelJob } from '../../broker/moves.ts';
-import type { LedgerPlace } from '../../broker/open-ledger.ts';
-import { resultTrees } from '../../broker/result-trees.ts';
+import { openDatasets } from '../../broker/data/datasets.ts';
+import { resultTrees } from '../../broker/data/result-trees.ts';
+import { NO_SWEEPER } from '../../broker/data/sweeper.ts';
+import { type History, openHistory } from '../../broker/jobs/history.ts';
+import { cancelJob } from '../../broker/jobs/moves.ts';
+import type { LedgerPlace } from '../../broker/ledger/open-ledger.ts';
 import { NO_ROOM } from '../../broker/room/store-room.ts';
-import { NO_SWEEPER } from '../../broker/sweeper.ts';
 import { parseDataset } from '../../core/data/dataset.ts';
 import { ALICE } from '../fakes/callers.ts';
 import { specOf } from '../fakes/offers.ts';

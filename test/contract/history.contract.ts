@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Book, begin, commit } from '../../broker/book.ts';
-import { type History, openHistory } from '../../broker/history.ts';
-import { cancelJob } from '../../broker/moves.ts';
-import type { LedgerPlace } from '../../broker/open-ledger.ts';
-import { openRetry } from '../../broker/retry-job.ts';
-import { NO_SWEEPER } from '../../broker/sweeper.ts';
+import { NO_SWEEPER } from '../../broker/data/sweeper.ts';
+import { type History, openHistory } from '../../broker/jobs/history.ts';
+import { cancelJob } from '../../broker/jobs/moves.ts';
+import { openRetry } from '../../broker/jobs/retry-job.ts';
+import type { LedgerPlace } from '../../broker/ledger/open-ledger.ts';
 import { readable } from '../../broker/visible.ts';
 import { dn, jobId } from '../../core/ids.ts';
 import { ALICE } from '../fakes/callers.ts';

@@ -1,10 +1,10 @@
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { begin, commit } from '../../broker/book.ts';
-import { readTrees } from '../../broker/job-store.ts';
-import { place, release } from '../../broker/moves.ts';
-import { type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
-import { applyReport } from '../../broker/updates.ts';
+import { readTrees } from '../../broker/jobs/job-store.ts';
+import { place, release } from '../../broker/jobs/moves.ts';
+import { applyReport } from '../../broker/jobs/updates.ts';
+import { type LedgerPlace, openLedger } from '../../broker/ledger/open-ledger.ts';
 import { siteId } from '../../core/ids.ts';
 import { ALICE } from '../fakes/callers.ts';
 import { at, type OpenBook, openBook } from '../fakes/open-book.ts';

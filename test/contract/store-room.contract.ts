@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openDatasets } from '../../broker/datasets.ts';
-import type { LedgerPlace } from '../../broker/open-ledger.ts';
-import { treeRows } from '../../broker/records.ts';
+import { openDatasets } from '../../broker/data/datasets.ts';
+import { NO_SWEEPER } from '../../broker/data/sweeper.ts';
+import { treeRows } from '../../broker/jobs/records.ts';
+import type { LedgerPlace } from '../../broker/ledger/open-ledger.ts';
 import { NO_STORE, openTreeCounter } from '../../broker/room/count-trees.ts';
 import { openStoreRoom, type StoreRoom } from '../../broker/room/store-room.ts';
-import { NO_SWEEPER } from '../../broker/sweeper.ts';
 import { parseDataset } from '../../core/data/dataset.ts';
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { encodeManifest } from '../../core/data/manifest-codec.ts';

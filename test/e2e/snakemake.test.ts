@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endProcessesBelow } from '../../cli/up/process.ts';
-import { freePort } from '../../service/nats-config.ts';
+import { freePort } from '../../service/nats/nats-config.ts';
 import { needs } from '../setup/needs.ts';
 import { GRID, type LocalGrid, runGridWith, startLocalGrid } from '../support/local-grid.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';

@@ -1,9 +1,13 @@
 import { createPrivateKey } from 'node:crypto';
 import { type AuthorityKeys, keysOf } from '../../cert-authority/keys.ts';
-import { basicConstraints, keyUsage, makeCertificate } from '../../service/certificate-writer.ts';
-import { type KeyKind, makeSigningRequest, readSigningRequest } from '../../service/csr.ts';
-import { nameFromDn } from '../../service/name.ts';
-import { readCertificate } from '../../service/x509.ts';
+import {
+  basicConstraints,
+  keyUsage,
+  makeCertificate,
+} from '../../service/pki/certificate-writer.ts';
+import { type KeyKind, makeSigningRequest, readSigningRequest } from '../../service/pki/csr.ts';
+import { nameFromDn } from '../../service/pki/name.ts';
+import { readCertificate } from '../../service/pki/x509.ts';
 
 /** Key and certificate of an authority in memory, good for ten years around `nowMs`. */
 export async function authorityKeys(

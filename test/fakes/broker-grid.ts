@@ -4,22 +4,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { type OpenBroker, openBroker } from '../../broker/broker.ts';
-import type { LedgerPlace } from '../../broker/open-ledger.ts';
+import type { LedgerPlace } from '../../broker/ledger/open-ledger.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import { parseFqan } from '../../core/vo/fqan.ts';
 import { BrokerService, type GetJobResponse } from '../../proto/gen/grid/v1/broker.ts';
 import { DatasetsService } from '../../proto/gen/grid/v1/data.ts';
 import { SiteGatewayService } from '../../proto/gen/grid/v1/site.ts';
-import { openAuthenticator } from '../../service/authenticator.ts';
 import { systemClock } from '../../service/clock.ts';
-import type { Authenticator } from '../../service/grid-listener.ts';
-import { type ClientCredentials, type Connection, openClient } from '../../service/grpc-client.ts';
-import { type RunningServer, startServer } from '../../service/grpc-server.ts';
-import type { RpcClient } from '../../service/rpc.ts';
-import { TrustStore } from '../../service/trust-store.ts';
-import { specToWire, stateFromWire, treeToWire } from '../../service/wire.ts';
-import { readCertificate } from '../../service/x509.ts';
+import { readCertificate } from '../../service/pki/x509.ts';
+import type { Authenticator } from '../../service/rpc/grid-listener.ts';
+import {
+  type ClientCredentials,
+  type Connection,
+  openClient,
+} from '../../service/rpc/grpc-client.ts';
+import { type RunningServer, startServer } from '../../service/rpc/grpc-server.ts';
+import type { RpcClient } from '../../service/rpc/rpc.ts';
+import { specToWire, stateFromWire, treeToWire } from '../../service/rpc/wire.ts';
+import { openAuthenticator } from '../../service/trust/authenticator.ts';
+import { TrustStore } from '../../service/trust/trust-store.ts';
 import { type FakeGateway, openFakeGateway } from './fake-gateway.ts';
 import { offerOf, specOf } from './offers.ts';
 import {

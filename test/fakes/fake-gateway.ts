@@ -10,10 +10,10 @@ import {
   type PlacedJob,
   SiteGatewayService,
 } from '../../proto/gen/grid/v1/site.ts';
-import type { Authenticator, ServerIdentity } from '../../service/grid-listener.ts';
-import { type RunningServer, served, startServer } from '../../service/grpc-server.ts';
-import type { Handlers } from '../../service/rpc.ts';
-import { offerToWire } from '../../service/wire.ts';
+import type { Authenticator, ServerIdentity } from '../../service/rpc/grid-listener.ts';
+import { type RunningServer, served, startServer } from '../../service/rpc/grpc-server.ts';
+import type { Handlers } from '../../service/rpc/rpc.ts';
+import { offerToWire } from '../../service/rpc/wire.ts';
 
 /** A gateway that keeps its journal in memory and runs nothing: a test says what becomes of each attempt. */
 export interface FakeGateway extends AsyncDisposable {

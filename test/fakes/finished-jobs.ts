@@ -1,6 +1,6 @@
 import { type Book, begin, commit } from '../../broker/book.ts';
-import { place } from '../../broker/moves.ts';
-import { applyReport } from '../../broker/updates.ts';
+import { place } from '../../broker/jobs/moves.ts';
+import { applyReport } from '../../broker/jobs/updates.ts';
 import { EMPTY_TREE } from '../../core/data/manifest.ts';
 import { siteId } from '../../core/ids.ts';
 import type { Outcome } from '../../core/job/outcome.ts';

@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os';
-import type { JobOwners } from '../../site-gateway/lrms/batch-system.ts';
+import type { JobOwners } from '../../site-gateway/lrms/batch/batch-system.ts';
 
 const { uid, username: name } = userInfo();
 

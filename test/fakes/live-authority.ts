@@ -12,10 +12,14 @@ import {
 import { CertAuthorityService, VoMembershipService } from '../../proto/gen/grid/v1/authority.ts';
 import { systemClock } from '../../service/clock.ts';
 import { loadConfig } from '../../service/config.ts';
-import { type KeyKind, makeSigningRequest } from '../../service/csr.ts';
-import { type ClientCredentials, type Connection, openClient } from '../../service/grpc-client.ts';
 import { openLog } from '../../service/log.ts';
-import { freePort } from '../../service/nats-config.ts';
+import { freePort } from '../../service/nats/nats-config.ts';
+import { type KeyKind, makeSigningRequest } from '../../service/pki/csr.ts';
+import {
+  type ClientCredentials,
+  type Connection,
+  openClient,
+} from '../../service/rpc/grpc-client.ts';
 
 /** A certificate with its key, PEM. */
 export interface Credential {

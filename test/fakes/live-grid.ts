@@ -4,12 +4,16 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { formatFqan } from '../../core/vo/fqan.ts';
 import { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
-import { openAuthenticator } from '../../service/authenticator.ts';
 import { systemClock } from '../../service/clock.ts';
-import { type ClientCredentials, type Connection, openClient } from '../../service/grpc-client.ts';
-import { type RunningServer, served, startServer } from '../../service/grpc-server.ts';
-import type { Handlers } from '../../service/rpc.ts';
-import { TrustStore } from '../../service/trust-store.ts';
+import {
+  type ClientCredentials,
+  type Connection,
+  openClient,
+} from '../../service/rpc/grpc-client.ts';
+import { type RunningServer, served, startServer } from '../../service/rpc/grpc-server.ts';
+import type { Handlers } from '../../service/rpc/rpc.ts';
+import { openAuthenticator } from '../../service/trust/authenticator.ts';
+import { TrustStore } from '../../service/trust/trust-store.ts';
 import {
   crlOf,
   DAY_MS,

@@ -1,11 +1,11 @@
 import { appendFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openStagingAccounts, type StagingAccounts } from '../../broker/staging-accounts.ts';
+import { openStagingAccounts, type StagingAccounts } from '../../broker/data/staging-accounts.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
-import { freePort, type NatsServerFiles, writeNatsServer } from '../../service/nats-config.ts';
-import { type NatsProcess, startNatsServer } from '../../service/nats-process.ts';
+import { freePort, type NatsServerFiles, writeNatsServer } from '../../service/nats/nats-config.ts';
+import { type NatsProcess, startNatsServer } from '../../service/nats/nats-process.ts';
 import { clientsOf, type TestClients } from './nats.ts';
 import { writeTlsIdentity } from './tls-identity.ts';
 

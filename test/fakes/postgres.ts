@@ -4,8 +4,8 @@ import { chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { freePort } from '../../service/nats-config.ts';
-import type { PostgresPlace } from '../../service/postgres.ts';
+import type { PostgresPlace } from '../../service/database/postgres.ts';
+import { freePort } from '../../service/nats/nats-config.ts';
 import { needsPostgres } from '../setup/needs.ts';
 
 /** A PostgreSQL server of our own, on loopback with passwords; not as root, which it refuses. */

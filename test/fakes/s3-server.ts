@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { freePort } from '../../service/nats-config.ts';
+import { freePort } from '../../service/nats/nats-config.ts';
 import { needsGo } from '../setup/needs.ts';
 
 /** A real S3 server, which checks signatures, over TLS. */

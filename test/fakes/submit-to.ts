@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { openDatasets } from '../../broker/datasets.ts';
-import { openJobStore } from '../../broker/job-store.ts';
+import { openDatasets } from '../../broker/data/datasets.ts';
+import { NO_SWEEPER, type Sweeper } from '../../broker/data/sweeper.ts';
+import { openJobStore } from '../../broker/jobs/job-store.ts';
+import { openSubmit, type Submit } from '../../broker/jobs/submit.ts';
 import { NO_ROOM } from '../../broker/room/store-room.ts';
 import { openS3Secrets } from '../../broker/s3/s3-secrets.ts';
-import { openSubmit, type Submit } from '../../broker/submit.ts';
-import { NO_SWEEPER, type Sweeper } from '../../broker/sweeper.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import { specOf } from './offers.ts';
 import type { OpenBook } from './open-book.ts';

@@ -1,4 +1,4 @@
-import type { BatchOrder, BatchSystem } from '../../site-gateway/lrms/batch-system.ts';
+import type { BatchOrder, BatchSystem } from '../../site-gateway/lrms/batch/batch-system.ts';
 import { loadTemplate, shippedTemplate } from '../../site-gateway/lrms/command/load-template.ts';
 import { openCommand } from '../../site-gateway/lrms/command/open-command.ts';
 import { commandOptionsOf } from './command-options.ts';

@@ -12,8 +12,8 @@ import {
   spkiOf,
   subjectAltName,
   subjectKeyId,
-} from '../../service/certificate-writer.ts';
-import { type CrlTemplate, makeCrl, readCrl } from '../../service/crl.ts';
+} from '../../service/pki/certificate-writer.ts';
+import { type CrlTemplate, makeCrl, readCrl } from '../../service/pki/crl.ts';
 import {
   bitString,
   childrenOf,
@@ -24,12 +24,12 @@ import {
   TAG,
   time,
   tlv,
-} from '../../service/der.ts';
-import { nameFromDn, rdnOf } from '../../service/name.ts';
-import { OID } from '../../service/oids.ts';
-import { toPem } from '../../service/pem.ts';
-import { formatSigningPolicy, writeTrust } from '../../service/trust-dir.ts';
-import { readCertificate, readCertificateParts } from '../../service/x509.ts';
+} from '../../service/pki/der.ts';
+import { nameFromDn, rdnOf } from '../../service/pki/name.ts';
+import { OID } from '../../service/pki/oids.ts';
+import { toPem } from '../../service/pki/pem.ts';
+import { readCertificate, readCertificateParts } from '../../service/pki/x509.ts';
+import { formatSigningPolicy, writeTrust } from '../../service/trust/trust-dir.ts';
 
 /** Noon of a day: the clock of tests that need one that stands. */
 export const NOON_MS = Date.UTC(2026, 5, 1, 12);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { StagingAccounts } from '../../broker/staging-accounts.ts';
+import type { StagingAccounts } from '../../broker/data/staging-accounts.ts';
 import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
 import { siteId, voName } from '../../core/ids.ts';
 import type { Outcome } from '../../core/job/outcome.ts';
@@ -14,8 +14,8 @@ import {
   type PlacedAnswer,
   SiteGatewayService,
 } from '../../proto/gen/grid/v1/site.ts';
-import { type Connection, openClient } from '../../service/grpc-client.ts';
-import { outcomeFromWire, specToWire, treeToWire } from '../../service/wire.ts';
+import { type Connection, openClient } from '../../service/rpc/grpc-client.ts';
+import { outcomeFromWire, specToWire, treeToWire } from '../../service/rpc/wire.ts';
 import type { LiveGrid } from './live-grid.ts';
 import { resourcesOf } from './offers.ts';
 import { DAY_MS, type Entity, HOUR_MS, keyPemOf, makeHost, pemOf } from './test-ca.ts';

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
-import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
+import { openBatchLrms } from '../../site-gateway/lrms/batch/batch.ts';
 import { openHTCondor } from '../../site-gateway/lrms/htcondor/htcondor.ts';
 import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
 

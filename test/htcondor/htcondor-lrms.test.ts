@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
-import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
+import { openBatchLrms } from '../../site-gateway/lrms/batch/batch.ts';
 import { openHTCondor } from '../../site-gateway/lrms/htcondor/htcondor.ts';
 import type { LrmsListener } from '../../site-gateway/lrms/lrms.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';

@@ -3,7 +3,7 @@ import { jobId, voName } from '../../core/ids.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import type { GetFlowResponse } from '../../proto/gen/grid/v1/broker.ts';
 import { FailureKind, State } from '../../proto/gen/grid/v1/common.ts';
-import { specFromWire, stateFromWire } from '../../service/wire.ts';
+import { specFromWire, stateFromWire } from '../../service/rpc/wire.ts';
 import { type BrokerGrid, newJob, openBrokerGrid, until } from '../fakes/broker-grid.ts';
 import { type FakeGateway, finishAll } from '../fakes/fake-gateway.ts';
 

@@ -8,8 +8,8 @@ import { AUTHORITY_CONFIG } from '../../cert-authority/config.ts';
 import { initAuthority, issueOffline, startAuthority } from '../../cert-authority/main.ts';
 import { systemClock } from '../../service/clock.ts';
 import { loadConfig } from '../../service/config.ts';
-import { makeSigningRequest } from '../../service/csr.ts';
 import { openLog } from '../../service/log.ts';
+import { makeSigningRequest } from '../../service/pki/csr.ts';
 import { AUTHORITY_BASE } from '../fakes/live-authority.ts';
 import { needs } from '../setup/needs.ts';
 

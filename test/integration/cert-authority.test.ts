@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { initAuthority, makeOfflineToken } from '../../cert-authority/main.ts';
 import { CertProfile } from '../../proto/gen/grid/v1/authority.ts';
-import { makeSigningRequest } from '../../service/csr.ts';
-import { makeProxy } from '../../service/proxy-cert.ts';
-import { certificatesFromPem } from '../../service/x509.ts';
+import { makeSigningRequest } from '../../service/pki/csr.ts';
+import { makeProxy } from '../../service/pki/proxy-cert.ts';
+import { certificatesFromPem } from '../../service/pki/x509.ts';
 import {
   AUTHORITY_BASE,
   type Credential,

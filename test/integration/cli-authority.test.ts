@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadAuthorityKeys } from '../../cert-authority/keys.ts';
 import { makeOfflineToken } from '../../cert-authority/main.ts';
-import { makeCrl } from '../../service/crl.ts';
-import { toPem } from '../../service/pem.ts';
+import { makeCrl } from '../../service/pki/crl.ts';
+import { toPem } from '../../service/pki/pem.ts';
 import { AUTHORITY_BASE, liveAuthority } from '../fakes/live-authority.ts';
 import { type AuthorityCli, authorityCli } from '../support/grid-cli.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
-import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
+import { openBatchLrms } from '../../site-gateway/lrms/batch/batch.ts';
 import { loadTemplate, shippedTemplate } from '../../site-gateway/lrms/command/load-template.ts';
 import { openCommand } from '../../site-gateway/lrms/command/open-command.ts';
 import type { LrmsListener } from '../../site-gateway/lrms/lrms.ts';

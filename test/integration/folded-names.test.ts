@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { fetchResults } from '../../cli/fetch-results.ts';
+import { fetchResults } from '../../cli/jobs/fetch-results.ts';
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { encodeManifest } from '../../core/data/manifest-codec.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';

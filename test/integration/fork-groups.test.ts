@@ -5,10 +5,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
-import { NO_GROUPS, openTaskGroups, type TaskGroups } from '../../site-gateway/lrms/cgroups.ts';
-import { openForkLrms } from '../../site-gateway/lrms/fork.ts';
+import { openForkLrms } from '../../site-gateway/lrms/fork/fork.ts';
 import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
-import { BARE_SANDBOX } from '../../site-gateway/lrms/sandbox.ts';
+import {
+  NO_GROUPS,
+  openTaskGroups,
+  type TaskGroups,
+} from '../../site-gateway/lrms/sandbox/cgroups.ts';
+import { BARE_SANDBOX } from '../../site-gateway/lrms/sandbox/sandbox.ts';
 
 const log = openLog('test', 'silent');
 const MIB = 2 ** 20;

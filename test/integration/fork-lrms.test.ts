@@ -6,10 +6,10 @@ import { attemptId } from '../../core/ids.ts';
 import { SANDBOXES } from '../../core/job/sandbox.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
-import { NO_GROUPS } from '../../site-gateway/lrms/cgroups.ts';
-import { openForkLrms } from '../../site-gateway/lrms/fork.ts';
+import { openForkLrms } from '../../site-gateway/lrms/fork/fork.ts';
 import type { LrmsListener, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
-import { BARE_SANDBOX, openSandbox } from '../../site-gateway/lrms/sandbox.ts';
+import { NO_GROUPS } from '../../site-gateway/lrms/sandbox/cgroups.ts';
+import { BARE_SANDBOX, openSandbox } from '../../site-gateway/lrms/sandbox/sandbox.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';
 import { needs } from '../setup/needs.ts';
 

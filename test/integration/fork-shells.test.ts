@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
-import { openForkLrms } from '../../site-gateway/lrms/fork.ts';
+import { openForkLrms } from '../../site-gateway/lrms/fork/fork.ts';
 import type { Lrms, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
-import { BARE_SANDBOX } from '../../site-gateway/lrms/sandbox.ts';
+import { BARE_SANDBOX } from '../../site-gateway/lrms/sandbox/sandbox.ts';
 
 const BURN = 'i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done';
 

@@ -3,9 +3,9 @@ import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
-import { loadCredential } from '../../service/credential.ts';
-import { openClient } from '../../service/grpc-client.ts';
-import { makeProxy, type ProxyRequest } from '../../service/proxy-cert.ts';
+import { loadCredential } from '../../service/pki/credential.ts';
+import { makeProxy, type ProxyRequest } from '../../service/pki/proxy-cert.ts';
+import { openClient } from '../../service/rpc/grpc-client.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { type Entity, HOUR_MS, keyPemOf, newKey, pemOf } from '../fakes/test-ca.ts';
 import { needs } from '../setup/needs.ts';

@@ -3,10 +3,10 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BrokerService, type WhoAmIResponse } from '../../proto/gen/grid/v1/broker.ts';
-import { extension } from '../../service/certificate-writer.ts';
-import { nullValue } from '../../service/der.ts';
-import { openClient } from '../../service/grpc-client.ts';
-import { OID } from '../../service/oids.ts';
+import { extension } from '../../service/pki/certificate-writer.ts';
+import { nullValue } from '../../service/pki/der.ts';
+import { OID } from '../../service/pki/oids.ts';
+import { openClient } from '../../service/rpc/grpc-client.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { type Entity, HOUR_MS, makeUser } from '../fakes/test-ca.ts';
 

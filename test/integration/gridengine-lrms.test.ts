@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
-import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
+import { openBatchLrms } from '../../site-gateway/lrms/batch/batch.ts';
 import { openGridEngine } from '../../site-gateway/lrms/gridengine/gridengine.ts';
 import type { LrmsListener } from '../../site-gateway/lrms/lrms.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';

@@ -2,10 +2,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { keepTrust } from '../../service/keep-trust.ts';
 import { openLog } from '../../service/log.ts';
-import { trustFileBase, writeTrust } from '../../service/trust-dir.ts';
-import { certificatesFromPem } from '../../service/x509.ts';
+import { certificatesFromPem } from '../../service/pki/x509.ts';
+import { keepTrust } from '../../service/trust/keep-trust.ts';
+import { trustFileBase, writeTrust } from '../../service/trust/trust-dir.ts';
 import { liveAuthority } from '../fakes/live-authority.ts';
 
 test('a service has the new revocation list by itself, also after the authority was away', async () => {

@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { attributesExtension } from '../../service/attribute-cert.ts';
-import type { CrlTemplate } from '../../service/crl.ts';
-import { toPem } from '../../service/pem.ts';
-import { makeProxy } from '../../service/proxy-cert.ts';
-import { certificatesFromPem } from '../../service/x509.ts';
+import { attributesExtension } from '../../service/pki/attribute-cert.ts';
+import type { CrlTemplate } from '../../service/pki/crl.ts';
+import { toPem } from '../../service/pki/pem.ts';
+import { makeProxy } from '../../service/pki/proxy-cert.ts';
+import { certificatesFromPem } from '../../service/pki/x509.ts';
 import { judge } from '../core/pki/world.ts';
 import {
   anchorOf,

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Ledger, type LedgerPlace, openLedger } from '../../broker/open-ledger.ts';
-import type { PostgresPlace } from '../../service/postgres.ts';
+import { type Ledger, type LedgerPlace, openLedger } from '../../broker/ledger/open-ledger.ts';
+import type { PostgresPlace } from '../../service/database/postgres.ts';
 import { asksContract } from '../contract/asks.contract.ts';
 import { brokerContract } from '../contract/broker.contract.ts';
 import { datasetReleaseContract } from '../contract/dataset-release.contract.ts';

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sandboxFeatures } from '../../core/job/sandbox.ts';
 import { Acceptance } from '../../proto/gen/grid/v1/site.ts';
 import { openLog } from '../../service/log.ts';
-import { openSandbox } from '../../site-gateway/lrms/sandbox.ts';
+import { openSandbox } from '../../site-gateway/lrms/sandbox/sandbox.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { EPOCH, type Placed, startTestSite, type TestSite } from '../fakes/test-site.ts';
 import { needs } from '../setup/needs.ts';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { State } from '../../proto/gen/grid/v1/common.ts';
 import { Acceptance } from '../../proto/gen/grid/v1/site.ts';
 import { openLog } from '../../service/log.ts';
-import { offerFromWire } from '../../service/wire.ts';
+import { offerFromWire } from '../../service/rpc/wire.ts';
 import { findRuntime } from '../../site-gateway/software/find-runtime.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { resourcesOf } from '../fakes/offers.ts';

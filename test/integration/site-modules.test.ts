@@ -6,7 +6,7 @@ import { askOf } from '../../core/match/ask.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import { lastingRefusal } from '../../core/match/refusal.ts';
 import { Acceptance } from '../../proto/gen/grid/v1/site.ts';
-import { offerFromWire } from '../../service/wire.ts';
+import { offerFromWire } from '../../service/rpc/wire.ts';
 import { findModules } from '../../site-gateway/software/find-modules.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { NO_RULES, specOf } from '../fakes/offers.ts';

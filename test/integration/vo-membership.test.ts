@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Peer } from '../../core/vo/caller.ts';
 import { formatFqan } from '../../core/vo/fqan.ts';
-import { openAuthenticator } from '../../service/authenticator.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
-import { makeProxy } from '../../service/proxy-cert.ts';
-import { TrustStore } from '../../service/trust-store.ts';
-import { certificatesFromPem } from '../../service/x509.ts';
+import { makeProxy } from '../../service/pki/proxy-cert.ts';
+import { certificatesFromPem } from '../../service/pki/x509.ts';
+import { openAuthenticator } from '../../service/trust/authenticator.ts';
+import { TrustStore } from '../../service/trust/trust-store.ts';
 import {
   ADMIN,
   AUTHORITY_BASE,

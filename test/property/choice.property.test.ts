@@ -7,7 +7,7 @@ import { add, needOf } from '../../core/match/need.ts';
 import { freeAt, type SiteView } from '../../core/match/refusal.ts';
 import { verdicts } from '../../core/match/verdicts.ts';
 import { sharesFromUse } from '../../core/share/shares.ts';
-import { openRules } from '../../service/rules.ts';
+import { openRules } from '../../service/expression/rules.ts';
 import { askFor, siteOf } from '../fakes/offers.ts';
 
 const RULES = openRules();

@@ -9,7 +9,7 @@ import type { Run, SiteView } from '../../core/match/refusal.ts';
 import type { AskQueue, QueueItem, Reservation, Snapshot } from '../../core/match/snapshot.ts';
 import { openShareTree } from '../../core/share/share-tree.ts';
 import { claimantOf, type ShareNode, type Shares, sharesFromUse } from '../../core/share/shares.ts';
-import { openRules } from '../../service/rules.ts';
+import { openRules } from '../../service/expression/rules.ts';
 import { askFor, NO_RULES, siteOf } from '../fakes/offers.ts';
 
 const RULES = openRules();

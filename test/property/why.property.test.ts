@@ -10,7 +10,7 @@ import type { Offer } from '../../core/match/offer.ts';
 import type { SiteView } from '../../core/match/refusal.ts';
 import { verdicts } from '../../core/match/verdicts.ts';
 import { type Shares, sharesFromUse } from '../../core/share/shares.ts';
-import { openRules } from '../../service/rules.ts';
+import { openRules } from '../../service/expression/rules.ts';
 import { askFor, offerOf, queueOf, siteOf } from '../fakes/offers.ts';
 import { item, queue, snapshot } from '../fakes/round.ts';
 

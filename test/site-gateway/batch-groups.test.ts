@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
-import { groupsOf, newBatchTask } from '../../site-gateway/lrms/batch-task.ts';
-import { openJobOwners } from '../../site-gateway/lrms/job-owners.ts';
+import { groupsOf, newBatchTask } from '../../site-gateway/lrms/batch/batch-task.ts';
+import { openJobOwners } from '../../site-gateway/lrms/batch/job-owners.ts';
 import type { LrmsTask } from '../../site-gateway/lrms/lrms.ts';
 
 const ALICE = { name: 'alice', uid: 1_001, gid: 1_001 };

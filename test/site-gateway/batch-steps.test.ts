@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { STEP_SCRIPTS, stepUsage } from '../../site-gateway/lrms/batch-steps.ts';
+import { STEP_SCRIPTS, stepUsage } from '../../site-gateway/lrms/batch/batch-steps.ts';
 
 const MIB = 1_024;
 const file = (node: string, ...lines: readonly string[]) => ({

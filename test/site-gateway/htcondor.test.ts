@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { BatchOrder, BatchSystem } from '../../site-gateway/lrms/batch-system.ts';
+import type { BatchOrder, BatchSystem } from '../../site-gateway/lrms/batch/batch-system.ts';
 import { openHTCondor } from '../../site-gateway/lrms/htcondor/htcondor.ts';
 import { SELF } from '../fakes/job-owners.ts';
 import { openSaidCommands, type Said, type SaidCommands } from '../fakes/said-commands.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { openSlots, parseCpuList, type Share } from '../../site-gateway/lrms/slots.ts';
+import { openSlots, parseCpuList, type Share } from '../../site-gateway/lrms/fork/slots.ts';
 
 test.for<[string, number[]]>([
   ['0-3', [0, 1, 2, 3]],

@@ -1,13 +1,17 @@
 import { expect, test } from 'vitest';
-import type { Needs } from '../../site-gateway/lrms/batch-system.ts';
+import type { Needs } from '../../site-gateway/lrms/batch/batch-system.ts';
 import {
   capacityOf,
   choose,
   closedReason,
   gpuTypeOf,
   queueFor,
-} from '../../site-gateway/lrms/slurm-capacity.ts';
-import { parseNodes, parsePartitions, parseQueue } from '../../site-gateway/lrms/slurm-output.ts';
+} from '../../site-gateway/lrms/slurm/slurm-capacity.ts';
+import {
+  parseNodes,
+  parsePartitions,
+  parseQueue,
+} from '../../site-gateway/lrms/slurm/slurm-output.ts';
 
 const partitions = parsePartitions(
   [

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { BatchSilence } from '../../site-gateway/lrms/batch-command.ts';
+import { BatchSilence } from '../../site-gateway/lrms/batch/batch-command.ts';
 import {
   configValue,
   endOf,
@@ -9,7 +9,7 @@ import {
   parsePartitions,
   parseQueue as parseQueueOf,
   parseTestedStart,
-} from '../../site-gateway/lrms/slurm-output.ts';
+} from '../../site-gateway/lrms/slurm/slurm-output.ts';
 
 const TOKEN = '0123456789abcdef';
 const queueLine = (part: string, state = 'RUNNING'): string =>

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { BatchSystem, SubmitAnswer } from '../../site-gateway/lrms/batch-system.ts';
+import type { BatchSystem, SubmitAnswer } from '../../site-gateway/lrms/batch/batch-system.ts';
 import { SELF } from '../fakes/job-owners.ts';
 import { openSaidCommands, type Said, type SaidCommands } from '../fakes/said-commands.ts';
 import { missing, OTHER, openTemplate, orderOf, TOKEN } from '../fakes/template-orders.ts';

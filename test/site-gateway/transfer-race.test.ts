@@ -7,8 +7,8 @@ import { EMPTY_TREE } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { voName } from '../../core/ids.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
-import type { Attempt } from '../../site-gateway/attempt.ts';
-import { openTransfers } from '../../site-gateway/transfers.ts';
+import type { Attempt } from '../../site-gateway/attempts/attempt.ts';
+import { openTransfers } from '../../site-gateway/staging/transfers.ts';
 import { memoryStore } from '../fakes/memory-store.ts';
 
 /** Mode of what is elsewhere. */

@@ -3,8 +3,8 @@ import { isFinal } from '../../core/job/state.ts';
 import type { BrokerService, GetJobResponse, NewJob } from '../../proto/gen/grid/v1/broker.ts';
 import type { JobSpec } from '../../proto/gen/grid/v1/common.ts';
 import { Network, OnLost, Sandbox } from '../../proto/gen/grid/v1/common.ts';
-import type { RpcClient } from '../../service/rpc.ts';
-import { stateFromWire } from '../../service/wire.ts';
+import type { RpcClient } from '../../service/rpc/rpc.ts';
+import { stateFromWire } from '../../service/rpc/wire.ts';
 import { eventually } from './local-grid.ts';
 
 /** A small spec for the VO `demo`, as it goes over the wire. */

@@ -11,7 +11,7 @@ import { type GridProcesses, obtainNatsServer } from '../../cli/up/start-grid.ts
 import type { Steps } from '../../cli/up/steps.ts';
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import { pause } from '../../service/background.ts';
-import type { Connection } from '../../service/grpc-client.ts';
+import type { Connection } from '../../service/rpc/grpc-client.ts';
 
 const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '..', '..');

@@ -4,8 +4,8 @@ import { expect } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
-import { openBatchLrms } from '../../site-gateway/lrms/batch.ts';
-import type { BatchSystem } from '../../site-gateway/lrms/batch-system.ts';
+import { openBatchLrms } from '../../site-gateway/lrms/batch/batch.ts';
+import type { BatchSystem } from '../../site-gateway/lrms/batch/batch-system.ts';
 import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
 
 export const SOON = { timeout: 60_000, interval: 100 };

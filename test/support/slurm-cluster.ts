@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../service/nats-config.ts';
+import { freePort } from '../../service/nats/nats-config.ts';
 import { needs } from '../setup/needs.ts';
 import { commandOutput, type Daemon, endLeftovers, startDaemon, until } from './daemons.ts';
 

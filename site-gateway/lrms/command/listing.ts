@@ -1,4 +1,4 @@
-import { BatchSilence, type CommandResult } from '../batch-command.ts';
+import { BatchSilence, type CommandResult } from '../batch/batch-command.ts';
 import type { Field, Listing } from './template.ts';
 
 /** A job as the batch system lists it; '' for what it does not say. */

@@ -1,4 +1,4 @@
-import { BatchSilence, type CommandResult, openCommandRunner } from '../batch-command.ts';
+import { BatchSilence, type CommandResult, openCommandRunner } from '../batch/batch-command.ts';
 import {
   type BatchEnd,
   type BatchJob,
@@ -9,9 +9,9 @@ import {
   keyOf,
   type MissingElement,
   type SubmitAnswer,
-} from '../batch-system.ts';
+} from '../batch/batch-system.ts';
 import type { Capacity } from '../lrms.ts';
-import { queueFor } from '../slurm-capacity.ts';
+import { queueFor } from '../slurm/slurm-capacity.ts';
 import { lastLine, parseClock, parseMemory, type Row, readListing, unreadable } from './listing.ts';
 import type { CommandTemplate } from './template.ts';
 import { fill, fillText, placeholdersOf, type Values, type Words } from './words.ts';

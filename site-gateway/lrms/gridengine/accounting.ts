@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { type BatchEnd, type JobOwners, keyOf } from '../batch-system.ts';
+import { type BatchEnd, type JobOwners, keyOf } from '../batch/batch-system.ts';
 import { jobName } from './qstat.ts';
 import { parseTime } from './units.ts';
 

@@ -1,4 +1,4 @@
-import { BatchSilence } from '../batch-command.ts';
+import { BatchSilence } from '../batch/batch-command.ts';
 import type { Capacity } from '../lrms.ts';
 import { reachOf } from './parallel.ts';
 import type { ClusterQueue, Complex, HostComplexes, ParallelEnvironment } from './qconf.ts';

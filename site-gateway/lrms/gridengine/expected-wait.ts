@@ -1,6 +1,6 @@
 import type { Clock } from '../../../service/clock.ts';
-import { BatchSilence } from '../batch-command.ts';
-import type { Needs } from '../batch-system.ts';
+import { BatchSilence } from '../batch/batch-command.ts';
+import type { Needs } from '../batch/batch-system.ts';
 import type { Capacity } from '../lrms.ts';
 import type { Layout } from './capacity.ts';
 import { slotsFor } from './parallel.ts';

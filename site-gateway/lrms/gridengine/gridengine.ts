@@ -5,7 +5,7 @@ import {
   type CommandResult,
   type CommandRunner,
   openCommandRunner,
-} from '../batch-command.ts';
+} from '../batch/batch-command.ts';
 import {
   type BatchEnd,
   type BatchJob,
@@ -16,9 +16,9 @@ import {
   type JobOwners,
   keyOf,
   type SubmitAnswer,
-} from '../batch-system.ts';
+} from '../batch/batch-system.ts';
+import { runnerAs, unsubmittable } from '../batch/submit-as.ts';
 import type { Capacity } from '../lrms.ts';
-import { runnerAs, unsubmittable } from '../submit-as.ts';
 import { readAccounting } from './accounting.ts';
 import { capacityOf, closedReason } from './capacity.ts';
 import { openExpectedWait } from './expected-wait.ts';

@@ -1,4 +1,4 @@
-import { BatchSilence } from '../batch-command.ts';
+import { BatchSilence } from '../batch/batch-command.ts';
 import { choose, type Layout } from './capacity.ts';
 import {
   type Complex,

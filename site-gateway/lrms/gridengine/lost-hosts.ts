@@ -1,5 +1,5 @@
 import type { Clock } from '../../../service/clock.ts';
-import { keyOf } from '../batch-system.ts';
+import { keyOf } from '../batch/batch-system.ts';
 import type { QueueInstance } from './qstat.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { Needs } from '../batch-system.ts';
+import type { Needs } from '../batch/batch-system.ts';
 import type { ParallelEnvironment } from './qconf.ts';
 
 /** Where a job gets its slots: a parallel environment, or nothing for a single slot. */

@@ -1,4 +1,4 @@
-import type { BatchJob } from '../batch-system.ts';
+import type { BatchJob } from '../batch/batch-system.ts';
 import { parseBytes } from './units.ts';
 import { childrenOf, findAll, parseXml, textOf, unreadable, type XmlElement } from './xml.ts';
 

@@ -1,4 +1,4 @@
-import type { BatchOrder, Needs } from '../batch-system.ts';
+import type { BatchOrder, Needs } from '../batch/batch-system.ts';
 import type { Capacity } from '../lrms.ts';
 import type { Layout } from './capacity.ts';
 import { type Slots, slotsFor } from './parallel.ts';

@@ -1,4 +1,4 @@
-import type { CommandRunner } from '../batch-command.ts';
+import type { CommandRunner } from '../batch/batch-command.ts';
 import { type JobLine, parseDetails } from './qstat.ts';
 
 type Tell = (command: string, args: readonly string[]) => Promise<string>;

@@ -1,5 +1,5 @@
 import sax from 'sax';
-import { BatchSilence } from '../batch-command.ts';
+import { BatchSilence } from '../batch/batch-command.ts';
 
 /** An element of a document, with no more of XML than Grid Engine uses. */
 export interface XmlElement {

@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { BatchSilence } from '../batch-command.ts';
-import type { BatchEnd, BatchJob } from '../batch-system.ts';
+import { BatchSilence } from '../batch/batch-command.ts';
+import type { BatchEnd, BatchJob } from '../batch/batch-system.ts';
 
 /** What HTCondor's commands print with `-json`, read strictly: what is not as expected is no answer. */
 

@@ -5,7 +5,7 @@ import {
   type CommandResult,
   type CommandRunner,
   openCommandRunner,
-} from '../batch-command.ts';
+} from '../batch/batch-command.ts';
 import {
   type BatchEnd,
   type BatchJob,
@@ -13,7 +13,7 @@ import {
   keyOf,
   type MissingElement,
   type SubmitAnswer,
-} from '../batch-system.ts';
+} from '../batch/batch-system.ts';
 import {
   END_ATTRIBUTES,
   endOf,

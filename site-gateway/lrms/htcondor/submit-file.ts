@@ -1,4 +1,4 @@
-import type { BatchOrder } from '../batch-system.ts';
+import type { BatchOrder } from '../batch/batch-system.ts';
 
 export interface SubmitOptions {
   readonly accountingGroup: string;

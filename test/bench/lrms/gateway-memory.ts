@@ -1,6 +1,6 @@
 import type { BrokerService } from '../../../proto/gen/grid/v1/broker.ts';
 import { State } from '../../../proto/gen/grid/v1/common.ts';
-import type { RpcClient } from '../../../service/rpc.ts';
+import type { RpcClient } from '../../../service/rpc/rpc.ts';
 import { submitJobs, wireSpec } from '../../support/jobs.ts';
 import { eventually, startLocalGrid } from '../../support/local-grid.ts';
 import type { Measurement } from '../figures.ts';

@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import { jetstream } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
-import { freePort } from '../../../service/nats-config.ts';
+import { freePort } from '../../../service/nats/nats-config.ts';
 import { writeTlsIdentity } from '../../fakes/tls-identity.ts';
 import { needs } from '../../setup/needs.ts';
 import { touchMemory } from './touch-memory.ts';

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { TreeRef } from '../../../core/data/manifest.ts';
-import { readAuthorities } from '../../../service/read-trust.ts';
+import { treeToWire } from '../../../service/rpc/wire.ts';
 import type { ChunkStore } from '../../../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../../../service/staging/connect-staging.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
@@ -12,7 +12,7 @@ import { openFileCache } from '../../../service/staging/file-cache.ts';
 import type { StagingTicket } from '../../../service/staging/names.ts';
 import { sendTree } from '../../../service/staging/send-tree.ts';
 import { keepHeapSmall } from '../../../service/staging/small-heap.ts';
-import { treeToWire } from '../../../service/wire.ts';
+import { readAuthorities } from '../../../service/trust/read-trust.ts';
 
 /** What is to be moved. */
 export interface Transfer {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { siteId } from '../../../core/ids.ts';
 import { adviceFor, formatAdvice } from '../../../core/match/advice.ts';
-import { openRules } from '../../../service/rules.ts';
+import { openRules } from '../../../service/expression/rules.ts';
 import { askFor, siteOf } from '../../fakes/offers.ts';
 
 const GIB = 2 ** 30;

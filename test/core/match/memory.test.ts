@@ -3,7 +3,7 @@ import { dn } from '../../../core/ids.ts';
 import type { Ask } from '../../../core/match/ask.ts';
 import { openRoundMemory, recall, see } from '../../../core/match/memory.ts';
 import type { SiteView } from '../../../core/match/refusal.ts';
-import { openRules } from '../../../service/rules.ts';
+import { openRules } from '../../../service/expression/rules.ts';
 import { askFor, queueOf, siteOf } from '../../fakes/offers.ts';
 
 const rules = openRules();

@@ -5,10 +5,10 @@ import {
   extendedKeyUsage,
   extension,
   keyUsage,
-} from '../../../service/certificate-writer.ts';
-import { readCrl } from '../../../service/crl.ts';
-import { boolean, oid, sequence } from '../../../service/der.ts';
-import { OID } from '../../../service/oids.ts';
+} from '../../../service/pki/certificate-writer.ts';
+import { readCrl } from '../../../service/pki/crl.ts';
+import { boolean, oid, sequence } from '../../../service/pki/der.ts';
+import { OID } from '../../../service/pki/oids.ts';
 import {
   anchorOf,
   crlOf,

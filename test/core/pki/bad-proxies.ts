@@ -6,9 +6,9 @@ import {
   keyUsage,
   proxyCertInfo,
   subjectAltName,
-} from '../../../service/certificate-writer.ts';
-import { boolean, octetString, oid, sequence } from '../../../service/der.ts';
-import { OID } from '../../../service/oids.ts';
+} from '../../../service/pki/certificate-writer.ts';
+import { boolean, octetString, oid, sequence } from '../../../service/pki/der.ts';
+import { OID } from '../../../service/pki/oids.ts';
 import {
   DAY_MS,
   type Entity,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { OID } from '../../../service/oids.ts';
+import { OID } from '../../../service/pki/oids.ts';
 import {
   anchorOf,
   DAY_MS,

@@ -2,7 +2,7 @@ import type { Anchor } from '../../../core/pki/cert.ts';
 import { PATH_DEFAULTS, type PathOptions } from '../../../core/pki/options.ts';
 import { type Identity, validatePath } from '../../../core/pki/path.ts';
 import type { PathRefusal } from '../../../core/pki/refusals.ts';
-import { signedBy } from '../../../service/x509.ts';
+import { signedBy } from '../../../service/pki/x509.ts';
 import {
   anchorOf,
   type Entity,

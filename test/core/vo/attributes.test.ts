@@ -12,8 +12,8 @@ import {
   type AttributeTemplate,
   makeAttributeCertificate,
   readAttributeCertificate,
-} from '../../../service/attribute-cert.ts';
-import { signedBy } from '../../../service/x509.ts';
+} from '../../../service/pki/attribute-cert.ts';
+import { signedBy } from '../../../service/pki/x509.ts';
 import {
   anchorOf,
   crlOf,

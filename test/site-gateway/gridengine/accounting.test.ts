@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { JobOwner } from '../../../site-gateway/lrms/batch-system.ts';
+import type { JobOwner } from '../../../site-gateway/lrms/batch/batch-system.ts';
 import { parseAccounting } from '../../../site-gateway/lrms/gridengine/accounting.ts';
 import { parseBytes, parseTime } from '../../../site-gateway/lrms/gridengine/units.ts';
 import { TOKEN } from './captured.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { BatchSilence } from '../../../site-gateway/lrms/batch-command.ts';
+import { BatchSilence } from '../../../site-gateway/lrms/batch/batch-command.ts';
 import {
   amountOf,
   jobIdOf,

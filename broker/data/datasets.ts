@@ -1,0 +1,243 @@
+import {
+  chooseVersion,
+  type Dataset,
+  type DatasetRef,
+  datasetInput,
+  formatDataset,
+  isLive,
+  mayChange,
+  mayUse,
+  parseDataset,
+} from '../../core/data/dataset.ts';
+import type { TreeRef } from '../../core/data/manifest.ts';
+import { GridError } from '../../core/errors.ts';
+import { dn, type VoName, voName } from '../../core/ids.ts';
+import type { Caller, Peer } from '../../core/vo/caller.ts';
+import { type Access, chooseVo } from '../../core/vo/policy.ts';
+import type { Book } from '../book.ts';
+import { treeRows } from '../jobs/records.ts';
+import type { DatasetRow } from '../ledger/ledger-data.ts';
+import type { ClaimRoom } from '../room/store-room.ts';
+import type { Admit } from './sweeper.ts';
+
+/** Names for trees: in memory, and written to the ledger before a call answers. */
+export interface Datasets {
+  /** Throws REQUEST_INVALID for a bad name, CHUNK_MISSING, VO_DENIED, and PERMISSION_DENIED for a name of somebody else's. */
+  put(peer: Peer, wish: NewDataset): Promise<Dataset>;
+  /** What the caller may use, by VO and name, the newest version first. */
+  list(caller: Caller, vo: string, allVersions: boolean): readonly Dataset[];
+  /** The version that a reference means; throws DATASET_NOT_FOUND also for one that the caller may not use. */
+  find(caller: Caller, ref: DatasetRef): Dataset;
+  /** An input of a job under `vo` with its version named; throws REQUEST_INVALID, DATASET_NOT_FOUND. */
+  pin(caller: Caller, from: string, vo: VoName): string;
+  /** Versions that stand after the change, the newest first; throws DATASET_NOT_FOUND, PERMISSION_DENIED. */
+  change(peer: Peer, ref: DatasetRef, change: DatasetChange): Promise<readonly Dataset[]>;
+}
+
+interface NewDataset {
+  readonly vo: string;
+  readonly name: string;
+  readonly tree: TreeRef;
+  readonly shared: boolean;
+  /** 0 for ever. */
+  readonly keepMs: number;
+}
+
+/** `shared`, a new end (undefined for never), or the removal. */
+export type DatasetChange =
+  | { readonly kind: 'share'; readonly shared: boolean }
+  | { readonly kind: 'keep'; readonly keepMs: number }
+  | { readonly kind: 'remove' };
+
+/** All versions in memory, and the way to write them. */
+interface Shelf {
+  readonly access: Access;
+  readonly admit: Admit;
+  readonly claim: ClaimRoom;
+  readonly nowMs: () => number;
+  readonly all: () => Iterable<readonly Dataset[]>;
+  readonly versionsOf: (ref: DatasetRef) => readonly Dataset[];
+  readonly write: (changed: readonly Dataset[], tree?: TreeRef) => Promise<void>;
+}
+
+/** Reads all datasets. */
+export async function openDatasets(
+  book: Book,
+  access: Access,
+  { admit, claim }: Pick<Shelf, 'admit' | 'claim'>,
+): Promise<Datasets> {
+  const rows = await book.db.selectFrom('datasets').selectAll().execute();
+  const byName = Map.groupBy(rows.map(datasetOf), nameOf);
+  const shelf: Shelf = {
+    access,
+    admit,
+    claim,
+    nowMs: () => book.clock.nowMs(),
+    all: () => byName.values(),
+    versionsOf: (ref) => byName.get(nameOf(ref)) ?? [],
+    write: async (changed, tree) => {
+      for (const dataset of changed) {
+        const known = byName.get(nameOf(dataset)) ?? [];
+        const others = known.filter(({ version }) => version !== dataset.version);
+        byName.set(nameOf(dataset), [...others, dataset]);
+      }
+      await book.recorder.record({
+        datasets: changed.map(rowOf),
+        ...(tree === undefined ? {} : { trees: treeRows(tree) }),
+      });
+    },
+  };
+  return {
+    put: (peer, wish) => put(shelf, peer, wish),
+    list: (caller, vo, allVersions) => list(shelf, caller, vo, allVersions),
+    find: (caller, ref) => find(shelf, caller, ref),
+    pin: (caller, from, vo) => pin(shelf, caller, from, vo),
+    change: (peer, ref, change) => changeAll(shelf, peer, ref, change),
+  };
+}
+
+async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset> {
+  const ref = checked(peer, wish, shelf.access);
+  await shelf.admit(ref.vo, wish.tree);
+  const owner = chooseVersion(shelf.versionsOf(ref), undefined, shelf.nowMs())?.owner ?? peer.dn;
+  using _room = await shelf.claim({ vo: ref.vo, owner }, [wish.tree]);
+  const nowMs = shelf.nowMs();
+  const versions = shelf.versionsOf(ref);
+  const newest = chooseVersion(versions, undefined, nowMs);
+  if (newest !== undefined && !mayChange(peer, newest, shelf.access))
+    throw new GridError(
+      'PERMISSION_DENIED',
+      `${formatDataset(ref)} belongs to ${newest.owner}: choose another name`,
+    );
+  if (newest?.digest === wish.tree.digest) return newest;
+  const { digest, totalBytes, files } = wish.tree;
+  const made: Dataset = {
+    ...ref,
+    version: Math.max(0, ...versions.map(({ version }) => version)) + 1,
+    digest,
+    totalBytes,
+    files,
+    owner: newest?.owner ?? peer.dn,
+    shared: wish.shared || newest?.shared === true,
+    createdAtMs: nowMs,
+    ...endOf(wish.keepMs, nowMs),
+  };
+  await shelf.write([made], wish.tree);
+  return made;
+}
+
+function list(
+  { all, nowMs, access }: Shelf,
+  caller: Caller,
+  vo: string,
+  allVersions: boolean,
+): readonly Dataset[] {
+  const usable = [...all()].flatMap((versions) => {
+    const live = versions
+      .filter((dataset) => isLive(dataset, nowMs()) && mayUse(caller, dataset, access))
+      .toSorted(byVoAndName);
+    return allVersions ? live : live.slice(0, 1);
+  });
+  return usable.filter((dataset) => vo === '' || dataset.vo === vo).toSorted(byVoAndName);
+}
+
+const notFound = (ref: DatasetRef): GridError =>
+  new GridError('DATASET_NOT_FOUND', `there is no dataset ${formatDataset(ref)}`);
+
+function find(shelf: Shelf, caller: Caller, ref: DatasetRef): Dataset {
+  const found = chooseVersion(shelf.versionsOf(ref), ref.version, shelf.nowMs());
+  if (found === undefined || !mayUse(caller, found, shelf.access)) throw notFound(ref);
+  return found;
+}
+
+function pin(shelf: Shelf, caller: Caller, from: string, vo: VoName): string {
+  const parsed = parseDataset(from);
+  if (!parsed.ok) throw new GridError('REQUEST_INVALID', parsed.message);
+  const { ref } = parsed;
+  if (ref.vo !== vo)
+    throw new GridError(
+      'REQUEST_INVALID',
+      `${formatDataset(ref)} is in the store of VO ${ref.vo}, and the job runs under ${vo}`,
+    );
+  const { name, version } = find(shelf, caller, ref);
+  return datasetInput({ vo, name, version });
+}
+
+async function changeAll(
+  { versionsOf, write, nowMs, access }: Shelf,
+  peer: Peer,
+  ref: DatasetRef,
+  change: DatasetChange,
+): Promise<readonly Dataset[]> {
+  if (peer.limited)
+    throw new GridError('PERMISSION_DENIED', 'a limited proxy may not change datasets');
+  const wanted = ({ version }: Dataset): boolean => (ref.version ?? version) === version;
+  const meant = versionsOf(ref)
+    .filter((dataset) => isLive(dataset, nowMs()) && wanted(dataset))
+    .toSorted(byVoAndName);
+  const [first] = meant;
+  if (first === undefined || !mayUse(peer, first, access)) throw notFound(ref);
+  if (!mayChange(peer, first, access))
+    throw new GridError('PERMISSION_DENIED', `${formatDataset(ref)} belongs to ${first.owner}`);
+  const changed = meant.map((dataset) => changedBy(dataset, change, nowMs()));
+  await write(changed);
+  return changed;
+}
+
+function checked(peer: Peer, wish: NewDataset, access: Access): DatasetRef & { vo: VoName } {
+  const decision = chooseVo(peer, wish.vo, access);
+  if (!decision.allowed) throw new GridError(decision.code, decision.why);
+  const parsed = parseDataset(`/${decision.vo}/${wish.name}`);
+  if (!parsed.ok) throw new GridError('REQUEST_INVALID', parsed.message);
+  if (parsed.ref.version !== undefined)
+    throw new GridError('REQUEST_INVALID', `'${wish.name}': versions are numbered by the grid`);
+  if (wish.tree.digest === '')
+    throw new GridError('REQUEST_INVALID', 'a dataset needs a tree, and this one has no files');
+  return parsed.ref;
+}
+
+function changedBy(dataset: Dataset, change: DatasetChange, nowMs: number): Dataset {
+  if (change.kind === 'share') return { ...dataset, shared: change.shared };
+  if (change.kind === 'remove') return { ...dataset, removedAtMs: nowMs };
+  const { expiresAtMs: _before, ...rest } = dataset;
+  return { ...rest, ...endOf(change.keepMs, nowMs) };
+}
+
+const endOf = (keepMs: number, nowMs: number): Pick<Dataset, 'expiresAtMs'> =>
+  keepMs === 0 ? {} : { expiresAtMs: nowMs + keepMs };
+
+const nameOf = ({ vo, name }: Pick<DatasetRef, 'vo' | 'name'>): string => `/${vo}/${name}`;
+
+function byVoAndName(a: Dataset, b: Dataset): number {
+  if (nameOf(a) !== nameOf(b)) return nameOf(a) < nameOf(b) ? -1 : 1;
+  return b.version - a.version;
+}
+
+const datasetOf = (row: DatasetRow): Dataset => ({
+  vo: voName(row.vo),
+  name: row.name,
+  version: row.version,
+  digest: row.tree,
+  totalBytes: row.total_bytes,
+  files: row.files,
+  owner: dn(row.owner),
+  shared: row.shared === 1,
+  createdAtMs: row.created_ms,
+  ...(row.expires_ms === null ? {} : { expiresAtMs: row.expires_ms }),
+  ...(row.removed_ms === null ? {} : { removedAtMs: row.removed_ms }),
+});
+
+const rowOf = (dataset: Dataset): DatasetRow => ({
+  vo: dataset.vo,
+  name: dataset.name,
+  version: dataset.version,
+  tree: dataset.digest,
+  total_bytes: dataset.totalBytes,
+  files: dataset.files,
+  owner: dataset.owner,
+  shared: dataset.shared ? 1 : 0,
+  expires_ms: dataset.expiresAtMs ?? null,
+  created_ms: dataset.createdAtMs,
+  removed_ms: dataset.removedAtMs ?? null,
+  released: 0,
+});

@@ -1,0 +1,51 @@
+import { GridError } from '../../core/errors.ts';
+import type { VoName } from '../../core/ids.ts';
+import type { Peer } from '../../core/vo/caller.ts';
+import { type Access, chooseVo } from '../../core/vo/policy.ts';
+import type { BrokerService, IssueStagingTicketRequest } from '../../proto/gen/grid/v1/broker.ts';
+import type { Handlers } from '../../service/rpc/rpc.ts';
+import { treeFromWire } from '../../service/rpc/wire.ts';
+import type { Book } from '../book.ts';
+import { askRoom } from '../room/room-rpc.ts';
+import type { StoreRoom } from '../room/store-room.ts';
+import { peerOf } from '../visible.ts';
+import type { StagingAccounts } from './staging-accounts.ts';
+import type { Sweeper } from './sweeper.ts';
+
+interface Parts {
+  readonly book: Book;
+  readonly access: Access;
+  readonly accounts: StagingAccounts | undefined;
+  readonly sweeper: Pick<Sweeper, 'hold'>;
+  readonly room: StoreRoom;
+}
+
+const TICKET_MS = 12 * 3_600_000;
+
+/** What members ask of the store of their VO. */
+export const stagingHandlers = (
+  parts: Parts,
+): Pick<Handlers<BrokerService>, 'issueStagingTicket' | 'holdTree' | 'askRoom'> => ({
+  issueStagingTicket: (request, context) => issueTicket(parts, peerOf(context), request),
+  holdTree: ({ vo, tree }, context) => {
+    const mine = voOf(parts, peerOf(context), vo);
+    return Promise.resolve({ held: parts.sweeper.hold(mine, treeFromWire(tree)) });
+  },
+  askRoom: (request, context) => askRoom(parts, peerOf(context), request),
+});
+
+async function issueTicket(parts: Parts, peer: Peer, request: IssueStagingTicketRequest) {
+  const vo = voOf(parts, peer, request.vo);
+  if (parts.accounts === undefined)
+    throw new GridError('STAGING_UNAVAILABLE', 'this broker has no staging service');
+  const lifetimeMs = Math.min(TICKET_MS, peer.expiresAtMs - parts.book.clock.nowMs());
+  const wish = { vo, nkey: request.nkey, lifetimeMs, purpose: 'user' as const };
+  const ticket = await parts.accounts.issueTicket(wish);
+  return { ...ticket, servers: [...ticket.servers] };
+}
+
+function voOf({ access }: Parts, peer: Peer, asked: string): VoName {
+  const decision = chooseVo(peer, asked, access);
+  if (decision.allowed) return decision.vo;
+  throw new GridError(decision.code, decision.why);
+}

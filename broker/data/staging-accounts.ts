@@ -1,0 +1,325 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  DiscardPolicy,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  jetstreamManager,
+  StorageType,
+  type StreamInfo,
+} from '@nats-io/jetstream';
+import { encodeUser, type Permissions } from '@nats-io/jwt';
+import { createAccount, createUser, fromPublic, fromSeed, type KeyPair } from '@nats-io/nkeys';
+import {
+  type Authenticator,
+  credsAuthenticator,
+  jwtAuthenticator,
+  type NatsConnection,
+} from '@nats-io/transport-node';
+import { GridError } from '../../core/errors.ts';
+import { background, pause } from '../../service/background.ts';
+import type { Clock } from '../../service/clock.ts';
+import type { Log } from '../../service/log.ts';
+import { keepKey } from '../../service/nats/nats-config.ts';
+import {
+  type ChunkKeeper,
+  keeperSubjects,
+  natsChunkKeeper,
+} from '../../service/staging/chunk-keeper.ts';
+import type { ChunkStore } from '../../service/staging/chunk-store.ts';
+import { newNkey } from '../../service/staging/connect-staging.ts';
+import {
+  chunkSubjects,
+  directGetSubject,
+  inboxPrefix,
+  STREAM,
+  type StagingTicket,
+} from '../../service/staging/names.ts';
+import { connectNats } from '../../service/staging/nats-connect.ts';
+import { openNatsLink } from '../../service/staging/nats-link.ts';
+import { natsChunkStore } from '../../service/staging/nats-store.ts';
+import { accountToken, DENIED } from './account-tokens.ts';
+
+interface AccountsOptions {
+  /** `tls://host:port` of the nats-servers. */
+  readonly servers: readonly string[];
+  /** What `writeNatsServer` put into its `brokerDir`: `operator.seed` and `system.creds`. */
+  readonly operatorDir: string;
+  /** Where the keys of the accounts are kept. */
+  readonly stateDir: string;
+  readonly caPem: string;
+  readonly vos: readonly string[];
+  /** Most bytes that the chunks of one VO may take; no limit by default. */
+  readonly bytesPerVo?: number;
+  /** Servers that keep each chunk: 1 by default; more need a cluster. */
+  readonly replicas?: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** For whom a ticket is. */
+interface TicketRequest {
+  readonly vo: string;
+  /** Public user NKEY of the one who asked. */
+  readonly nkey: string;
+  readonly lifetimeMs: number;
+  /** Of these only the broker itself may list chunks and take them out. */
+  readonly purpose: 'user' | 'gateway' | 'broker';
+}
+
+/** The broker's own way to the chunks of a VO. */
+export interface OpenKeeper extends ChunkKeeper, AsyncDisposable {
+  readonly store: ChunkStore;
+}
+
+/** The NATS accounts of the VOs: only the broker holds their keys. */
+export interface StagingAccounts extends AsyncDisposable {
+  /** Signs a ticket; needs no nats-server. Throws VO_NOT_FOUND, or REQUEST_INVALID for a bad NKEY. */
+  issueTicket(request: TicketRequest): Promise<StagingTicket>;
+  /** Connects at the first use. */
+  openKeeper(vo: string): OpenKeeper;
+  /** Resolves when every account and its stream stand; before that clients wait. */
+  settled(): Promise<void>;
+}
+
+const BROKER_TICKET_MS = 60_000;
+const KEEPER = { ticketMs: 600_000, patienceMs: 10_000 };
+const LOOK_AGAIN_MS = 1_000;
+const CLOCK_SKEW_S = 60;
+
+/**
+ * Loads or makes the account keys and returns at once; the accounts and streams are then made on the server, and looked
+ * at again after each loss of it, so that a server with an empty store gets them anew.
+ */
+export async function openStagingAccounts(options: AccountsOptions): Promise<StagingAccounts> {
+  const { vos, stateDir, servers, clock, log } = options;
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const keys = new Map<string, KeyPair>();
+  for (const vo of vos) keys.set(vo, await keepKey(join(stateDir, `${vo}.seed`), createAccount));
+  const stopping = new AbortController();
+  const first = Promise.withResolvers<void>();
+  first.promise.catch(() => undefined);
+  const keeping = keepAccounts(options, keys, stopping.signal, first.resolve);
+  background('keep staging accounts', keeping, log, first.reject);
+  let turn = 0;
+  const issueTicket: StagingAccounts['issueTicket'] = async (request) => {
+    const { vo, nkey, lifetimeMs, purpose } = request;
+    const account = keys.get(vo);
+    if (account === undefined) {
+      throw new GridError('VO_NOT_FOUND', `this broker does not serve the VO '${vo}'`);
+    }
+    // A JWT ends at a whole second; its holder must not believe in a later end.
+    const expiresAtMs = Math.floor((clock.nowMs() + lifetimeMs) / 1_000) * 1_000;
+    const userJwt = await userToken({
+      name: `${purpose}-${nkey}`,
+      nkey: checkedNkey(nkey),
+      account,
+      permissions: chunkPermissions(vo, nkey, purpose === 'broker' ? keeperSubjects() : []),
+      clock,
+      expiresAtMs,
+    });
+    turn += 1;
+    return { vo, userJwt, servers: inTurn(servers, turn), expiresAtMs };
+  };
+  return {
+    issueTicket,
+    openKeeper: (vo) => {
+      const nkey = newNkey();
+      const wish = { vo, nkey: nkey.publicKey, lifetimeMs: KEEPER.ticketMs } as const;
+      const ticket = () => issueTicket({ ...wish, purpose: 'broker' });
+      const { caPem } = options;
+      const link = openNatsLink({ nkey, ticket, caPem, clock, patienceMs: KEEPER.patienceMs });
+      return {
+        ...natsChunkKeeper(link, vo),
+        store: natsChunkStore(link, vo),
+        [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
+      };
+    },
+    settled: () => first.promise,
+    [Symbol.asyncDispose]: async () => {
+      stopping.abort();
+      await keeping.catch(() => undefined);
+    },
+  };
+}
+
+/** Clients try servers in order: each ticket begins with another one, so that all have as much to do. */
+const inTurn = (servers: readonly string[], turn: number): string[] =>
+  servers.map((_, at) => servers[(at + turn) % servers.length] ?? '');
+
+async function keepAccounts(
+  options: AccountsOptions,
+  keys: ReadonlyMap<string, KeyPair>,
+  signal: AbortSignal,
+  settled: () => void,
+): Promise<void> {
+  const { servers, operatorDir, caPem, log } = options;
+  const operator = fromSeed(
+    Buffer.from((await readSecret(join(operatorDir, 'operator.seed'))).trim()),
+  );
+  const creds = Buffer.from(await readSecret(join(operatorDir, 'system.creds')));
+  while (!signal.aborted) {
+    try {
+      const system = await connectNats({
+        servers,
+        authenticator: credsAuthenticator(creds),
+        inboxPrefix: '_INBOX',
+        caPem,
+      });
+      try {
+        for (const [vo, key] of keys) await makeAccount(options, system, operator, vo, key);
+        settled();
+        log.info({ vos: [...keys.keys()] }, 'staging accounts stand');
+        await Promise.race([system.closed(), aborted(signal)]);
+      } finally {
+        await system.close();
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'staging accounts cannot be made yet');
+    }
+    await pause(LOOK_AGAIN_MS, signal);
+  }
+}
+
+/** The account is sent each time: the server keeps the newest, and limits may have changed. */
+async function makeAccount(
+  options: AccountsOptions,
+  system: NatsConnection,
+  operator: KeyPair,
+  vo: string,
+  key: KeyPair,
+): Promise<void> {
+  const jwt = await accountToken(vo, key, operator, options.bytesPerVo);
+  const answer = await system.request('$SYS.REQ.CLAIMS.UPDATE', jwt, { timeout: 5_000 });
+  const { error } = answer.json<{ error?: { description?: string } }>();
+  if (error !== undefined) {
+    throw new GridError(
+      'STAGING_UNAVAILABLE',
+      `nats-server refuses the account of '${vo}': ${error.description}`,
+    );
+  }
+  await makeStream(options, vo, key);
+}
+
+async function makeStream(options: AccountsOptions, vo: string, account: KeyPair): Promise<void> {
+  const config = streamConfig(vo, options.replicas ?? 1);
+  const user = createUser();
+  const nkey = user.getPublicKey();
+  const own = ['CREATE', 'UPDATE', 'INFO'].map((verb) => `$JS.API.STREAM.${verb}.${STREAM}`);
+  const jwt = await userToken({
+    name: 'broker',
+    nkey,
+    account,
+    permissions: permissions(own, nkey),
+    clock: options.clock,
+    expiresAtMs: options.clock.nowMs() + BROKER_TICKET_MS,
+  });
+  const nc = await connectAs(options, jwtAuthenticator(jwt, user.getSeed()), nkey);
+  try {
+    const known = await knownStream(nc);
+    const manager = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
+    if (known === undefined) {
+      await manager.streams.add({ name: STREAM, storage: StorageType.File, ...config });
+    } else {
+      await manager.streams.update(STREAM, { ...known.config, ...config });
+    }
+  } finally {
+    await nc.close();
+  }
+}
+
+/** A cluster that has yet to elect its leader does not answer, and the question is lost: it is put again soon. */
+async function knownStream(nc: NatsConnection): Promise<StreamInfo | undefined> {
+  const manager = await jetstreamManager(nc, { checkAPI: false, timeout: 1_000 });
+  try {
+    return await manager.streams.info(STREAM);
+  } catch (error) {
+    const absent = JetStreamApiCodes.StreamNotFound;
+    if (error instanceof JetStreamApiError && error.code === absent) return undefined;
+    throw error;
+  }
+}
+
+/** One message per subject, and a second one is refused by the server: a chunk is written once. */
+const streamConfig = (vo: string, replicas: number) => ({
+  subjects: [chunkSubjects(vo)],
+  num_replicas: replicas,
+  max_msgs_per_subject: 1,
+  discard: DiscardPolicy.New,
+  discard_new_per_subject: true,
+  allow_direct: true,
+  deny_delete: false,
+  allow_rollup_hdrs: false,
+});
+
+const connectAs = (options: AccountsOptions, authenticator: Authenticator, nkey: string) =>
+  connectNats({
+    servers: options.servers,
+    authenticator,
+    inboxPrefix: inboxPrefix(nkey),
+    caPem: options.caPem,
+  });
+
+/** Put and get of chunks whose digest is known; no listing, no deleting, no consumers, but for what is in `more`. */
+const chunkPermissions = (vo: string, nkey: string, more: readonly string[]): Permissions =>
+  permissions([chunkSubjects(vo), ...getSubjects(chunkSubjects(vo)), ...more], nkey);
+
+const getSubjects = (subjects: string): readonly string[] =>
+  (['server', 'leaf'] as const).map((at) => directGetSubject(subjects, at));
+
+/** A user's own permissions replace the account's default ones, so the denied subjects are named again. */
+const permissions = (publish: readonly string[], nkey: string): Permissions => ({
+  pub: { allow: [...publish], deny: DENIED },
+  sub: { allow: [`${inboxPrefix(nkey)}.>`] },
+});
+
+async function userToken(user: {
+  readonly name: string;
+  readonly nkey: string;
+  readonly account: KeyPair;
+  readonly permissions: Permissions;
+  readonly clock: Clock;
+  readonly expiresAtMs: number;
+}): Promise<string> {
+  const limits = {
+    subs: 16,
+    data: -1,
+    payload: -1,
+    allowed_connection_types: ['STANDARD' as const],
+  };
+  return encodeUser(
+    user.name,
+    user.nkey,
+    user.account,
+    { ...limits, ...user.permissions },
+    {
+      exp: Math.floor(user.expiresAtMs / 1_000),
+      nbf: Math.floor(user.clock.nowMs() / 1_000) - CLOCK_SKEW_S,
+    },
+  );
+}
+
+function checkedNkey(nkey: string): string {
+  try {
+    if (!nkey.startsWith('U')) throw new TypeError('no user key');
+    return fromPublic(nkey).getPublicKey();
+  } catch (error) {
+    throw new GridError('REQUEST_INVALID', `'${nkey}' is no public user NKEY`, { cause: error });
+  }
+}
+
+async function readSecret(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new GridError('CONFIG_INVALID', `cannot read ${file}, which nats-server's setup makes`, {
+      cause: error,
+    });
+  }
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });

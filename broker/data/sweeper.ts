@@ -1,0 +1,314 @@
+import type { TreeRef } from '../../core/data/manifest.ts';
+import { sweepPass } from '../../core/data/sweep.ts';
+import { GridError } from '../../core/errors.ts';
+import { background } from '../../service/background.ts';
+import { checkManifest } from '../../service/staging/read-tree.ts';
+import { treeChunks } from '../../service/staging/tree-chunks.ts';
+import type { Book } from '../book.ts';
+import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
+
+/**
+ * Takes out of the stores what no tree names any more. A tree lives as long as the ledger has it: for a job, its results,
+ * or a dataset. Uploads go on meanwhile, and a tree is named only when its last chunk is there, so:
+ *
+ * - a chunk goes only after every pass for `graceMs` has found it in no tree;
+ * - a tree that is named during a pass saves its chunks until the very moment at which they are taken out;
+ * - who names a tree later is told which of its chunks have gone meanwhile, and sends them again.
+ *
+ * The broker forgets what it took out when it ends; for `graceMs` after a start it asks for every chunk of a new tree.
+ */
+export interface Sweeper extends AsyncDisposable {
+  /**
+   * A tree is about to be named. Throws MANIFEST_INVALID for a manifest that is not its own, and CHUNK_MISSING where
+   * chunks of it are not in the store. What a gateway has just sent is `fresh`: it is asked for only what this sweeper
+   * has taken out.
+   */
+  readonly admit: Admit;
+  /**
+   * Whether a tree was named before and nothing of it has been taken out since: then it needs not be sent again, and stays
+   * for ten minutes in which it may be named anew. A false no costs questions, a yes is sure, but for what a store loses.
+   */
+  hold(vo: string, tree: TreeRef): boolean;
+  /** A chunk is not what or where it should be: no tree of the VO is held until it has been named again. */
+  readonly doubt: (vo: string) => void;
+  /** One pass over the store of a VO. */
+  sweep(vo: string): Promise<Swept>;
+  /** Reads chunks and takes out those that are not what their name says; gives these. */
+  heal(vo: string, digests: readonly string[]): Promise<readonly string[]>;
+}
+
+/** See `Sweeper`. */
+export type Admit = (vo: string, tree: TreeRef, fresh?: boolean) => Promise<void>;
+
+/** For a broker without a staging service. */
+export const NO_SWEEPER: Sweeper = {
+  admit: async (_vo, tree) => checkManifest(tree),
+  hold: () => false,
+  doubt: () => undefined,
+  sweep: () => Promise.reject(noStore()),
+  heal: () => Promise.reject(noStore()),
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+};
+
+const noStore = (): GridError =>
+  new GridError('STAGING_UNAVAILABLE', 'this broker has no staging service');
+
+/** What a pass came to, in chunks. */
+interface Swept {
+  readonly stored: number;
+  /** In no tree, and not long enough. */
+  readonly condemned: number;
+  readonly removed: number;
+}
+
+export interface SweeperOptions {
+  readonly book: Book;
+  readonly accounts: Pick<StagingAccounts, 'openKeeper'>;
+  readonly vos: readonly string[];
+  readonly everyMs: number;
+  readonly graceMs: number;
+}
+
+/** What is known of the store of one VO. */
+interface Store {
+  readonly vo: string;
+  readonly keeper: OpenKeeper;
+  condemned: ReadonlyMap<string, number>;
+  /** When chunks were taken out, as far as an upload may not know it. */
+  readonly removed: Map<string, number>;
+  /** Trees that were named lately, whether the ledger has them yet or not; the latest last. */
+  readonly named: Map<string, { readonly tree: TreeRef; readonly atMs: number }>;
+  /** Digests of trees whose chunks were there when they were named, and which every pass since has found named. */
+  readonly whole: Set<string>;
+  pass: Promise<Swept> | undefined;
+  /** Ends when the last chunks of `removed` have gone. */
+  removing: Promise<void>;
+}
+
+/** The ledger has a tree by then, or never will. */
+const COMMITTED_MS = 600_000;
+const REMOVED_AT_ONCE = 256;
+const TREES_AT_ONCE = 1_000;
+/** Trees of a VO that can be held; the latest ones. */
+const MOST_WHOLE = 10_000;
+
+export function openSweeper(options: SweeperOptions): Sweeper {
+  const { book, accounts, everyMs, graceMs } = options;
+  const startedAtMs = book.clock.nowMs();
+  const stores = new Map<string, Store>();
+  const storeOf = (vo: string): Store => {
+    const known = stores.get(vo);
+    if (known !== undefined) return known;
+    const store: Store = {
+      vo,
+      keeper: accounts.openKeeper(vo),
+      condemned: new Map(),
+      removed: new Map(),
+      named: new Map(),
+      whole: new Set(),
+      pass: undefined,
+      removing: Promise.resolve(),
+    };
+    stores.set(vo, store);
+    return store;
+  };
+  const sweep = async (vo: string): Promise<Swept> => {
+    const store = storeOf(vo);
+    store.pass ??= sweepStore(book, store, graceMs).finally(() => {
+      store.pass = undefined;
+    });
+    return store.pass;
+  };
+  const sweepAll = async (): Promise<void> => {
+    for (const vo of options.vos) await sweep(vo);
+  };
+  const timer = setInterval(() => background('sweep the stores', sweepAll(), book.log), everyMs);
+  timer.unref();
+  return {
+    sweep,
+    admit: async (vo, tree, fresh = false) => {
+      if (tree.digest === '') return;
+      checkManifest(tree);
+      const store = storeOf(vo);
+      const nowMs = book.clock.nowMs();
+      const isNew = name(store, tree, nowMs);
+      const distrusts = !fresh && nowMs - startedAtMs < graceMs;
+      const isDoubtful = isNew || store.removed.size > 0;
+      const isWhole = isDoubtful ? await checkTree(store, tree, distrusts) : !distrusts;
+      if (isWhole && !fresh) remember(store, tree);
+    },
+    hold: (vo, tree) => {
+      const store = storeOf(vo);
+      if (!store.whole.has(tree.digest)) return false;
+      // Nothing is awaited: a pass that goes on marks it before it takes out the next chunk.
+      name(store, tree, book.clock.nowMs());
+      return true;
+    },
+    doubt: (vo) => storeOf(vo).whole.clear(),
+    heal: (vo, digests) => heal(storeOf(vo), digests),
+    [Symbol.asyncDispose]: async () => {
+      clearInterval(timer);
+      await Promise.all([...stores.values()].map(({ keeper }) => keeper[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+/** Whether nobody has named it lately. A manifest that somebody sent stays, though others send none. */
+function name(store: Store, tree: TreeRef, nowMs: number): boolean {
+  const { named } = store;
+  const known = named.get(tree.digest)?.tree;
+  named.delete(tree.digest);
+  named.set(tree.digest, { tree: known?.manifest === undefined ? tree : known, atMs: nowMs });
+  if (store.pass === undefined) forgetNamed(store, nowMs);
+  return known === undefined;
+}
+
+/**
+ * Drops those that are in the ledger by now, or never will be. Not during a pass, which may have read the ledger before.
+ * Live outputs alone are a new tree every few seconds.
+ */
+function forgetNamed({ named }: Store, nowMs: number): void {
+  for (const [digest, { atMs }] of named) {
+    if (nowMs - atMs <= COMMITTED_MS) return;
+    named.delete(digest);
+  }
+}
+
+function remember({ whole }: Store, { digest }: TreeRef): void {
+  whole.delete(digest);
+  whole.add(digest);
+  const oldest = whole.values().next().value;
+  if (whole.size > MOST_WHOLE && oldest !== undefined) whole.delete(oldest);
+}
+
+/** Whether all chunks of it are in the store, as far as can be told. */
+async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promise<boolean> {
+  if (!distrusts && store.removed.size === 0) return true;
+  try {
+    // What is on its way out is there still.
+    await store.removing.catch(() => undefined);
+    const chunks = await treeChunks(store.keeper.store, tree);
+    const doubtful = distrusts ? chunks : chunks.filter((digest) => store.removed.has(digest));
+    const missing = await store.keeper.store.missing(doubtful);
+    if (missing.size === 0) return true;
+    throw new GridError(
+      'CHUNK_MISSING',
+      `${missing.size} of ${chunks.length} chunks of the tree are not in the store (any more)`,
+    );
+  } catch (error) {
+    // Whoever wants the files later will learn it; a store that is away keeps nobody from submitting.
+    if (!(error instanceof GridError) || error.code !== 'STAGING_UNAVAILABLE') {
+      store.named.delete(tree.digest);
+      store.whole.delete(tree.digest);
+      throw error;
+    }
+    return false;
+  }
+}
+
+async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Swept> {
+  const nowMs = book.clock.nowMs();
+  const marks: Marks = { chunks: new Set(), trees: new Set(), named: new Set() };
+  await markLedger(book, store, marks);
+  await markNamed(store, marks);
+  // From here on a tree that is not marked may lose chunks.
+  for (const digest of store.whole) if (!marks.trees.has(digest)) store.whole.delete(digest);
+  const stored = await store.keeper.list();
+  const before = { condemned: store.condemned };
+  const { due, condemned } = sweepPass(stored, marks.chunks, before, { nowMs, graceMs });
+  store.condemned = condemned;
+  let removed = 0;
+  for (let at = 0; at < due.length; at += REMOVED_AT_ONCE) {
+    await markNamed(store, marks);
+    // From here to the request nothing is awaited: a tree that is named later finds them among the removed.
+    const going = due.slice(at, at + REMOVED_AT_ONCE).filter((digest) => !marks.chunks.has(digest));
+    for (const digest of going) store.removed.set(digest, nowMs);
+    store.removing = store.keeper.remove(going);
+    await store.removing;
+    removed += going.length;
+  }
+  forget(store, nowMs, graceMs);
+  const swept = { stored: stored.length, condemned: condemned.size - removed, removed };
+  if (removed > 0) book.log.info({ vo: store.vo, ...swept }, 'the store was swept');
+  return swept;
+}
+
+/** What a pass has found to be needed. */
+interface Marks {
+  readonly chunks: Set<string>;
+  /** Digests of the trees that need them. */
+  readonly trees: Set<string>;
+  /** Those of them that came from `named`. */
+  readonly named: Set<TreeRef>;
+}
+
+/** Chunks of all trees that the ledger has; those of other VOs are not in this store and cost a question. */
+async function markLedger(book: Book, { keeper }: Store, marks: Marks): Promise<void> {
+  await book.recorder.settled();
+  for (let last = ''; ; ) {
+    const rows = await book.db
+      .selectFrom('trees')
+      .selectAll()
+      .where('digest', '>', last)
+      .orderBy('digest')
+      .limit(TREES_AT_ONCE)
+      .execute();
+    for (const { digest, total_bytes, files, manifest } of rows) {
+      const tree = { digest, totalBytes: total_bytes, files };
+      await mark(keeper, manifest === null ? tree : { ...tree, manifest }, marks);
+    }
+    if (rows.length < TREES_AT_ONCE) return;
+    last = rows.at(-1)?.digest ?? '';
+  }
+}
+
+/** Marks what was named since the last look, until there was nothing new. */
+async function markNamed({ keeper, named }: Store, marks: Marks): Promise<void> {
+  for (;;) {
+    const fresh = [...named.values()]
+      .map(({ tree }) => tree)
+      .filter((tree) => !marks.named.has(tree));
+    if (fresh.length === 0) return;
+    for (const tree of fresh) {
+      await mark(keeper, tree, marks);
+      marks.named.add(tree);
+    }
+  }
+}
+
+/** A tree whose manifest is not there, or is none, keeps nothing alive. */
+async function mark({ store }: OpenKeeper, tree: TreeRef, marks: Marks): Promise<void> {
+  try {
+    for (const digest of await treeChunks(store, tree)) marks.chunks.add(digest);
+    marks.trees.add(tree.digest);
+  } catch (error) {
+    const gone = ['CHUNK_MISSING', 'CHUNK_CORRUPT', 'MANIFEST_INVALID'];
+    if (!(error instanceof GridError) || !gone.includes(error.code)) throw error;
+  }
+}
+
+function forget(store: Store, nowMs: number, graceMs: number): void {
+  const { removed } = store;
+  forgetNamed(store, nowMs);
+  for (const [digest, atMs] of removed) if (nowMs - atMs > graceMs) removed.delete(digest);
+}
+
+async function heal(
+  { keeper, whole }: Store,
+  digests: readonly string[],
+): Promise<readonly string[]> {
+  // Whoever asks has seen one that is not right, and who sends its files again must be asked for it.
+  whole.clear();
+  const spoiled: string[] = [];
+  for (const digest of new Set(digests)) {
+    const failure: unknown = await keeper.store.get(digest).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    const code = failure instanceof GridError ? failure.code : undefined;
+    if (code === 'CHUNK_CORRUPT') spoiled.push(digest);
+    else if (failure !== undefined && code !== 'CHUNK_MISSING') throw failure;
+  }
+  await keeper.remove(spoiled);
+  return spoiled;
+}

@@ -1,0 +1,166 @@
+import { formatDataset } from '../../core/data/dataset.ts';
+import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
+import { GridError } from '../../core/errors.ts';
+import { isSiteId } from '../../core/ids.ts';
+import { isPlainPath, type Transfer, transferCommand } from '../../core/job/transfer.ts';
+import { formatBytes } from '../../core/units.ts';
+import { checkJobs } from '../../service/documents/check-jobs.ts';
+import { readJobText } from '../../service/documents/job-file.ts';
+import { treeToWire } from '../../service/rpc/wire.ts';
+import type { Context } from '../context.ts';
+import { argument, type Input } from '../input.ts';
+import { awayNote, followJob } from '../jobs/follow.ts';
+import { readJob } from '../jobs/status.ts';
+import { submitJobs } from '../jobs/submit.ts';
+import { type DatasetClient, nameOf, openDatasetClient } from './dataset-client.ts';
+
+/** `SITE:/path`, or `SITE:` for its cache. */
+interface SitePlace {
+  readonly site: string;
+  /** '' for the cache. */
+  readonly path: string;
+}
+
+/** `grid data cp`: a job that its site's gateway carries out itself. */
+export async function copyDataset(context: Context, input: Input): Promise<number> {
+  const [from, to] = [argument(input, 0), argument(input, 1)];
+  const [source, target] = [sitePlace(from), sitePlace(to)];
+  if ((source === undefined) === (target === undefined))
+    throw new GridError('USAGE', 'one of the two is a dataset, and the other SITE:PATH');
+  await using client = await openDatasetClient(context, input);
+  return source === undefined
+    ? await toSite(context, input, client, { name: from, place: target ?? NOWHERE })
+    : await fromSite(context, input, client, { name: to, place: source });
+}
+
+const NOWHERE: SitePlace = { site: '', path: '' };
+
+function sitePlace(text: string): SitePlace | undefined {
+  const [, site = '', path = ''] = /^([^:/]+):(.*)$/.exec(text) ?? [];
+  if (!isSiteId(site) || site === 'grid') return undefined;
+  const plain = path.length > 1 ? path.replace(/\/+$/, '') : path;
+  if (plain === '' || isPlainPath(plain)) return { site, path: plain };
+  throw new GridError('USAGE', `'${path}' is no absolute path without '..'`);
+}
+
+interface Copy {
+  /** The dataset, as it was written. */
+  readonly name: string;
+  readonly place: SitePlace;
+}
+
+async function toSite(
+  context: Context,
+  input: Input,
+  client: DatasetClient,
+  { name, place }: Copy,
+): Promise<number> {
+  const { dataset, tree } = await client.find(await client.refOf(name));
+  const { site, path } = place;
+  const force = input.on('force');
+  const transfer: Transfer = path === '' ? { kind: 'warm' } : { kind: 'write', path, force };
+  const inputs = [{ from: `grid:${nameOf(dataset)}`, to: 'data' }];
+  const id = await start(context, client, { site, vo: dataset.vo, transfer, inputs });
+  if (input.on('detach')) return detached(context, id);
+  const { tasks } = await ended(context, client, id);
+  const movedBytes = tasks[0]?.usage?.bytesIn ?? 0;
+  tell(context, { job: id, dataset: nameOf(dataset), site, path, movedBytes }, tree);
+  return 0;
+}
+
+async function fromSite(
+  context: Context,
+  input: Input,
+  client: DatasetClient,
+  { name, place }: Copy,
+): Promise<number> {
+  const ref = await client.refOf(name);
+  if (ref.version !== undefined)
+    throw new GridError('USAGE', `'${formatDataset(ref)}': versions are numbered by the grid`);
+  const { site, path } = place;
+  if (path === '') throw new GridError('USAGE', `name what to copy: ${site}:/PATH`);
+  const transfer: Transfer = { kind: 'read', path };
+  const id = await start(context, client, { site, vo: ref.vo, transfer, inputs: [] });
+  if (input.on('detach')) {
+    context.terminal.note(`once it is done: grid data put job:${id} ${formatDataset(ref)}`);
+    return detached(context, id);
+  }
+  const { outputs, tasks } = await ended(context, client, id);
+  const tree = outputs.get(0) ?? EMPTY_TREE;
+  const named = { vo: ref.vo, name: ref.name, tree: treeToWire(tree) };
+  const request = { ...named, shared: input.on('share'), keepMs: 0 };
+  const dataset = await client.datasets.putDataset(request, { signal: context.signal });
+  const movedBytes = tasks[0]?.usage?.bytesOut ?? 0;
+  tell(context, { job: id, dataset: nameOf(dataset), site, path, movedBytes }, tree);
+  return 0;
+}
+
+interface NewTransfer {
+  readonly site: string;
+  readonly vo: string;
+  readonly transfer: Transfer;
+  readonly inputs: readonly { readonly from: string; readonly to: string }[];
+}
+
+async function start(
+  context: Context,
+  { broker }: DatasetClient,
+  { site, vo, transfer, inputs }: NewTransfer,
+): Promise<string> {
+  const spec = {
+    name: `copy-${transfer.kind}`,
+    command: transferCommand(transfer),
+    vo,
+    sites: [site],
+    inputs,
+    memory: '64M',
+  };
+  const written = readJobText({ name: 'copy', text: JSON.stringify(spec), base: context.cwd });
+  const [job] = await submitJobs(context, broker.call, await checkJobs(written));
+  if (job === undefined) throw new GridError('INTERNAL', 'the broker answered without a job id');
+  return job.id;
+}
+
+/** Waits for the end, and says on the way why it waits; throws TRANSFER_FAILED. */
+async function ended(
+  context: Context,
+  { broker }: DatasetClient,
+  jobId: string,
+): ReturnType<typeof readJob> {
+  const { signal, terminal } = context;
+  const onAway = awayNote(terminal.note);
+  terminal.note(
+    `copying as job ${jobId}; Ctrl-C leaves it running, \`grid why ${jobId}\` explains`,
+  );
+  for await (const event of followJob({ broker: broker.call, jobId, signal, onAway })) {
+    const { state, site, reason, detail } = event;
+    if (state === 'running') terminal.note(`under way at ${site}`);
+    else if (state === 'queued' && reason !== '') terminal.note(`${reason}: ${detail}`);
+  }
+  const found = await readJob(context, broker, jobId);
+  if (found.job.state === 'done') return found;
+  const why = [found.job.reason, found.job.detail].filter((text) => text !== '').join(': ');
+  throw new GridError('TRANSFER_FAILED', `job ${jobId} is ${found.job.state}: ${why}`);
+}
+
+function detached({ terminal, json }: Context, job: string): number {
+  terminal.out(json ? JSON.stringify({ job }) : job);
+  return 0;
+}
+
+interface Copied {
+  readonly job: string;
+  readonly dataset: string;
+  readonly site: string;
+  readonly path: string;
+  /** Between the store and the site. */
+  readonly movedBytes: number;
+}
+
+function tell({ terminal, json }: Context, copied: Copied, { files, totalBytes }: TreeRef): void {
+  terminal.out(json ? JSON.stringify(copied) : copied.dataset);
+  if (json) return;
+  const moved =
+    copied.movedBytes === 0 ? 'nothing had to move' : `${formatBytes(copied.movedBytes)} moved`;
+  terminal.note(`${files} files, ${formatBytes(totalBytes)}: ${moved}`);
+}

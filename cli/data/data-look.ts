@@ -1,0 +1,239 @@
+import { resolve } from 'node:path';
+import { chunkBytes, compareTrees } from '../../core/data/compare.ts';
+import type { Manifest } from '../../core/data/manifest.ts';
+import { chunksOf } from '../../core/data/select.ts';
+import { GridError } from '../../core/errors.ts';
+import { formatBytes } from '../../core/units.ts';
+import type { Dataset, StoreQuota } from '../../proto/gen/grid/v1/data.ts';
+import type { ChunkStore } from '../../service/staging/chunk-store.ts';
+import { loadManifest } from '../../service/staging/read-tree.ts';
+import { describeTree } from '../../service/staging/send-tree.ts';
+import type { Context } from '../context.ts';
+import { argument, type Input } from '../input.ts';
+import { readJob } from '../jobs/status.ts';
+import { openProgress } from '../progress.ts';
+import { table } from '../render.ts';
+import { quotaNotes, quotaView } from './data-quota.ts';
+import { type DatasetClient, nameOf, openDatasetClient } from './dataset-client.ts';
+import { jobOf } from './job-results.ts';
+
+const AT_ONCE = 16;
+const MAX_HEALED = 1_000;
+
+/** `grid data du`. */
+export async function diskUsage(context: Context, input: Input): Promise<number> {
+  await using client = await openDatasetClient(context, input);
+  const request = { vo: input.text('vo') ?? '', allVersions: true };
+  const listed = await client.datasets.listDatasets(request, { signal: context.signal });
+  const taking = await takingOf(context, client, input, listed.datasets);
+  const users = new Map<string, number>();
+  const all = new Map<string, number>();
+  for (const { chunks } of taking)
+    for (const [digest, bytes] of chunks) {
+      users.set(digest, (users.get(digest) ?? 0) + 1);
+      all.set(digest, Math.max(all.get(digest) ?? 0, bytes));
+    }
+  const lines = taking.map(({ id, totalBytes, chunks }) => {
+    const own = [...chunks].filter(([digest]) => users.get(digest) === 1);
+    return { id, totalBytes, storedBytes: sum([...chunks]), aloneBytes: sum(own) };
+  });
+  const storedBytes = sum([...all]);
+  const quotas = input.args.length === 0 ? await quotasOf(context, client, listed.datasets) : [];
+  const { terminal, colours, json } = context;
+  if (json)
+    terminal.out(JSON.stringify({ datasets: lines, storedBytes, quotas: quotas.map(quotaView) }));
+  else {
+    const rows = lines.map(({ id, totalBytes, storedBytes: stored, aloneBytes }) => [
+      id,
+      formatBytes(totalBytes),
+      formatBytes(stored),
+      formatBytes(aloneBytes),
+    ]);
+    terminal.out(table(['dataset', 'files', 'stored', 'alone'], rows, colours));
+    terminal.note(`${formatBytes(storedBytes)} stored in all`);
+    for (const line of quotaNotes(quotas)) terminal.note(line);
+  }
+  return 0;
+}
+
+/** What is in the store under one name. */
+interface Taking {
+  readonly id: string;
+  readonly totalBytes: number;
+  /** Bytes of each chunk that are used. */
+  readonly chunks: ReadonlyMap<string, number>;
+}
+
+/** What is asked about: all datasets where nothing is named. */
+async function takingOf(
+  context: Context,
+  client: DatasetClient,
+  input: Input,
+  datasets: readonly Dataset[],
+): Promise<readonly Taking[]> {
+  const names = input.args.filter((word) => jobOf(word) === undefined);
+  const wanted = await Promise.all(names.map((word) => client.refOf(word)));
+  const chosen = datasets.filter(
+    ({ vo, name, version }) =>
+      input.args.length === 0 ||
+      wanted.some(
+        (ref) => ref.vo === vo && ref.name === name && (ref.version ?? version) === version,
+      ),
+  );
+  const taking: Taking[] = [];
+  for (const dataset of chosen) {
+    const id = nameOf(dataset);
+    const chunks = chunkBytes(await manifestOf(context, client, id));
+    taking.push({ id, totalBytes: dataset.tree?.totalBytes ?? 0, chunks });
+  }
+  for (const job of await jobsOf(context, client, input))
+    taking.push(await resultsOf(context, client, job));
+  return taking;
+}
+
+/** Ids of the jobs that are meant. */
+async function jobsOf(
+  { signal }: Context,
+  { datasets }: DatasetClient,
+  input: Input,
+): Promise<readonly string[]> {
+  const named = input.args.flatMap((word) => jobOf(word) ?? []);
+  if (!input.on('jobs')) return named;
+  const request = { vo: input.text('vo') ?? '', everybody: false, limit: 0 };
+  const { jobs } = await datasets.listResults(request, { signal });
+  return [...new Set([...named, ...jobs.map(({ jobId }) => jobId)])];
+}
+
+/** What the results of a job take, all of its tasks together. */
+async function resultsOf(context: Context, client: DatasetClient, id: string): Promise<Taking> {
+  const { spec, outputs } = await readJob(context, client.broker, id);
+  const store = await client.store(spec.vo);
+  const trees = new Map([...outputs.values()].map((tree) => [tree.digest, tree]));
+  trees.delete('');
+  const chunks = new Map<string, number>();
+  for (const tree of trees.values())
+    for (const [digest, bytes] of chunkBytes(await loadManifest(store, tree, context.signal)))
+      chunks.set(digest, Math.max(chunks.get(digest) ?? 0, bytes));
+  const totalBytes = [...trees.values()].reduce((total, tree) => total + tree.totalBytes, 0);
+  return { id: `job:${id}`, totalBytes, chunks };
+}
+
+/** Those of the caller and of the VOs whose datasets are shown. */
+async function quotasOf(
+  { signal }: Context,
+  { datasets }: DatasetClient,
+  shown: readonly { readonly vo: string }[],
+): Promise<readonly StoreQuota[]> {
+  const found: StoreQuota[] = [];
+  for (const vo of new Set(shown.map((dataset) => dataset.vo)))
+    found.push(...(await datasets.listStoreQuotas({ vo, owner: '' }, { signal })).quotas);
+  return found;
+}
+
+const sum = (chunks: readonly (readonly [string, number])[]): number =>
+  chunks.reduce((total, [, bytes]) => total + bytes, 0);
+
+async function manifestOf(
+  { signal }: Context,
+  client: DatasetClient,
+  name: string,
+): Promise<Manifest> {
+  const { dataset, tree } = await client.find(await client.refOf(name));
+  return loadManifest(await client.store(dataset.vo), tree, signal);
+}
+
+/** What begins with a slash is the full name of a dataset. */
+const isDirectory = (text: string): boolean => /^\.{1,2}(?:\/|$)/.test(text);
+
+/** `grid data diff`. */
+export async function diffDatasets(context: Context, input: Input): Promise<number> {
+  await using client = await openDatasetClient(context, input);
+  const [first, second] = [argument(input, 0), argument(input, 1)];
+  const before = await manifestOf(context, client, first);
+  const after = isDirectory(second)
+    ? await describeTree({ root: resolve(context.cwd, second), paths: ['.'] }, context.signal)
+    : await manifestOf(context, client, second);
+  const differences = compareTrees(before, after);
+  const { terminal, colours, json } = context;
+  if (json) terminal.out(JSON.stringify(differences));
+  else if (differences.length === 0) terminal.note('no difference');
+  else {
+    const rows = differences.map(({ kind, path, bytes }) => [
+      kind,
+      bytes === 0 ? '' : formatBytes(bytes),
+      path,
+    ]);
+    terminal.out(table(['', 'size', 'path'], rows, colours));
+  }
+  return differences.length === 0 ? 0 : 1;
+}
+
+/** `grid data verify`. */
+export async function verifyDataset(context: Context, input: Input): Promise<number> {
+  await using client = await openDatasetClient(context, input);
+  const { name, dataset, tree } = await client.find(await client.refOf(argument(input, 0)));
+  const store = await client.store(dataset.vo);
+  const manifest = await loadManifest(store, tree, context.signal);
+  const chunks = chunkBytes(manifest);
+  const progress = await openProgress(context, 'reading');
+  const faults = await faultsOf(store, chunksOf(manifest), context.signal, (digests) =>
+    progress.update({
+      doneBytes: digests.reduce((total, digest) => total + (chunks.get(digest) ?? 0), 0),
+      totalBytes: sum([...chunks]),
+    }),
+  ).finally(progress.stop);
+  const spoiled = faults.filter(({ code }) => code === 'CHUNK_CORRUPT').slice(0, MAX_HEALED);
+  if (spoiled.length > 0) {
+    const digests = spoiled.map(({ digest }) => Buffer.from(digest, 'hex'));
+    await client.datasets.healChunks({ vo: dataset.vo, digests }, { signal: context.signal });
+  }
+  const { terminal, json } = context;
+  if (json) terminal.out(JSON.stringify({ id: name, chunks: chunks.size, faults }));
+  else if (faults.length === 0)
+    terminal.out(`${name}: ${chunks.size} chunks, ${formatBytes(sum([...chunks]))}, all sound`);
+  else
+    for (const { digest, code } of faults)
+      terminal.out(`${code === 'CHUNK_MISSING' ? 'missing' : 'spoiled'}  ${digest}`);
+  return faults.length === 0 ? 0 : 1;
+}
+
+interface Fault {
+  readonly digest: string;
+  readonly code: string;
+}
+
+async function faultsOf(
+  store: ChunkStore,
+  digests: readonly string[],
+  signal: AbortSignal,
+  onProgress: (done: readonly string[]) => void,
+): Promise<readonly Fault[]> {
+  const faults: Fault[] = [];
+  for (let at = 0; at < digests.length; at += AT_ONCE) {
+    const some = digests.slice(at, at + AT_ONCE);
+    const looked = some.map(async (digest) => {
+      try {
+        await store.get(digest, signal);
+        return [];
+      } catch (error) {
+        const known = error instanceof GridError && error.code.startsWith('CHUNK_');
+        if (!known) throw error;
+        return [{ digest, code: error.code }];
+      }
+    });
+    faults.push(...(await Promise.all(looked)).flat());
+    onProgress(digests.slice(0, at + some.length));
+  }
+  return faults;
+}
+
+/** `grid data where`. */
+export async function whereIsDataset(context: Context, input: Input): Promise<number> {
+  await using client = await openDatasetClient(context, input);
+  const { name, dataset } = await client.find(await client.refOf(argument(input, 0)));
+  const { terminal, json } = context;
+  if (json) terminal.out(JSON.stringify({ id: name, sites: dataset.sites }));
+  else if (dataset.sites.length === 0) terminal.note(`${name} is warm at no site`);
+  else for (const site of dataset.sites) terminal.out(site);
+  return 0;
+}

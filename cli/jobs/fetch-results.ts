@@ -1,0 +1,103 @@
+import { join } from 'node:path';
+import type { Manifest, TreeRef } from '../../core/data/manifest.ts';
+import { selectTree } from '../../core/data/select.ts';
+import { GridError } from '../../core/errors.ts';
+import type { InputFile } from '../../core/job/spec.ts';
+import type { ChunkStore } from '../../service/staging/chunk-store.ts';
+import { conflictsOf } from '../../service/staging/conflicts.ts';
+import { fetchTree } from '../../service/staging/fetch-tree.ts';
+import { checkNames } from '../../service/staging/folded-names.ts';
+import { loadManifest } from '../../service/staging/read-tree.ts';
+
+/** The results of one task and where they go. */
+export interface Result {
+  readonly tree: TreeRef;
+  readonly dir: string;
+}
+
+/** What fetching takes and tells. */
+export interface FetchResultsOptions {
+  readonly store: ChunkStore;
+  readonly results: readonly Result[];
+  /** Overwrite files that differ. */
+  readonly force: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: {
+    readonly doneBytes: number;
+    readonly totalBytes: number;
+  }) => void;
+}
+
+const AT_ONCE = 4;
+
+/** Fetches results, of which `hereBytes` need not come over the network; throws NAMES_COLLIDE, and ALREADY_EXISTS with every file that is there and differs, before anything is written. */
+export async function fetchResults(
+  options: FetchResultsOptions,
+): Promise<{ readonly files: number; readonly totalBytes: number; readonly hereBytes: number }> {
+  const { store, results, force, signal, onProgress } = options;
+  const plans = await inParallel(results, async ({ tree, dir }) => {
+    const manifest = await loadManifest(store, tree, signal);
+    const select = placesOf(manifest);
+    const wanted = selectTree(manifest, select);
+    const problems = force ? [] : await conflictsOf(wanted, dir);
+    const paths = wanted.entries.map(({ path }) => join(dir, path));
+    return { tree, dir, select, problems, paths };
+  });
+  await checkNames(plans.flatMap(({ paths }) => paths));
+  const problems = plans.flatMap((plan) => plan.problems);
+  if (problems.length > 0) {
+    const count =
+      problems.length === 1 ? '1 file that differs is' : `${problems.length} files that differ are`;
+    throw new GridError(
+      'ALREADY_EXISTS',
+      `${count} there already: --force overwrites, --to DIR writes elsewhere`,
+      {
+        problems: problems.slice(0, 20),
+      },
+    );
+  }
+  const totalBytes = results.reduce((sum, { tree }) => sum + tree.totalBytes, 0);
+  const done = new Map<string, number>();
+  const fetched = await inParallel(plans, ({ tree, dir, select }) =>
+    fetchTree(store, tree, dir, {
+      select,
+      signal,
+      onProgress: ({ doneBytes }) => {
+        done.set(dir, doneBytes);
+        const sum = [...done.values()].reduce((total, bytes) => total + bytes, 0);
+        onProgress({ doneBytes: Math.min(sum, totalBytes), totalBytes });
+      },
+    }),
+  );
+  const sumOf = (of: (each: (typeof fetched)[number]) => number): number =>
+    fetched.reduce((sum, each) => sum + of(each), 0);
+  return {
+    files: sumOf(({ files }) => files),
+    totalBytes: sumOf((each) => each.totalBytes),
+    hereBytes: sumOf((each) => Math.max(0, each.totalBytes - each.bytesFetched)),
+  };
+}
+
+/** Everything at its own place, and the two streams beside it, unless the job made files of these names. */
+export function placesOf(manifest: Manifest): readonly InputFile[] {
+  const tops = new Set(manifest.entries.map(({ path }) => path.split('/')[0] ?? ''));
+  const own = [...tops].filter((top) => top !== '.grid').map((top) => ({ from: top, to: top }));
+  const streams = ['stdout', 'stderr']
+    .filter((name) => manifest.entries.some(({ path }) => path === `.grid/${name}`))
+    .map((name) => ({
+      from: `.grid/${name}`,
+      to: tops.has(name) ? `.grid/${name}` : name,
+    }));
+  return [...own, ...streams];
+}
+
+/** In order, some at the same time. */
+async function inParallel<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+): Promise<readonly R[]> {
+  const results: R[] = [];
+  for (let at = 0; at < items.length; at += AT_ONCE)
+    results.push(...(await Promise.all(items.slice(at, at + AT_ONCE).map(work))));
+  return results;
+}

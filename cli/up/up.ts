@@ -1,0 +1,110 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { GridError } from '../../core/errors.ts';
+import type { Context } from '../context.ts';
+import type { Input } from '../input.ts';
+import { bringUp, environmentOf } from './bring-up.ts';
+import { type GridPlan, type Layout, layoutOf, readPlan } from './layout.ts';
+import { makeGrid } from './make-grid.ts';
+import { firstEnd } from './process.ts';
+import { isRunning, obtainNatsServer } from './start-grid.ts';
+import { openSteps, type Steps } from './steps.ts';
+
+const MAX_SITES = 20;
+
+/** `grid up`. */
+export async function up(context: Context, input: Input): Promise<number> {
+  const layout = layoutOf(gridDir(context, input));
+  if (input.on('print-env')) {
+    if (readPlan(layout) === undefined)
+      throw new GridError(
+        'NOT_CONFIGURED',
+        `there is no grid in ${layout.dir}: run \`grid up\` first`,
+      );
+    showEnvironment(context, layout);
+    return 0;
+  }
+  if (isRunning(layout)) {
+    context.terminal.note(`the grid in ${layout.dir} runs already`);
+    showEnvironment(context, layout);
+    return 0;
+  }
+  const steps = openSteps(context);
+  const binary = await findServer(context, steps);
+  const plan = readPlan(layout) ?? (await makeNew(layout, input, steps));
+  const detached = input.on('detach');
+  const options = { layout, plan, env: context.env, detached, signal: context.signal, binary };
+  const grid = await bringUp(options, steps);
+  showEnvironment(context, layout);
+  if (detached) return 0;
+  context.terminal.note('the grid runs until Ctrl-C');
+  const end = await Promise.race([firstEnd(grid.processes.needed), untilAborted(context.signal)]);
+  await grid.processes.stop();
+  if (end === undefined) return 0;
+  throw new GridError('UNAVAILABLE', `${end}; its log is in ${layout.logs}`);
+}
+
+/** Where the grid of `up` and `down` stands. */
+export function gridDir(context: Context, input: Input): string {
+  const home = context.env['HOME'] ?? homedir();
+  return resolve(context.cwd, input.text('dir') ?? join(home, '.hanse', 'grid'));
+}
+
+/** nats-server, obtained with a word about what is being done, and about a version with a hole. */
+export async function findServer(
+  context: Context,
+  steps: Steps,
+): ReturnType<typeof obtainNatsServer> {
+  const binary = await steps.run('nats-server program', async (say) => {
+    const found = await obtainNatsServer(
+      context.env,
+      context.env['HOME'] ?? homedir(),
+      context.signal,
+      say,
+    );
+    say(`${found.version} (${found.source})`);
+    return found;
+  });
+  if (binary.warning !== undefined) context.terminal.note(`warning: ${binary.warning}`);
+  return binary;
+}
+
+async function makeNew(layout: Layout, input: Input, steps: Steps): Promise<GridPlan> {
+  if (existsSync(layout.dir) && readdirSync(layout.dir).length > 0)
+    throw new GridError(
+      'ALREADY_EXISTS',
+      `${layout.dir} holds other files and no grid: name another --dir`,
+    );
+  const sites = input.whole('sites') ?? 2;
+  if (sites < 1 || sites > MAX_SITES)
+    throw new GridError('USAGE', `--sites ${sites} is not between 1 and ${MAX_SITES}`);
+  const cpusPerSite = input.whole('cpus');
+  if (cpusPerSite === 0) throw new GridError('USAGE', '--cpus 0: a site needs at least one');
+  return steps.run('certificate authority, certificates and keys', () =>
+    makeGrid(layout, {
+      vo: 'demo',
+      sites,
+      cpusPerSite,
+      natsServers: input.on('nats-cluster') ? 3 : 1,
+    }),
+  );
+}
+
+/** The environment on stdout, in a form that a shell can read. */
+function showEnvironment(context: Context, layout: Layout): void {
+  const environment = environmentOf({ layout });
+  if (context.json) {
+    context.terminal.out(JSON.stringify(environment));
+    return;
+  }
+  for (const [name, value] of Object.entries(environment))
+    context.terminal.out(`export ${name}='${value.replaceAll("'", "'\\''")}'`);
+}
+
+function untilAborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((end) => {
+    if (signal.aborted) end(undefined);
+    signal.addEventListener('abort', () => end(undefined), { once: true });
+  });
+}

@@ -1,0 +1,100 @@
+import { access, constants, readdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { glob } from 'tinyglobby';
+import type { CheckRef } from '../../core/job/parse-after.ts';
+import { parseInputs, type WrittenInput } from '../../core/job/parse-inputs.ts';
+import type { SpecProblem } from '../../core/job/parse-spec.ts';
+import { isRecord } from '../../core/job/parse-value.ts';
+import { type InputFile, isFileInput } from '../../core/job/spec.ts';
+import { isGlob } from '../../core/job/spec-path.ts';
+import { suggestion } from '../../core/nearest.ts';
+
+/** Inputs as they will be sent, or what keeps them from it. */
+export interface ExpandedInputs {
+  readonly inputs: readonly InputFile[];
+  readonly problems: readonly SpecProblem[];
+}
+
+/** Looks at the files: expands globs, and finds what is missing, unreadable or twice in one place. */
+export async function expandInputs(
+  raw: unknown,
+  base: string,
+  check: CheckRef,
+): Promise<ExpandedInputs> {
+  const fields = isRecord(raw) ? raw : {};
+  // What is wrong with the writing itself is parseSpec's to say.
+  const written = parseInputs(fields['inputs'], () => undefined, check);
+  const problems: SpecProblem[] = [];
+  const inputs: InputFile[] = [];
+  const places = new Map<string, string>();
+  for (const input of written) {
+    const found = await expand(input, base);
+    if (typeof found === 'string') problems.push({ path: input.path, message: found });
+    else {
+      for (const { from, to } of found) {
+        const earlier = places.get(to);
+        if (earlier === undefined || !isGlob(input.from)) inputs.push({ from, to });
+        else if (earlier !== from)
+          problems.push({
+            path: input.path,
+            message: `'${from}' and '${earlier}' would both be '${to}'`,
+          });
+        places.set(to, from);
+      }
+    }
+  }
+  const stdin = fields['stdin'];
+  if (typeof stdin === 'string' && stdin !== '' && problems.length === 0 && !arrives(stdin, inputs))
+    problems.push({
+      path: ['stdin'],
+      message: `'${stdin}' is not among the inputs${suggestion(stdin, [...places.keys()])}`,
+    });
+  return { inputs, problems };
+}
+
+/** Whether a path of the task's directory comes with the inputs, or may. */
+const arrives = (path: string, inputs: readonly InputFile[]): boolean => {
+  const plain = path.replace(/^(?:\.\/)+/, '');
+  return inputs.some(({ to }) => plain === to || plain.startsWith(`${to}/`) || to === '.');
+};
+
+async function expand(input: WrittenInput, base: string): Promise<readonly InputFile[] | string> {
+  const { from, to } = input;
+  if (!isFileInput(from)) return [{ from, to }];
+  if (from === '.') return expandGlob({ from: '*', to: to === '.' ? '*' : to }, base);
+  if (isGlob(from)) return expandGlob(input, base);
+  const fault = await faultOf(from, base);
+  return fault ?? [{ from, to }];
+}
+
+async function expandGlob(
+  { from, to }: InputFile,
+  base: string,
+): Promise<readonly InputFile[] | string> {
+  // With `**` the files of every depth match by themselves; their directories would bring them a second time.
+  const onlyFiles = from.includes('**');
+  const found = await glob(from, { cwd: base, dot: false, onlyFiles, expandDirectories: false });
+  if (found.length === 0) return `'${from}' matches nothing in ${base}`;
+  const paths = found.map((path) => path.replace(/\/$/, '')).toSorted();
+  for (const path of paths) {
+    const fault = await faultOf(path, base);
+    if (fault !== undefined) return fault;
+  }
+  return paths.map((path) => ({ from: path, to: to === from ? path : `${to}/${basename(path)}` }));
+}
+
+async function faultOf(path: string, base: string): Promise<string | undefined> {
+  const full = join(base, path);
+  try {
+    const found = await stat(full);
+    if (!found.isFile() && !found.isDirectory()) return `'${path}' is neither file nor directory`;
+    await access(full, found.isDirectory() ? constants.R_OK | constants.X_OK : constants.R_OK);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EACCES') return `'${path}' cannot be read: permission denied`;
+    const names = await readdir(dirname(full)).catch((): string[] => []);
+    if (names.includes(basename(full))) return `'${path}' is a link to nothing`;
+    return `there is no file '${path}' in ${base}${suggestion(basename(path), names)}`;
+  }
+}

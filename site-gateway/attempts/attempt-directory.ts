@@ -1,0 +1,50 @@
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Log } from '../../service/log.ts';
+import { isHandedOver } from '../accounts/hand-over.ts';
+
+/** Everything of an attempt is below this directory. */
+export const attemptDirectory = (spool: string, id: string): string => join(spool, 'attempts', id);
+
+/** Makes an attempt's directory with `work/` and `tmp/`; `again` first removes what an earlier run made there. */
+export async function makeDirectory(directory: string, again: boolean): Promise<void> {
+  if (again) await removeTree(directory);
+  for (const name of ['work', 'tmp']) await mkdir(join(directory, name), { recursive: true });
+}
+
+/** Removes a directory with all that is in it, also below directories that a task has made read-only. */
+export async function removeTree(directory: string): Promise<void> {
+  if (isHandedOver(directory)) {
+    // The account may still move its folders about; unlike Node's, this one never goes where a name then leads.
+    await promisify(execFile)('rm', ['-rf', '--one-file-system', '--', directory]);
+    return;
+  }
+  try {
+    await rm(directory, { recursive: true, force: true });
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EACCES')) throw error;
+    await openUp(directory);
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function openUp(directory: string): Promise<void> {
+  await chmod(directory, 0o700);
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    // Links are not followed: what they point at is not ours to change.
+    if (entry.isDirectory()) await openUp(join(directory, entry.name));
+  }
+}
+
+/** The same, as far as it goes: gives whether all is gone, and logs why not. */
+export async function tryRemoveTree(directory: string, log: Log): Promise<boolean> {
+  try {
+    await removeTree(directory);
+    return true;
+  } catch (error) {
+    log.warn({ err: error, directory }, 'directory could not be removed');
+    return false;
+  }
+}

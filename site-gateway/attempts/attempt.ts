@@ -1,0 +1,65 @@
+import type { JobSpec } from '../../core/job/spec.ts';
+import type { AccountWish } from '../../core/match/accounts.ts';
+import { formatFqan } from '../../core/vo/fqan.ts';
+import { callerFromWire, treeFromWire } from '../../service/rpc/wire.ts';
+import type { AcceptedAttempt, AttemptState, Ending, LiveAttempt } from '../journal/journal.ts';
+import type { TaskEnd } from '../lrms/lrms.ts';
+import type { StagedAttempt } from '../staging/staging.ts';
+import { attemptDirectory } from './attempt-directory.ts';
+import { specOf } from './task.ts';
+
+/** An attempt that has not ended. */
+export interface Attempt extends StagedAttempt {
+  readonly accepted: AcceptedAttempt;
+  readonly startedBefore: boolean;
+  readonly task: PromiseWithResolvers<TaskEnd>;
+  readonly over: PromiseWithResolvers<void>;
+  readonly abort: AbortController;
+  state: AttemptState;
+  ending: Ending;
+  /** Monotonic; 0 until the LRMS has it. */
+  submittedAtMs: number;
+  /** Why it waits in the LRMS, as the broker was told last. */
+  toldWaiting: string;
+  /** Returns what it has of the stock. */
+  giveBack: () => void;
+  /** The task has ended and its room is free. */
+  vacated: boolean;
+}
+
+/** `live` is what the journal knows of it after a restart. */
+export function attemptOf(spool: string, accepted: AcceptedAttempt, live?: LiveAttempt): Attempt {
+  const spec = specOf(accepted);
+  return {
+    id: accepted.id,
+    jobId: accepted.jobId,
+    accepted,
+    spec,
+    inputs: treeFromWire(accepted.job.inputs),
+    inputTrees: accepted.job.inputTrees.map(({ tree, to }) => ({ tree: treeFromWire(tree), to })),
+    directory: attemptDirectory(spool, accepted.id),
+    startedBefore: (live?.startedAtMs ?? 0) > 0,
+    task: Promise.withResolvers(),
+    over: Promise.withResolvers(),
+    abort: new AbortController(),
+    state: live?.state ?? 'accepted',
+    ending: live?.ending ?? '',
+    bytesIn: 0,
+    submittedAtMs: 0,
+    toldWaiting: '',
+    giveBack: () => undefined,
+    vacated: false,
+  };
+}
+
+/** Its task has ended: what it had is free for others. */
+export function vacate(attempt: Attempt): void {
+  attempt.vacated = true;
+  attempt.giveBack();
+}
+
+/** Whose task it is, for the choice of its account. */
+export function wishOf({ job }: Pick<AcceptedAttempt, 'job'>, { vo }: JobSpec): AccountWish {
+  const owner = callerFromWire(job.owner);
+  return { owner: owner.dn, vo, fqans: owner.fqans.map(formatFqan) };
+}

@@ -1,0 +1,29 @@
+import { EMPTY_TREE } from '../../core/data/manifest.ts';
+import type { Outcome } from '../../core/job/outcome.ts';
+import type { AttemptState, Ending } from '../journal/journal.ts';
+import { failed, NO_USAGE, type Verdict } from './outcome.ts';
+
+/** The state of an attempt that did not fail. */
+export const finalState = (ending: Ending): AttemptState => (ending === '' ? 'done' : 'cancelled');
+
+const WORDS: Readonly<Record<Ending, string>> = {
+  '': '',
+  cancelled: 'it was cancelled',
+  unwanted: 'the broker no longer wanted it here',
+  'lease-expired': 'the site lost its broker and ended it before its lease ran out',
+};
+
+/** For a task that was told to end, however it did. */
+export const cancelledVerdict = ({ exitCode, signal }: Verdict): Verdict & { failure?: never } => ({
+  exitCode,
+  signal,
+  reason: 'CANCELLED',
+  detail: WORDS.cancelled,
+});
+
+/** For an attempt that was told to end before its task had run, or whose result nobody wants. */
+export function endedEarly(ending: Ending): Outcome {
+  if (ending === 'lease-expired') return failed('site', 'LEASE_EXPIRED', WORDS[ending]);
+  const verdict = { exitCode: 0, signal: 0, reason: 'CANCELLED', detail: WORDS[ending] };
+  return { ...verdict, usage: NO_USAGE, outputs: EMPTY_TREE };
+}

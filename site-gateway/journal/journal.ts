@@ -1,0 +1,156 @@
+import { closeSync, openSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { GridError } from '../../core/errors.ts';
+import type { AttemptId } from '../../core/ids.ts';
+import type { LiveOutputs } from '../../core/job/live-outputs.ts';
+import type { Outcome } from '../../core/job/outcome.ts';
+import type { StagingTicket, TreeRef } from '../../proto/gen/grid/v1/common.ts';
+import type { AttemptUpdate, PlacedJob } from '../../proto/gen/grid/v1/site.ts';
+import type { Log } from '../../service/log.ts';
+import { openGroupCommit } from './group-commit.ts';
+import { migrateJournal } from './journal-schema.ts';
+import { attemptsIn, outboxIn, settingsIn } from './journal-tables.ts';
+
+/** Where an attempt stands in the journal. */
+export type AttemptState =
+  | 'accepted'
+  | 'staging-in'
+  | 'submitted'
+  | 'running'
+  | 'staging-out'
+  | 'done'
+  | 'failed'
+  | 'cancelled';
+
+/** Why the gateway ends an attempt before its task has come to its own end; '' when it does not. */
+export type Ending = '' | 'cancelled' | 'unwanted' | 'lease-expired';
+
+/** An attempt as it was accepted. */
+export interface AcceptedAttempt {
+  readonly id: AttemptId;
+  readonly jobId: string;
+  readonly ordinal: number;
+  readonly taskValue: string;
+  /** Memory in place of the spec's; 0 for what the spec says. */
+  readonly memoryBytes: number;
+  /** Queue of the batch system that it is for; '' for any. */
+  readonly queue: string;
+  readonly job: PlacedJob;
+}
+
+/** An attempt that has not ended, as the journal knows it. */
+export interface LiveAttempt extends AcceptedAttempt {
+  readonly state: AttemptState;
+  readonly ending: Ending;
+  readonly startedAtMs: number;
+}
+
+/** One step in the life of an attempt. */
+export interface Step {
+  readonly id: AttemptId;
+  readonly state: AttemptState;
+  readonly atMs: number;
+  readonly outcome?: Outcome;
+  readonly detail?: string;
+  /** False for what is written down but not worth telling. */
+  readonly tell: boolean;
+}
+
+/** The lease as far as a later run of the gateway can use it. */
+export interface KeptLease {
+  readonly lengthMs: number;
+  /** By the machine's uptime, which runs on between two runs of the gateway; valid for one boot only. */
+  readonly endUptimeMs: number;
+  readonly bootId: string;
+}
+
+/** The gateway's memory: what it accepted, and the outbox of what it has to tell. */
+export interface Journal extends Disposable {
+  /** Names this journal and the numbering of its updates. */
+  readonly id: string;
+  epoch(): number;
+  raiseEpoch(epoch: number): Promise<void>;
+  /** One transaction for the whole batch. */
+  accept(attempts: readonly AcceptedAttempt[], atMs: number): Promise<void>;
+  /** Ids that are in the journal, ended or not. */
+  known(ids: readonly string[]): ReadonlySet<string>;
+  live(): readonly LiveAttempt[];
+  step(step: Step): Promise<void>;
+  /** Tells of the live outputs of an attempt that has not ended; what was told of them before and not heard yet is forgotten. */
+  tellLive(id: AttemptId, live: LiveOutputs): Promise<void>;
+  /** Resolves once the intent is on the disk. */
+  intend(ids: readonly AttemptId[], ending: Ending): Promise<void>;
+  updatesAfter(seq: number, limit: number): readonly AttemptUpdate[];
+  /** Forgets updates up to `seq`. */
+  acknowledge(seq: number): Promise<void>;
+  /** Resolves after the next commit, or when `signal` aborts. */
+  nextCommit(signal: AbortSignal): Promise<void>;
+  /** Outputs of an attempt that has ended. */
+  outputsOf(id: string): TreeRef | undefined;
+  /** Attempts whose end was acknowledged and lies before `beforeMs`, and whose directories are still there. */
+  removable(beforeMs: number, limit: number): readonly AttemptId[];
+  removed(ids: readonly AttemptId[]): Promise<void>;
+  /** Drops attempts without directories that ended before `beforeMs`, and jobs without attempts. */
+  forget(beforeMs: number): Promise<void>;
+  lease(): KeptLease | undefined;
+  keepLease(lease: KeptLease): Promise<void>;
+  tickets(): readonly StagingTicket[];
+  keepTickets(tickets: readonly StagingTicket[]): Promise<void>;
+}
+
+export interface JournalOptions {
+  readonly file: string;
+  readonly nowMs: number;
+  readonly log: Log;
+  readonly onTrouble: (error: Error | undefined) => void;
+}
+
+/** Opens or makes the journal (mode 0600); throws CONFIG_INVALID when another gateway has it open. */
+export function openJournal(options: JournalOptions): Journal {
+  closeSync(openSync(options.file, 'a', 0o600));
+  const database = new DatabaseSync(options.file, { timeout: 2_000 });
+  try {
+    // Exclusive: a second gateway on one spool would start every task again. The lock goes with the process.
+    database.exec('PRAGMA locking_mode = EXCLUSIVE');
+    database.exec('PRAGMA journal_mode = WAL');
+    database.exec('PRAGMA synchronous = FULL');
+    migrateJournal(database, options.nowMs);
+  } catch (error) {
+    database.close();
+    if (error instanceof Error && error.message.includes('locked'))
+      throw new GridError('CONFIG_INVALID', `another gateway uses ${options.file}`, {
+        cause: error,
+      });
+    throw error;
+  }
+  const waiters = new Set<() => void>();
+  const commits = openGroupCommit({
+    database,
+    log: options.log,
+    onTrouble: options.onTrouble,
+    onCommit: () => {
+      for (const wake of waiters) wake();
+    },
+  });
+  const nextCommit = (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      const wake = (): void => {
+        waiters.delete(wake);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      waiters.add(wake);
+      if (signal.aborted) wake();
+      else signal.addEventListener('abort', wake, { once: true });
+    });
+  return {
+    ...attemptsIn(database, commits),
+    ...outboxIn(database, commits),
+    ...settingsIn(database, commits),
+    nextCommit,
+    [Symbol.dispose]: () => {
+      commits.close();
+      database.close();
+    },
+  };
+}

@@ -1,0 +1,193 @@
+import type { Clock } from '../../../service/clock.ts';
+import { BatchSilence } from './batch-command.ts';
+import type { BatchOrder, BatchSystem } from './batch-system.ts';
+import { type BatchTask, groupsOf } from './batch-task.ts';
+import type { Submissions } from './submissions.ts';
+
+export interface SenderOptions {
+  readonly system: BatchSystem;
+  readonly submissions: Submissions;
+  readonly clock: Clock;
+  readonly run: (name: string, work: Promise<void>) => void;
+  /** Whether the batch system takes jobs at the moment. */
+  readonly takes: () => boolean;
+  /** The entry has its element, and the batch system may hear of it from now on. */
+  readonly onPlaced: (entry: BatchTask) => void;
+  /** The entry was given up while it was being prepared, and will not begin. */
+  readonly onDropped: (entry: BatchTask) => void;
+  readonly onRefused: (entry: BatchTask, words: string) => void;
+  /** The spool does not take what the entry needs; the batch system has not heard of it. */
+  readonly onUnwritten: (entry: BatchTask, error: unknown) => void;
+  readonly onSilence: (error: BatchSilence) => void;
+  /** It takes no more; '' when it does again. */
+  readonly onFull: (words: string) => void;
+}
+
+interface Submission {
+  readonly token: string;
+  readonly entries: readonly BatchTask[];
+  /** Looks that began before this instant say nothing about it. */
+  askedAtMs: number;
+}
+
+/** Tasks that come within this time of each other go in together. */
+const GATHER_MS = 40;
+const MAX_GATHER_MS = 400;
+
+const NOBODY = -1;
+
+/** Gathers tasks for a moment and submits them, equal ones as one array. */
+export class BatchSender {
+  private readonly options: SenderOptions;
+  private gathered: BatchTask[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private firstAtMs = 0;
+  private busy = false;
+  /** Accounts for which it took no more since the last look: it may well take jobs of others. */
+  private readonly full = new Map<number, string>();
+  /** Submissions that the batch system did not take, or of which it is not known whether it did. */
+  private unsure: Submission[] = [];
+
+  constructor(options: SenderOptions) {
+    this.options = options;
+  }
+
+  add(entry: BatchTask): void {
+    const now = this.options.clock.monotonicMs();
+    if (this.gathered.length === 0) this.firstAtMs = now;
+    this.gathered.push(entry);
+    clearTimeout(this.timer);
+    const leftMs = Math.max(0, this.firstAtMs + MAX_GATHER_MS - now);
+    this.timer = setTimeout(() => this.flush(), Math.min(GATHER_MS, leftMs));
+  }
+
+  /** Takes out a task that only gathers; false where it is on its way. */
+  remove(entry: BatchTask): boolean {
+    const before = this.gathered.length;
+    this.gathered = this.gathered.filter((one) => one !== entry);
+    return this.gathered.length < before;
+  }
+
+  /** A look that began at `beganAtMs` lists these submissions; what it does not list goes in again, behind the same fence. */
+  afterPoll(listed: ReadonlySet<string>, beganAtMs: number): void {
+    this.full.clear();
+    const known = this.unsure.filter(({ askedAtMs }) => askedAtMs < beganAtMs);
+    this.unsure = this.unsure.filter((one) => !known.includes(one));
+    const again = known.filter(({ token }) => !listed.has(token));
+    for (const one of known) if (!again.includes(one)) this.arrived(one);
+    if (again.length > 0) this.options.run('submit again', this.sendAll(again));
+    this.flush();
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    this.gathered = [];
+  }
+
+  private flush(): void {
+    if (this.busy || this.gathered.length === 0 || !this.options.takes()) return;
+    this.busy = true;
+    const work = async (): Promise<void> => {
+      try {
+        while (this.gathered.length > 0 && this.options.takes()) {
+          const entries = this.gathered;
+          this.gathered = [];
+          for (const group of groupsOf(entries, this.options.system.maxTasks()))
+            await this.submit(group);
+        }
+      } finally {
+        this.busy = false;
+      }
+    };
+    this.options.run('submit tasks', work());
+  }
+
+  private async submit(group: readonly BatchTask[]): Promise<void> {
+    let token: string;
+    try {
+      token = await this.place(group);
+    } catch (error) {
+      for (const entry of group) this.options.onUnwritten(entry, error);
+      return;
+    }
+    // With the last of them its directory has gone.
+    if (group.some(({ state }) => state !== 'ending'))
+      await this.send({ token, entries: group, askedAtMs: 0 });
+  }
+
+  /** All have their place before one of them may be dropped: with the last in its place a submission is forgotten. */
+  private async place(group: readonly BatchTask[]): Promise<string> {
+    const { submissions, onPlaced, onDropped } = this.options;
+    const token = await submissions.prepare(group.map(({ task }) => task));
+    submissions.follow(token);
+    for (const [at, entry] of group.entries()) {
+      entry.element = { token, index: at + 1 };
+      entry.state = 'sent';
+      entry.sentAtMs = Number.POSITIVE_INFINITY;
+      onPlaced(entry);
+    }
+    for (const entry of group)
+      if (entry.unwanted && entry.element && (await submissions.revoke(entry.element)))
+        onDropped(entry);
+    return token;
+  }
+
+  private async sendAll(submissions: readonly Submission[]): Promise<void> {
+    for (const one of submissions) await this.send(one);
+  }
+
+  private async send(submission: Submission): Promise<void> {
+    const { system, onSilence, onRefused } = this.options;
+    const order = this.orderOf(submission);
+    const full = this.full.get(order.account?.uid ?? NOBODY);
+    if (full !== undefined) return this.wait(submission, full);
+    try {
+      const answer = await system.submit(order);
+      this.filled(order, answer.kind === 'full' ? answer.words : '');
+      if (answer.kind === 'submitted') this.arrived(submission, answer.jobOf);
+      else if (answer.kind === 'full') this.wait(submission, answer.words);
+      else for (const entry of submission.entries) onRefused(entry, answer.words);
+    } catch (error) {
+      // Whatever went wrong, the batch system may have it or not.
+      this.wait(submission);
+      onSilence(error instanceof BatchSilence ? error : new BatchSilence(String(error)));
+    }
+  }
+
+  /** Without accounts, what it does not take of the gateway it takes of nobody. */
+  private filled({ account }: BatchOrder, words: string): void {
+    if (account === undefined) this.options.onFull(words);
+    else if (words !== '') this.full.set(account.uid, words);
+  }
+
+  private wait(submission: Submission, words = ''): void {
+    submission.askedAtMs = this.options.clock.monotonicMs();
+    for (const entry of submission.entries) entry.waitReason = words;
+    this.unsure.push(submission);
+  }
+
+  private arrived({ entries }: Submission, jobOf?: (index: number) => string): void {
+    const now = this.options.clock.monotonicMs();
+    for (const entry of entries) {
+      entry.sentAtMs = now;
+      if (jobOf !== undefined && entry.element !== undefined)
+        entry.job = jobOf(entry.element.index);
+    }
+  }
+
+  private orderOf({ token, entries }: Submission): BatchOrder {
+    const { submissions } = this.options;
+    const [first] = entries;
+    if (first === undefined) throw new TypeError('a submission has no tasks');
+    const more = entries.length > 1 ? ` and ${entries.length - 1} more` : '';
+    return {
+      token,
+      directory: submissions.directoryOf(token),
+      script: submissions.script,
+      count: entries.length,
+      needs: first.task,
+      account: submissions.accountOf(token),
+      comment: `grid attempt ${first.task.id}${more}`,
+    };
+  }
+}

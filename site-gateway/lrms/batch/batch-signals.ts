@@ -1,0 +1,103 @@
+import { openChange } from '../../change.ts';
+import { BatchSilence } from './batch-command.ts';
+import type { BatchSystem } from './batch-system.ts';
+import type { BatchTask } from './batch-task.ts';
+import type { Submissions } from './submissions.ts';
+
+export interface SignalOptions {
+  readonly system: BatchSystem;
+  readonly submissions: Pick<Submissions, 'allowKill'>;
+  readonly tasks: () => Iterable<BatchTask>;
+  readonly answers: () => boolean;
+  readonly run: (name: string, work: Promise<void>) => void;
+  readonly onSilence: (error: BatchSilence) => void;
+}
+
+/** Sends the signals that are due, few commands for many tasks; what gets no answer is sent again by the next `flush`. */
+export class BatchSignals {
+  /** KILLs that were sent. */
+  readonly kills = openChange();
+  private readonly options: SignalOptions;
+  /** Jobs of tasks that are over and that the batch system may still have in its queue. */
+  private leftovers: readonly string[] = [];
+  private busy = false;
+
+  constructor(options: SignalOptions) {
+    this.options = options;
+  }
+
+  /** A job that will do nothing any more is to leave the queue. */
+  remove(job: string): void {
+    if (job === '') return;
+    this.leftovers = [...this.leftovers, job];
+    this.flush();
+  }
+
+  /** TERM now, and KILL after `graceMs` unless it has ended by then. */
+  end(entry: BatchTask, graceMs: number): void {
+    const setKill = (): void => {
+      entry.wanted = 'KILL';
+      this.flush();
+    };
+    clearTimeout(entry.killTimer);
+    if (graceMs <= 0) return setKill();
+    entry.wanted ??= 'TERM';
+    entry.killTimer = setTimeout(setKill, graceMs).unref();
+    this.flush();
+  }
+
+  /** Whether there are tasks that were sent a KILL. */
+  isEnding(): boolean {
+    return [...this.options.tasks()].some(({ signalled }) => signalled === 'KILL');
+  }
+
+  flush(): void {
+    if (this.busy || !this.options.answers()) return;
+    const sent = this.sendAll();
+    if (sent === undefined) return;
+    this.busy = true;
+    const work = async (): Promise<void> => {
+      try {
+        await sent;
+      } catch (error) {
+        if (!(error instanceof BatchSilence)) throw error;
+        this.options.onSilence(error);
+        return;
+      } finally {
+        this.busy = false;
+      }
+      // What came meanwhile.
+      this.flush();
+    };
+    this.options.run('signal jobs', work());
+  }
+
+  /** Where that fails, a full disk for example, the batch system kills in its own time. */
+  private async allowKills(entries: readonly BatchTask[]): Promise<void> {
+    for (const { element } of entries)
+      if (element !== undefined)
+        await this.options.submissions.allowKill(element).catch(() => undefined);
+  }
+
+  /** Undefined where nothing is due. */
+  private sendAll(): Promise<void> | undefined {
+    const due = [...this.options.tasks()].filter(
+      ({ wanted, signalled, job }) => wanted !== undefined && signalled !== wanted && job !== '',
+    );
+    const { leftovers } = this;
+    if (due.length + leftovers.length === 0) return undefined;
+    const { system } = this.options;
+    return (async () => {
+      for (const signal of ['TERM', 'KILL'] as const) {
+        const entries = due.filter(({ wanted }) => wanted === signal);
+        const jobs = [...entries.map(({ job }) => job), ...(signal === 'TERM' ? leftovers : [])];
+        if (jobs.length === 0) continue;
+        if (signal === 'KILL') await this.allowKills(entries);
+        await system.signal(jobs, signal);
+        for (const entry of entries) entry.signalled = signal;
+        if (signal === 'KILL') this.kills.announce();
+        if (signal === 'TERM') this.leftovers = this.leftovers.slice(leftovers.length);
+      }
+    })();
+  }
+}

@@ -1,0 +1,80 @@
+import type { LrmsTask } from '../lrms.ts';
+import type { BatchSignal, Element } from './batch-system.ts';
+
+/**
+ * A task here: it `gathers` with others, is `sent` once the batch system may know of it, and `runs` once its script has
+ * said so. Then it is dropped.
+ */
+export interface BatchTask {
+  readonly task: LrmsTask;
+  state: 'gathers' | 'sent' | 'runs' | 'ending';
+  element: Element | undefined;
+  /** As `signal` wants it; '' while unknown. */
+  job: string;
+  /** Monotonic: looks that began before this instant say nothing about it. */
+  sentAtMs: number;
+  /** Wall clock; 0 while it has not begun. */
+  startedAtMs: number;
+  /** Looks in succession that did not list it. */
+  missed: number;
+  /** Monotonic: the first of them. */
+  missedAtMs: number;
+  waitReason: string;
+  /** An earlier run submitted it, or meant to. */
+  takenUp: boolean;
+  /** It was cancelled before it had an element. */
+  unwanted: boolean;
+  wanted: BatchSignal | undefined;
+  signalled: BatchSignal | undefined;
+  /** Its status says that it was killed: the batch system may know why. */
+  unexplained: boolean;
+  wallTimer: Disposable | undefined;
+  killTimer: NodeJS.Timeout | undefined;
+}
+
+export const newBatchTask = (task: LrmsTask): BatchTask => ({
+  task,
+  state: 'gathers',
+  element: undefined,
+  job: '',
+  sentAtMs: 0,
+  startedAtMs: 0,
+  missed: 0,
+  missedAtMs: 0,
+  waitReason: '',
+  takenUp: false,
+  unwanted: false,
+  wanted: undefined,
+  signalled: undefined,
+  unexplained: false,
+  wallTimer: undefined,
+  killTimer: undefined,
+});
+
+/** As if nobody had ever tried to submit it. */
+export function gatherAgain(entry: BatchTask): void {
+  entry.state = 'gathers';
+  entry.element = undefined;
+  entry.takenUp = false;
+  entry.missed = 0;
+}
+
+/** Tasks that may be one submission, of one account with equal needs, in the order in which they came, at most `most` each. */
+export function groupsOf(tasks: readonly BatchTask[], most: number): readonly BatchTask[][] {
+  const open = new Map<string, BatchTask[]>();
+  const groups: BatchTask[][] = [];
+  for (const entry of tasks) {
+    const { account, licences = {}, ...task } = entry.task;
+    const { queue, cpus, memoryBytes, gpus, gpuModel, nodes, walltimeMs } = task;
+    const needs = [queue, cpus, memoryBytes, gpus, gpuModel, nodes, walltimeMs, licences];
+    const kind = JSON.stringify([account?.uid, account?.gid, ...needs]);
+    const group = open.get(kind);
+    if (group !== undefined && group.length < most) group.push(entry);
+    else {
+      const fresh = [entry];
+      groups.push(fresh);
+      open.set(kind, fresh);
+    }
+  }
+  return groups;
+}

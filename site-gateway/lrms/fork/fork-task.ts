@@ -1,0 +1,204 @@
+import { writeFileSync } from 'node:fs';
+import { uptime } from 'node:os';
+import { pause } from '../../../service/background.ts';
+import { bootIdNow } from '../../attempts/boot-id.ts';
+import type { ListedTask, LrmsTask, TaskEnd, TaskUsage } from '../lrms.ts';
+import { isInside, latestProcess, type ProcessInfo, treeOf } from '../process-tree.ts';
+import type { GroupFigures, TaskGroups } from '../sandbox/cgroups.ts';
+import {
+  hostfileOf,
+  isUnconfined,
+  type LimitFile,
+  type ProcessKey,
+  readLimit,
+  readStarted,
+  type StartedFile,
+  type StatusFile,
+  type TaskStart,
+} from '../task-files.ts';
+import type { Share } from './slots.ts';
+
+/**
+ * A task here: `queued` until there is room, `launched` once a shell has the order, `running` once the wrapper said so
+ * (or its files did), `ending` once its wrapper has come to its end and what it left is being ended. Then it is dropped.
+ */
+export interface ForkTask {
+  readonly task: LrmsTask;
+  state: 'queued' | 'launched' | 'running' | 'ending';
+  share: Share | undefined;
+  wrapper: ProcessKey | undefined;
+  /** Undefined where it never began. */
+  start: TaskStart | undefined;
+  /** Its processes are younger than this one, the wrapper excepted; undefined where nobody knows. */
+  youngerThan: ProcessKey | undefined;
+  launchedAtMs: number;
+  launches: number;
+  peakMemoryBytes: number;
+  /** What the processes of a container were seen to have used: they are not the wrapper's to count. */
+  boxedCpuMs: number;
+  wallTimer: Disposable | undefined;
+  /** Set while its processes are being ended. */
+  killing: boolean;
+}
+
+export const newForkTask = (task: LrmsTask, state: ForkTask['state']): ForkTask => ({
+  task,
+  state,
+  share: undefined,
+  wrapper: undefined,
+  start: undefined,
+  youngerThan: undefined,
+  launchedAtMs: 0,
+  launches: 0,
+  peakMemoryBytes: 0,
+  boxedCpuMs: 0,
+  wallTimer: undefined,
+  killing: false,
+});
+
+/** What its wrapper left when it began: a wrapper that is just starting makes the file and fills it in two steps. */
+export async function wholeStart(directory: string): Promise<StartedFile | undefined> {
+  for (let tries = 0; ; tries += 1) {
+    const started = await readStarted(directory);
+    if (started === undefined || started.start !== undefined || tries === 10) return started;
+    await pause(20);
+  }
+}
+
+/** Exit codes of a sandbox that could not be set up, and of some programs. */
+const SETUP_CODES = [1, 125];
+
+/** The machine itself is the only node. */
+export function writeHosts({ directory, cpus }: LrmsTask): void {
+  try {
+    // Never through a link that stands there.
+    writeFileSync(hostfileOf(directory), 'localhost\n'.repeat(cpus), { flag: 'wx' });
+  } catch {
+    // It is there already; or the wrapper finds out what is wrong with the directory, and says so.
+  }
+}
+
+/** It is about to be ordered, perhaps once more. */
+export function setLaunched(entry: ForkTask, nowMs: number): void {
+  entry.state = 'launched';
+  entry.launches += 1;
+  entry.launchedAtMs = nowMs;
+  entry.youngerThan ??= latestProcess();
+}
+
+/** It has begun; undefined where its wrapper was cut off. */
+export function setStart(entry: ForkTask, start: TaskStart | undefined): void {
+  entry.start = start;
+  entry.wrapper = start?.wrapper;
+}
+
+/** Its processes, the wrapper first where it lives. */
+export const processesOf = (
+  { task, wrapper }: ForkTask,
+  groups: TaskGroups,
+  processes: readonly ProcessInfo[],
+): readonly ProcessInfo[] =>
+  treeOf({ directory: task.directory, wrapper, members: groups.members(task.id) }, processes);
+
+/** Its processes without the wrapper. */
+export const restOf = (
+  entry: ForkTask,
+  groups: TaskGroups,
+  processes: readonly ProcessInfo[],
+): readonly ProcessInfo[] =>
+  processesOf(entry, groups, processes).filter(({ pid }) => pid !== entry.wrapper?.pid);
+
+/** By how much it is over its memory; undefined while it is not. The kernel sees more than a look at its processes. */
+export function memoryExcess(
+  entry: ForkTask,
+  tree: readonly ProcessInfo[],
+  figures: GroupFigures | undefined,
+): LimitFile | undefined {
+  const allowed = entry.task.memoryBytes;
+  const isBoxed = entry.task.boxed !== undefined;
+  const own = isBoxed ? tree.filter(isInside) : tree;
+  const resident = own.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
+  const usedMs = isBoxed ? own.reduce((sum, { cpuMs }) => sum + cpuMs, 0) : 0;
+  entry.boxedCpuMs = Math.max(entry.boxedCpuMs, usedMs);
+  entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, resident);
+  const isOver = figures?.isOverMemory ?? resident > allowed;
+  const measured = figures?.peakMemoryBytes ?? resident;
+  return isOver ? { limit: 'memory', measured, allowed } : undefined;
+}
+
+/** Its wrapper has written how it ended. */
+export async function endWithStatus(entry: ForkTask, status: StatusFile): Promise<TaskEnd> {
+  if (SETUP_CODES.includes(status.exitCode) && (await isUnconfined(entry.task.directory))) {
+    const detail = 'it could not be put into its sandbox';
+    return { kind: 'not-started', fault: 'site', reason: 'SANDBOX_FAILED', detail };
+  }
+  const usage = usageOf(entry, status);
+  const common = { exitCode: status.exitCode, usage, leftBehind: [] };
+  const limit = await readLimit(entry.task.directory);
+  if (limit === undefined && status.exitCode !== 0 && (await wasShutDown(entry))) {
+    const detail = 'the machine was shut down while it ran';
+    return { kind: 'vanished', reason: 'TASK_VANISHED', detail, usage };
+  }
+  return limit === undefined
+    ? { kind: 'exited', ...common }
+    : { kind: 'limit', ...limit, ...common };
+}
+
+/**
+ * A machine that goes down stops the gateway first, then ends the tasks with a signal: whatever they make of that is no
+ * doing of theirs. A gateway that was there has long told of any other end.
+ */
+async function wasShutDown({ task }: ForkTask): Promise<boolean> {
+  const bootId = (await readStarted(task.directory))?.bootId ?? '';
+  return bootId !== '' && bootId !== bootIdNow();
+}
+
+/** Its wrapper was killed, by us in the end or by somebody else. */
+export async function endWithoutStatus(entry: ForkTask): Promise<TaskEnd> {
+  const limit = await readLimit(entry.task.directory);
+  const usage = usageOf(entry, { cpuMs: 0, endedUptimeMs: uptime() * 1_000 });
+  if (limit !== undefined) return { kind: 'limit', ...limit, exitCode: 137, usage, leftBehind: [] };
+  const detail =
+    'its processes are gone and left no exit status: killed from outside, or the machine went down';
+  return { kind: 'vanished', reason: 'TASK_VANISHED', detail, usage };
+}
+
+function usageOf(entry: ForkTask, status: Pick<StatusFile, 'cpuMs' | 'endedUptimeMs'>): TaskUsage {
+  const { uptimeMs = status.endedUptimeMs, earlierCpuMs = 0 } = entry.start ?? {};
+  const cpuMs = Math.max(status.cpuMs - earlierCpuMs, 0);
+  const wallMs = Math.max(Math.round(status.endedUptimeMs - uptimeMs), 0);
+  return {
+    cpuMs: Math.max(cpuMs, entry.boxedCpuMs),
+    wallMs,
+    peakMemoryBytes: entry.peakMemoryBytes,
+  };
+}
+
+/** The end with what it left, and what the kernel counted, which is more than a wrapper knows. */
+export function withFigures(
+  end: TaskEnd,
+  figures: GroupFigures | undefined,
+  allowed: number,
+  leftBehind: readonly string[],
+): TaskEnd {
+  if (end.kind === 'not-started') return end;
+  const {
+    cpuMs,
+    peakMemoryBytes = end.usage.peakMemoryBytes,
+    isOverMemory,
+  } = figures ?? { ...end.usage, isOverMemory: false };
+  const usage = { ...end.usage, cpuMs, peakMemoryBytes };
+  if (end.kind === 'vanished') return { ...end, usage };
+  const counted = { ...end, usage, leftBehind };
+  if (counted.kind === 'limit' || !isOverMemory) return counted;
+  return { ...counted, kind: 'limit', limit: 'memory', measured: peakMemoryBytes, allowed };
+}
+
+/** Tasks as the processes of this machine. */
+export const listForkTasks = (tasks: Iterable<ForkTask>): readonly ListedTask[] =>
+  [...tasks].map(({ task, state, wrapper }) => ({
+    id: task.id,
+    batchId: wrapper === undefined ? '' : `process ${wrapper.pid}`,
+    state: state === 'queued' ? 'waits' : 'runs',
+    reason: '',
+  }));

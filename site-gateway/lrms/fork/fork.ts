@@ -1,0 +1,337 @@
+import { background } from '../../../service/background.ts';
+import type { Clock } from '../../../service/clock.ts';
+import type { Log } from '../../../service/log.ts';
+import { CANCELLED } from '../batch/batch-end.ts';
+import { faultOf } from '../batch/command-size.ts';
+import { openLongTimer } from '../long-timer.ts';
+import type { Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from '../lrms.ts';
+import { isAlive, openProcessTable, type ProcessInfo, type ProcessTable } from '../process-tree.ts';
+import type { TaskSandbox } from '../sandbox/sandbox.ts';
+import {
+  type LimitFile,
+  readStarted,
+  readStatus,
+  type TaskStart,
+  writeLimit,
+} from '../task-files.ts';
+import { cleanUp } from './clean-up.ts';
+import { watchDisk } from './disk-watch.ts';
+import {
+  endWithoutStatus,
+  endWithStatus,
+  type ForkTask,
+  listForkTasks,
+  memoryExcess,
+  newForkTask,
+  processesOf,
+  setLaunched,
+  setStart,
+  wholeStart,
+  withFigures,
+  writeHosts,
+} from './fork-task.ts';
+import { type Launcher, openLauncher } from './launcher.ts';
+import { openReaper, type Reaper } from './reaper.ts';
+import { openSlots, type Slots } from './slots.ts';
+import { openTaskKiller, type TaskKiller } from './task-killer.ts';
+
+export interface ForkOptions {
+  readonly spool: string;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  /** CPUs of the machine to bind tasks to; empty binds nothing. */
+  readonly cores: readonly number[];
+  readonly firstCore: number;
+  readonly sandbox: TaskSandbox;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly listener: LrmsListener;
+}
+
+const SWEEP_MS = 1_000;
+const ADOPTED_POLL_MS = 200;
+/** A wrapper says that it started within this, even on a loaded machine; the fence makes a second order harmless. */
+const LAUNCH_PATIENCE_MS = 10_000;
+const MAX_LAUNCHES = 3;
+const WALLTIME_GRACE_MS = 5_000;
+/** What a gateway that crashed left in control groups is looked for this often. */
+const TIDY_MS = 60_000;
+
+/** Runs tasks on this machine, each as a tree of processes below a wrapper of its own. Linux only (/proc). */
+export async function openForkLrms(options: ForkOptions): Promise<Lrms> {
+  const launched: { lrms?: ForkLrms } = {};
+  const launcher = await openLauncher({
+    spool: options.spool,
+    log: options.log,
+    onStarted: (id, start) => launched.lrms?.wrapperStarted(id, start),
+    onEnded: (id, pid) => launched.lrms?.wrapperEnded(id, pid),
+  });
+  launched.lrms = new ForkLrms(options, launcher);
+  return launched.lrms;
+}
+
+class ForkLrms implements Lrms {
+  private readonly options: ForkOptions;
+  private readonly launcher: Launcher;
+  private readonly slots: Slots;
+  private readonly scan: ProcessTable;
+  private readonly reaper: Reaper;
+  private readonly killer: TaskKiller;
+  private readonly tasks = new Map<string, ForkTask>();
+  private queue: ForkTask[] = [];
+  private readonly timers: readonly NodeJS.Timeout[];
+  private readonly adopted = new Set<ForkTask>();
+  private readonly stop = new AbortController();
+
+  constructor(options: ForkOptions, launcher: Launcher) {
+    const { cpus, memoryBytes, cores, firstCore, sandbox, clock, log } = options;
+    const { groups } = sandbox;
+    this.options = options;
+    this.launcher = launcher;
+    this.slots = openSlots({ cpus, memoryBytes }, cores, firstCore);
+    this.scan = openProcessTable();
+    const { scan } = this;
+    this.reaper = openReaper(scan, groups, log);
+    this.killer = openTaskKiller({ scan, groups, clock, isClosed: () => this.closed() });
+    const tidy = (): Promise<void> => groups.tidy((id) => this.tasks.has(id));
+    this.timers = [
+      setInterval(() => this.sweep(), SWEEP_MS).unref(),
+      setInterval(() => this.pollAdopted(), ADOPTED_POLL_MS).unref(),
+      setInterval(() => this.run('remove control groups', tidy()), TIDY_MS).unref(),
+    ];
+    const exceed = (entry: ForkTask, limit: LimitFile): void => this.exceed(entry, limit, 0);
+    this.run(
+      'watch disk',
+      watchDisk(() => this.tasks.values(), exceed, this.stop.signal),
+    );
+  }
+
+  submit(task: LrmsTask): void {
+    if (this.tasks.has(task.id)) return;
+    const fault = faultOf(task);
+    if (fault !== undefined) {
+      queueMicrotask(() => this.options.listener.ended(task.id, fault));
+      return;
+    }
+    const entry = this.enter(task, 'queued');
+    this.queue.push(entry);
+    this.pump();
+  }
+
+  async adopt(task: LrmsTask): Promise<boolean> {
+    if (this.tasks.has(task.id)) return true;
+    const started = await wholeStart(task.directory);
+    if (started === undefined) return false;
+    const entry = this.enter(task, 'running');
+    entry.share = this.slots.force(task);
+    setStart(entry, started.start);
+    this.options.sandbox.groups.renew(task.id, task.memoryBytes);
+    this.options.listener.started(task.id, started.atMs);
+    this.armWalltime(entry, this.options.clock.nowMs() - started.atMs);
+    this.adopted.add(entry);
+    return true;
+  }
+
+  cancel(id: string, graceMs: number): void {
+    const entry = this.tasks.get(id);
+    if (entry === undefined || entry.state === 'ending') return;
+    if (entry.state === 'queued') {
+      this.queue = this.queue.filter((one) => one !== entry);
+      this.tasks.delete(id);
+      queueMicrotask(() => this.options.listener.ended(entry.task.id, CANCELLED));
+      this.pump();
+      return;
+    }
+    this.kill(entry, graceMs);
+  }
+
+  readonly waitReason = (): string => 'waits for free CPUs at the site';
+  readonly list = (): ReturnType<Lrms['list']> => listForkTasks(this.tasks.values());
+  readonly state = (): LrmsState => ({ closedReason: '', sandbox: this.options.sandbox.best });
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop.abort();
+    for (const timer of this.timers) clearInterval(timer);
+    for (const { wallTimer } of this.tasks.values()) wallTimer?.[Symbol.dispose]();
+    this.launcher[Symbol.dispose]();
+    this.options.sandbox.groups[Symbol.dispose]();
+    await Promise.resolve();
+  }
+
+  wrapperStarted(id: string, start: TaskStart | undefined): void {
+    const entry = this.tasks.get(id);
+    if (entry === undefined || entry.state !== 'launched') return;
+    entry.state = 'running';
+    setStart(entry, start);
+    this.armWalltime(entry, 0);
+    this.options.listener.started(entry.task.id, this.options.clock.nowMs());
+  }
+
+  wrapperEnded(id: string, pid: number): void {
+    const entry = this.tasks.get(id);
+    if (entry !== undefined) this.settle(entry, false, pid);
+  }
+
+  private enter(task: LrmsTask, state: ForkTask['state']): ForkTask {
+    const entry = newForkTask(task, state);
+    this.tasks.set(task.id, entry);
+    return entry;
+  }
+
+  /** Starts what fits, strictly in order: a large task is not overtaken for ever by small ones. */
+  private pump(): void {
+    for (let head = this.queue[0]; head !== undefined && !this.closed(); head = this.queue[0]) {
+      head.share = this.slots.take(head.task);
+      if (head.share === undefined) return;
+      this.queue.shift();
+      this.launch(head);
+    }
+  }
+
+  private launch(entry: ForkTask): void {
+    setLaunched(entry, this.options.clock.monotonicMs());
+    const { task, share } = entry;
+    writeHosts(task);
+    try {
+      const { sandbox } = this.options;
+      const groups = sandbox.groups.make(task.id, task.memoryBytes);
+      this.launcher.launch(task, { cpuSet: share?.cpuSet, groups, words: sandbox.wordsFor(task) });
+    } catch (error) {
+      const detail = `its sandbox could not be made: ${String(error)}`;
+      this.end(entry, { kind: 'not-started', fault: 'site', reason: 'SANDBOX_FAILED', detail });
+    }
+  }
+
+  private armWalltime(entry: ForkTask, ranMs: number): void {
+    const allowed = entry.task.walltimeMs;
+    if (allowed <= 0) return;
+    const leftMs = allowed - ranMs;
+    const limit: LimitFile = { limit: 'walltime', measured: allowed, allowed };
+    const exceed = (): void => this.exceed(entry, limit, WALLTIME_GRACE_MS);
+    entry.wallTimer = openLongTimer(leftMs, exceed);
+  }
+
+  private exceed(entry: ForkTask, limit: LimitFile, graceMs: number): void {
+    if (entry.killing || entry.state !== 'running') return;
+    entry.killing = true;
+    // A full disk may cost the reason, never the end.
+    const work = writeLimit(entry.task.directory, limit).finally(() => {
+      entry.killing = false;
+      this.kill(entry, graceMs);
+    });
+    this.run('end a task over its limit', work);
+  }
+
+  private kill(entry: ForkTask, graceMs: number): void {
+    if (entry.killing) return;
+    entry.killing = true;
+    this.run('end a task', this.killer(entry, graceMs));
+  }
+
+  private pollAdopted(): void {
+    for (const entry of this.adopted) this.settle(entry, true);
+  }
+
+  /** Once a second: memory in use, wrappers that are gone without a word, launches that were lost. */
+  private sweep(): void {
+    const now = this.options.clock.monotonicMs();
+    const busy = [...this.tasks.values()].filter(
+      ({ state, launchedAtMs }) =>
+        (state === 'running' || state === 'launched') && now - launchedAtMs >= SWEEP_MS,
+    );
+    if (busy.length === 0) return;
+    const processes = this.scan();
+    for (const entry of busy) {
+      if (entry.state === 'running') this.sweepRunning(entry, processes);
+      else if (now - entry.launchedAtMs > LAUNCH_PATIENCE_MS) this.relaunch(entry);
+    }
+  }
+
+  private sweepRunning(entry: ForkTask, processes: readonly ProcessInfo[]): void {
+    const { groups } = this.options.sandbox;
+    const tree = processesOf(entry, groups, processes);
+    const excess = memoryExcess(entry, tree, groups.figures(entry.task.id));
+    if (excess !== undefined) this.exceed(entry, excess, 0);
+    if (tree[0]?.pid !== entry.wrapper?.pid) this.settle(entry, true);
+  }
+
+  private relaunch(entry: ForkTask): void {
+    const work = async (): Promise<void> => {
+      const started = await readStarted(entry.task.directory);
+      if (entry.state !== 'launched') return;
+      if (started !== undefined) {
+        this.wrapperStarted(entry.task.id, started.start);
+        this.adopted.add(entry);
+      } else if (entry.launches < MAX_LAUNCHES && !entry.killing) {
+        this.launch(entry);
+      } else {
+        const detail = `its wrapper did not start in ${MAX_LAUNCHES} tries`;
+        this.end(entry, { kind: 'not-started', fault: 'site', reason: 'START_FAILED', detail });
+      }
+    };
+    this.run('launch a task again', work());
+  }
+
+  /**
+   * Looks whether a task has come to its end; with `unsure` its wrapper may still live, and then nothing happens. `pid` is the
+   * wrapper that said it is at the end: if it is the task's own and has no status to show, the disk is full.
+   */
+  private settle(entry: ForkTask, unsure: boolean, pid?: number): void {
+    if (entry.state === 'ending') return;
+    const work = async (): Promise<void> => {
+      const isAtEnd = entry.state === 'running' && entry.wrapper?.pid === pid;
+      const gone = unsure ? entry.wrapper === undefined || !isAlive(entry.wrapper) : isAtEnd;
+      const status = await readStatus(entry.task.directory);
+      if (entry.state === 'ending' || this.closed()) return;
+      if (status !== undefined) this.end(entry, await endWithStatus(entry, status));
+      else if (gone) this.end(entry, await endWithoutStatus(entry));
+      else if (!unsure) await this.settleWithoutStatus(entry);
+    };
+    this.run('settle a task', work());
+  }
+
+  /** A wrapper said that it is at its end and wrote no status: it never began, or another one did. */
+  private async settleWithoutStatus(entry: ForkTask): Promise<void> {
+    const started = await readStarted(entry.task.directory);
+    if (entry.state === 'ending') return;
+    if (started !== undefined) {
+      setStart(entry, started.start);
+      entry.state = 'running';
+      this.adopted.add(entry);
+      return;
+    }
+    const detail = `${entry.task.directory} could not be written`;
+    this.end(entry, { kind: 'not-started', fault: 'site', reason: 'SPOOL_UNWRITABLE', detail });
+  }
+
+  /** Gives the room back at once, ends what the task left, then tells. */
+  private end(entry: ForkTask, end: TaskEnd): void {
+    if (entry.state === 'ending') return;
+    entry.state = 'ending';
+    entry.wallTimer?.[Symbol.dispose]();
+    this.adopted.delete(entry);
+    if (entry.share !== undefined) this.slots.give(entry.share);
+    this.pump();
+    const work = async (): Promise<void> => {
+      const { sandbox, listener, log } = this.options;
+      const { groups } = sandbox;
+      const { id, memoryBytes } = entry.task;
+      const leftBehind = await this.reaper.reap(entry);
+      const complete = withFigures(end, groups.figures(id), memoryBytes, leftBehind);
+      this.launcher.release(id, end.kind === 'exited' && leftBehind.length === 0);
+      await groups.remove(id);
+      if (entry.killing || complete.kind !== 'exited') await cleanUp(entry.task, log);
+      this.tasks.delete(id);
+      if (!this.closed()) listener.ended(id, complete);
+    };
+    this.run('end what a task left', work());
+  }
+
+  private closed(): boolean {
+    return this.stop.signal.aborted;
+  }
+
+  private run(name: string, work: Promise<void>): void {
+    background(name, work, this.options.log);
+  }
+}

@@ -1,0 +1,208 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { GridError } from '../../../core/errors.ts';
+import { pause } from '../../../service/background.ts';
+import type { Log } from '../../../service/log.ts';
+import { wordsAs } from '../../accounts/account.ts';
+import type { LrmsTask } from '../lrms.ts';
+import { MARK_VARIABLE } from '../process-tree.ts';
+import { quote } from '../shell-word.ts';
+import { startOf, type TaskStart } from '../task-files.ts';
+import { TASK_WRAPPER } from '../task-wrapper.ts';
+
+/**
+ * Starts tasks by way of shells that wait for orders on their standard input: to fork a gateway of 150 MB costs it some
+ * milliseconds in which it does nothing else, and each program that is executed one more. A shell has one task at a time and
+ * is used again for the next that is bound to the same CPUs, if the one before left nothing behind. At the end of its input
+ * it goes, but not before its task has ended: it is in a session of its own.
+ */
+export interface Launcher extends Disposable {
+  /** Gives the order; `onStarted` and `onEnded` follow. */
+  launch(task: LrmsTask, bounds: TaskBounds): void;
+  /** The task is over; its shell is used again only if `isClean`: it came to its end, and no other process was left. */
+  release(id: string, isClean: boolean): void;
+}
+
+/** What holds a task. */
+interface TaskBounds {
+  /** As taskset reads it, or undefined for all. */
+  readonly cpuSet: string | undefined;
+  /** Files by which it joins its control group. */
+  readonly groups: readonly string[];
+  /** Go before its own. */
+  readonly words: readonly string[];
+}
+
+export interface LauncherOptions {
+  readonly spool: string;
+  readonly log: Log;
+  /** The task is about to run. */
+  readonly onStarted: (id: string, start: TaskStart | undefined) => void;
+  /** The shell with this pid has come to the end of it. */
+  readonly onEnded: (id: string, pid: number) => void;
+}
+
+interface TaskShell {
+  readonly process: ChildProcess;
+  readonly cpuSet: string;
+  /** The task that it was given last has come to its end. */
+  rests: boolean;
+  idleSinceMs: number;
+}
+
+/** Shells that are kept for later tasks, and for how long. */
+const MAX_IDLE = 64;
+const IDLE_MS = 60_000;
+const SHELL = '/bin/sh';
+const NAME = 'grid-launcher';
+/** The whole of what a shell knows; programs that a launch needs are named by path, PATH is the task's own. */
+const SHELL_ENV = { PATH: '/usr/bin:/bin' };
+
+export async function openLauncher(options: LauncherOptions): Promise<Launcher> {
+  await launchersGone(options.spool);
+  const busy = new Map<string, TaskShell>();
+  let idle: TaskShell[] = [];
+  const dismiss = (shell: TaskShell | undefined): void => {
+    shell?.process.stdin?.end();
+  };
+  const open = (cpuSet: string): TaskShell => {
+    const shell = openShell(cpuSet, options, () => {
+      idle = idle.filter((one) => one !== shell);
+    });
+    return shell;
+  };
+  const trim = setInterval(() => {
+    const before = performance.now() - IDLE_MS;
+    for (const shell of idle) if (shell.idleSinceMs < before) dismiss(shell);
+    idle = idle.filter(({ idleSinceMs }) => idleSinceMs >= before);
+  }, IDLE_MS / 2).unref();
+  return {
+    launch: (task, bounds) => {
+      // Of an order that was lost.
+      dismiss(busy.get(task.id));
+      const cpuSet = bounds.cpuSet ?? '';
+      const at = idle.findLastIndex((one) => one.cpuSet === cpuSet);
+      const shell = at < 0 ? open(cpuSet) : (idle.splice(at, 1)[0] ?? open(cpuSet));
+      shell.rests = false;
+      busy.set(task.id, shell);
+      shell.process.stdin?.write(orderFor(task, bounds));
+    },
+    release: (id, isClean) => {
+      const shell = busy.get(id);
+      if (shell === undefined) return;
+      busy.delete(id);
+      if (!isClean || !shell.rests || hasEnded(shell)) dismiss(shell);
+      else {
+        shell.idleSinceMs = performance.now();
+        idle.push(shell);
+        if (idle.length > MAX_IDLE) dismiss(idle.shift());
+      }
+    },
+    [Symbol.dispose]: () => {
+      clearInterval(trim);
+      for (const shell of [...busy.values(), ...idle]) dismiss(shell);
+      busy.clear();
+      idle = [];
+    },
+  };
+}
+
+const hasEnded = ({ process: { exitCode, signalCode } }: TaskShell): boolean =>
+  exitCode !== null || signalCode !== null;
+
+/** Commands of the shell; all of a task's own is in single quotes. */
+function orderFor(task: LrmsTask, { groups, words: before }: TaskBounds): string {
+  const { account, directory } = task;
+  const variables = { ...task.env, [MARK_VARIABLE]: directory };
+  const env = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`);
+  const own = quote(directory);
+  // The account opens standard input itself, with its own rights.
+  const stdin = account === undefined ? task.stdin : '/dev/null';
+  const asAccount = account === undefined ? [] : wordsAs(account, task.stdin);
+  const words = [...before, ...asAccount, ...task.command].map(quote);
+  // Bubblewrap says there whether it began.
+  const confined = before.length > 0 ? ` 5>${own}/confined` : '';
+  const enter = `_grid_enter ${own} ${quote(stdin)} ${quote(groups.join(' '))}`;
+  const run = `( ${enter}; export ${env.join(' ')}; exec ${words.join(' ')}${confined} )`;
+  return `{ _grid_open ${own} && { ${run}; _grid_code=$?; }; } 3>>${own}/stdout 4>>${own}/stderr
+_grid_close ${own}\n`;
+}
+
+function openShell(cpuSet: string, options: LauncherOptions, onGone: () => void): TaskShell {
+  const words = ['-s', NAME, options.spool];
+  const [program, ...argv] =
+    cpuSet === '' ? [SHELL, ...words] : [findTaskset(), '-c', cpuSet, SHELL, ...words];
+  const child = spawn(program, argv, {
+    cwd: '/',
+    detached: true,
+    env: SHELL_ENV,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  const shell: TaskShell = { process: child, cpuSet, rests: true, idleSinceMs: 0 };
+  let rest = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const [what, id = '', uptime = '', ...stat] = line.split(' ');
+      if (what === 's') options.onStarted(id, startOf(stat.join(' '), uptime));
+      else if (what === 'e') {
+        shell.rests = true;
+        options.onEnded(id, child.pid ?? 0);
+      }
+    }
+  });
+  child.stdin?.on('error', (error) => options.log.debug({ err: error }, 'a task shell is gone'));
+  child.once('error', (error) => {
+    options.log.error({ err: error }, 'a task shell could not be started');
+    onGone();
+  });
+  // Its task, if it had one, is found by the sweep of the one who ordered it.
+  child.once('exit', onGone);
+  child.stdin?.write(TASK_WRAPPER);
+  return shell;
+}
+
+/** Full path of a program that every Linux has; throws TOOL_MISSING. */
+function findTaskset(): string {
+  const found = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'].find((folder) =>
+    existsSync(join(folder, 'taskset')),
+  );
+  if (found === undefined)
+    throw new GridError('TOOL_MISSING', 'taskset is not installed (package util-linux)');
+  return join(found, 'taskset');
+}
+
+/**
+ * Waits until the shells of an earlier run have gone or have a task that has passed its fence: until then a task that
+ * nobody has begun may still begin by itself.
+ */
+async function launchersGone(spool: string): Promise<void> {
+  const isBusy = (pid: string): boolean => {
+    const words = commandLine(pid);
+    if (!words.includes(NAME) || !words.includes(spool)) return false;
+    const folder = workOf(pid);
+    return folder === undefined ? false : !existsSync(join(dirname(folder), 'started'));
+  };
+  const isAnyBusy = (): boolean =>
+    readdirSync('/proc').some((name) => /^\d+$/.test(name) && isBusy(name));
+  for (let tries = 0; isAnyBusy() && tries < 200; tries += 1) await pause(50);
+}
+
+function commandLine(pid: string): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
+
+/** Where a shell is: in the root until it begins a task; undefined where it has just gone. */
+function workOf(pid: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,288 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../../service/clock.ts';
+import {
+  BatchSilence,
+  type CommandResult,
+  type CommandRunner,
+  openCommandRunner,
+} from '../batch/batch-command.ts';
+import {
+  type BatchEnd,
+  type BatchJob,
+  type BatchOrder,
+  type BatchSignal,
+  type BatchSystem,
+  type Element,
+  type JobOwners,
+  keyOf,
+  type Needs,
+  type SubmitAnswer,
+} from '../batch/batch-system.ts';
+import { runnerAs, unsubmittable } from '../batch/submit-as.ts';
+import type { Capacity } from '../lrms.ts';
+import { capacityOf, choose, closedReason, gpuTypeOf, isOpen, queueFor } from './slurm-capacity.ts';
+import {
+  configValue,
+  endOf,
+  jobName,
+  jobOf,
+  type PartitionLine,
+  parseNodes,
+  parsePartitions,
+  parseQueue,
+  parseTestedStart,
+  type QueueLine,
+  queueFormat,
+  reservedNodes,
+} from './slurm-output.ts';
+
+/** Slurm by its commands and their text: JSON and REST change with every release, and 22.05 reports wrong exit codes there. */
+export interface SlurmOptions {
+  /** slurm.conf; the commands' own default where it is ''. */
+  readonly conf: string;
+  /** PATH of the commands. */
+  readonly path: string;
+  /** Partitions to use, best first; empty for the default one. */
+  readonly partitions: readonly string[];
+  readonly account: string;
+  /** The reservation that jobs run in; '' for none. */
+  readonly reservation: string;
+  /** Names of licences in Slurm, by those of the grid; what is not named Slurm does not hear of. */
+  readonly licences: Readonly<Record<string, string>>;
+  /** Further arguments of sbatch. */
+  readonly extraArgs: readonly string[];
+  readonly clock: Clock;
+}
+
+const LOOK_TIMEOUT_MS = 10_000;
+const SUBMIT_TIMEOUT_MS = 30_000;
+/** Slurm's own default, while it has not said. */
+const DEFAULT_MAX_ARRAY = 1_001;
+const JOBS_AT_A_TIME = 500;
+/** Limits of partitions change seldom. */
+const PARTITION_LOOKS = 12;
+/** Looks between two questions when a task would start: with them the gateway runs 28 commands a minute. */
+const START_LOOKS = 6;
+/** What is asked for before a task has come. */
+const SMALL: Needs = { cpus: 1, memoryBytes: 2 ** 20, gpus: 0, nodes: 1, walltimeMs: 0 };
+
+export function openSlurm(options: SlurmOptions): BatchSystem {
+  const mark = randomBytes(8).toString('hex');
+  const { run, look, lookAhead } = runnersOf(options, mark);
+  const waitOf = openStartLooks(lookAhead, options);
+  let maxArray = DEFAULT_MAX_ARRAY;
+  let limits: readonly PartitionLine[] = [];
+  let queues: Capacity['queues'] = [];
+  let ours: ReadonlySet<string> | undefined;
+  let looks = 0;
+  let typical = SMALL;
+  const lookAtLimits = async (): Promise<void> => {
+    if (looks++ % PARTITION_LOOKS !== 0) return;
+    try {
+      const config = await told(look, 'scontrol', ['show', 'config']);
+      maxArray = Number(configValue(config, 'MaxArraySize') ?? DEFAULT_MAX_ARRAY);
+      limits = parsePartitions(await told(look, 'scontrol', ['-o', 'show', 'partition']));
+      if (options.reservation !== '') ours = await nodesOf(look, options.reservation);
+    } catch (error) {
+      looks = 0;
+      throw error;
+    }
+  };
+  return {
+    name: 'Slurm',
+    maxTasks: () => Math.max(1, maxArray - 1),
+    submit: async (order) => {
+      typical = order.needs;
+      const args = submitArgs(order, { ...options, queue: queueFor(order.needs, queues) });
+      const result = await runnerAs(run, order)('sbatch', args, SUBMIT_TIMEOUT_MS);
+      return unsubmittable(order, result.stderr) ?? submitAnswer(result, order.count);
+    },
+    poll: async (owners) => {
+      await lookAtLimits();
+      const users = owners.all().map(({ uid }) => uid);
+      const [queue, nodes] = await Promise.all([
+        told(look, 'squeue', ['-h', `--user=${users.join(',')}`]),
+        told(look, 'scontrol', ['-o', '-d', 'show', 'node']),
+      ]);
+      const lines = parseQueue(queue, mark, owners);
+      const open = parseNodes(nodes).filter((node) => isOpen(node, ours));
+      const chosen = choose(limits, options.partitions);
+      const capacity = capacityOf(open, lines, chosen);
+      ({ queues } = capacity);
+      const said = { ...capacity, expectedWaitMs: await waitOf(typical, queues) };
+      return { jobs: jobsOf(lines), capacity: said, closedReason: closedReason(chosen) };
+    },
+    autopsy: (elements, owners) => autopsy(look, { elements, owners, mark }),
+    signal: async (jobs, signal) => {
+      for (let at = 0; at < jobs.length; at += JOBS_AT_A_TIME)
+        await signalJobs(run, jobs.slice(at, at + JOBS_AT_A_TIME), signal);
+    },
+  };
+}
+
+/** Names of the nodes of a reservation; one that Slurm does not have is a fault of the configuration: the site is closed. */
+async function nodesOf(look: CommandRunner, reservation: string): Promise<ReadonlySet<string>> {
+  const shown = await look('scontrol', ['-o', 'show', 'reservation', reservation], LOOK_TIMEOUT_MS);
+  if (/not found/.test(`${shown.stdout}${shown.stderr}`))
+    throw new BatchSilence(`there is no reservation '${reservation}'`);
+  if (!shown.ok) throw new BatchSilence(wordsOf(shown.stderr));
+  const names = await told(look, 'scontrol', ['show', 'hostnames', reservedNodes(shown.stdout)]);
+  return new Set(names.trim().split('\n'));
+}
+
+function runnersOf({ path, conf }: SlurmOptions, mark: string) {
+  const env = { PATH: path, ...(conf === '' ? {} : { SLURM_CONF: conf }) };
+  return {
+    run: openCommandRunner(env),
+    look: openCommandRunner({
+      ...env,
+      // Without it long lists of array elements are cut.
+      SLURM_BITSTR_LEN: '0',
+      // Here, because words of a command are seen by everybody on the machine.
+      SQUEUE_FORMAT: queueFormat(mark),
+    }),
+    // Slurm writes instants without an offset.
+    lookAhead: openCommandRunner({ ...env, TZ: 'UTC' }),
+  };
+}
+
+interface PlaceOptions extends SlurmOptions {
+  readonly queue: Capacity['queues'][number] | undefined;
+}
+
+/** Asks now and then how long a task would wait; 0 where there is no answer, which says nothing of how Slurm is. */
+function openStartLooks(run: CommandRunner, options: SlurmOptions) {
+  let looks = 0;
+  let waitMs = 0;
+  return async (needs: Needs, queues: Capacity['queues']): Promise<number> => {
+    if (looks++ % START_LOOKS !== 0) return waitMs;
+    const asked = needsArgs(needs, { ...options, queue: queueFor(needs, queues) });
+    const args = ['--test-only', ...asked, '--wrap=true'];
+    const said = await run('sbatch', args, LOOK_TIMEOUT_MS).catch(() => undefined);
+    const atMs = parseTestedStart(said?.stderr ?? '');
+    waitMs = atMs === undefined ? 0 : Math.max(0, atMs - options.clock.nowMs());
+    return waitMs;
+  };
+}
+
+function submitArgs(order: BatchOrder, options: PlaceOptions): readonly string[] {
+  const { needs, count, directory } = order;
+  const isArray = count > 1;
+  return [
+    '--parsable',
+    `--job-name=${jobName(order.token)}`,
+    `--comment=${order.comment}`,
+    '--no-requeue',
+    '--propagate=NONE',
+    `--chdir=${directory}`,
+    // Relative: in a path Slurm would read `%`.
+    `--output=${isArray ? '%a' : '1'}.log`,
+    '--open-mode=append',
+    '--input=/dev/null',
+    ...needsArgs(needs, options),
+    ...(isArray ? [`--array=1-${count}`] : []),
+    order.script,
+    directory,
+    ...(isArray ? [] : ['1']),
+  ];
+}
+
+const needsArgs = (needs: Needs, options: PlaceOptions): readonly string[] => [
+  `--nodes=${needs.nodes}`,
+  // A core is a slot, so that mpirun and srun start as many processes as there are cores.
+  `--ntasks-per-node=${needs.cpus}`,
+  `--mem=${Math.ceil(needs.memoryBytes / 2 ** 20)}M`,
+  ...(needs.walltimeMs > 0 ? [`--time=${Math.ceil(needs.walltimeMs / 60_000)}`] : []),
+  ...(needs.gpus > 0 ? [`--gres=gpu${gpuTypeOf(needs, options.queue)}:${needs.gpus}`] : []),
+  ...(options.queue === undefined ? [] : [`--partition=${options.queue.name}`]),
+  ...(options.account === '' ? [] : [`--account=${options.account}`]),
+  ...(options.reservation === '' ? [] : [`--reservation=${options.reservation}`]),
+  ...licenceArgs(needs, options),
+  ...options.extraArgs,
+];
+
+function licenceArgs({ licences = {} }: Needs, options: SlurmOptions): readonly string[] {
+  const known = Object.entries(licences).filter(([name]) => Object.hasOwn(options.licences, name));
+  const words = known.map(([name, count]) => `${options.licences[name]}:${count}`);
+  return words.length === 0 ? [] : [`--licenses=${words.join(',')}`];
+}
+
+const FULL = /submit limit|MaxSubmit|MaxJobCount|limit on number of jobs|temporarily unable/i;
+const AWAY =
+  /contact slurm controller|timed out|connection|transmitted|authentication|socket|slurmctld/i;
+
+/** What sbatch itself finds wrong with what it is asked; slurmctld has not heard of it. */
+const WRONG = /^sbatch: (?:error: )?((?:invalid|unrecognized|ambiguous|option) .*)/im;
+
+/** Only what is said about this very job is a refusal; other trouble is the system's, and the job waits. */
+function submitAnswer({ ok, stdout, stderr }: CommandResult, count: number): SubmitAnswer {
+  const id = /^(\d+)(?:;\S*)?$/.exec(stdout.trim())?.[1];
+  if (ok && id !== undefined)
+    return { kind: 'submitted', jobOf: (index) => (count > 1 ? `${id}_${index}` : id) };
+  const words = wordsOf(stderr);
+  if (FULL.test(stderr)) return { kind: 'full', words };
+  const failure = (/Batch job submission failed: (.*)/.exec(stderr) ?? WRONG.exec(stderr))?.[1];
+  if (failure === undefined || AWAY.test(failure)) throw new BatchSilence(words || stdout);
+  return { kind: 'refused', words: failure };
+}
+
+/** What a command says when all goes well. */
+async function told(run: CommandRunner, command: string, args: readonly string[]): Promise<string> {
+  const { ok, stdout, stderr } = await run(command, args, LOOK_TIMEOUT_MS);
+  if (!ok) throw new BatchSilence(wordsOf(stderr) || `${command} failed without a word`);
+  return stdout;
+}
+
+const wordsOf = (stderr: string): string =>
+  stderr
+    .split('\n')
+    .at(-1)
+    ?.replace(/^\w+: (?:error|fatal): /, '') ?? '';
+
+function jobsOf(queue: readonly QueueLine[]): ReadonlyMap<string, BatchJob> {
+  const jobs = new Map<string, BatchJob>();
+  for (const line of queue)
+    for (const index of line.indexes) {
+      const key = keyOf({ token: line.token, index });
+      const job = jobOf(line, index);
+      // Of an element that was submitted twice the one that runs counts.
+      if (jobs.get(key)?.state !== 'runs') jobs.set(key, job);
+    }
+  return jobs;
+}
+
+interface Asked {
+  readonly elements: readonly Element[];
+  readonly owners: JobOwners;
+  /** See `queueFormat`. */
+  readonly mark: string;
+}
+
+/** By name and in every state: Slurm knows ended jobs for MinJobAge, 300 s by default. */
+async function autopsy(
+  run: CommandRunner,
+  { elements, owners, mark }: Asked,
+): Promise<ReadonlyMap<string, BatchEnd>> {
+  const names = [...new Set(elements.map(({ token }) => jobName(token)))].join(',');
+  const text = await told(run, 'squeue', ['-h', '-t', 'all', '-n', names]);
+  const ends = new Map<string, BatchEnd>();
+  for (const line of parseQueue(text, mark, owners)) {
+    const end = endOf(line);
+    if (end === undefined) continue;
+    for (const index of line.indexes) ends.set(keyOf({ token: line.token, index }), end);
+  }
+  return ends;
+}
+
+async function signalJobs(
+  run: CommandRunner,
+  jobs: readonly string[],
+  signal: BatchSignal,
+): Promise<void> {
+  // TERM is the first half of what scancel does; a job that has ended meanwhile is no error.
+  const calls = signal === 'TERM' ? [[]] : [['--signal=KILL', '--full'], []];
+  for (const args of calls) {
+    const { ok, stderr } = await run('scancel', [...args, ...jobs], LOOK_TIMEOUT_MS);
+    if (!ok && AWAY.test(stderr)) throw new BatchSilence(wordsOf(stderr));
+  }
+}

@@ -1,0 +1,129 @@
+import { rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Outcome } from '../../core/job/outcome.ts';
+import { formatBytes } from '../../core/units.ts';
+import { background } from '../../service/background.ts';
+import type { Log } from '../../service/log.ts';
+import { failed } from '../attempts/outcome.ts';
+
+/** Watches whether the spool can take more. */
+export interface Disk extends Disposable {
+  /** Why the site takes nothing new; '' while it does. */
+  closedReason(): string;
+  /** What the grid may fill, as the last look found it. */
+  space(): DiskSpace;
+  /** Looks now, after something could not be written. */
+  probe(): Promise<void>;
+  /** Looks whether there is no room at all: whatever failed just now, failed because of that. */
+  isFull(): Promise<boolean>;
+  /** Says that the journal could not be written, or that it can again. */
+  journalTrouble(error: Error | undefined): void;
+}
+
+/** Scratch space of the site, without what has to stay free. */
+export interface DiskSpace {
+  readonly totalBytes: number;
+  /** What is there now; running tasks may be about to fill it. */
+  readonly availableBytes: number;
+}
+
+export interface DiskOptions {
+  readonly spool: string;
+  readonly minFreeBytes: number;
+  /** The most that the grid may fill; undefined for all. */
+  readonly mostBytes: number | undefined;
+  /** Frees at least so many bytes if it can; tried before the site closes. */
+  readonly makeRoom: (bytes: number) => Promise<void>;
+  readonly log: Log;
+  /** The reason has changed. */
+  readonly onChange: () => void;
+}
+
+const PROBE_MS = 3_000;
+const FULL_BYTES = 2 ** 20;
+/** Part of the whole by which the available space must change before it is told. */
+const WORTH_TELLING = 0.01;
+
+export async function openDisk(options: DiskOptions): Promise<Disk> {
+  const { log } = options;
+  let journal = '';
+  let disk = '';
+  const set = (change: () => void): void => {
+    const before = disk || journal;
+    change();
+    const now = disk || journal;
+    if (before === now) return;
+    if (now === '') log.info('the site takes attempts again');
+    else log.warn({ reason: now }, 'the site takes no attempts');
+    options.onChange();
+  };
+  let space: DiskSpace = { totalBytes: 0, availableBytes: 0 };
+  const probe = async (): Promise<void> => {
+    const found = await lookAt(options);
+    const before = space;
+    space = await spaceOf(options).catch(() => before);
+    set(() => {
+      disk = found;
+    });
+    const change = Math.abs(space.availableBytes - before.availableBytes);
+    if (change > WORTH_TELLING * space.totalBytes) options.onChange();
+  };
+  await probe();
+  const timer = setInterval(() => background('probe the disk', probe(), log), PROBE_MS).unref();
+  return {
+    closedReason: () => disk || journal,
+    space: () => space,
+    probe,
+    isFull: async () => {
+      await probe();
+      return (await freeBytes(options.spool)) < FULL_BYTES;
+    },
+    journalTrouble: (error) =>
+      set(() => {
+        journal = error === undefined ? '' : `the journal cannot be written: ${error.message}`;
+      }),
+    [Symbol.dispose]: () => clearInterval(timer),
+  };
+}
+
+async function lookAt({ spool, minFreeBytes, makeRoom }: DiskOptions): Promise<string> {
+  try {
+    const short = minFreeBytes - (await freeBytes(spool));
+    if (short > 0) await makeRoom(short);
+    const free = await freeBytes(spool);
+    if (free < minFreeBytes)
+      return `disk full: ${formatBytes(free)} free, the site keeps ${formatBytes(minFreeBytes)}`;
+    const file = join(spool, 'attempts', `.probe-${process.pid}`);
+    await writeFile(file, 'x');
+    // Two looks at a time share the file.
+    await rm(file, { force: true });
+    return '';
+  } catch (error) {
+    return `the spool cannot be written: ${messageOf(error)}`;
+  }
+}
+
+async function freeBytes(spool: string): Promise<number> {
+  const { bavail, bsize } = await statfs(spool);
+  return bavail * bsize;
+}
+
+async function spaceOf({ spool, minFreeBytes, mostBytes }: DiskOptions): Promise<DiskSpace> {
+  const { blocks, bavail, bsize } = await statfs(spool);
+  const offered = (blocksThere: number): number =>
+    Math.max(0, Math.min(blocksThere * bsize - minFreeBytes, mostBytes ?? Infinity));
+  return { totalBytes: offered(blocks), availableBytes: offered(bavail) };
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
+/** The outcome of an attempt whose directory could not be used; undefined for an error of another kind. */
+export function spoolFailure(error: unknown): Outcome | undefined {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === 'ENOSPC' || code === 'EDQUOT') return failed('site', 'DISK_FULL', messageOf(error));
+  const unwritable = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOENT', 'EIO', 'EMFILE', 'ENFILE'];
+  return unwritable.includes(code)
+    ? failed('site', 'SPOOL_UNWRITABLE', messageOf(error))
+    : undefined;
+}

@@ -1,0 +1,54 @@
+import { readdir } from 'node:fs/promises';
+import { join, posix } from 'node:path';
+import picomatch from 'picomatch';
+import { errnoOf, readFailure } from '../../service/staging/file-errors.ts';
+
+/** What the output globs of a job found. */
+export interface FoundOutputs {
+  /** Files and links relative to the task's directory. */
+  readonly files: readonly string[];
+  /** The globs that found nothing. */
+  readonly missing: readonly string[];
+}
+
+/**
+ * Looks for outputs; a folder stands for all in it. Links are found and not followed; names with a leading dot are found
+ * only by a pattern that has the dot. What was staged in is no output, unless it is named without a wildcard. Throws
+ * FILE_UNREADABLE for a folder that may not be read.
+ */
+export async function findOutputs(
+  work: string,
+  globs: readonly string[],
+  inputs: ReadonlySet<string>,
+): Promise<FoundOutputs> {
+  if (globs.length === 0) return { files: [], missing: [] };
+  const there = (await filesBelow(work, '')).filter((path) => !path.startsWith('.grid/'));
+  const files = new Set<string>();
+  const missing: string[] = [];
+  for (const glob of globs) {
+    const pattern = posix.normalize(glob).replace(/\/$/, '');
+    const isMatch = pattern === '.' ? picomatch('**') : picomatch([pattern, `${pattern}/**`]);
+    const isLiteral = !picomatch.scan(pattern).isGlob;
+    const found = there.filter((path) => isMatch(path) && (isLiteral || !inputs.has(path)));
+    if (found.length === 0) missing.push(glob);
+    for (const path of found) files.add(path);
+  }
+  return { files: [...files], missing };
+}
+
+/** All that is no folder, relative to `root`; folders that a running task removes meanwhile are empty. Throws FILE_UNREADABLE. */
+async function filesBelow(root: string, folder: string): Promise<readonly string[]> {
+  const entries = await readdir(join(root, folder), { withFileTypes: true }).catch(
+    (error: unknown) => {
+      if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error))) return [];
+      throw readFailure(folder === '' ? '.' : folder, error);
+    },
+  );
+  const files: string[] = [];
+  for (const entry of entries) {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (!entry.isDirectory()) files.push(path);
+    else for (const below of await filesBelow(root, path)) files.push(below);
+  }
+  return files;
+}

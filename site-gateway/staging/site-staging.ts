@@ -1,0 +1,142 @@
+import { join, normalize } from 'node:path';
+import type { TreeRef } from '../../core/data/manifest.ts';
+import { isWithin, safePath } from '../../core/data/paths.ts';
+import { filesOf, filterTree, selectTree } from '../../core/data/select.ts';
+import { fileInputs, type InputFile, remoteInputs } from '../../core/job/spec.ts';
+import type { Clock } from '../../service/clock.ts';
+import type { CacheKeeper } from '../../service/staging/cache-keeper.ts';
+import type { ChunkStore } from '../../service/staging/chunk-store.ts';
+import { openStaging } from '../../service/staging/connect-staging.ts';
+import { diskThread } from '../../service/staging/disk/disk.ts';
+import { fetchTree } from '../../service/staging/fetch-tree.ts';
+import { type FileCache, openFileCache } from '../../service/staging/file-cache.ts';
+import type { Nkey } from '../../service/staging/nats-link.ts';
+import { atRate, type Rate } from '../../service/staging/rate.ts';
+import { loadManifest } from '../../service/staging/read-tree.ts';
+import type { RemoteInputs } from '../fetch/remote-inputs.ts';
+import { type AttemptStaging, openAttemptStaging, type StagedAttempt } from './staging.ts';
+import type { Tickets } from './tickets.ts';
+
+export interface SiteStagingOptions {
+  readonly nkey: Nkey;
+  readonly tickets: Tickets;
+  readonly caPem: () => string;
+  /** Tried before those that a ticket names. */
+  readonly servers?: readonly string[];
+  /** Directory of the cache of input files, with a folder for each VO. */
+  readonly cache: string;
+  /** Whether no task runs as the gateway itself. */
+  readonly hasAccounts: boolean;
+  /** Keeps it within bounds. */
+  readonly keeper: CacheKeeper;
+  readonly patienceMs: number;
+  readonly clock: Clock;
+  /** Brings the inputs from elsewhere. */
+  readonly remote: RemoteInputs;
+  /** How fast the site's bytes come and go. */
+  readonly rates: { readonly incoming: Rate; readonly outgoing: Rate };
+}
+
+/** What a gateway has of one VO: its chunks, and the input files that came from them. */
+interface VoData {
+  readonly store: ChunkStore & AsyncDisposable;
+  readonly cache: Promise<FileCache>;
+}
+
+/** Trees that are named as warm at most. */
+const MAX_WARM = 64;
+
+/** Staging over NATS: one connection and one cache per VO, made at the first use. */
+export interface SiteStaging extends AttemptStaging, AsyncDisposable {
+  /** Digests of input trees that were staged in lately. */
+  warmTrees(): readonly string[];
+  /** The chunks of a VO. */
+  storeOf(vo: string): ChunkStore;
+}
+
+/**
+ * Inputs are hard links to the cache, read-only, so that a task cannot change what another one reads; where tasks
+ * run as root, whom no mode stops, each gets copies instead.
+ */
+export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
+  const { nkey, tickets, clock, patienceMs, keeper } = options;
+  const { incoming, outgoing } = options.rates;
+  // Hashing, or a disk that is slow, must not hold up what else the gateway does.
+  diskThread();
+  const onAdded = (bytes: number): void => keeper.added(bytes);
+  const placement = process.getuid?.() === 0 && !options.hasAccounts ? 'copy' : 'link';
+  const vos = new Map<string, VoData>();
+  const warm = new Set<string>();
+  const dataOf = (vo: string): VoData => {
+    const known = vos.get(vo);
+    if (known !== undefined) return known;
+    const ticket = async () => {
+      const given = await tickets.get(vo);
+      return { ...given, servers: [...(options.servers ?? []), ...given.servers] };
+    };
+    const nats = openStaging({ nkey, ticket, caPem: options.caPem(), vo, clock, patienceMs });
+    const store = { ...nats, ...atRate(nats, incoming, outgoing) };
+    const free = (bytes: number): Promise<void> => keeper.free(bytes);
+    const cache = openFileCache({ dir: join(options.cache, vo), placement, clock, onAdded, free });
+    const data = { store, cache };
+    vos.set(vo, data);
+    // A disk that failed once may work the next time; whoever needs the cache now learns of it by its own await.
+    cache.catch(() => vos.delete(vo));
+    return data;
+  };
+  const remember = ({ digest }: TreeRef): void => {
+    warm.delete(digest);
+    warm.add(digest);
+    const oldest = warm.values().next().value;
+    if (warm.size > MAX_WARM && oldest !== undefined) warm.delete(oldest);
+  };
+  const fetch = async (attempt: StagedAttempt, into: string, signal: AbortSignal) => {
+    const { store, cache } = dataOf(attempt.spec.vo);
+    let bytes = 0;
+    const files: string[] = [];
+    for (const { tree, select, below } of wantedTrees(attempt)) {
+      const target = join(into, below);
+      const how = { select, cache: await cache, signal };
+      bytes += (await fetchTree(store, tree, target, how)).bytesFetched;
+      const manifest = await loadManifest(store, tree, signal);
+      const made =
+        typeof select === 'function' ? filterTree(manifest, select) : selectTree(manifest, select);
+      files.push(...filesOf(made).map(({ path }) => normalize(join(below, path))));
+      remember(tree);
+    }
+    const cached = { cache: await cache, partials: join(options.cache, attempt.spec.vo, 'remote') };
+    bytes += await options.remote.place(attempt, into, cached, signal);
+    files.push(...remoteInputs(attempt.spec).map(({ to }) => normalize(to)));
+    return { bytes, files };
+  };
+  return {
+    ...openAttemptStaging({ storeOf: (vo) => dataOf(vo).store, fetch }),
+    storeOf: (vo) => dataOf(vo).store,
+    warmTrees: () => [...warm].toSorted(),
+    [Symbol.asyncDispose]: async () => {
+      options.remote[Symbol.dispose]();
+      await Promise.all([...vos.values()].map(({ store }) => store[Symbol.asyncDispose]()));
+      await keeper.settled();
+    },
+  };
+}
+
+/** A tree, what of it is wanted, and the folder of the task's directory below which it appears. */
+interface WantedTree {
+  readonly tree: TreeRef;
+  readonly select: readonly InputFile[] | ((path: string) => boolean);
+  readonly below: string;
+}
+
+/** The streams of other jobs, below `.grid/`, are no inputs. */
+const isResult = (path: string): boolean => !isWithin(path, '.grid');
+
+function wantedTrees({ spec, inputs, inputTrees }: StagedAttempt): readonly WantedTree[] {
+  const own = { tree: inputs, select: fileInputs(spec), below: '.' };
+  const others = inputTrees.map(({ tree, to }) => ({
+    tree,
+    select: isResult,
+    below: to === '.' ? '.' : safePath(to),
+  }));
+  return [own, ...others].filter(({ tree }) => tree.digest !== '');
+}

@@ -1,0 +1,129 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
+import { encodeManifest } from '../../core/data/manifest-codec.ts';
+import { GridError } from '../../core/errors.ts';
+import type { AttemptId } from '../../core/ids.ts';
+import type { JobSpec } from '../../core/job/spec.ts';
+import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
+import { sendTree } from '../../service/staging/send-tree.ts';
+import { takeBack } from '../accounts/hand-over.ts';
+import type { Verdict } from '../attempts/outcome.ts';
+import { findOutputs } from './output-globs.ts';
+import { placeStreams, STREAMS, streamSizes } from './streams.ts';
+
+/** What staging needs to know of an attempt. */
+export interface StagedAttempt {
+  readonly id: AttemptId;
+  readonly jobId: string;
+  readonly directory: string;
+  readonly spec: JobSpec;
+  readonly inputs: TreeRef;
+  /** Outputs of other jobs, with the place where they are wanted. */
+  readonly inputTrees: readonly { readonly tree: TreeRef; readonly to: string }[];
+  /** Bytes that stage-in fetched over the network. */
+  bytesIn: number;
+}
+
+/** What became of the outputs. */
+interface StagedOut {
+  readonly outputs: TreeRef;
+  readonly bytesOut: number;
+  /** An output that the job promised and did not make. */
+  readonly problem?: Pick<Verdict, 'failure' | 'reason' | 'detail'>;
+}
+
+/** Moves the inputs and outputs of attempts. Failures are GridErrors. */
+export interface AttemptStaging {
+  /** Puts the inputs in place; gives the bytes that came over the network. */
+  stageIn(attempt: StagedAttempt, signal: AbortSignal): Promise<number>;
+  /** Sends what the globs match and both streams; `strict` minds a glob that matches nothing. */
+  stageOut(attempt: StagedAttempt, strict: boolean, signal: AbortSignal): Promise<StagedOut>;
+}
+
+export interface StagingParts {
+  /** The chunks of a VO. */
+  readonly storeOf: (vo: string) => ChunkStore;
+  /** Puts all that an attempt wants into a directory; tells what came over the network and which files it made. */
+  readonly fetch: (
+    attempt: StagedAttempt,
+    into: string,
+    signal: AbortSignal,
+  ) => Promise<{ readonly bytes: number; readonly files: readonly string[] }>;
+}
+
+export function openAttemptStaging({ storeOf, fetch }: StagingParts): AttemptStaging {
+  return {
+    stageIn: async (attempt, signal) => {
+      const { directory } = attempt;
+      const fetched = await fetch(attempt, join(directory, 'work'), signal);
+      await writeFile(join(directory, 'inputs'), JSON.stringify(fetched.files));
+      return fetched.bytes;
+    },
+    stageOut: async ({ directory, spec }, strict, signal) => {
+      await takeBack(directory);
+      const work = join(directory, 'work');
+      // A task may have removed its own directory.
+      await mkdir(work, { recursive: true });
+      const found = await findOutputs(work, spec.outputs, await stagedIn(directory, spec));
+      const problem = strict ? missingOutput(found.missing) : {};
+      const sizes = await streamSizes(directory);
+      if (found.files.length === 0 && sizes.every((size) => size === 0))
+        return { outputs: SILENT_TREE, bytesOut: 0, ...problem };
+      const streams = await placeStreams(directory);
+      const store = storeOf(spec.vo);
+      const send = async (files: readonly string[]): Promise<StagedOut> => {
+        const paths = [...files, ...streams];
+        const sent = await sendTree(store, { root: work, paths }, { signal });
+        return { outputs: sent.tree, bytesOut: sent.sentBytes };
+      };
+      try {
+        return { ...(await send(found.files)), ...problem };
+      } catch (error) {
+        const refused = unsendable(error);
+        if (refused === undefined) throw error;
+        // What the task said may tell why its outputs are as they are.
+        return { ...(await send([])), problem: refused };
+      }
+    },
+  };
+}
+
+/** Outputs that are the job's own fault: a link that leads out, a pipe, a name that no tree can have. */
+function unsendable(error: unknown): StagedOut['problem'] {
+  if (!(error instanceof GridError) || error.code !== 'PATH_REFUSED') return undefined;
+  return { failure: 'job', reason: 'OUTPUT_REFUSED', detail: error.message };
+}
+
+function missingOutput(globs: readonly string[]): Pick<StagedOut, 'problem'> {
+  if (globs.length === 0) return {};
+  const names = globs.map((glob) => `'${glob}'`).join(', ');
+  const detail = `the program ended well, but left nothing that matches ${names}`;
+  return { problem: { failure: 'job', reason: 'OUTPUT_MISSING', detail } };
+}
+
+/** Files that stage-in put there. */
+export async function stagedIn(directory: string, spec: JobSpec): Promise<ReadonlySet<string>> {
+  if (spec.inputs.length === 0) return new Set();
+  const text = await readFile(join(directory, 'inputs'), 'utf8').catch(() => '[]');
+  const files: unknown = JSON.parse(text);
+  return new Set(Array.isArray(files) ? files.map(String) : []);
+}
+
+/** The tree of a task that made nothing and said nothing; it needs no chunk, so it costs no network. */
+const SILENT_TREE: TreeRef = silentTree();
+
+function silentTree(): TreeRef {
+  const digest = sha256(new Uint8Array(0));
+  const manifest = encodeManifest({
+    entries: STREAMS.map((name) => ({
+      kind: 'file' as const,
+      path: `.grid/${name}`,
+      mode: 0o644,
+      sizeBytes: 0,
+      digest,
+      slices: [],
+    })),
+  });
+  return { ...EMPTY_TREE, digest: sha256(manifest), files: STREAMS.length, manifest };
+}

@@ -1,0 +1,54 @@
+import { constants, createWriteStream } from 'node:fs';
+import { type FileHandle, link, mkdir, open, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { formatBytes } from '../../core/units.ts';
+
+/** Most of a stream that is stored; of a longer one the two ends are. */
+export const MAX_STREAM_BYTES = 64 * 2 ** 20;
+const END_BYTES = MAX_STREAM_BYTES / 2;
+
+export const STREAMS = ['stdout', 'stderr'] as const;
+
+/** Sizes of both streams; 0 for one that is not there. */
+export async function streamSizes(directory: string): Promise<readonly number[]> {
+  return Promise.all(
+    STREAMS.map(
+      async (name) => (await stat(join(directory, name)).catch(() => undefined))?.size ?? 0,
+    ),
+  );
+}
+
+/** Puts both streams below `work/.grid/`, cut in the middle where they are too long; gives their paths in `work/`. */
+export async function placeStreams(directory: string): Promise<readonly string[]> {
+  const folder = join(directory, 'work', '.grid');
+  // The name is the grid's: what the task, or an earlier run of the gateway, put there goes.
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder);
+  return Promise.all(
+    STREAMS.map(async (name) => {
+      await placeStream(join(directory, name), join(folder, name));
+      return `.grid/${name}`;
+    }),
+  );
+}
+
+async function placeStream(from: string, to: string): Promise<void> {
+  const { size } = await stat(from);
+  if (size > MAX_STREAM_BYTES) {
+    await using stream = await open(from, constants.O_RDONLY | constants.O_NONBLOCK);
+    await pipeline(() => headAndTail(stream, size), createWriteStream(to, { flags: 'w' }));
+    return;
+  }
+  await link(from, to);
+}
+
+/** No further than to `size`: something of the task may still write. */
+async function* headAndTail(stream: FileHandle, size: number): AsyncGenerator<Buffer> {
+  const part = (start: number): AsyncIterable<Buffer> =>
+    stream.createReadStream({ start, end: start + END_BYTES - 1, autoClose: false });
+  yield* part(0);
+  const left = formatBytes(size - MAX_STREAM_BYTES);
+  yield Buffer.from(`\n[grid: ${left} of ${formatBytes(size)} left out here]\n`);
+  yield* part(size - END_BYTES);
+}

@@ -1,0 +1,52 @@
+import {
+  openTransferTurns,
+  type TransferWish,
+  type VoTransfers,
+} from '../../core/data/transfer-turns.ts';
+import { callerFromWire } from '../../service/rpc/wire.ts';
+import type { Attempt } from '../attempts/attempt.ts';
+import type { SiteConfig } from '../config.ts';
+
+/** Runs the transfers of a site, each in its turn. */
+export interface TransferQueue {
+  /** Gives what `work` gives, once it had its turn; no job waits for what is in the background. */
+  run<T>(
+    whose: Pick<Attempt, 'spec' | 'accepted'>,
+    urgency: 'foreground' | 'background',
+    work: () => Promise<T>,
+  ): Promise<T>;
+  /** For people. */
+  counts(): readonly VoTransfers[];
+}
+
+interface Entry extends TransferWish {
+  readonly go: () => void;
+}
+
+export function openTransferQueue(limits: SiteConfig['transfers']): TransferQueue {
+  const turns = openTransferTurns<Entry>({ most: limits.most, mostPerVo: limits['per-vo'] });
+  const begin = (): void => {
+    for (let entry = turns.next(); entry !== undefined; entry = turns.next()) entry.go();
+  };
+  return {
+    run: async ({ spec, accepted }, urgency, work) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const entry: Entry = {
+        vo: spec.vo,
+        user: callerFromWire(accepted.job.owner).dn,
+        background: urgency === 'background',
+        go: resolve,
+      };
+      turns.add(entry);
+      begin();
+      await promise;
+      try {
+        return await work();
+      } finally {
+        turns.ended(entry);
+        begin();
+      }
+    },
+    counts: () => turns.counts(),
+  };
+}

@@ -1,0 +1,100 @@
+import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { fetchResults, placesOf } from '../../../cli/jobs/fetch-results.ts';
+import { taskOrdinal } from '../../../cli/jobs/task-ordinal.ts';
+import type { ArraySpec } from '../../../core/job/spec.ts';
+import { loadManifest } from '../../../service/staging/read-tree.ts';
+import { sendTree } from '../../../service/staging/send-tree.ts';
+import { memoryStore } from '../../fakes/memory-store.ts';
+
+/** The results of a task in a store, and a directory for them. */
+async function resultsOf(files: Readonly<Record<string, string>>) {
+  const root = await mkdtemp(join(tmpdir(), 'hanse-results-'));
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(join(root, path, '..'), { recursive: true });
+    await writeFile(join(root, path), text);
+  }
+  const store = memoryStore();
+  const { tree } = await sendTree(store, { root, paths: ['.'] });
+  const dir = join(await mkdtemp(join(tmpdir(), 'hanse-to-')), 'out');
+  const fetch = (force: boolean) =>
+    fetchResults({
+      store,
+      results: [{ tree, dir }],
+      force,
+      signal: AbortSignal.timeout(5_000),
+      onProgress: () => undefined,
+    });
+  return { dir, fetch, manifest: await loadManifest(store, tree) };
+}
+
+const MADE = {
+  '.grid/stdout': 'out',
+  '.grid/stderr': '',
+  'plots/a.svg': '<svg/>',
+  'fit.json': '{}',
+};
+
+describe('fetching results', () => {
+  test('puts them in their places, with both streams beside them', async () => {
+    const { dir, fetch } = await resultsOf(MADE);
+    expect(await fetch(false)).toEqual({ files: 4, totalBytes: 11, hereBytes: 0 });
+    expect((await readdir(dir, { recursive: true })).toSorted()).toEqual(
+      ['fit.json', 'plots', 'plots/a.svg', 'stderr', 'stdout'].toSorted(),
+    );
+    expect(await readFile(join(dir, 'stdout'), 'utf8')).toBe('out');
+  });
+
+  test('leaves a stream in .grid where the job made a file of its name', async () => {
+    const { manifest } = await resultsOf({ ...MADE, stdout: 'mine' });
+    expect(placesOf(manifest)).toContainEqual({ from: '.grid/stdout', to: '.grid/stdout' });
+    expect(placesOf(manifest)).toContainEqual({ from: 'stdout', to: 'stdout' });
+  });
+
+  test('may be repeated', async () => {
+    const { fetch } = await resultsOf(MADE);
+    await fetch(false);
+    expect(await fetch(false)).toEqual({ files: 4, totalBytes: 11, hereBytes: 11 });
+  });
+
+  test('refuses to overwrite what differs, before anything is written, unless forced', async () => {
+    const { dir, fetch } = await resultsOf(MADE);
+    await mkdir(dir);
+    await writeFile(join(dir, 'fit.json'), 'by hand');
+    await expect(fetch(false)).rejects.toMatchObject({
+      code: 'ALREADY_EXISTS',
+      problems: [{ where: join(dir, 'fit.json'), message: 'differs from the result' }],
+    });
+    expect(await readdir(dir)).toEqual(['fit.json']);
+    await fetch(true);
+    expect(await readFile(join(dir, 'fit.json'), 'utf8')).toBe('{}');
+  });
+});
+
+describe('a task by its value', () => {
+  const range: ArraySpec = { kind: 'range', first: 10, last: 20, step: 5 };
+  const list: ArraySpec = { kind: 'list', values: ['red', '7'] };
+
+  test.for<[ArraySpec, string, number]>([
+    [range, '10', 0],
+    [range, '20', 2],
+    [list, 'red', 0],
+    [list, '7', 1],
+  ])('%j has %s at %i', ([array, value, ordinal]) =>
+    expect(taskOrdinal({ array }, value)).toBe(ordinal),
+  );
+
+  test.for<[ArraySpec | undefined, string | undefined, string]>([
+    [range, '11', "the job has no task '11': from 10 to 20"],
+    [range, '25', "the job has no task '25': from 10 to 20"],
+    [range, 'x', "the job has no task 'x': from 10 to 20"],
+    [range, undefined, 'the job is an array: name a task with --task, from 10 to 20'],
+    [undefined, '3', "the job is no array: it has no task '3'"],
+  ])('%j has no %s', ([array, value, message]) =>
+    expect(() => taskOrdinal(array === undefined ? {} : { array }, value)).toThrow(message),
+  );
+
+  test('a job that is no array has one task', () => expect(taskOrdinal({}, undefined)).toBe(0));
+});

@@ -1,0 +1,49 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findOutputs } from '../../../site-gateway/staging/output-globs.ts';
+
+let work: string;
+beforeAll(() => {
+  work = mkdtempSync(join(tmpdir(), 'hanse-globs-'));
+  for (const path of [
+    'in/a.csv',
+    'in/new.csv',
+    'out/x.csv',
+    'out/deep/y.txt',
+    'out/.hidden',
+    '.grid/stdout',
+    'odd[1].txt',
+  ]) {
+    mkdirSync(dirname(join(work, path)), { recursive: true });
+    writeFileSync(join(work, path), path);
+  }
+  mkdirSync(join(work, 'empty'));
+  symlinkSync('out/x.csv', join(work, 'latest.csv'));
+  symlinkSync('/etc', join(work, 'etc'));
+});
+afterAll(() => rmSync(work, { recursive: true }));
+
+test.for<[string, string[]]>([
+  ['out', ['out/deep/y.txt', 'out/x.csv']],
+  ['out/', ['out/deep/y.txt', 'out/x.csv']],
+  ['./out/*.csv', ['out/x.csv']],
+  ['**/*.csv', ['in/new.csv', 'latest.csv', 'out/x.csv']],
+  ['in/a.csv', ['in/a.csv']],
+  ['out/.hidden', ['out/.hidden']],
+  ['out/.*', ['out/.hidden']],
+  ['etc', ['etc']],
+  ['odd\\[1\\].txt', ['odd[1].txt']],
+])('%s finds %o', async ([glob, expected]) => {
+  const found = await findOutputs(work, [glob], new Set(['in/a.csv']));
+  expect(found.files.toSorted()).toEqual(expected);
+  expect(found.missing).toEqual([]);
+});
+
+test.for(['nothing-here', '*.grid', 'empty', '.grid/*', 'etc/passwd'])(
+  '%s finds nothing and is named',
+  async (glob) => {
+    expect(await findOutputs(work, [glob, 'out'], new Set())).toMatchObject({ missing: [glob] });
+  },
+);
