@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -35,10 +35,21 @@ export interface AccountSystem {
 /** By what an account replaces that which the gateway looks for where it can write. */
 const PLANTS = { started: 'mkfifo', ended: 'mkdir', noticed: 'mkfifo', kill: 'ln -s /nowhere' };
 
-/** Ends the processes of an account that a test has made. */
+/** Of a task that ends its own script, and then says what it likes. */
+const LIES = `rm -f ../status ../usage ../stdout; ln -s /etc/shadow ../limit; echo up
+  printf '0 1e300\\nx\\n99999999999999999999m1s 1m1s\\nend\\n' >../status
+  echo '99999999999999 99999999999999999999999 1e308' >>../usage
+  kill -KILL $PPID; sleep 300`;
+
+/** Processes of an account that a test has made. */
+function pidsOf(account: TestAccount): readonly number[] {
+  const args = ['-o', 'pid=', '-u', String(account.uid)];
+  const { stdout } = spawnSync('ps', args, { encoding: 'utf8' });
+  return stdout.trim().split(/\s+/).filter(Boolean).map(Number);
+}
+
 function endAllOf(account: TestAccount): void {
-  const pids = execFileSync('ps', ['-o', 'pid=', '-u', String(account.uid)], { encoding: 'utf8' });
-  for (const pid of pids.trim().split(/\s+/)) process.kill(Number(pid), 'SIGKILL');
+  for (const pid of pidsOf(account)) process.kill(pid, 'SIGKILL');
 }
 
 /** Tasks of several accounts, and accounts that mean harm, on a real batch system with room for two tasks of one CPU. */
@@ -112,6 +123,13 @@ export function batchAccountsContract(
       const options = { cwd: '/', encoding: 'utf8', stdio: 'pipe' } as const;
       return execFileSync(program, [...words, 'sh', '-c', script], options);
     };
+    /** As after a crash; `meanwhile` there is no gateway. */
+    const restart = async (meanwhile = (): void => undefined): Promise<void> => {
+      await site.kill();
+      meanwhile();
+      await site.start();
+      await site.giveTicket(around().nats.accounts, 'demo');
+    };
     /** Where the marks of an attempt are, and its number there. */
     const placeOf = (id: string) => {
       const root = join(site.spool, 'submissions');
@@ -154,7 +172,7 @@ export function batchAccountsContract(
       }
     });
 
-    test('limits hold, and tasks of several accounts are cancelled, waiting or running', async () => {
+    test('tasks are held to their limits', async () => {
       const greed = `x=$(head -c ${2 ** 27} /dev/zero | tr '\\0' x); sleep 60`;
       const late = { resources: resourcesOf({ memoryBytes: 2 ** 26, walltimeMs: 1_000 }) };
       await place('greedy', greed, {
@@ -167,70 +185,55 @@ export function batchAccountsContract(
       expect(await site.outcomeOf('greedy')).toMatchObject({ reason: 'MEMORY_EXCEEDED' });
       expect(await site.outcomeOf('hoarder')).toMatchObject({ reason: 'DISK_EXCEEDED' });
       expect(await site.outcomeOf('late')).toMatchObject({ reason: 'WALLTIME_EXCEEDED' });
-      await place('runs-a', 'echo up; sleep 300');
+    });
+
+    test('one account sees nothing of another, and its jobs are not taken for that one', async () => {
+      await place('runs-a', 'echo up; sleep 300', { env: { PASSWORD: 'hidden' } });
       await place('runs-b', 'echo up; (setsid sleep 300 &); sleep 300 & wait', {}, BOB);
       await said('runs-a', 'up');
       await said('runs-b', 'up');
       await place('waits-a', 'sleep 300');
       await place('waits-b', 'sleep 300', {}, BOB);
-      await expect
-        .poll(async () => (await system.queue()).split('\n').length, { timeout: 30_000 })
-        .toBe(4);
+      const { token, marks, index } = placeOf('runs-a');
+      const spy = `cd ${directoryOf('runs-a')}; cat work tmp stdout order status usage account; ls work tmp ${marks}
+        cat ${marks}/${index}.started ${site.spool}/journal.db; ls . .. ${site.spool} ${marks}/..; true`;
+      expect(as(bob, `(${spy}) 2>/dev/null`)).toBe('');
+      as(bob, system.sleeper(`grid-${token}`).join(' '));
+      const jobs = async (): Promise<readonly string[]> => (await system.owners()).split('\n');
+      await expect.poll(async () => (await jobs()).length, { timeout: 30_000 }).toBe(5);
+      await restart();
       const ids = ['runs-a', 'runs-b', 'waits-a', 'waits-b'];
       await cancel(ids);
       for (const id of ids)
         expect(await site.outcomeOf(id)).toMatchObject({ state: State.STATE_CANCELLED });
+      // That one nobody has asked to cancel.
+      await expect.poll(jobs, { timeout: 30_000 }).toEqual([bob.name]);
+      await expect.poll(() => pidsOf(bob), { timeout: 30_000 }).not.toEqual([]);
+      endAllOf(bob);
       await queueIs('');
     });
 
-    test('what is of one account and of the gateway is closed to another', async () => {
-      await place('secretive', 'echo secret; sleep 300', { env: { PASSWORD: 'hidden' } });
-      await said('secretive', 'secret');
-      const { marks, index } = placeOf('secretive');
-      const script = `cd ${directoryOf('secretive')}; cat work tmp stdout order status usage account; ls work tmp ${marks}
-        cat ${marks}/${index}.started ${site.spool}/journal.db; ls . .. ${site.spool} ${marks}/..; true`;
-      expect(as(bob, `(${script}) 2>/dev/null`)).toBe('');
-      await cancel(['secretive']);
-      await site.outcomeOf('secretive');
-    });
-
-    test('a restart takes up the tasks of all accounts, and none runs twice', async () => {
-      await place('kept-a', 'echo ran; until test -e go; do sleep 0.1; done; exit 3');
-      await place('kept-b', 'echo ran; sleep 1', {}, BOB);
-      await place('behind', 'echo ran', {}, BOB);
-      await said('kept-a', 'ran');
-      await said('kept-b', 'ran');
-      await site.kill();
-      as(alice, `touch ${directoryOf('kept-a')}/work/go`);
-      await site.start();
-      await site.giveTicket(around().nats.accounts, 'demo');
-      expect(await site.outcomeOf('kept-a')).toMatchObject({ reason: 'EXIT_NONZERO', exitCode: 3 });
-      for (const id of ['kept-b', 'behind'])
-        expect(await site.outcomeOf(id)).toMatchObject({ state: State.STATE_DONE });
-      for (const id of ['kept-a', 'kept-b', 'behind']) expect(await stdoutOf(id)).toBe('ran\n');
-    });
-
-    test('what an account plants or says in place of marks and records harms itself at most', async () => {
-      const lie = `rm -f ../status ../usage ../stdout; ln -s /etc/shadow ../limit; echo up
-        printf '0 1e300\\nx\\n99999999999999999999m1s 1m1s\\nend\\n' >../status
-        echo '99999999999999 99999999999999999999999 1e308' >>../usage
-        kill -KILL $PPID; sleep 300`;
+    test('a restart takes up tasks of all accounts, whatever these plant and say meanwhile', async () => {
+      await place('kept', 'echo ran; until test -e go; do sleep 0.1; done; exit 3');
       await place('planted', 'echo up; sleep 300');
-      await place('liar', lie);
+      await place('behind', 'echo ran; exit 4', {}, BOB);
+      await said('kept', 'ran');
       await said('planted', 'up');
+      await restart(() => {
+        as(alice, `touch ${directoryOf('kept')}/work/go`);
+        const { marks, index } = placeOf('planted');
+        for (const [what, plant] of Object.entries(PLANTS)) {
+          const file = `${marks}/${index}.${what}`;
+          as(alice, `rm -f ${file}; ${plant} ${file}`);
+        }
+        as(alice, `rm ${marks}/${index}.log; ln -s ${scratch}/secret ${marks}/${index}.log`);
+      });
+      expect(await site.outcomeOf('kept')).toMatchObject({ exitCode: 3 });
+      expect(await site.outcomeOf('behind')).toMatchObject({ exitCode: 4 });
+      for (const id of ['kept', 'behind']) expect(await stdoutOf(id)).toBe('ran\n');
+      await place('liar', LIES);
       await said('liar', 'up');
-      const { marks, index } = placeOf('planted');
-      await site.kill();
-      for (const [what, plant] of Object.entries(PLANTS)) {
-        const file = `${marks}/${index}.${what}`;
-        as(alice, `rm -f ${file}; ${plant} ${file}`);
-      }
-      as(alice, `rm ${marks}/${index}.log; ln -s ${scratch}/secret ${marks}/${index}.log`);
-      await site.start();
-      await site.giveTicket(around().nats.accounts, 'demo');
-      await place('honest', 'exit 4', {}, BOB);
-      expect(await site.outcomeOf('honest')).toMatchObject({ exitCode: 4 });
-      // Its script is gone without a word: all that is left are the marks.
+      // Their scripts are gone without a word: all that is left are marks and lies.
       endAllOf(alice);
       const planted = await site.outcomeOf('planted');
       expect(planted).toMatchObject({ state: State.STATE_FAILED, failure: 'site' });
@@ -241,24 +244,6 @@ export function batchAccountsContract(
       expect(existsSync(join(directoryOf('liar'), 'limit'))).toBe(false);
       expect(usage.peakMemoryBytes).toBeLessThanOrEqual(2 ** 45);
       expect(usage.cpuMs).toBeLessThan(2 ** 40);
-      await queueIs('');
-    });
-
-    test('a job that another account calls like a submission is not taken for it', async () => {
-      await place('real', 'echo up; sleep 300');
-      await said('real', 'up');
-      const { token } = placeOf('real');
-      as(bob, system.sleeper(`grid-${token}`).join(' '));
-      await expect
-        .poll(async () => (await system.owners()).split('\n'), { timeout: 30_000 })
-        .toContain(bob.name);
-      await site.kill();
-      await site.start();
-      await site.giveTicket(around().nats.accounts, 'demo');
-      await cancel(['real']);
-      expect(await site.outcomeOf('real')).toMatchObject({ state: State.STATE_CANCELLED });
-      await expect.poll(() => system.owners(), { timeout: 30_000 }).toBe(bob.name);
-      endAllOf(bob);
       await queueIs('');
     });
 
