@@ -153,6 +153,21 @@ export function lrmsContract(
       expect(await endOf('quick')).toMatchObject({ kind: 'exited', exitCode: 5 });
     });
 
+    test('a task whose end was told before is told of once more, and does not run again', async () => {
+      const told = task('told', ['sh', '-c', 'echo ran >>ran; exit 6']);
+      lrms.submit(told);
+      const end = await endOf('told');
+      // What is left of it goes by and by.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      await lrms[Symbol.asyncDispose]();
+      ends.clear();
+      lrms = await open(spool, listener);
+      expect(await lrms.adopt(told)).toBe(true);
+      expect(await endOf('told')).toMatchObject({ kind: 'exited', exitCode: 6 });
+      expect(end).toMatchObject({ kind: 'exited', exitCode: 6 });
+      expect(lines('attempts/told/work/ran')).toEqual(['ran']);
+    });
+
     test('a task that was never started is not adopted', async () => {
       const never = task('never', ['true']);
       expect(await lrms.adopt(never)).toBe(false);

@@ -32,7 +32,9 @@ import {
 import { type BatchTask, gatherAgain, newBatchTask } from './batch-task.ts';
 import { watchBatch } from './batch-watch.ts';
 import { faultOf } from './command-size.ts';
+import { Placements } from './placements.ts';
 import { type Mark, openSubmissions, type Submissions } from './submissions.ts';
+import { readEnd, writeEnd } from './told-end.ts';
 
 export interface BatchOptions {
   readonly system: BatchSystem;
@@ -67,8 +69,7 @@ class BatchLrms implements Lrms {
   private readonly sender: BatchSender;
   private readonly signals: BatchSignals;
   private readonly tasks = new Map<string, BatchTask>();
-  /** Tasks that have an element, by submission and index. */
-  private readonly placed = new Map<string, Map<number, BatchTask>>();
+  private readonly placed = new Placements();
   /** By the last look. */
   private jobs: BatchPoll['jobs'] = new Map();
   private readonly sweep: () => Promise<void>;
@@ -90,7 +91,7 @@ class BatchLrms implements Lrms {
       takes: () => this.health.takes(),
       submissions,
       clock,
-      onPlaced: (entry) => this.place(entry),
+      onPlaced: (entry) => this.placed.add(entry),
       onDropped: (entry) => this.end(entry, CANCELLED),
       onRefused: (entry, words) => this.end(entry, refusal(system.name, words)),
       onUnwritten: (entry, error) => this.end(entry, unwritten(options.spool, error)),
@@ -135,6 +136,11 @@ class BatchLrms implements Lrms {
 
   async adopt(task: LrmsTask): Promise<boolean> {
     if (this.tasks.has(task.id)) return true;
+    const end = await readEnd(task.directory);
+    if (end !== undefined) {
+      queueMicrotask(() => this.options.listener.ended(task.id, end));
+      return true;
+    }
     const before = await this.submissions.before(task.id);
     if (before === undefined) return false;
     await this.takeUp(this.enter(task), before);
@@ -176,7 +182,7 @@ class BatchLrms implements Lrms {
   }
 
   marked({ element, what }: Mark): void {
-    const entry = this.placed.get(element.token)?.get(element.index);
+    const entry = this.placed.at(element);
     if (entry === undefined || entry.state === 'ending') return;
     const work = async (): Promise<void> => {
       await this.lookWhetherBegun(entry);
@@ -191,21 +197,13 @@ class BatchLrms implements Lrms {
     return entry;
   }
 
-  private place(entry: BatchTask): void {
-    if (entry.element === undefined) return;
-    const { token, index } = entry.element;
-    const members = this.placed.get(token) ?? new Map<number, BatchTask>();
-    members.set(index, entry);
-    this.placed.set(token, members);
-  }
-
   /** A task of an earlier run: it may wait, run, or be over, and the batch system may never have heard of it. */
   private async takeUp(entry: BatchTask, element: Element): Promise<void> {
     entry.element = element;
     entry.state = 'sent';
     entry.takenUp = true;
     if (!this.placed.has(element.token)) this.submissions.follow(element.token);
-    this.place(entry);
+    this.placed.add(entry);
     await this.lookWhetherBegun(entry);
     await this.settle(entry);
   }
@@ -253,7 +251,7 @@ class BatchLrms implements Lrms {
   private async compare({ jobs }: BatchPoll, beganAtMs: number): Promise<void> {
     this.jobs = jobs;
     if (this.closed()) return;
-    for (const token of this.placed.keys())
+    for (const token of this.placed.tokens())
       for (const mark of await this.submissions.marks(token)) this.marked(mark);
     const missing = [...this.tasks.values()].filter((entry) => isMissing(entry, jobs, beganAtMs));
     const requeued = [...this.tasks.values()].filter((entry) => isRequeued(entry, jobs, beganAtMs));
@@ -320,17 +318,21 @@ class BatchLrms implements Lrms {
     entry.wallTimer?.[Symbol.dispose]();
     clearTimeout(entry.killTimer);
     this.tasks.delete(entry.task.id);
-    this.unplace(entry);
-    if (!this.closed()) this.options.listener.ended(entry.task.id, end);
+    this.run('tell of an end', this.tell(entry, end));
   }
 
-  private unplace({ element }: BatchTask): void {
-    if (element === undefined) return;
-    const members = this.placed.get(element.token);
-    members?.delete(element.index);
-    if (members?.size !== 0) return;
-    this.placed.delete(element.token);
-    this.run('remove a submission', this.submissions.forget(element.token));
+  private async tell(entry: BatchTask, end: TaskEnd): Promise<void> {
+    const { id, directory } = entry.task;
+    // A full disk costs no more than what a later run would have known.
+    if (end.kind !== 'not-started') await writeEnd(directory, end).catch(() => undefined);
+    if (this.closed()) return;
+    this.unplace(entry);
+    this.options.listener.ended(id, end);
+  }
+
+  private unplace(entry: BatchTask): void {
+    const token = this.placed.remove(entry);
+    if (token !== undefined) this.run('remove a submission', this.submissions.forget(token));
   }
 
   private closed(): boolean {
