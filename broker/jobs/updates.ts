@@ -111,7 +111,9 @@ function applyFailure(
   const { task, site } = attempt;
   const failure = outcome?.failure ?? 'site';
   const reason = outcome?.reason || 'UNEXPLAINED';
-  const detail = outcome?.detail || `${site} gave no reason`;
+  const words = outcome?.detail || `${site} gave no reason`;
+  // Whoever reads of the trouble of a site wants to know which, where the words do not say it.
+  const detail = failure !== 'site' || words.includes(site) ? words : `${site}: ${words}`;
   const verdict = judge({ failure, reason, detail }, task.failures, policyOf(task));
   carryOut(table, set, attempt, verdict);
 }

@@ -83,9 +83,9 @@ describe('one job document', () => {
   const BURN =
     'const used = () => { const { user, system } = process.cpuUsage(); return user + system; }; while (used() < 1.5e6);';
   const document = `
-name: unmodified
+name: "it's \\"$(id)\\" ü #SBATCH -p nope #$ -q nope"
 command: [sh, study.sh, "it's", '$(id)', 'ü #SBATCH #$']
-inputs: [study.sh, words.txt]
+inputs: [study.sh, words.txt, {from: "it's ü", to: 'sub/#$ -q "$(id)"'}]
 outputs: [result, 'parts/*']
 env: {STRANGE: "a\\nb #$ -q x"}
 cpus: 1
@@ -96,8 +96,9 @@ walltime: 5m
   test('gives the same at every site', async () => {
     writeFileSync(join(scratch, 'job.yaml'), document);
     writeFileSync(join(scratch, 'words.txt'), 'alpha\nbeta\n');
+    writeFileSync(join(scratch, "it's ü"), 'gamma');
     const script = `
-      mkdir parts; sort -r words.txt >result; printf '%s|' "$@" "$STRANGE" "$GRID_CPUS" "$GRID_NODES" >parts/words
+      mkdir parts; sort -r words.txt >result; cat sub/* >parts/'#$ "$(id)"'; printf '%s|' "$@" "$STRANGE" "$GRID_CPUS" "$GRID_NODES" >parts/words
       head -c 3000000 /dev/zero >parts/zeros; echo out; echo err >&2
       '${process.execPath}' -e '${BURN}'; exit 0`;
     writeFileSync(join(scratch, 'study.sh'), script);
@@ -251,3 +252,32 @@ test('sites are told apart by their batch systems', async () => {
     [GRID_ENGINE]: 'gridengine',
   });
 });
+
+test('what a batch system will not have is told in its own words, with the name of the site', async () => {
+  const ge = (option: string, list: string): Promise<string> =>
+    gridEngine.run('qconf', option, 'queue', 'user_lists', list, 'main.q', 'long.q');
+  await gridEngine.configure('-Au', 'name chosen\ntype ACL\nfshare 0\noticket 0\nentries nobody\n');
+  const cases = [
+    {
+      site: SLURM,
+      bar: () => slurm.run('scontrol', 'update', 'PartitionName=main', 'DisableRootJobs=YES'),
+      free: () => slurm.run('scontrol', 'update', 'PartitionName=main', 'DisableRootJobs=NO'),
+      words: `${SLURM}: Slurm did not take it: Invalid user id`,
+    },
+    {
+      site: GRID_ENGINE,
+      bar: () => ge('-aattr', 'chosen'),
+      free: () => ge('-dattr', 'chosen'),
+      words: `${GRID_ENGINE}: Grid Engine did not take it: no suitable queues: has no permission for cluster queue "main.q"`,
+    },
+  ];
+  for (const { site, bar, free, words } of cases) {
+    await bar();
+    const id = await said('submit', '--site', site, '--', 'true');
+    const told = (await ended(id)).taskList[0];
+    expect(told).toMatchObject({ state: 'failed', reason: 'SITE_REFUSED', site });
+    expect(await said('status', id)).toContain(words);
+    expect((await said('why', id)).replaceAll(/\s+/g, ' ')).toContain(words);
+    await free();
+  }
+}, 180_000);

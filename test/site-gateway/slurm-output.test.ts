@@ -68,6 +68,7 @@ describe('the queue', () => {
     ['a whole line without its end', queueLine('17|N/A').trimEnd()],
     ['too few fields', 'MARK|17|N/A|RUNNING|2|1|64M\n'],
     ['a page of a proxy', '<html>502 Bad Gateway</html>\n'],
+    ['another language', 'Es laufen keine Aufträge.\n'],
     ['elements that are no numbers', queueLine('17|1-x')],
     ['an error before good lines', `slurm_load_jobs error\n${queueLine('17|N/A')}`],
     ['a line without the mark', queueLine('17|N/A').slice(5)],

@@ -60,6 +60,7 @@ describe('the list of jobs', () => {
     ['half of it', qstatXml([{}], [jobXml({})]).slice(0, 300)],
     ['all but its last line', qstatXml([], []).replace('</job_info>\n$', '').slice(0, -13)],
     ['a page of a proxy', '<html>502 Bad Gateway</html>'],
+    ['another language', 'Keine Aufträge.\n'],
     ['an error amid good lines', qstatXml([], ['error: <commlib>'])],
     ['tasks that are no numbers', qstatXml([], [jobXml({ tasks: '1-x' })])],
     ['a step of 0', qstatXml([], [jobXml({ tasks: '1-9:0' })])],
