@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import type { Account } from '../../site-gateway/accounts/account.ts';
 
 /** An account made for a test, and removed at its end. */
@@ -15,8 +15,16 @@ export function makeTestAccount(name: string): TestAccount {
     name: full,
     uid: idOf('-u'),
     gid: idOf('-g'),
-    [Symbol.dispose]: () => {
-      execFileSync('userdel', [full], { stdio: ['ignore', 'ignore', 'ignore'] });
-    },
+    [Symbol.dispose]: () => removeAccount(full),
   };
+}
+
+/** Tries again for a while: a process that has ended holds its account until it is collected, and another test may hold the lock. */
+function removeAccount(name: string): void {
+  for (let left = 60; ; left -= 1) {
+    const { status, stderr } = spawnSync('userdel', [name], { encoding: 'utf8' });
+    if (status === 0) return;
+    if (left === 0) throw new Error(`the account ${name} cannot be removed: ${stderr}`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+  }
 }
