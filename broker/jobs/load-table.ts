@@ -3,8 +3,8 @@ import type { StateCounts } from '../../core/job/summary.ts';
 import { needOf } from '../../core/match/need.ts';
 import { openShareTree, type ShareSettings } from '../../core/share/share-tree.ts';
 import type { AttemptRow, JobRow, JobStateRow, LedgerDb, TaskRow } from '../ledger/ledger.ts';
-import { loadShares } from '../ledger/ledger-shares.ts';
 import { openAskClasses } from '../matching/ask-classes.ts';
+import { loadShares } from '../shares/load-shares.ts';
 import { type JobTable, openJobTable } from './job-table.ts';
 import {
   type AttemptRecord,

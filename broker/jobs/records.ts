@@ -6,9 +6,9 @@ import type { Outcome } from '../../core/job/outcome.ts';
 import type { Dependency, JobSpec } from '../../core/job/spec.ts';
 import type { JobState } from '../../core/job/state.ts';
 import type { StateCounts } from '../../core/job/summary.ts';
+import type { SeenWaits } from '../../core/match/waits.ts';
 import type { FailureCounts } from '../../core/retry/retry.ts';
-import type { AskClass } from '../matching/ask-classes.ts';
-import type { WaitTally } from '../matching/site-waits.ts';
+import type { AskClass } from '../matching/ask-class.ts';
 
 /** What there is of the live outputs of a task that has no results; `tree` without its manifest. */
 export interface LiveState extends LiveOutputs {
@@ -137,6 +137,15 @@ export interface AttemptRecord {
   queued?: { readonly tally: WaitTally; readonly siteAtMs: number | undefined };
   /** Why the broker has the site end it while its job goes on; absent where it does not. */
   evicted?: Why;
+}
+
+/** Tasks of one kind that came to a site in one way. */
+export interface WaitTally {
+  seen: SeenWaits;
+  /** How many wait. */
+  queued: number;
+  /** Since when, with none of them starting. */
+  sinceMs: number;
 }
 
 /** What a task asks for. */

@@ -1,8 +1,6 @@
 import type { Kysely, Migration } from 'kysely';
-import { dn, voName } from '../../core/ids.ts';
-import { formatNode, parseNode } from '../../core/share/node.ts';
-import type { ShareRecord, ShareTree } from '../../core/share/share-tree.ts';
-import type { LedgerDb } from './ledger.ts';
+import { formatNode } from '../../core/share/node.ts';
+import type { ShareRecord } from '../../core/share/share-tree.ts';
 
 /** What a claimant's tasks that have ended came to: `amount` weighed cpu-seconds as of `at_ms`. */
 export interface UsageRow {
@@ -54,23 +52,6 @@ export function usageRow({ node, ended }: ShareRecord): UsageRow {
   };
 }
 
-/** Reads weights, quotas and usage. */
-export async function loadShares(db: LedgerDb, tree: ShareTree, nowMs: number): Promise<void> {
-  for (const row of await db.selectFrom('shares').selectAll().execute()) {
-    const node = parseNode(row.node);
-    if (node === undefined) throw new Error(`the ledger has a share of '${row.node}'`);
-    const record = tree.record(node);
-    record.weight = row.weight;
-    record.quota = {
-      ...(row.running_cpus === null ? {} : { runningCpus: row.running_cpus }),
-      ...(row.queued_tasks === null ? {} : { queuedTasks: row.queued_tasks }),
-    };
-  }
-  for (const row of await db.selectFrom('usage').selectAll().execute()) {
-    const leaf = tree.record([voName(row.vo), row.group_path, dn(row.owner)]);
-    tree.addEnded(leaf, row.amount, row.at_ms, nowMs);
-  }
-}
 export const shareRow = ({ node, weight, quota }: ShareRecord): ShareRow => ({
   node: formatNode(node),
   weight,

@@ -7,8 +7,9 @@ import {
 } from '../../service/database/postgres.ts';
 import { migrate, openSqlite } from '../../service/database/sqlite.ts';
 import type { Log } from '../../service/log.ts';
-import { type LedgerDb, type LedgerSchema, MIGRATIONS } from './ledger.ts';
+import type { LedgerDb, LedgerSchema } from './ledger.ts';
 import { ledgerFailure } from './ledger-failure.ts';
+import { MIGRATIONS } from './migrations.ts';
 
 /** Where the ledger lies. */
 export type LedgerPlace =

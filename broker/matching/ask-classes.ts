@@ -1,14 +1,7 @@
 import { type Ask, formatAsk, parseAsk } from '../../core/match/ask.ts';
-import type { ShareRecord, ShareTree } from '../../core/share/share-tree.ts';
+import type { ShareTree } from '../../core/share/share-tree.ts';
 import type { ChangeSet } from '../jobs/change-set.ts';
-
-/** All that ask for the same: matched once, filled one by one. */
-export interface AskClass {
-  readonly askId: number;
-  readonly ask: Ask;
-  /** Who is charged. */
-  readonly share: ShareRecord;
-}
+import type { AskClass } from './ask-class.ts';
 
 /** The ask classes of the ledger. */
 export interface AskClasses {

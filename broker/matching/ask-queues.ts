@@ -4,7 +4,7 @@ import type { AskQueue, QueueItem } from '../../core/match/snapshot.ts';
 import type { Waiting } from '../../core/share/ahead.ts';
 import { claimantOf } from '../../core/share/shares.ts';
 import { classOf, type JobRecord, type TaskRecord } from '../jobs/records.ts';
-import type { AskClass } from './ask-classes.ts';
+import type { AskClass } from './ask-class.ts';
 
 /** What waits for a site, by ask class. Records leave by themselves: what no longer waits is passed over. */
 export interface AskQueues {

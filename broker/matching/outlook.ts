@@ -2,16 +2,18 @@ import type { SiteId } from '../../core/ids.ts';
 import { type Advice, adviceFor } from '../../core/match/advice.ts';
 import type { Ask, Rules } from '../../core/match/ask.ts';
 import { type ExpectedStart, expectedStart } from '../../core/match/expected-start.ts';
-import type { Refusal, SiteView } from '../../core/match/refusal.ts';
+import type { Refusal } from '../../core/match/refusal.ts';
+import { type SiteView, waitAt } from '../../core/match/site-view.ts';
 import type { Reservation } from '../../core/match/snapshot.ts';
 import { type Hearing, openHearing, type Standards, verdicts } from '../../core/match/verdicts.ts';
-import { waitAt, waitKindOf } from '../../core/match/waits.ts';
+import { waitKindOf } from '../../core/match/waits.ts';
 import { type Ahead, tasksAhead } from '../../core/share/ahead.ts';
 import type { ShareRecord, ShareTree } from '../../core/share/share-tree.ts';
 import { claimantOf } from '../../core/share/shares.ts';
 import { type Turn, turnsOf } from '../../core/share/turn.ts';
 import type { Book } from '../book.ts';
-import { type SiteRegistry, viewOf } from '../sites/site-registry.ts';
+import type { SiteRegistry } from '../sites/site-registry.ts';
+import { viewOf } from '../sites/site-view.ts';
 import type { AskQueues } from './ask-queues.ts';
 
 export interface OutlookParts {

@@ -6,7 +6,8 @@ import { background } from '../../service/background.ts';
 import { type Book, begin, commit } from '../book.ts';
 import { place } from '../jobs/moves.ts';
 import type { AttemptRecord } from '../jobs/records.ts';
-import { type SiteRegistry, viewOf } from '../sites/site-registry.ts';
+import type { SiteRegistry } from '../sites/site-registry.ts';
+import { viewOf } from '../sites/site-view.ts';
 
 /** Scheduling rounds: one soon after anything that may let a job start, and one a second while jobs wait. */
 export interface Rounds extends Disposable {

@@ -2,12 +2,11 @@ import {
   expectedWaitMs,
   NONE_SEEN,
   noteStart,
-  type SeenWaits,
   type WaitKind,
   type Way,
   waitKindOf,
 } from '../../core/match/waits.ts';
-import { type AttemptRecord, classOf } from '../jobs/records.ts';
+import { type AttemptRecord, classOf, type WaitTally } from '../jobs/records.ts';
 
 /**
  * How long tasks wait in the batch system of a site. It is not in the ledger: what counts is of the last minutes, and
@@ -22,15 +21,6 @@ export interface SiteWaits {
   leave(attempt: AttemptRecord): void;
   /** How long one more task is expected to wait; `ownMs` is what the site says. */
   expectedMs(kind: WaitKind, way: Way, ownMs: number, nowMs: number): number;
-}
-
-/** Tasks of one kind that came to a site in one way. */
-export interface WaitTally {
-  seen: SeenWaits;
-  /** How many wait. */
-  queued: number;
-  /** Since when, with none of them starting. */
-  sinceMs: number;
 }
 
 export function openSiteWaits(): SiteWaits {

@@ -1,7 +1,7 @@
 import { GridError } from '../../core/errors.ts';
 import { dn, isSiteId, siteId } from '../../core/ids.ts';
-import type { SiteView } from '../../core/match/refusal.ts';
-import { LEAST_WAIT_MS, WAIT_KINDS, WAYS, waitAt } from '../../core/match/waits.ts';
+import { type SiteView, waitAt } from '../../core/match/site-view.ts';
+import { LEAST_WAIT_MS, WAIT_KINDS, WAYS } from '../../core/match/waits.ts';
 import type { Peer } from '../../core/vo/caller.ts';
 import { type Access, isAdmin } from '../../core/vo/policy.ts';
 import {
@@ -20,13 +20,8 @@ import type { AttemptRecord, Why } from '../jobs/records.ts';
 import type { SiteRow } from '../ledger/ledger.ts';
 import { quarantineOf, trust } from './site-conduct.ts';
 import type { SiteLinks } from './site-links.ts';
-import {
-  type SiteRecord,
-  type SiteRegistry,
-  siteRecord,
-  siteRow,
-  viewOf,
-} from './site-registry.ts';
+import { type SiteRecord, type SiteRegistry, siteRecord, siteRow } from './site-registry.ts';
+import { viewOf } from './site-view.ts';
 
 /** What administering sites works with. */
 export interface AdminParts {

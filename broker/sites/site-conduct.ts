@@ -5,7 +5,7 @@ import {
   quarantineText,
   speaksOf,
 } from '../../core/match/quarantine.ts';
-import type { SiteView } from '../../core/match/refusal.ts';
+import type { SiteView } from '../../core/match/site-view.ts';
 import type { Log } from '../../service/log.ts';
 import type { JobTable } from '../jobs/job-table.ts';
 import type { AttemptRecord, JobRecord, Why } from '../jobs/records.ts';

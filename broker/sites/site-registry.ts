@@ -1,13 +1,11 @@
 import { type Dn, dn, type SiteId, siteId } from '../../core/ids.ts';
-import { add, NO_NEED, needOf } from '../../core/match/need.ts';
+import { needOf } from '../../core/match/need.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import { type Conduct, GOOD_CONDUCT } from '../../core/match/quarantine.ts';
-import type { Backlogged, Run, SiteStatus, SiteView } from '../../core/match/refusal.ts';
 import type { JobTable } from '../jobs/job-table.ts';
 import { type AttemptRecord, classOf } from '../jobs/records.ts';
 import type { LedgerDb, SiteRow } from '../ledger/ledger.ts';
 import type { Change } from '../ledger/recorder.ts';
-import { quarantineOf } from './site-conduct.ts';
 
 /** A site as the broker knows it. */
 export interface SiteRecord {
@@ -71,12 +69,6 @@ export const siteRow = (site: SiteRecord): SiteRow => ({
 export const conductRows = (site: SiteRecord, before: Conduct): Pick<Change, 'sites'> =>
   site.conduct === before ? {} : { sites: [siteRow(site)] };
 
-/** Whether work goes to it. */
-function statusOf(site: SiteRecord): SiteStatus {
-  if (site.link !== 'up') return site.link;
-  return site.wanted === 'draining' ? 'draining' : 'up';
-}
-
 /** A new offer, or a beacon that says that the last one still holds: what is in the journal there is counted in it. */
 export function noteAdvertisement(site: SiteRecord, offer: Offer | undefined, nowMs: number): void {
   site.lastHeardAtMs = nowMs;
@@ -105,48 +97,4 @@ export function noteAccepted(
     if (acknowledged) known += needOf(classOf(task).ask.resources).cpus;
   if (totalCpus - freeCpus < Math.min(totalCpus, known)) return;
   for (const attempt of accepted) site.unreflected.delete(attempt);
-}
-
-/** The site as a round sees it. */
-export function viewOf(site: SiteRecord, table: JobTable, nowMs: number): SiteView {
-  let reserved = NO_NEED;
-  for (const attempt of site.unreflected) {
-    if (!table.attempts.has(attempt.id)) {
-      site.unreflected.delete(attempt);
-      continue;
-    }
-    reserved = add(reserved, needOf(classOf(attempt.task).ask.resources));
-  }
-  const live = table.liveAt(site.id);
-  const { id, offer } = site;
-  return {
-    id,
-    status: statusOf(site),
-    reserved,
-    waiting: table.waitingAt(id),
-    waitMs: (kind, way) =>
-      table.waitsAt(id).expectedMs(kind, way, offer?.expectedWaitMs ?? 0, nowMs),
-    runs: { [Symbol.iterator]: () => runsOf(live, nowMs) },
-    backlogged: { [Symbol.iterator]: () => backlogOf(live) },
-    ...quarantineOf(site, table, nowMs),
-    // Nothing is placed before the lists of both sides have been compared.
-    ...(offer === undefined || site.link === 'unknown' ? {} : { offer }),
-  };
-}
-
-/** Only for a round that asks. Nothing runs for longer than its walltime from now on, even if the clock has gone back. */
-function* runsOf(live: ReadonlySet<AttemptRecord>, nowMs: number): Generator<Run> {
-  for (const { waiting, startedAtMs, placedAtMs, task } of live) {
-    const { resources } = classOf(task).ask;
-    const sinceMs = Math.min(nowMs, startedAtMs ?? placedAtMs);
-    if (!waiting) yield { endsByMs: sinceMs + resources.walltimeMs, need: needOf(resources) };
-  }
-}
-
-/** Attempts are kept in the order in which they were placed. */
-function* backlogOf(live: ReadonlySet<AttemptRecord>): Generator<Backlogged> {
-  for (const { waiting, task } of live) {
-    const { resources } = classOf(task).ask;
-    if (waiting) yield { need: needOf(resources), walltimeMs: resources.walltimeMs };
-  }
 }

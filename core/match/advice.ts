@@ -1,8 +1,8 @@
 import type { SiteId } from '../ids.ts';
 import type { Ask, Rules } from './ask.ts';
-import type { SiteView } from './refusal.ts';
 import type { Room } from './room.ts';
 import { type Setting, settingsOf } from './settings.ts';
+import type { SiteView } from './site-view.ts';
 import { type Hearing, openHearing, type Standards, type Verdict } from './verdicts.ts';
 
 /** What to ask for instead, found by putting the changed ask to the sites. */

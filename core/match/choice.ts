@@ -1,8 +1,9 @@
 import type { Lane } from './lane.ts';
 import { openPool, type Pool } from './pool.ts';
 import { canStart, canWait, type Room } from './room.ts';
+import { waitAt } from './site-view.ts';
 import type { QueueItem } from './snapshot.ts';
-import { LEAST_WAIT_MS, type Way, waitAt } from './waits.ts';
+import { LEAST_WAIT_MS, type Way } from './waits.ts';
 
 /** The sites of a round. */
 export interface Rooms {

@@ -2,8 +2,8 @@ import { heapOf } from '../heap.ts';
 import type { SiteId } from '../ids.ts';
 import type { Ask } from './ask.ts';
 import { add, fits, type Need, needOf, subtract } from './need.ts';
-import type { Run } from './refusal.ts';
 import type { Demand, Room } from './room.ts';
+import type { Run } from './site-view.ts';
 import type { Hearing, Standards } from './verdicts.ts';
 
 /** When a task could start, by the walltimes of what runs and of what its sites have in their backlogs. */

@@ -2,7 +2,8 @@ import type { SiteId } from '../ids.ts';
 import { type Ask, formatAsk, type Rules } from './ask.ts';
 import type { Offer } from './offer.ts';
 import { queueFor } from './queue.ts';
-import { lastingRefusal, type SiteView } from './refusal.ts';
+import { lastingRefusal } from './refusal.ts';
+import { type SiteView } from './site-view.ts';
 
 /**
  * What a caller keeps from one round to the next, so that an ask and an offer which have not changed are not compared

@@ -5,9 +5,9 @@ import { type Claimant, claimantOf, nodeKey, nodesOf } from '../share/shares.ts'
 import type { Rooms } from './choice.ts';
 import { isOlder, type Lane, openLane } from './lane.ts';
 import { type RoundMemory, recall, see } from './memory.ts';
-import type { SiteView } from './refusal.ts';
 import { MAX_SEARCHES } from './reservation.ts';
 import { openRoom, type Room } from './room.ts';
+import type { SiteView } from './site-view.ts';
 import type { Placement, Snapshot } from './snapshot.ts';
 
 /** A round under way. */

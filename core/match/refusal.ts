@@ -1,5 +1,4 @@
 import { formatFetchRules, unfetchedHost } from '../data/fetch-rules.ts';
-import type { SiteId } from '../ids.ts';
 import { isExposed, offeredSandbox } from '../job/sandbox.ts';
 import type { Licences } from '../job/spec.ts';
 import { formatBytes, formatDuration } from '../units.ts';
@@ -9,45 +8,8 @@ import { hasGpuModel } from './gpu-model.ts';
 import { missingLicence, type Need, NO_NEED, needOf, subtract } from './need.ts';
 import type { LicencePool, Offer } from './offer.ts';
 import { type QueueRefusal, queueRefusal, requirementVerdict } from './queue.ts';
+import type { SiteView } from './site-view.ts';
 import { imageFailure, moduleFailure } from './software.ts';
-import type { WaitKind, Way } from './waits.ts';
-
-/** How a site stands with the broker. */
-export type SiteStatus = 'unknown' | 'up' | 'unreachable' | 'draining' | 'lost';
-
-/** A site as a round sees it. */
-export interface SiteView {
-  readonly id: SiteId;
-  readonly status: SiteStatus;
-  /** Absent until the site has been heard of. */
-  readonly offer?: Offer;
-  /** What was placed there and its offer does not show yet. */
-  readonly reserved: Need;
-  /** Attempts there that wait in the site's backlog. */
-  readonly waiting: number;
-  /** What runs there for the grid: what each gives back, and when at the latest. */
-  readonly runs?: Iterable<Run>;
-  /** What waits in its backlog, first come first. */
-  readonly backlogged?: Iterable<Backlogged>;
-  /** How long one more task of a kind is expected to wait there; absent where only the site itself says. */
-  readonly waitMs?: (kind: WaitKind, way: Way) => number;
-  /** Why the broker keeps tasks away from it; absent where it does not. */
-  readonly quarantined?: string;
-  /** Whether one task is let in although it is quarantined, to see how it does. */
-  readonly probe?: boolean;
-}
-
-/** A task that has started, or has been placed to start at once. */
-export interface Run {
-  readonly endsByMs: number;
-  readonly need: Need;
-}
-
-/** A task in a backlog. */
-export interface Backlogged {
-  readonly need: Need;
-  readonly walltimeMs: number;
-}
 
 /** Why a site does not take an ask. */
 export interface Refusal {

@@ -1,8 +1,8 @@
 import { type Rooms, suits } from './choice.ts';
 import type { Lane } from './lane.ts';
 import { add, fits, type Need, subtract } from './need.ts';
-import type { Run } from './refusal.ts';
 import type { Demand, Room } from './room.ts';
+import type { Run } from './site-view.ts';
 import type { QueueItem } from './snapshot.ts';
 
 /**

@@ -1,7 +1,8 @@
 import { formatDuration } from '../units.ts';
 import { fits, type Need, subtract } from './need.ts';
 import { noRoom } from './no-room.ts';
-import { freeAt, passingRefusal, type Refusal, type Run, type SiteView } from './refusal.ts';
+import { freeAt, passingRefusal, type Refusal } from './refusal.ts';
+import { type Run, type SiteView } from './site-view.ts';
 
 /** A site while a round fills it. What it has left only shrinks. */
 export interface Room {

@@ -2,7 +2,8 @@ import type { JobId, SiteId } from '../ids.ts';
 import type { Shares } from '../share/shares.ts';
 import type { Ask, Rules } from './ask.ts';
 import type { Need } from './need.ts';
-import type { Refusal, SiteView } from './refusal.ts';
+import type { Refusal } from './refusal.ts';
+import type { SiteView } from './site-view.ts';
 
 /** Tasks of one job that wait; those of an array that have not come into being yet are one item. */
 export interface QueueItem {

@@ -4,8 +4,9 @@ import { claimantOf, type Shares } from '../share/shares.ts';
 import type { Ask, Rules } from './ask.ts';
 import { needOf } from './need.ts';
 import { byId } from './pass.ts';
-import { type Refusal, refusalOf, type SiteView } from './refusal.ts';
+import { type Refusal, refusalOf } from './refusal.ts';
 import { canStart, canWait, type Demand, openRoom, type Room, roomRefusal } from './room.ts';
+import { type SiteView } from './site-view.ts';
 import type { Reservation } from './snapshot.ts';
 
 /** What verdicts look at beside sites; what is absent refuses nothing. */

@@ -4,7 +4,6 @@
  * quick again is tried again, however slow it was.
  */
 import type { Resources } from '../job/spec.ts';
-import type { SiteView } from './refusal.ts';
 
 /** Tasks that wait alike: those with GPUs, those of several nodes, all others. */
 export type WaitKind = 'plain' | 'gang' | 'gpu';
@@ -77,7 +76,3 @@ export function expectedWaitMs({ way, seen, stalledMs, ownMs }: WaitFacts, nowMs
   const stallMs = isOld ? STALL_MS * left(stalledMs - STALL_MS, STALL_MS) : stalledMs;
   return Math.max(believedMs, stallMs);
 }
-
-/** How long a task of a kind is expected to wait at a site. */
-export const waitAt = ({ waitMs, offer }: SiteView, kind: WaitKind, way: Way): number =>
-  waitMs?.(kind, way) ?? offer?.expectedWaitMs ?? 0;

@@ -1,6 +1,6 @@
 import { add, fits, type Need, NO_NEED, needOf, subtract } from '../match/need.ts';
 import type { Offer } from '../match/offer.ts';
-import type { Run, SiteView } from '../match/refusal.ts';
+import type { Run, SiteView } from '../match/site-view.ts';
 import type { WaitingTask } from './waiting.ts';
 import type { SimSite } from './world.ts';
 

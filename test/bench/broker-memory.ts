@@ -1,5 +1,5 @@
 import { startLocalGrid } from '../support/local-grid.ts';
-import type { Measurement } from './figures.ts';
+import type { Measurement } from './figure.ts';
 import { fillQueue } from './fill-queue.ts';
 import { residentBytes } from './memory.ts';
 import { rounded } from './statistics.ts';

@@ -1,5 +1,5 @@
 import { startLocalGrid } from '../support/local-grid.ts';
-import type { Measurement } from './figures.ts';
+import type { Measurement } from './figure.ts';
 import { fillQueue } from './fill-queue.ts';
 import { simulateSites } from './simulated-sites.ts';
 import { rounded } from './statistics.ts';

@@ -2,6 +2,7 @@ import { brokerMemory } from './broker-memory.ts';
 import { brokerRecovery } from './broker-recovery.ts';
 import { brokerRestart } from './broker-restart.ts';
 import { cliStartup } from './cli-startup.ts';
+import type { Figure } from './figure.ts';
 import { LRMS_FIGURES } from './lrms/figures.ts';
 import { noopThroughput } from './noop-throughput.ts';
 import { placements } from './placements.ts';
@@ -11,21 +12,6 @@ import { submitArray } from './submit-array.ts';
 import { submitBatch } from './submit-batch.ts';
 import { submitSingle } from './submit-single.ts';
 import { submitToStart } from './submit-to-start.ts';
-
-/** A figure with what it was measured on. */
-export interface Measurement {
-  readonly value: number;
-  readonly unit: string;
-  readonly context: Readonly<Record<string, string | number>>;
-}
-
-/** Something that can be measured. `measure` throws when the work was not done right. */
-export interface Figure {
-  readonly name: string;
-  readonly what: string;
-  readonly aim: string;
-  readonly measure: () => Promise<Measurement>;
-}
 
 /** All figures, in the order of docs/benchmarks.md. */
 export const FIGURES: readonly Figure[] = [

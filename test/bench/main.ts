@@ -4,7 +4,8 @@
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { FIGURES, type Measurement } from './figures.ts';
+import type { Measurement } from './figure.ts';
+import { FIGURES } from './figures.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

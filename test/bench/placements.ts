@@ -1,6 +1,6 @@
 import { pause } from '../../service/background.ts';
 import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
-import type { Measurement } from './figures.ts';
+import type { Measurement } from './figure.ts';
 import { fillQueue } from './fill-queue.ts';
 import { type SimulatedSites, simulateSites } from './simulated-sites.ts';
 import { rounded } from './statistics.ts';

@@ -1,6 +1,6 @@
 import { round } from '../../core/match/match.ts';
 import { openRoundMemory } from '../../core/match/memory.ts';
-import type { Measurement } from './figures.ts';
+import type { Measurement } from './figure.ts';
 import { quantile, rounded } from './statistics.ts';
 import { type GridSize, openSyntheticGrid, type SyntheticGrid } from './synthetic-grid.ts';
 

@@ -1,6 +1,6 @@
 import { submitJobs, wireSpec } from '../support/jobs.ts';
 import { startLocalGrid } from '../support/local-grid.ts';
-import type { Measurement } from './figures.ts';
+import type { Measurement } from './figure.ts';
 import { quantile, rounded } from './statistics.ts';
 
 const TASKS = 1_000_000;

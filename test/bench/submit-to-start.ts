@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jobEnd, submitJobs, wireSpec } from '../support/jobs.ts';
 import { startLocalGrid } from '../support/local-grid.ts';
-import type { Measurement } from './figures.ts';
+import type { Measurement } from './figure.ts';
 import { quantile, rounded } from './statistics.ts';
 
 const ROUNDS = 50;

@@ -3,7 +3,7 @@ import type { JobSpec, Resources } from '../../core/job/spec.ts';
 import type { Ask, Rules } from '../../core/match/ask.ts';
 import { NO_NEED } from '../../core/match/need.ts';
 import type { Offer, Queue } from '../../core/match/offer.ts';
-import type { SiteView } from '../../core/match/refusal.ts';
+import type { SiteView } from '../../core/match/site-view.ts';
 
 const GIB = 2 ** 30;
 

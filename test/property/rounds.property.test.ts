@@ -5,7 +5,7 @@ import type { Ask } from '../../core/match/ask.ts';
 import { round } from '../../core/match/match.ts';
 import { openRoundMemory } from '../../core/match/memory.ts';
 import { needOf } from '../../core/match/need.ts';
-import type { Run, SiteView } from '../../core/match/refusal.ts';
+import type { Run, SiteView } from '../../core/match/site-view.ts';
 import type { AskQueue, QueueItem, Reservation, Snapshot } from '../../core/match/snapshot.ts';
 import { openShareTree } from '../../core/share/share-tree.ts';
 import { claimantOf, type ShareNode, type Shares, sharesFromUse } from '../../core/share/shares.ts';

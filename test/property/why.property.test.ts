@@ -7,7 +7,7 @@ import type { Ask } from '../../core/match/ask.ts';
 import { round } from '../../core/match/match.ts';
 import { NO_NEED } from '../../core/match/need.ts';
 import type { Offer } from '../../core/match/offer.ts';
-import type { SiteView } from '../../core/match/refusal.ts';
+import type { SiteView } from '../../core/match/site-view.ts';
 import { verdicts } from '../../core/match/verdicts.ts';
 import { type Shares, sharesFromUse } from '../../core/share/shares.ts';
 import { openRules } from '../../service/expression/rules.ts';

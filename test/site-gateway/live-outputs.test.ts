@@ -26,7 +26,7 @@ import { loadManifest, readTreeFile } from '../../service/staging/read-tree.ts';
 import { type Attempt, attemptOf } from '../../site-gateway/attempts/attempt.ts';
 import { NO_USAGE } from '../../site-gateway/attempts/outcome.ts';
 import type { AcceptedAttempt, Journal } from '../../site-gateway/journal/journal.ts';
-import { openJournal } from '../../site-gateway/journal/journal.ts';
+import { openJournal } from '../../site-gateway/journal/open-journal.ts';
 import { openLiveOutputs } from '../../site-gateway/live/live-outputs.ts';
 import type { TaskEnd } from '../../site-gateway/lrms/lrms.ts';
 import { openTransferQueue } from '../../site-gateway/staging/transfer-turns.ts';

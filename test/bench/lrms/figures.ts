@@ -1,4 +1,4 @@
-import type { Figure } from '../figures.ts';
+import type { Figure } from '../figure.ts';
 import { gatewayMemory } from './gateway-memory.ts';
 import { lrmsLoad } from './lrms-load.ts';
 import { sandboxCost } from './sandbox-cost.ts';

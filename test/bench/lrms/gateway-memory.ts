@@ -3,7 +3,7 @@ import { State } from '../../../proto/gen/grid/v1/common.ts';
 import type { RpcClient } from '../../../service/rpc/rpc.ts';
 import { submitJobs, wireSpec } from '../../support/jobs.ts';
 import { eventually, startLocalGrid } from '../../support/local-grid.ts';
-import type { Measurement } from '../figures.ts';
+import type { Measurement } from '../figure.ts';
 import { residentBytes } from '../memory.ts';
 import { rounded } from '../statistics.ts';
 

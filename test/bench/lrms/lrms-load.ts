@@ -1,7 +1,7 @@
 import { pause } from '../../../service/background.ts';
 import { submitJobs, wireSpec } from '../../support/jobs.ts';
 import { eventually } from '../../support/local-grid.ts';
-import type { Measurement } from '../figures.ts';
+import type { Measurement } from '../figure.ts';
 import { rounded } from '../statistics.ts';
 import { type SlurmGrid, startSlurmGrid } from './slurm-grid.ts';
 

@@ -1,7 +1,7 @@
 import { Sandbox } from '../../../proto/gen/grid/v1/common.ts';
 import { jobEnd, submitJobs, wireSpec } from '../../support/jobs.ts';
 import { startLocalGrid } from '../../support/local-grid.ts';
-import type { Measurement } from '../figures.ts';
+import type { Measurement } from '../figure.ts';
 import { quantile, rounded } from '../statistics.ts';
 
 const RUNS = 40;

@@ -1,5 +1,5 @@
 import { jobEnd, submitJobs, wireSpec } from '../../support/jobs.ts';
-import type { Measurement } from '../figures.ts';
+import type { Measurement } from '../figure.ts';
 import { quantile, rounded } from '../statistics.ts';
 import { sbatchAndWait } from './by-hand.ts';
 import { startSlurmGrid } from './slurm-grid.ts';

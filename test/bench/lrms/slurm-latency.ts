@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { pause } from '../../../service/background.ts';
 import { jobEnd, submitJobs, wireSpec } from '../../support/jobs.ts';
-import type { Measurement } from '../figures.ts';
+import type { Measurement } from '../figure.ts';
 import { quantile, rounded } from '../statistics.ts';
 import { sbatchToStart, stampedMs } from './by-hand.ts';
 import { startSlurmGrid } from './slurm-grid.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { startLocalGrid } from '../../support/local-grid.ts';
-import type { Measurement } from '../figures.ts';
+import type { Measurement } from '../figure.ts';
 import { percent, rounded } from '../statistics.ts';
 import type { Transferred } from './transfer-process.ts';
 import { assertSame, runTransfer, writeFiles } from './world.ts';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Figure, Measurement } from '../figures.ts';
+import type { Figure, Measurement } from '../figure.ts';
 import { percent, rounded } from '../statistics.ts';
 import { stageAgain } from './again.ts';
 import { gridFtp, objectStore, rawNats, rsync } from './peers.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jobEnd } from '../../support/jobs.ts';
 import { startLocalGrid } from '../../support/local-grid.ts';
-import type { Measurement } from '../figures.ts';
+import type { Measurement } from '../figure.ts';
 import { rounded } from '../statistics.ts';
 import { MIB, writeRandom } from './world.ts';
 

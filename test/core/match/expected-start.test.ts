@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { jobId, siteId } from '../../../core/ids.ts';
 import { expectedStart } from '../../../core/match/expected-start.ts';
 import { NO_NEED } from '../../../core/match/need.ts';
-import type { SiteView } from '../../../core/match/refusal.ts';
+import type { SiteView } from '../../../core/match/site-view.ts';
 import { openHearing, type Standards } from '../../../core/match/verdicts.ts';
 import { askFor, NO_RULES, siteOf } from '../../fakes/offers.ts';
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { dn } from '../../../core/ids.ts';
 import type { Ask } from '../../../core/match/ask.ts';
 import { openRoundMemory, recall, see } from '../../../core/match/memory.ts';
-import type { SiteView } from '../../../core/match/refusal.ts';
+import type { SiteView } from '../../../core/match/site-view.ts';
 import { openRules } from '../../../service/expression/rules.ts';
 import { askFor, queueOf, siteOf } from '../../fakes/offers.ts';
 

@@ -7,12 +7,8 @@ import { attemptId } from '../../../core/ids.ts';
 import { PlacedJob } from '../../../proto/gen/grid/v1/site.ts';
 import { openLog } from '../../../service/log.ts';
 import { NO_USAGE } from '../../../site-gateway/attempts/outcome.ts';
-import {
-  type AcceptedAttempt,
-  type Journal,
-  openJournal,
-  type Step,
-} from '../../../site-gateway/journal/journal.ts';
+import type { AcceptedAttempt, Journal, Step } from '../../../site-gateway/journal/journal.ts';
+import { openJournal } from '../../../site-gateway/journal/open-journal.ts';
 
 const NOW_MS = 1_800_000_000_000;
 let dir: string;
