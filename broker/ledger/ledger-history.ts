@@ -41,7 +41,7 @@ export const HISTORY: Migration = {
       .alterTable('attempts')
       .addColumn('outputs', 'text', (column) => column.notNull().defaultTo(''))
       .execute();
-    await fillOutputs(db as Kysely<{ attempts: OutcomeRow }>);
+    await fillOutputs(db);
     await makeIndexes(db);
   },
 };

@@ -247,8 +247,8 @@ function keepStatements(db: LedgerDb): Statements {
       query: compileInsert(db, table, rows),
     };
     kept.set(name, known);
-    const { columns, query } = known;
-    return { ...query, parameters: rows.flatMap((row) => columns.map((column) => row[column])) };
+    const parameters = rows.flatMap((row) => known.columns.map((column) => row[column]));
+    return { ...known.query, parameters };
   };
 }
 

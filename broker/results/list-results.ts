@@ -60,7 +60,7 @@ export async function listResults(
     owner: row.owner,
     state: stateToWire(row.state),
     endedAtMs: row.ended_ms ?? 0,
-    files: Number(row.files),
-    totalBytes: Number(row.total_bytes),
+    files: row.files,
+    totalBytes: row.total_bytes,
   }));
 }

@@ -51,7 +51,9 @@ function clientConfig({ url, password }: PostgresPlace): ClientConfig {
 
 const INTEGERS: ReadonlySet<number> = new Set([types.builtins.INT8, types.builtins.NUMERIC]);
 
-function getTypeParser(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
+type Oid = Parameters<typeof types.getTypeParser>[0];
+
+function getTypeParser(oid: Oid, format?: 'text' | 'binary'): (text: string) => unknown {
   return INTEGERS.has(oid) ? safeNumber : types.getTypeParser(oid, format);
 }
 

@@ -115,12 +115,14 @@ test('a dry run shows a job that, submitted again, is the same job', () => {
 
 test('a site says which modules it has, and which images it runs', () => {
   const modules = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12'];
-  const facts = (details: Partial<Offer>) =>
+  const factsOf = (details: Partial<Offer>) =>
     new Map(offeredFacts(offerOf('campus', details)).map(([name, text]) => [name, text]));
-  const all = facts({ modules, containers: { runtime: 'podman', images: [] } });
+  const all = factsOf({ modules, containers: { runtime: 'podman', images: [] } });
   expect(all.get('modules')).toBe('1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more');
   expect(all.get('images')).toBe('podman');
-  const some = facts({ containers: { runtime: 'apptainer', images: ['ghcr.io/lab/', '/cvmfs/'] } });
+  const some = factsOf({
+    containers: { runtime: 'apptainer', images: ['ghcr.io/lab/', '/cvmfs/'] },
+  });
   expect(some.get('images')).toBe('apptainer: ghcr.io/lab/, /cvmfs/ only');
-  expect(facts({}).get('images')).toBe('');
+  expect(factsOf({}).get('images')).toBe('');
 });

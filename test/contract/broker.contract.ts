@@ -85,7 +85,7 @@ export function brokerContract(name: string, open: () => Promise<BrokerGrid>): v
       expect((await grid.as('Bob').submit(request)).jobIds).not.toEqual(first.jobIds);
       const wish = { states: [], everyone: false, limit: 0, pageToken: '', name: '' };
       const { jobs } = await grid.as('Alice').listJobs(wish);
-      expect(jobs.map(({ name }) => name)).toEqual(['two', 'one']);
+      expect(jobs.map((job) => job.name)).toEqual(['two', 'one']);
     });
 
     test('a job waits for those after which it comes, and ends when one of them has failed', async () => {

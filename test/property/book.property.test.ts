@@ -21,7 +21,7 @@ const KINDS = ['job', 'limit', 'site', 'data', 'credential', 'owner'] as const;
 
 /** What may happen, in whatever order; numbers choose among what there is. */
 const nth = fc.nat({ max: 50 });
-const job = fc.constantFrom(...JOBS);
+const anyJob = fc.constantFrom(...JOBS);
 const steps = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('place'), nth, site: fc.nat({ max: 1 }) }) },
   {
@@ -36,7 +36,7 @@ const steps = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('let go'), nth }) },
   ...(['hold', 'free', 'cancel', 'retry'] as const).map((name) => ({
     weight: 1,
-    arbitrary: fc.record({ do: fc.constant(name), job }),
+    arbitrary: fc.record({ do: fc.constant(name), job: anyJob }),
   })),
 );
 type Step = typeof steps extends fc.Arbitrary<infer T> ? T : never;

@@ -154,13 +154,13 @@ class Cell {
   }
 
   async startHub(): Promise<void> {
-    const lines = [
+    const network = [
       // Of its own: otherwise it changes with the hosts that come and go, and the others no longer find it.
       'ip link add br0 address 02:00:00:00:00:01 type bridge',
       `ip address add ${HUB.address}/24 dev br0`,
       'ip link set br0 up',
     ];
-    await this.hold(HUB.name, 'unshare --net --uts --mount', lines);
+    await this.hold(HUB.name, 'unshare --net --uts --mount', network);
     const inside = `nsenter ${this.inside(HUB.name, 'net', 'uts', 'mnt')}`;
     for (const command of ['qsub', 'qstat', 'qdel', 'qconf', 'qalter', 'qmod', 'qhost', 'qhold']) {
       const file = join(this.bin, command);

@@ -71,7 +71,7 @@ export function openBulkTransport(): BulkTransport {
       if (socket === undefined || done) return;
       socket.write(new Uint8Array(0), () => end());
     },
-    closed: () => closed.promise as Promise<Error>,
+    closed: () => closed.promise,
     discard: () => {
       done = true;
       socket?.destroy();

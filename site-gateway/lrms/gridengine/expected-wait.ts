@@ -101,7 +101,7 @@ export function parseCrowd(text: string, { instances, layout, nowMs }: Around): 
       .filter((job) => !/[hE]/.test(textOf(job, 'state')) && isOurs(job))
       .flatMap((job) => {
         const one = { slots: slotsOf(job), forMs: Math.min(timeOf(job), longest) };
-        return Array<Held>(tasksOf(textOf(job, 'tasks'))).fill(one);
+        return Array.from({ length: tasksOf(textOf(job, 'tasks')) }, (): Held => one);
       }),
   };
 }

@@ -128,13 +128,13 @@ interface Opened extends AsyncDisposable {
 }
 
 function openStore({ publicKey, seed, ticket, caFile }: StoreAccess): Opened {
-  const staging = openStaging({
+  const connected = openStaging({
     nkey: { publicKey, seed: Buffer.from(seed, 'hex') },
     ticket: () => Promise.resolve(ticket),
     caPem: readFileSync(caFile, 'utf8'),
     vo: ticket.vo,
   });
-  return { staging, [Symbol.asyncDispose]: () => staging[Symbol.asyncDispose]() };
+  return { staging: connected, [Symbol.asyncDispose]: () => connected[Symbol.asyncDispose]() };
 }
 
 /** Tickets come from the broker, to which there is a connection by then, as there is in a command that sends files. */
@@ -145,17 +145,17 @@ async function openGrid({ dir, vo }: GridAccess): Promise<Opened> {
   const broker = await openBroker({ layout });
   await broker.call.whoAmI({});
   const nkey = newNkey();
-  const staging = openStaging({
+  const connected = openStaging({
     nkey,
     vo,
     caPem: readAuthorities(layout.trust),
     ticket: () => broker.call.issueStagingTicket({ vo, nkey: nkey.publicKey }),
   });
   return {
-    staging,
+    staging: connected,
     isHeld: async (tree) => (await broker.call.holdTree({ vo, tree: treeToWire(tree) })).held,
     [Symbol.asyncDispose]: async () => {
-      await staging[Symbol.asyncDispose]();
+      await connected[Symbol.asyncDispose]();
       broker[Symbol.dispose]();
     },
   };

@@ -296,8 +296,8 @@ test.each([
   ['site-closed', askFor(), { closedReason: 'disk full' }, {}],
   ['site-unknown', askFor(), {}, { offer: undefined }],
   ['no-free-slots', askFor(), { freeCpus: 0 }, {}],
-] as const)('a site says %s, and why', (code, ask, offer, view) => {
-  const sites = [siteOf('aachen', offer as object, view as object)];
+] as const)('a site says %s, and why', (code, ask, offer: object, view: object) => {
+  const sites = [siteOf('aachen', offer, view)];
   const { placements, refusals } = round(
     snapshot({ sites, queues: [queue('1', ask, item('j', 1))] }),
   );
