@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempDisposableSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jobEnd, submitJobs, wireSpec } from '../support/jobs.ts';
@@ -13,10 +13,10 @@ export async function submitToStart(): Promise<Measurement> {
   await using grid = await startLocalGrid({ sites: 1, cpusPerSite: 2 });
   using connection = await grid.broker();
   const broker = connection.call;
-  const dir = mkdtempSync(join(tmpdir(), 'hanse-bench-'));
+  using made = mkdtempDisposableSync(join(tmpdir(), 'hanse-bench-'));
   const took: number[] = [];
   for (let round = 0; round < ROUNDS + 3; round += 1) {
-    const stamp = join(dir, String(round));
+    const stamp = join(made.path, String(round));
     const spec = wireSpec(['sh', '-c', `date +%s%N > ${stamp}`]);
     const sentAtMs = performance.timeOrigin + performance.now();
     const [id = ''] = await submitJobs(broker, [spec]);

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { completionScript } from '../../cli/completion.ts';
 import { COMMANDS } from '../../cli/program.ts';
+import { testDirs } from '../support/test-dirs.ts';
 
-const file = join(mkdtempSync(join(tmpdir(), 'hanse-completion-')), 'grid.bash');
+const file = join(testDirs('completion')(), 'grid.bash');
 writeFileSync(file, completionScript('bash'));
 
 /** What bash offers for the last of the words. */

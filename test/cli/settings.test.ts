@@ -1,12 +1,12 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { loadSettings } from '../../cli/config.ts';
 import { type Edge, runCommand } from '../../cli/run-command.ts';
 import { readTrust } from '../../service/trust/read-trust.ts';
+import { testDirs } from '../support/test-dirs.ts';
 
-const directory = (): string => mkdtempSync(join(tmpdir(), 'hanse-settings-'));
+const directory = testDirs('settings');
 const NO_FLAGS = { broker: undefined };
 
 describe('settings', () => {

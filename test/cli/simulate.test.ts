@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runCommand } from '../../cli/run-command.ts';
+import { testDirs } from '../support/test-dirs.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'hanse-simulate-'));
+const directory = testDirs('simulate')();
 const SCENARIO = `
 horizon: 6h
 sites:

@@ -1,5 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fetchResults, placesOf } from '../../../cli/jobs/fetch-results.ts';
@@ -8,17 +7,20 @@ import type { ArraySpec } from '../../../core/job/spec.ts';
 import { loadManifest } from '../../../service/staging/read-tree.ts';
 import { sendTree } from '../../../service/staging/send-tree.ts';
 import { memoryStore } from '../../fakes/memory-store.ts';
+import { testDirs } from '../../support/test-dirs.ts';
+
+const directory = testDirs('results');
 
 /** The results of a task in a store, and a directory for them. */
 async function resultsOf(files: Readonly<Record<string, string>>) {
-  const root = await mkdtemp(join(tmpdir(), 'hanse-results-'));
+  const root = directory();
   for (const [path, text] of Object.entries(files)) {
     await mkdir(join(root, path, '..'), { recursive: true });
     await writeFile(join(root, path), text);
   }
   const store = memoryStore();
   const { tree } = await sendTree(store, { root, paths: ['.'] });
-  const dir = join(await mkdtemp(join(tmpdir(), 'hanse-to-')), 'out');
+  const dir = join(directory(), 'out');
   const fetch = (force: boolean) =>
     fetchResults({
       store,

@@ -1,13 +1,13 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Input, readInput } from '../../../cli/input.ts';
 import { emptyJob, withFlags } from '../../../cli/jobs/job-flags.ts';
 import { checkJobs } from '../../../service/documents/check-jobs.ts';
 import { readJobText } from '../../../service/documents/job-file.ts';
+import { testDirs } from '../../support/test-dirs.ts';
 
-const base = mkdtempSync(join(tmpdir(), 'hanse-flags-'));
+const base = testDirs('flags')();
 for (const name of ['a.txt', 'b.txt']) writeFileSync(join(base, name), name);
 const CONTEXT = { cwd: base, env: { TOKEN: 'secret' } };
 

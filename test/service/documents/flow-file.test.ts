@@ -1,14 +1,13 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GridError } from '../../../core/errors.ts';
 import { formatDependency } from '../../../core/job/dependency.ts';
 import { readFlow } from '../../../service/documents/flow-file.ts';
+import { testDirs } from '../../support/test-dirs.ts';
 
-let base = '';
+const base = testDirs('flow')();
 beforeAll(async () => {
-  base = await mkdtemp(join(tmpdir(), 'hanse-flow-'));
   await writeFile(join(base, 'reads.fq'), 'ACGT');
 });
 

@@ -1,5 +1,4 @@
-import { mkdir, mkdtemp, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GridError } from '../../../core/errors.ts';
@@ -7,10 +6,10 @@ import type { JobSpec } from '../../../core/job/spec.ts';
 import { checkJobs } from '../../../service/documents/check-jobs.ts';
 import { readJobText } from '../../../service/documents/job-file.ts';
 import { looksLikeScript, readScript } from '../../../service/documents/job-script.ts';
+import { testDirs } from '../../support/test-dirs.ts';
 
-let base = '';
+const base = testDirs('jobs')();
 beforeAll(async () => {
-  base = await mkdtemp(join(tmpdir(), 'hanse-jobs-'));
   await mkdir(join(base, 'data/deep'), { recursive: true });
   for (const name of ['fit.py', 'data/a.csv', 'data/b.csv', 'data/deep/c.csv'])
     await writeFile(join(base, name), name);

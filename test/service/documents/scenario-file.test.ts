@@ -1,13 +1,13 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { GridError } from '../../../core/errors.ts';
 import { loadScenario, type Scenario } from '../../../service/documents/scenario-file.ts';
 import { madeTrace } from '../../setup/made-trace.ts';
+import { testDirs } from '../../support/test-dirs.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'hanse-scenario-'));
+const directory = testDirs('scenario')();
 const NOTHING = { seed: undefined, untilMs: undefined, traces: [] } as const;
 let files = 0;
 
