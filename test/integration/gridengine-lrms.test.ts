@@ -4,7 +4,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { openBatchLrms } from '../../site-gateway/lrms/batch/batch.ts';
-import { openGridEngine } from '../../site-gateway/lrms/gridengine/gridengine.ts';
+import {
+  type GridEngineOptions,
+  openGridEngine,
+} from '../../site-gateway/lrms/gridengine/gridengine.ts';
 import type { LrmsListener } from '../../site-gateway/lrms/lrms.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';
 import { SELF } from '../fakes/job-owners.ts';
@@ -28,32 +31,52 @@ const openOn = (spool: string, listener: LrmsListener) =>
 
 lrmsContract('Grid Engine', openOn, { many: 10, inOrder: false });
 
+/** Asks Grid Engine for a job of two CPUs that sleeps. */
+async function submitter(more: Partial<GridEngineOptions>) {
+  const system = openGridEngine(cluster.options(more));
+  await system.poll(SELF);
+  const script = join(cluster.dir, 'nothing');
+  writeFileSync(script, '#!/bin/sh\nsleep 60\n', { mode: 0o755 });
+  const needs = { cpus: 2, memoryBytes: 2 ** 26, gpus: 0, nodes: 1, walltimeMs: 60_000 };
+  return {
+    system,
+    submit: (token: string, licences: Readonly<Record<string, number>> = {}) =>
+      system.submit({
+        token,
+        directory: cluster.dir,
+        script,
+        count: 1,
+        needs: { ...needs, licences },
+        comment: 'by itself',
+      }),
+  };
+}
+
 test('asks Grid Engine for the licences that it counts, and for no others', async () => {
   const complexes = await cluster.run('qconf', '-sc');
   await cluster.configure('-Mc', `${complexes}\nflex flex INT <= YES JOB 0 0\n`);
   await cluster.run('qconf', '-rattr', 'exechost', 'complex_values', 'flex=3', 'global');
-  const system = openGridEngine(cluster.options({ licences: { matlab: 'flex' } }));
-  await system.poll(SELF);
-  const script = join(cluster.dir, 'nothing');
-  writeFileSync(script, '#!/bin/sh\nsleep 60\n', { mode: 0o755 });
-  const submit = (token: string, matlab: number) =>
-    system.submit({
-      token,
-      directory: cluster.dir,
-      script,
-      count: 1,
-      needs: {
-        ...{ cpus: 2, memoryBytes: 2 ** 26, gpus: 0, nodes: 1, walltimeMs: 60_000 },
-        licences: { matlab, ansys: 1 },
-      },
-      comment: 'licences',
-    });
-  const taken = await submit('a'.repeat(16), 2);
+  const { system, submit } = await submitter({ licences: { matlab: 'flex' } });
+  const taken = await submit('a'.repeat(16), { matlab: 2, ansys: 1 });
   expect(taken).toMatchObject({ kind: 'submitted' });
   const job = taken.kind === 'submitted' ? taken.jobOf(1) : '';
   expect(await cluster.run('qstat', '-j', job)).toMatch(/^hard resource_list:.*flex=2/m);
-  expect(await submit('b'.repeat(16), 4)).toMatchObject({ kind: 'refused' });
+  expect(await submit('b'.repeat(16), { matlab: 4 })).toMatchObject({ kind: 'refused' });
   await system.signal([job], 'KILL');
+}, 60_000);
+
+test('asks for memory that hosts only measure, and still refuses what can never run', async () => {
+  const { system, submit } = await submitter({ memory: 'virtual_free' });
+  const taken = await submit('c'.repeat(16));
+  expect(taken).toMatchObject({ kind: 'submitted' });
+  const job = taken.kind === 'submitted' ? taken.jobOf(1) : '';
+  expect(await cluster.run('qstat', '-j', job)).toMatch(/^hard resource_list:.*virtual_free=67/m);
+  await system.signal([job], 'KILL');
+  const never = await submitter({ memory: 'virtual_free', extraArgs: ['-l', 'num_proc=99'] });
+  expect(await never.submit('d'.repeat(16))).toMatchObject({
+    kind: 'refused',
+    words: expect.stringMatching(/^no suitable queues: .*num_proc/),
+  });
 }, 60_000);
 
 test('tells how long a task that came now would wait at most, by all that runs and waits', async () => {

@@ -1,23 +1,15 @@
 import { join } from 'node:path';
 import type { Clock } from '../../../service/clock.ts';
-import {
-  BatchSilence,
-  type CommandResult,
-  type CommandRunner,
-  openCommandRunner,
-} from '../batch/batch-command.ts';
+import { BatchSilence, type CommandRunner, openCommandRunner } from '../batch/batch-command.ts';
 import {
   type BatchEnd,
   type BatchJob,
-  type BatchOrder,
   type BatchSignal,
   type BatchSystem,
   type Element,
   type JobOwners,
   keyOf,
-  type SubmitAnswer,
 } from '../batch/batch-system.ts';
-import { runnerAs, unsubmittable } from '../batch/submit-as.ts';
 import type { Capacity } from '../lrms.ts';
 import { readAccounting } from './accounting.ts';
 import { capacityOf, closedReason } from './capacity.ts';
@@ -33,7 +25,8 @@ import {
   type QstatAnswer,
   stateOf,
 } from './qstat.ts';
-import { type RequestOptions, submitArgs } from './request.ts';
+import { AWAY, submit, wordsOf } from './qsub.ts';
+import { type RequestOptions, requestOf } from './request.ts';
 import { openWaitReasons } from './wait-reasons.ts';
 
 /** Grid Engine by its commands: XML where they have it. Made against Son of Grid Engine 8.1.9. */
@@ -58,7 +51,6 @@ export interface GridEngineOptions extends RequestOptions {
 }
 
 const LOOK_TIMEOUT_MS = 10_000;
-const SUBMIT_TIMEOUT_MS = 30_000;
 const JOBS_AT_A_TIME = 500;
 /** Debian's default. */
 const DEFAULT_ROOT = '/var/lib/gridengine';
@@ -82,12 +74,12 @@ export function openGridEngine(options: GridEngineOptions): BatchSystem {
     maxTasks: () => layout.maxTasks(),
     submit: async (order) => {
       expected.sees(order.needs);
-      const args = submitArgs(order, options, layout.now(), limits);
-      if (args === undefined) {
+      const request = requestOf(order, options, layout.now(), limits);
+      if (request === undefined) {
         const words = withoutEnvironment(order.needs, layout.now().environments);
         return { kind: 'refused', words };
       }
-      return submit(run, args, order);
+      return submit(run, request, order);
     },
     poll: async (owners) => {
       await layout.look();
@@ -143,52 +135,6 @@ async function told(run: CommandRunner, command: string, args: readonly string[]
   const { ok, stdout, stderr } = await run(command, args, LOOK_TIMEOUT_MS);
   if (!ok) throw new BatchSilence(wordsOf(stderr || stdout) || `${command} failed without a word`);
   return stdout;
-}
-
-/** Its lines but for what says nothing. */
-const wordsOf = (text: string): string =>
-  text
-    .split('\n')
-    .map((line) => line.trim().replace(/^(?:Unable to run job: |error: )+/i, ''))
-    .filter((line) => line !== '' && !/^(?:Exiting\.|warning:)/i.test(line))
-    .join('; ');
-
-const FULL = /jobs are allowed (?:per user|to be|in)|maximum number of (?:active )?jobs/i;
-const AWAY = /commlib|unable to (?:contact|send message)|got no response|timed? ?out|denied: host/i;
-const UNSUITABLE = /no suitable queues/i;
-
-async function submit(
-  run: CommandRunner,
-  args: readonly string[],
-  order: BatchOrder,
-): Promise<SubmitAnswer> {
-  const { count } = order;
-  const runAs = runnerAs(run, order);
-  const result = await runAs('qsub', args, SUBMIT_TIMEOUT_MS);
-  const id = idOf(result);
-  if (id !== undefined)
-    return { kind: 'submitted', jobOf: (index) => (count > 1 ? `${id}.${index}` : id) };
-  const denied = unsubmittable(order, result.stderr);
-  if (denied !== undefined) return denied;
-  const words = wordsOf(result.stderr || result.stdout);
-  if (FULL.test(words)) return { kind: 'full', words };
-  if (!/unable to run job|error|rejected/i.test(result.stderr) || AWAY.test(words))
-    throw new BatchSilence(words || 'qsub failed without a word');
-  return { kind: 'refused', words: UNSUITABLE.test(words) ? await whyNot(runAs, args) : words };
-}
-
-/** `123`, or `123.1-8:1` for an array. */
-const idOf = ({ ok, stdout }: CommandResult): string | undefined =>
-  ok ? /^(\d+)(?:\.1-\d+:1)?$/.exec(stdout.trim().split('\n').at(-1) ?? '')?.[1] : undefined;
-
-const MAX_WORDS = 500;
-
-/** Why no queue of the cell, were it empty, would run it. */
-async function whyNot(run: CommandRunner, args: readonly string[]): Promise<string> {
-  const verify = args.map((word, at) => (args[at - 1] === '-w' ? 'v' : word));
-  const { stdout, stderr } = await run('qsub', verify, LOOK_TIMEOUT_MS);
-  const lines = wordsOf(`${stdout}\n${stderr}`).replaceAll(/\bJob \d+ /g, '');
-  return `no suitable queues: ${lines}`.slice(0, MAX_WORDS);
 }
 
 /** The queues, and the jobs in them: without what other users call as the gateway calls a submission. */

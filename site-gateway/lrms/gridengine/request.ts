@@ -22,11 +22,49 @@ const WALLTIME_MARGIN_MS = 15_000;
 const queueOf = ({ queue }: Needs, limits: Capacity['queues']): string | undefined =>
   limits.find(({ name }) => name === queue)?.name;
 
-/** Arguments of qsub; undefined where no parallel environment gives such slots. */
-export function submitArgs(
+/** How a submission is asked for. */
+export interface JobRequest {
+  /** Arguments of qsub. */
+  readonly args: readonly string[];
+  /**
+   * The same without complexes that hosts measure, where `args` have some: `qsub -w e` knows only what can be used up, so
+   * that it takes every job that asks for `mem_free` as a load value for one that can never run.
+   */
+  readonly verifiable: readonly string[] | undefined;
+}
+
+/** Undefined where no parallel environment gives such slots. */
+export function requestOf(
   order: BatchOrder,
   options: RequestOptions,
-  { environments, measures, queues }: Layout & { readonly queues: readonly unknown[] },
+  layout: Layout,
+  limits: Capacity['queues'],
+): JobRequest | undefined {
+  const args = submitArgs(order, options, layout, limits);
+  const usable = { ...layout, measures: usableOf(layout.measures) };
+  const verifiable = submitArgs(order, options, usable, limits);
+  if (args === undefined || verifiable === undefined) return undefined;
+  if (args.join('\n') === verifiable.join('\n'))
+    return { args: ['-w', 'e', ...args], verifiable: undefined };
+  return { args: ['-w', 'n', ...args], verifiable: ['-w', 'v', ...verifiable] };
+}
+
+/** Those that can be used up. */
+function usableOf({ memory, gpus, licences = {} }: Layout['measures']): Layout['measures'] {
+  const isUsable = (complex: Complex | undefined): boolean => complex?.consumable !== 'NO';
+  return {
+    memory: isUsable(memory) ? memory : undefined,
+    gpus: isUsable(gpus) ? gpus : undefined,
+    licences: Object.fromEntries(
+      Object.entries(licences).filter(([, complex]) => isUsable(complex)),
+    ),
+  };
+}
+
+function submitArgs(
+  order: BatchOrder,
+  options: RequestOptions,
+  { environments, measures, queues }: Layout,
   limits: Capacity['queues'],
 ): readonly string[] | undefined {
   const { needs, count, directory } = order;
@@ -41,7 +79,6 @@ export function submitArgs(
     ['-N', jobName(order.token)],
     ['-ac', `grid=${comment}`],
     ['-r', 'n'],
-    ['-w', 'e'],
     ['-notify'],
     ['-v', 'GRID_NOTIFY=yes'],
     ['-wd', '/'],
