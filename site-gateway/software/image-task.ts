@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { parseImage } from '../../core/job/image.ts';
 import type { Network } from '../../core/job/sandbox.ts';
+import { isOfShells } from '../lrms/task-environment.ts';
 
 /** What a site runs images with. */
 export interface Runtime {
@@ -22,9 +23,9 @@ export interface ImageTask {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Variables by which a job would speak to the runtime, or to its loader, and not to its program. */
+/** Variables by which a job would speak to the runtime, or to its loader, and not to its program; shells have more. */
 const OF_RUNTIME =
-  /^(?:PATH|HOME|PWD|TMPDIR|TMP|TEMP|ENV|BASH_.*|IFS|LD_.*|GCONV_PATH|LOCPATH|GODEBUG|GO.*|XDG_.*|_?CONTAINERS?_.*|CONTAINER|PODMAN_.*|LIBPOD_.*|BUILDAH_.*|STORAGE_.*|REGISTRY_.*|DOCKER_.*|DBUS_.*|SSL_.*|NOTIFY_SOCKET|LISTEN_.*|APPTAINER.*|SINGULARITY.*|.*_PROXY|.*_proxy)$/;
+  /^(?:PATH|HOME|PWD|TMPDIR|TMP|TEMP|ENV|LD_.*|GLIBC_TUNABLES|MALLOC_.*|GCONV_PATH|LOCPATH|NLSPATH|TZDIR|RES_OPTIONS|HOSTALIASES|LOCALDOMAIN|OPENSSL_.*|GNUPGHOME|GO.*|RUST_.*|NETAVARK_.*|XDG_.*|_?CONTAINERS?_.*|CONTAINER|PODMAN_.*|LIBPOD_.*|BUILDAH_.*|STORAGE_.*|REGISTRY_.*|DOCKER_.*|DBUS_.*|SSL_.*|NOTIFY_SOCKET|LISTEN_.*|APPTAINER.*|SINGULARITY.*|.*_PROXY|.*_proxy)$/;
 
 /** The variables that are for the runtime to hand on unseen, by their names, and those that it must not read itself. */
 export function divide(env: ImageTask['env']): {
@@ -32,9 +33,10 @@ export function divide(env: ImageTask['env']): {
   readonly own: ImageTask['env'];
 } {
   const entries = Object.entries(env);
+  const isOwn = (name: string): boolean => OF_RUNTIME.test(name) || isOfShells(name);
   return {
-    shared: Object.fromEntries(entries.filter(([name]) => !OF_RUNTIME.test(name))),
-    own: Object.fromEntries(entries.filter(([name]) => OF_RUNTIME.test(name))),
+    shared: Object.fromEntries(entries.filter(([name]) => !isOwn(name))),
+    own: Object.fromEntries(entries.filter(([name]) => isOwn(name))),
   };
 }
 

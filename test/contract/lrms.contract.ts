@@ -1,6 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import type { Lrms, LrmsListener, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
@@ -12,6 +20,29 @@ interface LrmsManner {
   /** Whether tasks start strictly in the order in which they came; others keep priorities of their own. */
   readonly inOrder: boolean;
 }
+
+/** Variables that shells, loaders and interpreters take for their own, and values that a shell might change. */
+const HOSTILE = {
+  PATH: '/usr/bin:/bin',
+  IFS: '/ =\n',
+  OPTIND: 'no number',
+  PPID: '1',
+  UID: '0',
+  PWD: '/nowhere',
+  OLDPWD: '/nowhere',
+  SHLVL: '7',
+  _: 'under',
+  SHELLOPTS: 'xtrace',
+  PS4: '$(touch evil)',
+  ENV: '/evil',
+  BASH_ENV: '/evil',
+  NODE_OPTIONS: '--require=/evil.js',
+  PYTHONSTARTUP: '/evil.py',
+  LD_LIBRARY_PATH: '/evil:$ORIGIN',
+  _grid_code: '0',
+  _grid_dir: '/evil',
+  MULTI: `a\nb 'c' "d" \\ $(e) \u0081\u0088Á\n`,
+} as const;
 
 /** What every batch system owes the gateway; `open` makes one with room for two tasks of one CPU. */
 export function lrmsContract(
@@ -90,6 +121,32 @@ export function lrmsContract(
       expect(await endOf('hosts')).toMatchObject({ kind: 'exited', exitCode: 0 });
       const [first, second, ...more] = lines('attempts/hosts/stdout');
       expect([first === '', second, more]).toEqual([false, first, []]);
+    });
+
+    test('a task has its environment byte for byte, and no program but its own runs in it', async () => {
+      const load = (id: string): string => join(spool, 'attempts', id, 'work/load');
+      // The loader of each program that runs in it writes a file.
+      const env = { ...HOSTILE, LD_DEBUG: 'files', LD_DEBUG_OUTPUT: load('hostile') };
+      const command = ['/bin/cat', '/proc/self/environ'];
+      lrms.submit(task('hostile', command, { env }));
+      expect(await endOf('hostile')).toMatchObject({ kind: 'exited', exitCode: 0 });
+      const seen = readFileSync(join(spool, 'attempts/hostile/stdout'), 'utf8').split('\0');
+      const expected = Object.entries(env).map((pair) => pair.join('='));
+      const isNamed = (entry: string): boolean => Object.hasOwn(env, entry.replace(/=[^]*/, ''));
+      expect(seen.filter(isNamed).toSorted()).toEqual(expected.toSorted());
+      const loads = readdirSync(dirname(load('hostile'))).map((file) =>
+        readFileSync(join(dirname(load('hostile')), file), 'utf8'),
+      );
+      expect(loads.map((text) => /initialize program: (.*)/.exec(text)?.[1])).toEqual(['/bin/cat']);
+    });
+
+    test('a program whose name looks like a variable runs', async () => {
+      const odd = task('odd', ['./a=b', 'c=d'], { env: { PATH: HOSTILE.PATH, IFS: 'b' } });
+      const program = join(odd.directory, 'work', 'a=b');
+      writeFileSync(program, '#!/bin/sh\necho "$0 $1"\n', { mode: 0o755 });
+      lrms.submit(odd);
+      expect(await endOf('odd')).toMatchObject({ kind: 'exited', exitCode: 0 });
+      expect(lines('attempts/odd/stdout')).toEqual(['./a=b c=d']);
     });
 
     test('a task over its memory is ended, all of it, and says so', async () => {

@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,6 +107,17 @@ describe.for(['account', 'namespaces', 'cgroup'] as const)('in the class %s', (s
     ]);
     const bobs = await run('id -un', { sandbox }, { owner: BOB });
     expect(stdoutOf(bobs.id)).toBe(`${others.name}\n`);
+  });
+
+  test('no program of root runs in the environment of a job', async () => {
+    const work = join(directoryOf(`mapped-${count + 1}`), 'work');
+    // The loader of each program that runs in it writes a file.
+    const env = { LD_DEBUG: 'files', LD_DEBUG_OUTPUT: join(work, 'load') };
+    const mine = await run('', { command: ['/bin/true'], env, sandbox });
+    expect(mine).toMatchObject({ reason: '' });
+    const loads = readdirSync(work).filter((name) => name.startsWith('load.'));
+    const files = loads.map((name) => readFileSync(join(work, name), 'utf8'));
+    expect(files.map((text) => /initialize program: (.*)/.exec(text)?.[1])).toEqual(['/bin/true']);
   });
 
   test('it reads its inputs, cannot change them for others, and its outputs come back', async () => {

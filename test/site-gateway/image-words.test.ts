@@ -109,6 +109,12 @@ test('variables that speak to a runtime or a loader are told from those of a pro
     'HTTP_PROXY',
     'no_proxy',
     'DOCKER_HOST',
+    'SHELLOPTS',
+    'PS4',
+    'BASH_ENV',
+    'IFS',
+    '_grid_pid',
+    'GLIBC_TUNABLES',
   ];
   const mine = ['LANG', 'OMP_NUM_THREADS', 'GRID_TASK', 'MY_PATH', 'CONTAINERS', 'PROXY'];
   const env = Object.fromEntries([...names, ...mine].map((name) => [name, 'x']));

@@ -23,6 +23,7 @@ import { removeTree } from '../../attempts/attempt-directory.ts';
 import { readPlain } from '../../read-plain.ts';
 import type { LrmsTask } from '../lrms.ts';
 import { quote } from '../shell-word.ts';
+import { envWords } from '../task-environment.ts';
 import { BATCH_SCRIPT } from './batch-script.ts';
 import { readSteps, STEP_SCRIPTS, type StepUsage } from './batch-steps.ts';
 import type { Element, JobOwners } from './batch-system.ts';
@@ -327,7 +328,7 @@ class SubmissionDirectories implements Submissions {
 /** Its content is for the account alone that gets it; others of the machine see what may be secret in no case. */
 const OWN = { mode: 0o600 } as const;
 
-/** Shell text that sets the words to run; `env` sets variables that a shell would keep to itself. The last line says it is whole. */
+/** Shell text that sets the words to run. The last line says it is whole. */
 function orderOf({
   command,
   env,
@@ -338,8 +339,7 @@ function orderOf({
   diskBytes = 0,
   boxed,
 }: LrmsTask): string {
-  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  const words = ['/usr/bin/env', ...variables, '/bin/sh', '-c', 'exec "$@"', 'sh', ...command];
+  const words = envWords({ command, env });
   return `set -- ${words.map(quote).join(' ')}\n_grid_gang=${nodes} _grid_cores=${cpus} _grid_most=${memoryBytes} _grid_room=${diskBytes || ''} _grid_boxed=${boxed === 'beside' ? 'yes' : ''}\n_grid_in=${quote(stdin)}\n`;
 }
 

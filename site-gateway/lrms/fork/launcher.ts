@@ -8,6 +8,7 @@ import { wordsAs } from '../../accounts/account.ts';
 import type { LrmsTask } from '../lrms.ts';
 import { MARK_VARIABLE } from '../process-tree.ts';
 import { quote } from '../shell-word.ts';
+import { becoming, becomingBehind } from '../task-environment.ts';
 import { startOf, type TaskStart } from '../task-files.ts';
 import { TASK_WRAPPER } from '../task-wrapper.ts';
 
@@ -114,17 +115,18 @@ const hasEnded = ({ process: { exitCode, signalCode } }: TaskShell): boolean =>
 /** Commands of the shell; all of a task's own is in single quotes. */
 function orderFor(task: LrmsTask, { groups, words: before }: TaskBounds): string {
   const { account, directory } = task;
-  const variables = { ...task.env, [MARK_VARIABLE]: directory };
-  const env = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`);
+  const mark = { [MARK_VARIABLE]: directory };
+  const program = { command: task.command, env: { ...task.env, ...mark } };
   const own = quote(directory);
   // The account opens standard input itself, with its own rights.
   const stdin = account === undefined ? task.stdin : '/dev/null';
   const asAccount = account === undefined ? [] : wordsAs(account, task.stdin);
-  const words = [...before, ...asAccount, ...task.command].map(quote);
+  const first = [...before, ...asAccount];
+  const become = first.length === 0 ? becoming(program) : becomingBehind(first, program, mark);
   // Bubblewrap says there whether it began.
   const confined = before.length > 0 ? ` 5>${own}/confined` : '';
   const enter = `_grid_enter ${own} ${quote(stdin)} ${quote(groups.join(' '))}`;
-  const run = `( ${enter}; export ${env.join(' ')}; exec ${words.join(' ')}${confined} )`;
+  const run = `( ${enter}; ${become}${confined} )`;
   return `{ _grid_open ${own} && { ${run}; _grid_code=$?; }; } 3>>${own}/stdout 4>>${own}/stderr
 _grid_close ${own}\n`;
 }

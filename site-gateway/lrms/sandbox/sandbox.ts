@@ -125,8 +125,6 @@ const TO_CHANGE = ['CAP_SETUID', 'CAP_SETGID', 'CAP_DAC_READ_SEARCH'].flatMap((n
   name,
 ]);
 const passable = (folder: string): readonly string[] => ['--chmod', '0711', folder];
-/** A task that is not found ends as it does without a sandbox. */
-const INNER = ['/bin/sh', '-c', 'exec "$@"', 'sh'];
 
 /**
  * All of the machine to read but the spool and what is hidden; the task's own directories to write, at the same paths.
@@ -156,6 +154,5 @@ function bubbleWords(
     ...APART,
     ...(account === undefined ? [] : TO_CHANGE),
     '--',
-    ...INNER,
   ];
 }
