@@ -4,6 +4,7 @@ import { expect } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
+import type { Account } from '../../site-gateway/accounts/account.ts';
 import { openBatchLrms } from '../../site-gateway/lrms/batch/batch.ts';
 import type { BatchSystem } from '../../site-gateway/lrms/batch/batch-system.ts';
 import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
@@ -20,12 +21,17 @@ export interface Port extends AsyncDisposable {
   endOf(id: string): Promise<TaskEnd | undefined>;
 }
 
-export async function openPort(system: BatchSystem, dir: string): Promise<Port> {
+export async function openPort(
+  system: BatchSystem,
+  dir: string,
+  accounts: readonly Account[] = [],
+): Promise<Port> {
   const started: string[] = [];
   const ends = new Map<string, TaskEnd>();
   const lrms = await openBatchLrms({
     system,
     spool: dir,
+    accounts,
     clock: systemClock,
     log: openLog('test', 'silent'),
     listener: {

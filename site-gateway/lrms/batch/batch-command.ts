@@ -12,6 +12,15 @@ export class BatchSilence extends Error {
   override readonly name = 'BatchSilence';
 }
 
+const SHOWN = 100;
+
+/** A command that was to submit a job said neither which one it is nor that it was refused. */
+export function unanswered(program: string, words: string, stdout: string): BatchSilence {
+  const said = stdout.trim().slice(0, SHOWN);
+  const instead = said === '' ? 'said nothing' : `gave no number of a job: '${said}'`;
+  return new BatchSilence(words || `${program} ${instead}`);
+}
+
 export interface CommandRunner {
   /** Runs a program with a list of arguments, no shell between; throws BatchSilence where it cannot be run or hangs. */
   (program: string, args: readonly string[], timeoutMs: number): Promise<CommandResult>;

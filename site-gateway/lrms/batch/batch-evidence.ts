@@ -24,6 +24,7 @@ export function isMissing(entry: BatchTask, jobs: BatchPoll['jobs'], beganAtMs: 
   const job = jobs.get(keyOf(entry.element));
   if (job !== undefined) {
     entry.job = job.id;
+    entry.isListed = true;
     entry.waitReason = job.state === 'waits' ? job.reason : '';
     entry.missed = 0;
     return job.state === 'stuck';

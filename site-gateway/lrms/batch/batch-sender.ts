@@ -1,4 +1,6 @@
 import type { Clock } from '../../../service/clock.ts';
+import type { Log } from '../../../service/log.ts';
+import { openLimit } from '../../limit.ts';
 import { BatchSilence } from './batch-command.ts';
 import type { BatchOrder, BatchSystem } from './batch-system.ts';
 import { type BatchTask, groupsOf } from './batch-task.ts';
@@ -8,6 +10,7 @@ export interface SenderOptions {
   readonly system: BatchSystem;
   readonly submissions: Submissions;
   readonly clock: Clock;
+  readonly log: Log;
   readonly run: (name: string, work: Promise<void>) => void;
   /** Whether the batch system takes jobs at the moment. */
   readonly takes: () => boolean;
@@ -35,6 +38,14 @@ const GATHER_MS = 40;
 const MAX_GATHER_MS = 400;
 
 const NOBODY = -1;
+/** Submissions at a time, one of each account: an account can make its own last as long as they may. */
+const SUBMITS_AT_A_TIME = 8;
+
+const uidOf = (entry: BatchTask | undefined): number => entry?.task.account?.uid ?? NOBODY;
+
+/** Only what has come to the batch system begins. */
+const hasBegun = ({ entries }: Submission): boolean =>
+  entries.some(({ startedAtMs }) => startedAtMs > 0);
 
 /** Gathers tasks for a moment and submits them, equal ones as one array. */
 export class BatchSender {
@@ -42,8 +53,10 @@ export class BatchSender {
   private gathered: BatchTask[] = [];
   private timer: NodeJS.Timeout | undefined;
   private firstAtMs = 0;
-  private busy = false;
-  /** Accounts for which it took no more since the last look: it may well take jobs of others. */
+  private readonly limit = openLimit(SUBMITS_AT_A_TIME);
+  /** Accounts of which something is being submitted. */
+  private readonly busy = new Set<number>();
+  /** Accounts for which it took no more since the last look, or gave no answer: it may well take jobs of others. */
   private readonly full = new Map<number, string>();
   /** Submissions that the batch system did not take, or of which it is not known whether it did. */
   private unsure: Submission[] = [];
@@ -73,9 +86,10 @@ export class BatchSender {
     this.full.clear();
     const known = this.unsure.filter(({ askedAtMs }) => askedAtMs < beganAtMs);
     this.unsure = this.unsure.filter((one) => !known.includes(one));
-    const again = known.filter(({ token }) => !listed.has(token));
+    const again = known.filter((one) => !listed.has(one.token) && !hasBegun(one));
     for (const one of known) if (!again.includes(one)) this.arrived(one);
-    if (again.length > 0) this.options.run('submit again', this.sendAll(again));
+    for (const some of Map.groupBy(again, ({ entries }) => uidOf(entries[0])).values())
+      this.options.run('submit again', this.sendAll(some));
     this.flush();
   }
 
@@ -85,21 +99,25 @@ export class BatchSender {
   }
 
   private flush(): void {
-    if (this.busy || this.gathered.length === 0 || !this.options.takes()) return;
-    this.busy = true;
-    const work = async (): Promise<void> => {
-      try {
-        while (this.gathered.length > 0 && this.options.takes()) {
-          const entries = this.gathered;
-          this.gathered = [];
-          for (const group of groupsOf(entries, this.options.system.maxTasks()))
-            await this.submit(group);
-        }
-      } finally {
-        this.busy = false;
+    if (!this.options.takes()) return;
+    for (const uid of new Set(this.gathered.map(uidOf)))
+      if (!this.busy.has(uid)) this.options.run('submit tasks', this.submitAll(uid));
+  }
+
+  /** All that has gathered of an account, and what comes meanwhile. */
+  private async submitAll(uid: number): Promise<void> {
+    this.busy.add(uid);
+    try {
+      while (this.options.takes()) {
+        const entries = this.gathered.filter((entry) => uidOf(entry) === uid);
+        if (entries.length === 0) return;
+        this.gathered = this.gathered.filter((entry) => uidOf(entry) !== uid);
+        for (const group of groupsOf(entries, this.options.system.maxTasks()))
+          await this.submit(group);
       }
-    };
-    this.options.run('submit tasks', work());
+    } finally {
+      this.busy.delete(uid);
+    }
   }
 
   private async submit(group: readonly BatchTask[]): Promise<void> {
@@ -137,21 +155,29 @@ export class BatchSender {
   }
 
   private async send(submission: Submission): Promise<void> {
-    const { system, onSilence, onRefused } = this.options;
+    const { system, onRefused } = this.options;
     const order = this.orderOf(submission);
     const full = this.full.get(order.account?.uid ?? NOBODY);
     if (full !== undefined) return this.wait(submission, full);
     try {
-      const answer = await system.submit(order);
+      const answer = await this.limit(() => system.submit(order));
       this.filled(order, answer.kind === 'full' ? answer.words : '');
       if (answer.kind === 'submitted') this.arrived(submission, answer.jobOf);
       else if (answer.kind === 'full') this.wait(submission, answer.words);
       else for (const entry of submission.entries) onRefused(entry, answer.words);
     } catch (error) {
-      // Whatever went wrong, the batch system may have it or not.
-      this.wait(submission);
-      onSilence(error instanceof BatchSilence ? error : new BatchSilence(String(error)));
+      this.unanswered(submission, order, error);
     }
+  }
+
+  /** Whatever went wrong, the batch system may have it or not. Of what an account submits that may be its own doing. */
+  private unanswered(submission: Submission, { account }: BatchOrder, error: unknown): void {
+    const silence = error instanceof BatchSilence ? error : new BatchSilence(String(error));
+    this.wait(submission, account === undefined ? '' : silence.message);
+    if (account === undefined) return this.options.onSilence(silence);
+    this.full.set(account.uid, silence.message);
+    const about = { err: silence, account: account.name };
+    this.options.log.warn(about, 'nothing is submitted for an account until the next look');
   }
 
   /** Without accounts, what it does not take of the gateway it takes of nobody. */

@@ -1,12 +1,14 @@
+import type { Clock } from '../../../service/clock.ts';
 import { openChange } from '../../change.ts';
 import { BatchSilence } from './batch-command.ts';
-import type { BatchSystem } from './batch-system.ts';
+import { type BatchPoll, type BatchSystem, keyOf } from './batch-system.ts';
 import type { BatchTask } from './batch-task.ts';
 import type { Submissions } from './submissions.ts';
 
 export interface SignalOptions {
   readonly system: BatchSystem;
   readonly submissions: Pick<Submissions, 'allowKill'>;
+  readonly clock: Clock;
   readonly tasks: () => Iterable<BatchTask>;
   readonly answers: () => boolean;
   readonly run: (name: string, work: Promise<void>) => void;
@@ -15,11 +17,13 @@ export interface SignalOptions {
 
 /** Sends the signals that are due, few commands for many tasks; what gets no answer is sent again by the next `flush`. */
 export class BatchSignals {
-  /** KILLs that were sent. */
-  readonly kills = openChange();
+  /** Rises where the next look is to come soon. */
+  readonly urgent = openChange();
   private readonly options: SignalOptions;
   /** Jobs of tasks that are over and that the batch system may still have in its queue. */
   private leftovers: readonly string[] = [];
+  /** The same where no look has shown the job yet: elements, and the monotonic instants since when. */
+  private readonly unseen = new Map<string, number>();
   private busy = false;
 
   constructor(options: SignalOptions) {
@@ -27,9 +31,24 @@ export class BatchSignals {
   }
 
   /** A job that will do nothing any more is to leave the queue. */
-  remove(job: string): void {
-    if (job === '') return;
-    this.leftovers = [...this.leftovers, job];
+  remove({ element, job, isListed }: BatchTask): void {
+    if (element === undefined) return;
+    if (isListed) {
+      this.leftovers = [...this.leftovers, job];
+      this.flush();
+    } else {
+      this.unseen.set(keyOf(element), this.options.clock.monotonicMs());
+      this.urgent.announce();
+    }
+  }
+
+  /** A look that began at `beganAtMs` has shown these jobs. */
+  afterPoll(jobs: BatchPoll['jobs'], beganAtMs: number): void {
+    for (const [key, sinceMs] of this.unseen) {
+      const job = jobs.get(key);
+      if (job !== undefined) this.leftovers = [...this.leftovers, job.id];
+      if (job !== undefined || sinceMs < beganAtMs) this.unseen.delete(key);
+    }
     this.flush();
   }
 
@@ -40,15 +59,20 @@ export class BatchSignals {
       this.flush();
     };
     clearTimeout(entry.killTimer);
+    if (!entry.isListed) this.urgent.announce();
     if (graceMs <= 0) return setKill();
     entry.wanted ??= 'TERM';
     entry.killTimer = setTimeout(setKill, graceMs).unref();
     this.flush();
   }
 
-  /** Whether there are tasks that were sent a KILL. */
-  isEnding(): boolean {
-    return [...this.options.tasks()].some(({ signalled }) => signalled === 'KILL');
+  /** Whether there are tasks that were sent a KILL, or jobs that are to end once a look has shown them. */
+  isUrgent(): boolean {
+    if (this.unseen.size > 0) return true;
+    return [...this.options.tasks()].some(
+      ({ signalled, wanted, isListed }) =>
+        signalled === 'KILL' || (wanted !== undefined && !isListed),
+    );
   }
 
   flush(): void {
@@ -82,7 +106,7 @@ export class BatchSignals {
   /** Undefined where nothing is due. */
   private sendAll(): Promise<void> | undefined {
     const due = [...this.options.tasks()].filter(
-      ({ wanted, signalled, job }) => wanted !== undefined && signalled !== wanted && job !== '',
+      ({ wanted, signalled, isListed }) => wanted !== undefined && signalled !== wanted && isListed,
     );
     const { leftovers } = this;
     if (due.length + leftovers.length === 0) return undefined;
@@ -95,7 +119,7 @@ export class BatchSignals {
         if (signal === 'KILL') await this.allowKills(entries);
         await system.signal(jobs, signal);
         for (const entry of entries) entry.signalled = signal;
-        if (signal === 'KILL') this.kills.announce();
+        if (signal === 'KILL') this.urgent.announce();
         if (signal === 'TERM') this.leftovers = this.leftovers.slice(leftovers.length);
       }
     })();

@@ -11,6 +11,8 @@ export interface BatchTask {
   element: Element | undefined;
   /** As `signal` wants it; '' while unknown. */
   job: string;
+  /** A look has shown that the job is this task's. What a submission answers proves nothing: its account can make it up. */
+  isListed: boolean;
   /** Monotonic: looks that began before this instant say nothing about it. */
   sentAtMs: number;
   /** Wall clock; 0 while it has not begun. */
@@ -37,6 +39,7 @@ export const newBatchTask = (task: LrmsTask): BatchTask => ({
   state: 'gathers',
   element: undefined,
   job: '',
+  isListed: false,
   sentAtMs: 0,
   startedAtMs: 0,
   missed: 0,
@@ -55,6 +58,8 @@ export const newBatchTask = (task: LrmsTask): BatchTask => ({
 export function gatherAgain(entry: BatchTask): void {
   entry.state = 'gathers';
   entry.element = undefined;
+  entry.job = '';
+  entry.isListed = false;
   entry.takenUp = false;
   entry.missed = 0;
 }

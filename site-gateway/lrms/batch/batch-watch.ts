@@ -15,8 +15,8 @@ export interface WatchOptions {
   /** Least time between two looks; 5 s where it is not said. */
   readonly pollMs?: number;
   readonly signal: AbortSignal;
-  /** Tasks that were sent a KILL are looked for more often. */
-  readonly signals: Pick<BatchSignals, 'kills' | 'isEnding'>;
+  /** What it waits for is looked for more often. */
+  readonly signals: Pick<BatchSignals, 'urgent' | 'isUrgent'>;
   /** What a look that began at `beganAtMs`, monotonic, has shown. */
   readonly onPoll: (poll: BatchPoll, beganAtMs: number) => Promise<void>;
 }
@@ -26,7 +26,7 @@ const POLL_SHARE = 20;
 /** Two commands each: one in 2.5 s, however many jobs there are. */
 const POLL_MS = 5_000;
 const MAX_POLL_MS = 60_000;
-const ENDING_MS = 1_000;
+const URGENT_MS = 1_000;
 
 /** Looks at the batch system again and again, less often while it is slow or away; gives what ends when the signal fires. */
 export async function watchBatch(options: WatchOptions): Promise<() => Promise<void>> {
@@ -46,11 +46,11 @@ export async function watchBatch(options: WatchOptions): Promise<() => Promise<v
 
 /** The script of a task that was killed says nothing any more: the batch system has to. */
 async function untilDue({ signals, signal }: WatchOptions, ms: number): Promise<void> {
-  const { kills } = signals;
-  const soonMs = Math.max(Math.min(ms, ENDING_MS), ms / POLL_SHARE);
-  const seen = kills.version();
-  await kills.after(seen, signals.isEnding() ? soonMs : ms, signal);
-  if (kills.version() > seen) await pause(soonMs, signal);
+  const { urgent } = signals;
+  const soonMs = Math.max(Math.min(ms, URGENT_MS), ms / POLL_SHARE);
+  const seen = urgent.version();
+  await urgent.after(seen, signals.isUrgent() ? soonMs : ms, signal);
+  if (urgent.version() > seen) await pause(soonMs, signal);
 }
 
 /** One look at everything; gives the time until the next. */

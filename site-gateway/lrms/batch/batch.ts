@@ -83,6 +83,8 @@ class BatchLrms implements Lrms {
     this.health = openHealth({ name: system.name, clock, log, onChange: () => listener.changed() });
     const around = {
       system,
+      clock,
+      log,
       run: (name: string, work: Promise<void>) => this.run(name, work),
       onSilence: (error: BatchSilence) => this.health.silent(error),
     };
@@ -90,7 +92,6 @@ class BatchLrms implements Lrms {
       ...around,
       takes: () => this.health.takes(),
       submissions,
-      clock,
       onPlaced: (entry) => this.placed.add(entry),
       onDropped: (entry) => this.end(entry, CANCELLED),
       onRefused: (entry, words) => this.end(entry, refusal(system.name, words)),
@@ -237,7 +238,7 @@ class BatchLrms implements Lrms {
     const { element, state } = entry;
     if (element === undefined) return;
     if (state === 'sent' && (await this.submissions.revoke(element))) {
-      this.signals.remove(entry.job);
+      this.signals.remove(entry);
       this.end(entry, CANCELLED);
       return;
     }
@@ -260,7 +261,7 @@ class BatchLrms implements Lrms {
       await this.conclude(entry, status, { kind: 'requeued', words: '', isListed: true });
     }
     this.sender.afterPoll(new Set([...jobs.keys()].map(tokenOf)), beganAtMs);
-    this.signals.flush();
+    this.signals.afterPoll(jobs, beganAtMs);
     this.run('remove old submissions', this.sweep());
     if (missing.length > 0) await this.examine(missing);
   }
@@ -308,7 +309,7 @@ class BatchLrms implements Lrms {
     const about = { entry, status, end, system: this.options.system.name };
     const evidence = await evidenceOf(about, this.submissions);
     if (entry.state === 'ending' || this.closed()) return;
-    if (end?.isListed === true) this.signals.remove(entry.job);
+    if (end?.isListed === true) this.signals.remove(entry);
     this.end(entry, endOfTask(evidence));
   }
 

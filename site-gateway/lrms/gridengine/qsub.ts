@@ -1,4 +1,4 @@
-import { BatchSilence, type CommandResult, type CommandRunner } from '../batch/batch-command.ts';
+import { type CommandResult, type CommandRunner, unanswered } from '../batch/batch-command.ts';
 import type { BatchOrder, SubmitAnswer } from '../batch/batch-system.ts';
 import { runnerAs, unsubmittable } from '../batch/submit-as.ts';
 import type { JobRequest } from './request.ts';
@@ -33,7 +33,7 @@ export async function submit(
     if (UNSUITABLE.test(words)) return { kind: 'refused', words };
   }
   const result = await runAs('qsub', args, SUBMIT_TIMEOUT_MS);
-  const id = idOf(result);
+  const id = idOf(result, count);
   if (id !== undefined)
     return { kind: 'submitted', jobOf: (index) => (count > 1 ? `${id}.${index}` : id) };
   const denied = unsubmittable(order, result.stderr);
@@ -41,14 +41,16 @@ export async function submit(
   const words = wordsOf(result.stderr || result.stdout);
   if (FULL.test(words)) return { kind: 'full', words };
   if (!/unable to run job|error|rejected/i.test(result.stderr) || AWAY.test(words))
-    throw new BatchSilence(words || 'qsub failed without a word');
+    throw unanswered('qsub', wordsOf(result.stderr), result.stdout);
   if (!UNSUITABLE.test(words)) return { kind: 'refused', words };
   return { kind: 'refused', words: await whyNot(runAs, args) };
 }
 
-/** `123`, or `123.1-8:1` for an array. */
-const idOf = ({ ok, stdout }: CommandResult): string | undefined =>
-  ok ? /^(\d+)(?:\.1-\d+:1)?$/.exec(stdout.trim().split('\n').at(-1) ?? '')?.[1] : undefined;
+/** `123`, or `123.1-8:1` for an array; whole only with the end of its line. */
+function idOf({ ok, stdout }: CommandResult, count: number): string | undefined {
+  const [, id, last = '1'] = /(?:^|\n)(\d+)(?:\.1-(\d+):1)?\n$/.exec(stdout) ?? [];
+  return ok && Number(last) === count ? id : undefined;
+}
 
 const MAX_WORDS = 500;
 

@@ -5,6 +5,7 @@ import {
   type CommandResult,
   type CommandRunner,
   openCommandRunner,
+  unanswered,
 } from '../batch/batch-command.ts';
 import {
   type BatchEnd,
@@ -96,7 +97,7 @@ function submitAnswer({ ok, stdout, stderr }: CommandResult): SubmitAnswer {
     return { kind: 'submitted', jobOf: (index) => `${cluster}.${index - 1}` };
   const words = wordsOf(stderr);
   if (FULL.test(stderr)) return { kind: 'full', words };
-  if (AWAY.test(stderr) || !/ERROR/.test(stderr)) throw new BatchSilence(words || stdout);
+  if (AWAY.test(stderr) || !/ERROR/.test(stderr)) throw unanswered('condor_submit', words, stdout);
   return { kind: 'refused', words };
 }
 

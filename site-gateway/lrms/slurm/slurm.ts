@@ -5,6 +5,7 @@ import {
   type CommandResult,
   type CommandRunner,
   openCommandRunner,
+  unanswered,
 } from '../batch/batch-command.ts';
 import {
   type BatchEnd,
@@ -216,13 +217,14 @@ const WRONG = /^sbatch: (?:error: )?((?:invalid|unrecognized|ambiguous|option) .
 
 /** Only what is said about this very job is a refusal; other trouble is the system's, and the job waits. */
 function submitAnswer({ ok, stdout, stderr }: CommandResult, count: number): SubmitAnswer {
-  const id = /^(\d+)(?:;\S*)?$/.exec(stdout.trim())?.[1];
+  // Whole only with the end of its line.
+  const id = /^(\d+)(?:;\S*)?\n$/.exec(stdout)?.[1];
   if (ok && id !== undefined)
     return { kind: 'submitted', jobOf: (index) => (count > 1 ? `${id}_${index}` : id) };
   const words = wordsOf(stderr);
   if (FULL.test(stderr)) return { kind: 'full', words };
   const failure = (/Batch job submission failed: (.*)/.exec(stderr) ?? WRONG.exec(stderr))?.[1];
-  if (failure === undefined || AWAY.test(failure)) throw new BatchSilence(words || stdout);
+  if (failure === undefined || AWAY.test(failure)) throw unanswered('sbatch', words, stdout);
   return { kind: 'refused', words: failure };
 }
 

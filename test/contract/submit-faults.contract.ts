@@ -1,0 +1,144 @@
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { attemptId } from '../../core/ids.ts';
+import type { Account } from '../../site-gateway/accounts/account.ts';
+import { handOver } from '../../site-gateway/accounts/hand-over.ts';
+import type { BatchSystem } from '../../site-gateway/lrms/batch/batch-system.ts';
+import { makeTestAccount, type TestAccount } from '../setup/test-account.ts';
+import { openPort, type Port, SOON } from '../support/lrms-port.ts';
+import { makeStumbling, type Stumble, type Stumbling } from '../support/stumbling.ts';
+
+/** A real batch system with room for some tasks. */
+export interface SubmitSystem extends AsyncDisposable {
+  /** As people call it. */
+  readonly name: string;
+  /** Its command that submits. */
+  readonly command: string;
+  /** PATH with its commands. */
+  readonly path: string;
+  /** `bin` goes before the path. */
+  open(bin: string): BatchSystem;
+  openTo(account: TestAccount): void;
+  /** Submits a job that sleeps; gives its number. */
+  stranger(): Promise<string>;
+  /** Numbers of the jobs that are there. */
+  jobs(): Promise<readonly string[]>;
+  remove(job: string): Promise<unknown>;
+}
+
+/** The command that submits answers nonsense, or not at all. */
+export function submitFaultsContract(name: string, start: () => Promise<SubmitSystem>): void {
+  describe(`what ${name} answers to a submission`, () => {
+    let system: SubmitSystem;
+    let dir: string;
+    let commands: Stumbling;
+    let port: Port;
+    let alice: TestAccount;
+    let bob: TestAccount;
+    beforeAll(async () => {
+      alice = makeTestAccount('a');
+      bob = makeTestAccount('b');
+      system = await start();
+      for (const account of [alice, bob]) system.openTo(account);
+    });
+    afterAll(async () => {
+      await system[Symbol.asyncDispose]();
+      for (const account of [alice, bob]) account[Symbol.dispose]();
+    });
+    beforeEach(async () => {
+      dir = mkdtempSync(join(tmpdir(), 'hanse-submit-faults-'));
+      chmodSync(dir, 0o711);
+      writeFileSync(join(dir, 'ran'), '');
+      chmodSync(join(dir, 'ran'), 0o666);
+      commands = makeStumbling(join(dir, 'bin'), [system.command], system.path);
+      port = await openPort(system.open(commands.bin), dir, [alice, bob]);
+    });
+    afterEach(async () => {
+      commands.stumble(system.command, 'not');
+      await port[Symbol.asyncDispose]();
+      rmSync(dir, { recursive: true, maxRetries: 5 });
+    });
+
+    const ran = (): readonly string[] =>
+      readFileSync(join(dir, 'ran'), 'utf8').trim().split('\n').toSorted();
+    const calls = (): readonly string[] => commands.callsOf(system.command);
+    const stumble = (how: Stumble): void => commands.stumble(system.command, how);
+    const closedReason = (): string => port.lrms.state().closedReason;
+    const submitAs = async (account: Account, id: string, script: string): Promise<void> => {
+      const directory = join(dir, 'attempts', id);
+      for (const own of ['work', 'tmp']) mkdirSync(join(directory, own), { recursive: true });
+      for (const folder of [dir, join(dir, 'attempts')]) chmodSync(folder, 0o711);
+      await handOver(directory, account);
+      port.submit(id, script, { account });
+    };
+
+    test('may say nothing of a job that is there: it is found by its name, and runs once', async () => {
+      const modes = ['nothing', 'babble', 'cut', 'killed'] as const;
+      const codes = new Map<string, number>();
+      for (const [at, how] of modes.entries()) {
+        stumble(how);
+        for (const [id, code] of [
+          [`${how}-a`, 6],
+          [`${how}-b`, 7],
+        ] as const) {
+          codes.set(id, code);
+          // One that has ended before anybody looks, and others that are listed.
+          port.submit(id, how === 'nothing' ? `exit ${code}` : `sleep 1; exit ${code}`);
+        }
+        await expect.poll(calls, SOON).toHaveLength(at + 1);
+      }
+      for (const [id, exitCode] of codes)
+        expect(await port.endOf(id)).toMatchObject({ kind: 'exited', exitCode });
+      expect(calls()).toHaveLength(modes.length);
+      await expect.poll(closedReason, SOON).toBe('');
+      expect(ran()).toEqual([...codes.keys()].toSorted());
+    });
+
+    test("may be the number of another's job, which goes on when the task is cancelled", async () => {
+      const other = await system.stranger();
+      writeFileSync(join(commands.bin, `${system.command}.wrong`), `${other}\n`);
+      stumble('wrong');
+      port.submit('waits', 'sleep 300', { cpus: 1 });
+      await port.begun('waits');
+      port.lrms.cancel(attemptId('waits'), 5_000);
+      expect(await port.endOf('waits')).toMatchObject({ kind: 'exited', exitCode: 143 });
+      port.submit('never', 'sleep 300');
+      await expect.poll(calls, SOON).toHaveLength(2);
+      port.lrms.cancel(attemptId('never'), 0);
+      await port.endOf('never');
+      await expect.poll(() => system.jobs(), SOON).toEqual([other]);
+      await system.remove(other);
+      expect(calls()).toHaveLength(2);
+    });
+
+    test('may be words that nobody knows: they are told, and the task goes in once it can', async () => {
+      stumble('words');
+      port.submit('later', 'exit 5');
+      const words = new RegExp(`^${system.name} does not answer since .*: .*nicht angenommen`);
+      await expect.poll(closedReason, { ...SOON, interval: 20 }).toMatch(words);
+      stumble('not');
+      expect(await port.endOf('later')).toMatchObject({ kind: 'exited', exitCode: 5 });
+      expect(ran()).toEqual(['later']);
+    });
+
+    test.for([
+      ['words', /nicht angenommen/],
+      ['lose', /^waits in/],
+    ] as const)('may be %s for one account, which harms no other', async ([how, words]) => {
+      commands.stumbleFor(alice.uid, system.command, how);
+      await submitAs(alice, 'hers', 'id -un; exit 3');
+      await expect.poll(calls, SOON).not.toEqual([]);
+      await submitAs(bob, 'his', 'id -un; exit 4');
+      port.submit('own', 'exit 5');
+      expect(await port.endOf('his')).toMatchObject({ kind: 'exited', exitCode: 4 });
+      expect(await port.endOf('own')).toMatchObject({ kind: 'exited', exitCode: 5 });
+      expect([port.ends.has('hers'), closedReason()]).toEqual([false, '']);
+      expect(port.lrms.waitReason(attemptId('hers'))).toMatch(words);
+      commands.stumbleFor(alice.uid, system.command, 'not');
+      expect(await port.endOf('hers')).toMatchObject({ kind: 'exited', exitCode: 3 });
+      expect(ran()).toEqual(['hers', 'his', 'own']);
+    });
+  });
+}
