@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../service/clock.ts';
@@ -12,6 +12,7 @@ import type { LrmsListener } from '../../site-gateway/lrms/lrms.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';
 import { SELF } from '../fakes/job-owners.ts';
 import { type GridEngineCluster, startGridEngine } from '../support/gridengine-cluster.ts';
+import { SOON } from '../support/lrms-port.ts';
 
 let cluster: GridEngineCluster;
 beforeAll(async () => {
@@ -63,6 +64,25 @@ test('asks Grid Engine for the licences that it counts, and for no others', asyn
   expect(await cluster.run('qstat', '-j', job)).toMatch(/^hard resource_list:.*flex=2/m);
   expect(await submit('b'.repeat(16), { matlab: 4 })).toMatchObject({ kind: 'refused' });
   await system.signal([job], 'KILL');
+}, 60_000);
+
+test('is not told of an end that another job has made up', async () => {
+  const token = 'e'.repeat(16);
+  const run = async (...args: readonly string[]): Promise<string> => {
+    const quiet = ['-terse', '-b', 'y', '-shell', 'n', '-o', '/dev/null', '-j', 'y'];
+    return (await cluster.run('qsub', ...quiet, ...args)).trim();
+  };
+  const system = openGridEngine(cluster.options());
+  const job = await run('-N', `grid-${token}`, '/bin/false');
+  const told = () => system.autopsy([{ token, index: 1, job }], SELF);
+  await expect
+    .poll(async () => [...(await told()).values()], SOON)
+    .toMatchObject([{ kind: 'ended', words: expect.stringMatching(/^exit 1 /) }]);
+  const accounting = readFileSync(join(cluster.dir, 'default/common/accounting'), 'utf8');
+  const own = accounting.split('\n').find((line) => line.includes(`grid-${token}`)) ?? '';
+  const made = own.replace(/:0:1:/, ':37:137:').replace(/:[^:]*:NONE:[^:]*:0:0$/, '');
+  await run('-l', `arch=*|x\n${made}`, '/bin/true');
+  await expect.poll(async () => (await told()).size, SOON).toBe(0);
 }, 60_000);
 
 test('asks for memory that hosts only measure, and still refuses what can never run', async () => {

@@ -1,5 +1,10 @@
 import { open } from 'node:fs/promises';
-import { type BatchEnd, type JobOwners, keyOf } from '../batch/batch-system.ts';
+import {
+  type BatchEnd,
+  type JobOwners,
+  keyOf,
+  type MissingElement,
+} from '../batch/batch-system.ts';
 import { jobName } from './qstat.ts';
 import { parseTime } from './units.ts';
 
@@ -8,14 +13,14 @@ import { parseTime } from './units.ts';
 /** As much of it as is read: some 100,000 jobs. */
 const TAIL_BYTES = 32 * 2 ** 20;
 
-/** What it says of the elements of these submissions, by `keyOf`; undefined where there is none that can be read. */
+/** What it says of these elements, by `keyOf`; undefined where there is none that can be read. */
 export async function readAccounting(
   file: string,
-  tokens: ReadonlySet<string>,
+  elements: readonly MissingElement[],
   owners: Pick<JobOwners, 'isOwn'>,
 ): Promise<ReadonlyMap<string, BatchEnd> | undefined> {
   const text = await tailOf(file);
-  return text === undefined ? undefined : parseAccounting(text, tokens, owners);
+  return text === undefined ? undefined : parseAccounting(text, elements, owners);
 }
 
 async function tailOf(file: string): Promise<string | undefined> {
@@ -30,26 +35,51 @@ async function tailOf(file: string): Promise<string | undefined> {
   }
 }
 
+/**
+ * A request may hold ends of lines, and so whole lines that whoever made it has thought of: they look like any other. Where an
+ * element has several ends that differ, and was not put back, none of them is believed.
+ */
 export function parseAccounting(
   text: string,
-  tokens: ReadonlySet<string>,
+  elements: readonly MissingElement[],
   owners: Pick<JobOwners, 'isOwn'>,
 ): ReadonlyMap<string, BatchEnd> {
-  const names = new Map([...tokens].map((token) => [jobName(token), token]));
-  const ends = new Map<string, BatchEnd>();
+  const tokens = new Map(elements.map(({ token }) => [jobName(token), token]));
+  const asked = new Map(elements.map((element) => [keyOf(element), element]));
+  const lines = new Map<string, Set<string>>();
   for (const line of text.split('\n')) {
     const fields = line.split(':');
-    const token = names.get(fields[4] ?? '');
-    const end = token === undefined ? undefined : endOf(fields);
-    // A slave of a parallel job has a name after its task's number.
-    if (token === undefined || end === undefined || fields.at(-4) !== 'NONE') continue;
-    if (!owners.isOwn(token, { name: fields[3] ?? '' })) continue;
+    const token = tokens.get(fields[4] ?? '');
+    if (token === undefined || !isOfJob(fields)) continue;
     // Of an array the number of the task is the first that follows the slots.
-    const key = keyOf({ token, index: Number(fields[35]) || 1 });
-    // What was started again after that did nothing.
-    if (ends.get(key)?.kind !== 'requeued') ends.set(key, end);
+    const element = asked.get(keyOf({ token, index: Number(fields[35]) || 1 }));
+    const isOwn = owners.isOwn(token, { name: fields[3] ?? '' });
+    if (element === undefined || !isOwn || !hasNumber(element, fields[5])) continue;
+    const key = keyOf(element);
+    lines.set(key, (lines.get(key) ?? new Set()).add(line));
   }
-  return ends;
+  return new Map([...lines].flatMap(([key, some]) => believed(key, [...some].map(endOf))));
+}
+
+/** Of a line that is not cut short; a request may hold more separators. */
+const FIELDS = 45;
+
+/** Whether it is whole, and of no slave of a parallel job: that has a name after its task's number. */
+const isOfJob = (fields: readonly string[]): boolean =>
+  fields.length >= FIELDS && fields.at(-4) === 'NONE';
+
+/** Whether it is the job of the element, as far as that is known. */
+const hasNumber = ({ job }: MissingElement, number: string | undefined): boolean =>
+  job === '' || job.split('.')[0] === number;
+
+/** What was started again after it was put back did nothing. */
+function believed(
+  key: string,
+  ends: readonly BatchEnd[],
+): readonly (readonly [string, BatchEnd])[] {
+  const end = ends.find(({ kind }) => kind === 'requeued') ?? ends[0];
+  const isDoubtful = ends.length > 1 && end?.kind !== 'requeued';
+  return end === undefined || isDoubtful ? [] : [[key, end]];
 }
 
 /** Codes of `failed`: it was put back; it was ended for a limit; it was ended by a signal. Others: it never began. */
@@ -58,9 +88,8 @@ const OVER_LIMIT = 37;
 const AFTER_JOB = 100;
 const KILLED = [137, 143];
 
-/** Undefined for a line that is cut short. */
-function endOf(fields: readonly string[]): BatchEnd | undefined {
-  if (fields.length < 45) return undefined;
+function endOf(line: string): BatchEnd {
+  const fields = line.split(':');
   const number = (at: number): number => Number(fields[at]);
   const [failed, exitStatus, wallSeconds] = [number(11), number(12), number(13)];
   const cpuMs = Math.round((number(14) + number(15)) * 1_000);

@@ -9,6 +9,7 @@ import {
   type Element,
   type JobOwners,
   keyOf,
+  type MissingElement,
 } from '../batch/batch-system.ts';
 import type { Capacity } from '../lrms.ts';
 import { readAccounting } from './accounting.ts';
@@ -190,11 +191,10 @@ const lostEnds = (
 
 async function autopsy(
   file: string,
-  elements: readonly Element[],
+  elements: readonly MissingElement[],
   owners: JobOwners,
 ): Promise<ReadonlyMap<string, BatchEnd>> {
-  const tokens = new Set(elements.map(({ token }) => token));
-  return (await readAccounting(file, tokens, owners)) ?? new Map<string, BatchEnd>();
+  return (await readAccounting(file, elements, owners)) ?? new Map<string, BatchEnd>();
 }
 
 /** Of elements that could not be started: why, from where they still stand. */

@@ -25,8 +25,9 @@ const line = ({
   `main.q:n1:root:root:${name}:19:sge:0:1795893148:1795893148:1795893149:${failed}:${wall}:1.5:0.25:4852.000000:0:0:0:0:243:0:0:0.000000:8:0:0:0:2:6:NONE:defaultdepartment:NONE:1:${task}:2.080000:0.002582:0.000806:${request}:0.000000:${slave}:209809408.000000:0:0`;
 
 const ROOTS = { isOwn: (_: string, { name }: Partial<JobOwner>) => name === 'root' };
+const ELEMENTS = [1, 2, 3].map((index) => ({ token: TOKEN, index, job: '' }));
 const endsOf = (...lines: readonly string[]) =>
-  parseAccounting(`${lines.join('\n')}\n`, new Set([TOKEN]), ROOTS);
+  parseAccounting(`${lines.join('\n')}\n`, ELEMENTS, ROOTS);
 
 test.for([
   ['0:0', 'ended', 'exit 0 on n1'],
@@ -47,12 +48,8 @@ test.for(['-l h_rt=8', '-q main.q -l h_rt=0:0:8,h_vmem=100M'])(
   },
 );
 
-test('of an array each task has its own end, the last one that is written', () => {
-  const ends = endsOf(
-    line({ task: '2', failed: '0:0' }),
-    line({ task: '3', failed: '0:0' }),
-    line({ task: '3' }),
-  );
+test('of an array each task has its own end', () => {
+  const ends = endsOf(line({ task: '2', failed: '0:0' }), line({ task: '3' }));
   expect([...ends].map(([key, { kind }]) => [key, kind])).toEqual([
     [`${TOKEN}.2`, 'ended'],
     [`${TOKEN}.3`, 'cancelled'],
@@ -62,6 +59,23 @@ test('of an array each task has its own end, the last one that is written', () =
 test('one that was put back stays so, whatever its second start came to', () => {
   const ends = endsOf(line({ failed: '25:143' }), line({ failed: '0:0' }));
   expect(ends.get(`${TOKEN}.1`)?.kind).toBe('requeued');
+});
+
+test('a request with an end of a line in it makes up no end of another job', () => {
+  const [before, after] = line({ name: 'evil', request: '-l arch=*|x\n:' }).split('\n:');
+  const made = line({ failed: '37:137' });
+  const evil = `${before}\n${made.replace(/:0\.000000:NONE:.*$/, '')}${after}`;
+  const own = line({ failed: '0:0' });
+  // Nothing tells it from a true one; what is true comes to be there, and then they are two.
+  expect(endsOf(evil).get(`${TOKEN}.1`)?.kind).toBe('memory');
+  expect(endsOf(evil, own).size).toBe(0);
+  expect(endsOf(own, evil).size).toBe(0);
+});
+
+test('a line of a job with another number than the one that ran is passed over', () => {
+  const of = (job: string) =>
+    parseAccounting(line({}), [{ token: TOKEN, index: 1, job }], ROOTS).size;
+  expect([of('19'), of('19.1'), of('20'), of('')]).toEqual([1, 1, 0, 1]);
 });
 
 test("others' lines, those of slaves, and one that is cut short are passed over", () => {
