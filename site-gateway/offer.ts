@@ -14,6 +14,7 @@ import { hasGpuModel } from '../core/match/gpu-model.ts';
 import { missingLicence, type Need, needOf } from '../core/match/need.ts';
 import type { Offer, Queue } from '../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
+import { boundedWords } from '../core/words.ts';
 import type { SiteSize } from './lrms/open-lrms.ts';
 import type { DiskSpace } from './staging/disk.ts';
 
@@ -73,7 +74,7 @@ export function offerOf(facts: SiteFacts, now: SiteNow): Offer {
     maxNodes: size.maxNodes,
     maxWalltimeMs: size.maxWalltimeMs,
     warmTrees,
-    closedReason,
+    closedReason: boundedWords(closedReason),
     totalDiskBytes: disk.totalBytes,
     // What a task asked for is set aside until it ends, filled or not.
     freeDiskBytes: free(disk.availableBytes, committed.diskBytes),

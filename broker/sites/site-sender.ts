@@ -3,6 +3,7 @@ import { attemptId, type JobId } from '../../core/ids.ts';
 import { hasTreeInputs, taskValue } from '../../core/job/spec.ts';
 import type { Ask } from '../../core/match/ask.ts';
 import { queueFor } from '../../core/match/queue.ts';
+import { boundedWords, MOST_REASON_BYTES } from '../../core/words.ts';
 import {
   Acceptance,
   type PlacedAnswer,
@@ -197,8 +198,8 @@ async function settle(
     if (yes) accepted.push(attempt);
     else if (book.table.attempts.has(attempt.id)) {
       refused += 1;
-      const reason = answer?.reason || 'SITE_REFUSED';
-      const detail = answer?.detail || `${site.id} does not want it`;
+      const reason = boundedWords(answer?.reason || 'SITE_REFUSED', MOST_REASON_BYTES);
+      const detail = boundedWords(answer?.detail || `${site.id} does not want it`);
       release(book.table, set, attempt, { reason, detail });
       noteRefusal(site, attempt, { reason, detail }, set.nowMs, link.log);
     }

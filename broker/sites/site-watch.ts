@@ -2,6 +2,7 @@ import { EMPTY_TREE } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { attemptId, type VoName } from '../../core/ids.ts';
 import type { LiveOutputs } from '../../core/job/live-outputs.ts';
+import { boundedWords } from '../../core/words.ts';
 import type { AttemptUpdate } from '../../proto/gen/grid/v1/site.ts';
 import type { Log } from '../../service/log.ts';
 import { liveFromWire, outcomeFromWire, stateFromWire } from '../../service/rpc/wire.ts';
@@ -128,7 +129,7 @@ function reportOf(update: AttemptUpdate, log: Log): Report | undefined {
       attemptId: attemptId(update.attemptId),
       atMs: update.atMs,
       state: stateFromWire(update.state),
-      detail: update.detail,
+      detail: boundedWords(update.detail),
       ...(update.live === undefined ? {} : { live: liveFromWire(update.live) }),
       ...(update.outcome === undefined ? {} : { outcome: outcomeFromWire(update.outcome) }),
     };

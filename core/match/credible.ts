@@ -1,4 +1,5 @@
 import type { SiteId } from '../ids.ts';
+import { boundedWords } from '../words.ts';
 import type { Offer } from './offer.ts';
 
 /** More than any site has. A wrong unit or a gateway gone mad is beyond it by far. */
@@ -23,6 +24,7 @@ export function credible(offer: Offer, site: SiteId): Offer {
     return { ...offer, site, price: 0, closedReason: `its gateway ${fault}` };
   return {
     ...offer,
+    closedReason: boundedWords(offer.closedReason),
     freeCpus: Math.min(offer.freeCpus, offer.totalCpus),
     freeGpus: Math.min(offer.freeGpus, offer.totalGpus),
     freeMemoryBytes: Math.min(offer.freeMemoryBytes, offer.totalMemoryBytes),

@@ -1,3 +1,4 @@
+import { boundedWords, MOST_REASON_BYTES } from '../../core/words.ts';
 /**
  * Wire <-> domain, the only place where generated types and `core/` types meet. Decoding is strict: an enum value
  * that is unset or unknown is refused, because guessing would turn a truncated message into another request.
@@ -207,8 +208,8 @@ export function outcomeFromWire(outcome: pb.Outcome): Outcome {
     exitCode: outcome.exitCode,
     signal: outcome.signal,
     ...(failure === undefined ? {} : { failure }),
-    reason: outcome.reason,
-    detail: outcome.detail,
+    reason: boundedWords(outcome.reason, MOST_REASON_BYTES),
+    detail: boundedWords(outcome.detail),
     usage: outcome.usage ?? { cpuMs: 0, wallMs: 0, peakMemoryBytes: 0, bytesIn: 0, bytesOut: 0 },
     outputs: treeFromWire(outcome.outputs),
   };
@@ -219,8 +220,8 @@ export function outcomeToWire(outcome: Outcome): pb.Outcome {
     exitCode: outcome.exitCode,
     signal: outcome.signal,
     failure: known(WIRE_OF_FAILURE, outcome.failure, 'failure kind'),
-    reason: outcome.reason,
-    detail: outcome.detail,
+    reason: boundedWords(outcome.reason, MOST_REASON_BYTES),
+    detail: boundedWords(outcome.detail),
     usage: { ...outcome.usage },
     outputs: treeToWire(outcome.outputs),
   };
@@ -229,7 +230,7 @@ export function outcomeToWire(outcome: Outcome): pb.Outcome {
 export const liveFromWire = ({ tree, atMs, trouble }: pb.LiveOutputs): LiveOutputs => ({
   tree: treeFromWire(tree),
   atMs,
-  trouble,
+  trouble: boundedWords(trouble),
 });
 
 /** Made by an attempt at a site, as far as that needs to be said. */

@@ -4,6 +4,7 @@ import { imageFault } from '../../core/job/software.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import type { AccountWish } from '../../core/match/accounts.ts';
 import type { Caller } from '../../core/vo/caller.ts';
+import { boundedWords } from '../../core/words.ts';
 import {
   Acceptance,
   type PlacedAnswer,
@@ -116,7 +117,12 @@ const answer = (
   id: string,
   acceptance: Acceptance,
   { reason, detail }: Refusal = { reason: '', detail: '' },
-): PlacedAnswer => ({ attemptId: id, acceptance, reason, detail });
+): PlacedAnswer => ({
+  attemptId: id,
+  acceptance,
+  reason,
+  detail: boundedWords(detail),
+});
 
 function refusalOf(
   options: PlaceOptions,

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { type AttemptId, attemptId } from '../../core/ids.ts';
 import type { LiveOutputs } from '../../core/job/live-outputs.ts';
+import { boundedWords } from '../../core/words.ts';
 import { StagingTicket, State, TreeRef } from '../../proto/gen/grid/v1/common.ts';
 import { AttemptUpdate, PlacedJob } from '../../proto/gen/grid/v1/site.ts';
 import { liveToWire, outcomeToWire, stateToWire } from '../../service/rpc/wire.ts';
@@ -184,7 +185,7 @@ const updateOf = (step: Step): AttemptUpdate => ({
   atMs: step.atMs,
   state: step.state === 'accepted' ? State.STATE_MATCHED : stateToWire(step.state),
   outcome: step.outcome === undefined ? undefined : outcomeToWire(step.outcome),
-  detail: step.detail ?? '',
+  detail: boundedWords(step.detail ?? ''),
   live: undefined,
 });
 

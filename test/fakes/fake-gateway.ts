@@ -29,7 +29,13 @@ export interface FakeGateway extends AsyncDisposable {
   /** What becomes of an attempt as soon as it is accepted; nothing by default. */
   onPlaced: (attemptId: string, job: PlacedJob) => void;
   offer(change: Partial<Offer>): void;
-  report(attemptId: string, state: State, failure?: FailureKind, reason?: string): void;
+  report(
+    attemptId: string,
+    state: State,
+    failure?: FailureKind,
+    reason?: string,
+    detail?: string,
+  ): void;
   /** As if the journal had been lost; live attempts are gone. */
   forget(): void;
   /** Cuts the network, and joins it again at the same address. */
@@ -176,6 +182,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
       state,
       failure = FailureKind.FAILURE_KIND_UNSPECIFIED,
       reason = 'TEST_FAILED',
+      detail = 'the test said so',
     ) => {
       seq += 1;
       const failed = state === State.STATE_FAILED;
@@ -184,7 +191,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
         signal: 0,
         failure,
         reason: failed ? reason : '',
-        detail: failed ? 'the test said so' : '',
+        detail: failed ? detail : '',
         usage: undefined,
         outputs: NO_TREE,
       };

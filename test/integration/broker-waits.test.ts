@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { State } from '../../proto/gen/grid/v1/common.ts';
+import { FailureKind, State } from '../../proto/gen/grid/v1/common.ts';
 import { type BrokerGrid, newJob, openBrokerGrid, until } from '../fakes/broker-grid.ts';
 import { type FakeGateway, finishAll } from '../fakes/fake-gateway.ts';
 
@@ -91,3 +91,24 @@ test('tasks that are cancelled while they wait are counted no more, and those of
   await until(async () => (await grid.stateOf(id)) === 'cancelled');
   expect(await waitsAt('aachen')).toEqual([]);
 }, 30_000);
+
+test('of endless words of a gateway the ledger keeps the beginning, and says so', async () => {
+  const site = await grid.site('aachen');
+  site.onPlaced = (id) =>
+    site.report(
+      id,
+      State.STATE_FAILED,
+      FailureKind.FAILURE_KIND_JOB,
+      'R'.repeat(10_000),
+      'no '.repeat(1_000_000),
+    );
+  const id = await grid.submit();
+  await until(async () => (await grid.stateOf(id)) === 'failed');
+  const { reason = '', detail = '' } = (await grid.job(id)).summary ?? {};
+  expect(reason).toMatch(/^R+… \(cut, 10000 bytes\)$/);
+  expect(detail).toMatch(/^(?:no )+n?o?… \(cut, 3000000 bytes\)$/);
+  site.offer({ closedReason: `Slurm: ${'x'.repeat(100_000)}` });
+  const closed = async () => (await grid.as('Alice').listSites({})).sites[0]?.offer?.closedReason;
+  await until(async () => (await closed()) !== '');
+  expect(await closed()).toMatch(/^Slurm: x+… \(cut, 100007 bytes\)$/);
+});

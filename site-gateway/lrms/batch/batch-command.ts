@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { boundedWords } from '../../../core/words.ts';
 
 /** What a command of a batch system came to. */
 export interface CommandResult {
@@ -10,6 +11,10 @@ export interface CommandResult {
 /** The batch system gave no answer, or none that can be understood: nothing is known, and nothing may be concluded. */
 export class BatchSilence extends Error {
   override readonly name = 'BatchSilence';
+
+  constructor(words: string, options?: ErrorOptions) {
+    super(boundedWords(words), options);
+  }
 }
 
 const SHOWN = 100;

@@ -1,3 +1,4 @@
+import { boundedWords } from '../../../core/words.ts';
 import type { TaskEnd, TaskUsage } from '../lrms.ts';
 import type { LimitFile, MeterFile, StatusFile } from '../task-files.ts';
 import type { StepUsage } from './batch-steps.ts';
@@ -49,7 +50,7 @@ export const refusal = (system: string, words: string): TaskEnd => ({
   kind: 'not-started',
   fault: 'site',
   reason: 'SITE_REFUSED',
-  detail: `${system} did not take it: ${words}`,
+  detail: boundedWords(`${system} did not take it: ${words}`),
 });
 
 /** What the batch system needs of it could not be written. */

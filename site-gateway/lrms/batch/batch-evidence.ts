@@ -1,3 +1,4 @@
+import { boundedWords } from '../../../core/words.ts';
 import type { Clock } from '../../../service/clock.ts';
 import { keyOfStat, limitOf, readMeter, type StatusFile } from '../task-files.ts';
 import { type Evidence, isKill } from './batch-end.ts';
@@ -25,7 +26,7 @@ export function isMissing(entry: BatchTask, jobs: BatchPoll['jobs'], beganAtMs: 
   if (job !== undefined) {
     entry.job = job.id;
     entry.isListed = true;
-    entry.waitReason = job.state === 'waits' ? job.reason : '';
+    entry.waitReason = job.state === 'waits' ? boundedWords(job.reason) : '';
     entry.missed = 0;
     return job.state === 'stuck';
   }

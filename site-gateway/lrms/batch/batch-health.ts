@@ -1,3 +1,4 @@
+import { boundedWords } from '../../../core/words.ts';
 import type { Clock } from '../../../service/clock.ts';
 import type { Log } from '../../../service/log.ts';
 import type { LrmsState } from '../lrms.ts';
@@ -70,7 +71,7 @@ export function openHealth({ name, clock, log, onChange }: HealthOptions): Batch
       }),
     full: (words) =>
       change(() => {
-        full = words;
+        full = boundedWords(words);
       }),
   };
 }

@@ -1,3 +1,4 @@
+import { boundedWords } from '../../../core/words.ts';
 import type { Clock } from '../../../service/clock.ts';
 import type { Log } from '../../../service/log.ts';
 import { openLimit } from '../../limit.ts';
@@ -188,7 +189,7 @@ export class BatchSender {
 
   private wait(submission: Submission, words = ''): void {
     submission.askedAtMs = this.options.clock.monotonicMs();
-    for (const entry of submission.entries) entry.waitReason = words;
+    for (const entry of submission.entries) entry.waitReason = boundedWords(words);
     this.unsure.push(submission);
   }
 
