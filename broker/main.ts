@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { GridError } from '../core/errors.ts';
@@ -11,7 +10,8 @@ import { readCertificate } from '../service/pki/x509.ts';
 import { openClient } from '../service/rpc/grpc-client.ts';
 import { startServer } from '../service/rpc/grpc-server.ts';
 import { readHostIdentity } from '../service/rpc/host-identity.ts';
-import { announceReady, untilStopped } from '../service/shutdown.ts';
+import { announceReady, endBySignals, untilStopped } from '../service/shutdown.ts';
+import { openStateDirectory, stateFailure } from '../service/state-directory.ts';
 import { openAuthenticator } from '../service/trust/authenticator.ts';
 import { TrustStore } from '../service/trust/trust-store.ts';
 import { openBroker } from './broker.ts';
@@ -40,6 +40,8 @@ export async function serveBroker(
   }
   setFlagsFromString(HEAP_GROWTH);
   const log = openLog('broker', config['log-level']);
+  endBySignals();
+  await openStateDirectory('state', config.state);
   const stopped = untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
@@ -55,7 +57,7 @@ export async function serveBroker(
     await Promise.race([stopped, failed.promise]);
   } catch (error) {
     // Told to stop while it waited for another broker to go.
-    if (error !== stop.signal.reason) throw error;
+    if (error !== stop.signal.reason) throw stateFailure('state', config.state, error);
   }
 }
 
@@ -105,7 +107,6 @@ interface Around {
 async function startBroker(config: BrokerConfig, around: Around): Promise<RunningBroker> {
   await using stack = new AsyncDisposableStack();
   const { clock, log, onFatal, signal } = around;
-  mkdirSync(config.state, { recursive: true, mode: 0o700 });
   const trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
   const identity = readHostIdentity(config);
   const accounts = await openAccounts(config, trust, around);

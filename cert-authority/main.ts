@@ -5,7 +5,8 @@ import { type Clock, systemClock } from '../service/clock.ts';
 import { formatSettings, loadConfig } from '../service/config.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { type RunningServer, served, startServer } from '../service/rpc/grpc-server.ts';
-import { announceReady, untilStopped } from '../service/shutdown.ts';
+import { announceReady, endBySignals, untilStopped } from '../service/shutdown.ts';
+import { openStateDirectory, stateFailure } from '../service/state-directory.ts';
 import { openAuthenticator } from '../service/trust/authenticator.ts';
 import { TrustStore } from '../service/trust/trust-store.ts';
 import type { Authority } from './authority.ts';
@@ -35,8 +36,14 @@ export async function serveAuthority(
     return;
   }
   const log = openLog('authority', config['log-level']);
+  endBySignals();
+  await openStateDirectory('state', config.state);
+  await using running = await startAuthority(config, { clock: systemClock, log }).catch(
+    (error: unknown) => {
+      throw stateFailure('state', config.state, error);
+    },
+  );
   const stopped = untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
-  await using running = await startAuthority(config, { clock: systemClock, log });
   announceReady('authority', running.address);
   await stopped;
 }

@@ -8,7 +8,15 @@ export interface StopOptions {
   readonly watchStdin: boolean;
 }
 
-/** Call it before anything is started, so that a stop during the start is heard. Resolves at SIGTERM, SIGINT or (if asked for) the end of stdin; a second signal ends the process at once. */
+/**
+ * From now on, until `untilStopped`, a signal ends the process as it ends any program: whatever its start waits for, and
+ * even where that never comes.
+ */
+export function endBySignals(): void {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.removeAllListeners(signal);
+}
+
+/** Resolves at SIGTERM, SIGINT or (if asked for) the end of stdin; a second signal ends the process at once. */
 export function untilStopped(options: StopOptions): Promise<void> {
   return new Promise((resolve) => {
     const stop = (why: string): void => {

@@ -7,9 +7,10 @@ import { formatSettings, loadConfig } from '../service/config.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { served, startServer } from '../service/rpc/grpc-server.ts';
 import { readHostIdentity, readSettingFile } from '../service/rpc/host-identity.ts';
-import { announceReady, untilStopped } from '../service/shutdown.ts';
+import { announceReady, endBySignals, untilStopped } from '../service/shutdown.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import { openRate, type Rate } from '../service/staging/rate.ts';
+import { openStateDirectory, stateFailure } from '../service/state-directory.ts';
 import { openAuthenticator } from '../service/trust/authenticator.ts';
 import { keepTrust } from '../service/trust/keep-trust.ts';
 import { TrustStore } from '../service/trust/trust-store.ts';
@@ -40,8 +41,14 @@ export async function serveSite(
   // The machine is somebody's: a third of the memory, at no cost in jobs per second.
   setFlagsFromString('--memory-saver-mode');
   const log = openLog('site', config['log-level']).child({ site: config.site });
+  endBySignals();
+  await openStateDirectory('spool', config.spool);
+  await using running = await startSite(config, { clock: systemClock, log }).catch(
+    (error: unknown) => {
+      throw stateFailure('spool', config.spool, error);
+    },
+  );
   const stopped = untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
-  await using running = await startSite(config, { clock: systemClock, log });
   announceReady('site', running.address);
   await stopped;
 }

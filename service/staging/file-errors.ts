@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { GridError } from '../../core/errors.ts';
 
 /** The errno of a failed file operation, for instance `ENOENT`; '' for anything else. */
@@ -47,13 +46,4 @@ export function writeFailure(path: string, error: unknown): unknown {
   return new GridError('FILE_UNWRITABLE', `'${path}' ${WRITING[errno] ?? `fails with ${errno}`}`, {
     cause: error,
   });
-}
-
-/** Makes a directory for this account alone, with those above it; throws FILE_UNWRITABLE or DISK_FULL. */
-export function makeDirectory(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw writeFailure(path, error);
-  }
 }
