@@ -5,6 +5,7 @@ import { background } from '../../service/background.ts';
 import { checkManifest } from '../../service/staging/read-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import type { Book } from '../book.ts';
+import { type LiveChunks, openLiveChunks } from './live-chunks.ts';
 import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
 
 /**
@@ -20,8 +21,7 @@ import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
 export interface Sweeper extends AsyncDisposable {
   /**
    * A tree is about to be named. Throws MANIFEST_INVALID for a manifest that is not its own, and CHUNK_MISSING where
-   * chunks of it are not in the store. What a gateway has just sent is `fresh`: it is asked for only what this sweeper
-   * has taken out.
+   * chunks of it are not in the store. What a gateway has just sent is asked for only what this sweeper has taken out.
    */
   readonly admit: Admit;
   /**
@@ -38,7 +38,10 @@ export interface Sweeper extends AsyncDisposable {
 }
 
 /** See `Sweeper`. */
-export type Admit = (vo: string, tree: TreeRef, fresh?: boolean) => Promise<void>;
+export type Admit = (vo: string, tree: TreeRef, from?: SentBy) => Promise<void>;
+
+/** Who sends a tree; `live` is a gateway, whose next live state takes the place of this one. */
+type SentBy = 'client' | 'gateway' | 'live';
 
 /** For a broker without a staging service. */
 export const NO_SWEEPER: Sweeper = {
@@ -73,6 +76,7 @@ export interface SweeperOptions {
 interface Store {
   readonly vo: string;
   readonly keeper: OpenKeeper;
+  readonly live: LiveChunks;
   condemned: ReadonlyMap<string, number>;
   /** When chunks were taken out, as far as an upload may not know it. */
   readonly removed: Map<string, number>;
@@ -87,10 +91,24 @@ interface Store {
 
 /** The ledger has a tree by then, or never will. */
 const COMMITTED_MS = 600_000;
+/** Of live outputs; longer than a gateway needs to send the next state or the results. */
+const BRIEF_MS = 3_600_000;
 const REMOVED_AT_ONCE = 256;
 const TREES_AT_ONCE = 1_000;
 /** Trees of a VO that can be held; the latest ones. */
 const MOST_WHOLE = 10_000;
+
+const openStore = (vo: string, keeper: OpenKeeper): Store => ({
+  vo,
+  keeper,
+  live: openLiveChunks(keeper.store),
+  condemned: new Map(),
+  removed: new Map(),
+  named: new Map(),
+  whole: new Set(),
+  pass: undefined,
+  removing: Promise.resolve(),
+});
 
 export function openSweeper(options: SweeperOptions): Sweeper {
   const { book, accounts, everyMs, graceMs } = options;
@@ -99,16 +117,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
   const storeOf = (vo: string): Store => {
     const known = stores.get(vo);
     if (known !== undefined) return known;
-    const store: Store = {
-      vo,
-      keeper: accounts.openKeeper(vo),
-      condemned: new Map(),
-      removed: new Map(),
-      named: new Map(),
-      whole: new Set(),
-      pass: undefined,
-      removing: Promise.resolve(),
-    };
+    const store = openStore(vo, accounts.openKeeper(vo));
     stores.set(vo, store);
     return store;
   };
@@ -122,16 +131,25 @@ export function openSweeper(options: SweeperOptions): Sweeper {
   const sweepAll = async (): Promise<void> => {
     for (const vo of options.vos) await sweep(vo);
   };
-  const timer = setInterval(() => background('sweep the stores', sweepAll(), book.log), everyMs);
-  timer.unref();
+  const sweepLive = async (): Promise<void> => {
+    for (const store of stores.values()) if (store.live.isMuch()) await sweep(store.vo);
+  };
+  const often = (what: string, work: () => Promise<void>, ms: number): NodeJS.Timeout =>
+    setInterval(() => background(what, work(), book.log), ms).unref();
+  const timers = [
+    often('sweep the stores', sweepAll, everyMs),
+    often('sweep live outputs', sweepLive, Math.min(everyMs, BRIEF_MS / 2)),
+  ];
   return {
     sweep,
-    admit: async (vo, tree, fresh = false) => {
+    admit: async (vo, tree, from = 'client') => {
       if (tree.digest === '') return;
       checkManifest(tree);
       const store = storeOf(vo);
       const nowMs = book.clock.nowMs();
+      const fresh = from !== 'client';
       const isNew = name(store, tree, nowMs);
+      if (from === 'live') await store.live.note(tree, nowMs);
       const distrusts = !fresh && nowMs - startedAtMs < graceMs;
       const isDoubtful = isNew || store.removed.size > 0;
       const isWhole = isDoubtful ? await checkTree(store, tree, distrusts) : !distrusts;
@@ -147,7 +165,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     doubt: (vo) => storeOf(vo).whole.clear(),
     heal: (vo, digests) => heal(storeOf(vo), digests),
     [Symbol.asyncDispose]: async () => {
-      clearInterval(timer);
+      for (const timer of timers) clearInterval(timer);
       await Promise.all([...stores.values()].map(({ keeper }) => keeper[Symbol.asyncDispose]()));
     },
   };
@@ -215,8 +233,11 @@ async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Sw
   for (const digest of store.whole) if (!marks.trees.has(digest)) store.whole.delete(digest);
   const stored = await store.keeper.list();
   const before = { condemned: store.condemned };
-  const { due, condemned } = sweepPass(stored, marks.chunks, before, { nowMs, graceMs });
-  store.condemned = condemned;
+  const brief = await store.live.gather();
+  const rule = { nowMs, graceMs, brief, briefMs: Math.min(BRIEF_MS, graceMs) };
+  const { due, condemned } = sweepPass(stored, marks.chunks, before, rule);
+  const waiting = new Map(condemned);
+  store.condemned = waiting;
   let removed = 0;
   for (let at = 0; at < due.length; at += REMOVED_AT_ONCE) {
     await markNamed(store, marks);
@@ -226,9 +247,12 @@ async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Sw
     store.removing = store.keeper.remove(going);
     await store.removing;
     removed += going.length;
+    // One that is sent again is as new as any other.
+    for (const digest of going) waiting.delete(digest);
   }
+  store.live.settle(waiting, marks.chunks, nowMs - graceMs);
   forget(store, nowMs, graceMs);
-  const swept = { stored: stored.length, condemned: condemned.size - removed, removed };
+  const swept = { stored: stored.length, condemned: waiting.size, removed };
   if (removed > 0) book.log.info({ vo: store.vo, ...swept }, 'the store was swept');
   return swept;
 }

@@ -102,7 +102,7 @@ async function withOutputs({ book, site, admit, doubt }: Link, report: Report): 
     return { ...report, live: await kept(admit, vo, live) };
   if (outcome === undefined || outcome.outputs.digest === '' || vo === undefined) return report;
   try {
-    await admit(vo, outcome.outputs, true);
+    await admit(vo, outcome.outputs, 'gateway');
     return report;
   } catch (error) {
     if (!(error instanceof GridError)) throw error;
@@ -114,7 +114,7 @@ async function withOutputs({ book, site, admit, doubt }: Link, report: Report): 
 /** Live outputs whose chunks have been swept since are not there; the next ones will be. */
 async function kept(admit: Admit, vo: VoName, live: LiveOutputs): Promise<LiveOutputs> {
   try {
-    await admit(vo, live.tree, true);
+    await admit(vo, live.tree, 'live');
     return live;
   } catch (error) {
     if (!(error instanceof GridError)) throw error;

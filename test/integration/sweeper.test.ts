@@ -102,9 +102,9 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
 
   test('a tree that was named long ago and is not in the ledger is forgotten before the next pass', async () => {
     const [old, young] = [await send(randomBytes(1_000_000)), await send(randomBytes(1_000_000))];
-    await sweeper.admit('demo', old, true);
+    await sweeper.admit('demo', old, 'gateway');
     aheadMs = 601_000;
-    await sweeper.admit('demo', young, true);
+    await sweeper.admit('demo', young, 'gateway');
     expect(await sweeper.sweep('demo')).toEqual({ stored: 2, condemned: 1, removed: 0 });
     expect(await sweeper.sweep('demo')).toEqual({ stored: 2, condemned: 0, removed: 1 });
     expect([await missing(old), await missing(young)]).toEqual([1, 0]);
@@ -122,6 +122,50 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
     await sweeper.sweep('demo');
     await sweeper.sweep('demo');
     expect(await missing(again)).toBe(0);
+  });
+
+  test('what was taken out and is sent again waits as long as what is new', async () => {
+    await sweeper[Symbol.asyncDispose]();
+    sweeper = open(60_000);
+    const bytes = randomBytes(1_000_000);
+    const tree = await send(bytes);
+    await sweeper.sweep('demo');
+    aheadMs += 61_000;
+    expect(await sweeper.sweep('demo')).toEqual({ stored: 1, condemned: 0, removed: 1 });
+    // An upload that is under way when the next pass begins.
+    await send(bytes);
+    expect(await sweeper.sweep('demo')).toEqual({ stored: 1, condemned: 1, removed: 0 });
+    expect(await missing(tree)).toBe(0);
+  });
+
+  test('live outputs that others took the place of wait an hour, and what else nobody names a day', async () => {
+    await sweeper[Symbol.asyncDispose]();
+    sweeper = open(24 * 3_600_000);
+    const [old, now, upload] = [
+      await send(randomBytes(2_500_000)),
+      await send(randomBytes(2_500_000)),
+      await send(randomBytes(1_000_000)),
+    ];
+    await sweeper.admit('demo', old, 'live');
+    await sweeper.admit('demo', now, 'live');
+    await name(now);
+    aheadMs += 601_000;
+    // They are in the ledger, or never will be: this pass forgets that they were named.
+    await sweeper.sweep('demo');
+    expect(await sweeper.sweep('demo')).toEqual({ stored: 7, condemned: 4, removed: 0 });
+    aheadMs += 3_500_000;
+    expect(await sweeper.sweep('demo')).toMatchObject({ condemned: 4, removed: 0 });
+    aheadMs += 101_000;
+    expect(await sweeper.sweep('demo')).toEqual({ stored: 7, condemned: 1, removed: 3 });
+    expect([await missing(old), await missing(now), await missing(upload)]).toEqual([3, 0, 0]);
+    // The latest state goes the same way, hours after it was named.
+    await book.db.deleteFrom('trees').execute();
+    await sweeper.sweep('demo');
+    aheadMs += 3_601_000;
+    expect(await sweeper.sweep('demo')).toMatchObject({ condemned: 1, removed: 3 });
+    await expect(sweeper.admit('demo', old, 'gateway')).rejects.toMatchObject({
+      code: 'CHUNK_MISSING',
+    });
   });
 
   test('trees are named and swept at the same time, and none that is named loses a chunk', async () => {

@@ -33,3 +33,10 @@ test('a clock that goes back an hour lets nothing go early', () => {
   const back = sweepPass(['a'], new Set(), first, at(0));
   expect(back).toEqual({ due: [], condemned: new Map([['a', 0]]) });
 });
+
+test('some wait another time than the rest', () => {
+  const rule = { nowMs: 0, graceMs: 100, brief: new Set(['a']), briefMs: 10 };
+  const first = sweepPass(['a', 'b'], new Set(), NONE, rule);
+  expect(sweepPass(['a', 'b'], new Set(), first, { ...rule, nowMs: 9 }).due).toEqual([]);
+  expect(sweepPass(['a', 'b'], new Set(), first, { ...rule, nowMs: 10 }).due).toEqual(['a']);
+});
