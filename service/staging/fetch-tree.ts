@@ -7,7 +7,7 @@ import { checkRoom, makeCacheRoom } from './check-room.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
-import { checkWritten } from './folded-names.ts';
+import { checkFolder, checkWritten, riskyTwins } from './folded-names.ts';
 import { loadManifest } from './read-tree.ts';
 import type { TransferOptions } from './send-tree.ts';
 import { openTarget, type SharedPlace, type Target } from './target.ts';
@@ -56,8 +56,10 @@ export async function fetchTree(
     doneBytes += bytes;
     onProgress?.({ doneBytes, totalBytes });
   };
+  const twins = riskyTwins(manifest);
   const place = await openTarget(target, options.shared);
   try {
+    await checkFolder(twins, place.root);
     await makeFolders(place, manifest.entries);
     const wanted = await without(files, async (file) => {
       const kept = await place.hasFile(file);
@@ -68,7 +70,7 @@ export async function fetchTree(
     if (cache === undefined) await fetchInto(run, wanted);
     else await fetchThrough(run, wanted, cache);
     await finish(place, manifest.entries);
-    await checkWritten(manifest, target);
+    await checkWritten(twins, target);
   } finally {
     await place.close();
   }

@@ -30,20 +30,37 @@ export async function checkNames(paths: readonly string[]): Promise<void> {
   if (colliding.length > 0) throw collision(colliding);
 }
 
-/**
- * Throws NAMES_COLLIDE where files of a tree that was written below `target` have become one. Two of one content may be one
- * file anyway.
- */
-export async function checkWritten({ entries }: Manifest, target: string): Promise<void> {
+/** Paths of a tree that must not become one file. Two of one content may be one file anyway. */
+export function riskyTwins({ entries }: Manifest): readonly Twins[] {
   const twins = foldedTwins(entries.map(({ path }) => path));
-  if (twins.length === 0) return;
+  if (twins.length === 0) return [];
   const digests = new Map(
     entries.map((entry) => [entry.path, entry.kind === 'file' ? entry.digest : entry.path]),
   );
   const digestOf = (path: string): string => digests.get(path) ?? path;
+  return twins.filter(({ first, second }) => digestOf(first) !== digestOf(second));
+}
+
+/** Throws NAMES_COLLIDE where the file system of a folder would take some of them for one. It is tried there, as above. */
+export async function checkFolder(twins: readonly Twins[], folder: string): Promise<void> {
+  if (twins.length === 0) return;
+  const colliding: Twins[] = [];
+  const probe = await makeProbe(folder);
+  try {
+    for (const pair of twins) if (await areOne(probe, pair)) colliding.push(pair);
+  } finally {
+    await rm(probe, { recursive: true, force: true });
+  }
+  if (colliding.length > 0) throw collision(colliding);
+}
+
+/**
+ * Throws NAMES_COLLIDE where files that were written below `target` have become one: a folder in it may be of another file
+ * system, or take names in another way.
+ */
+export async function checkWritten(twins: readonly Twins[], target: string): Promise<void> {
   const colliding: Twins[] = [];
   for (const pair of twins) {
-    if (digestOf(pair.first) === digestOf(pair.second)) continue;
     // Numbers of inodes would not tell: some file systems make them up from the names they are asked for.
     const names = await readdir(join(target, dirname(pair.first)));
     const pairNames = new Set([basename(pair.first), basename(pair.second)]);

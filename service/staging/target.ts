@@ -23,6 +23,8 @@ import { errnoOf, writeFailure } from './file-errors.ts';
 
 /** A directory into which a tree is written, and nothing outside of it. */
 export interface Target {
+  /** A name of the directory that leads to it whatever is put in its place. */
+  readonly root: string;
   /** Makes a folder and those above it; throws PATH_REFUSED where one of them is a link. */
   makeFolder(path: string): Promise<void>;
   /** Whether the file is there with its content; its mode is then mended. Nothing is looked for in a folder made here. */
@@ -78,6 +80,7 @@ export async function openTarget(root: string, shared?: SharedPlace): Promise<Ta
     }
   };
   return {
+    root: folderAt('.'),
     makeFolder,
     accept,
     landingOf: (path) => ({ to: at(path), mayBeThere: !isFresh(path) }),

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -14,6 +15,7 @@ import type { TreeRef } from '../../core/data/manifest.ts';
 import { encodeManifest } from '../../core/data/manifest-codec.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
+import { checkWritten } from '../../service/staging/folded-names.ts';
 import { type TreeFixture, treeFixture } from '../fakes/tree-fixture.ts';
 import { needs } from '../setup/needs.ts';
 
@@ -58,6 +60,14 @@ test('where names are told apart they are, and nothing is left of the trial', as
   await get([tree], [at.target]);
   expect(readdirSync(at.target).toSorted()).toEqual(['Data.csv', 'data.csv']);
   expect(readdirSync(at.dir).toSorted()).toEqual(['root', 'target']);
+});
+
+test('a folder that takes names in another way than the one above it is found out afterwards', async () => {
+  const tree = await treeOf({ 'sub/Data.csv': 'upper', 'sub/data.csv': 'lower' });
+  await get([tree], [at.target]);
+  rmSync(join(at.target, 'sub/data.csv'));
+  const twins = [{ first: 'sub/Data.csv', second: 'sub/data.csv' }];
+  await expect(checkWritten(twins, at.target)).rejects.toMatchObject({ code: 'NAMES_COLLIDE' });
 });
 
 describe.skipIf(!mayMount)('on exFAT', () => {
@@ -119,11 +129,17 @@ describe.skipIf(!mayMount)('on exFAT', () => {
     expect(readFileSync(join(to, 'strasse'), 'utf8')).toBe('two');
   });
 
-  test('whoever writes a tree without having tried is told that files have become one', async () => {
-    const tree = await treeOf({ 'Data.csv': 'upper', 'data.csv': 'lower' });
-    await expect(fetchTree(at.store, tree, join(dir, 'blind'))).rejects.toMatchObject({
-      code: 'NAMES_COLLIDE',
-    });
+  test('a copy of a gateway is refused before a file of it is written, where others may write too', async () => {
+    const tree = await treeOf({ 'Data.csv': 'upper', 'data.csv': 'lower', 'sub/z': 'z' });
+    const to = join(dir, 'copy');
+    const shared = { within: dir, transfer: 'one' };
+    for (const how of [{}, { shared }]) {
+      await expect(fetchTree(at.store, tree, to, how)).rejects.toMatchObject({
+        code: 'NAMES_COLLIDE',
+        message: "'Data.csv' and 'data.csv' are one name to the file system there",
+      });
+      expect(readdirSync(to)).toEqual([]);
+    }
     const same = await treeOf({ A: 'same', a: 'same' });
     await fetchTree(at.store, same, join(dir, 'same'));
     expect(readFileSync(join(dir, 'same/a'), 'utf8')).toBe('same');
