@@ -89,7 +89,7 @@ function impossible(lrms: SiteConfig['lrms']): string | undefined {
   if (process.getuid?.() !== 0)
     return 'only root can run tasks as other accounts, and the gateway does not run as root';
   if (!ABLE.includes(lrms))
-    return `they need one of ${ABLE.join(', ')}; with 'lrms: ${lrms}' the gateway cannot tell whose a job is`;
+    return `they need one of ${ABLE.join(', ')}; with 'lrms: ${lrms}' the gateway cannot tell whose a job is: leave 'accounts' out, and all tasks run as the gateway's own account`;
   if (readFileSync(HARD_LINKS, 'utf8').trim() === '1') return undefined;
   return `${HARD_LINKS} must be 1, or tasks could pass off files of others as theirs`;
 }

@@ -6,9 +6,22 @@ import { attemptId } from '../../core/ids.ts';
 import type { Account } from '../../site-gateway/accounts/account.ts';
 import { handOver } from '../../site-gateway/accounts/hand-over.ts';
 import type { BatchSystem } from '../../site-gateway/lrms/batch/batch-system.ts';
+import type { LrmsTask } from '../../site-gateway/lrms/lrms.ts';
 import { makeTestAccount, type TestAccount } from '../setup/test-account.ts';
 import { openPort, type Port, SOON } from '../support/lrms-port.ts';
 import { makeStumbling, type Stumble, type Stumbling } from '../support/stumbling.ts';
+
+const MARKS = `marks=$(tr '\\0' '\\n' </proc/$PPID/cmdline | grep /marks$)`;
+
+/** What a task of an account does to its own script, and to all that it can write there. */
+const HARM = {
+  frozen: 'echo up; kill -STOP $PPID; sleep 300',
+  shut: `${MARKS}; chmod 0 "$marks" ../stdout ../status ../usage; echo up; exit 3`,
+  swept: `${MARKS}; rm -rf "$marks"/* ../work/* ../tmp/*; exit 4`,
+  vast: `${MARKS}; truncate -s 1T ../stdout ../status ../usage ../disk "$marks"/*; exit 5`,
+  pipes: `${MARKS}; cd "$marks"; for f in *; do rm "$f"; mkfifo "$f"; done; mkfifo 1.ended 2.ended 1.kill; exit 6`,
+  links: `${MARKS}; cd "$marks"; for f in *; do rm "$f"; ln -s /etc/shadow "$f"; done; ln -s /etc/shadow 1.ended; kill -KILL $PPID`,
+} as const;
 
 /** A real batch system with room for some tasks. */
 export interface SubmitSystem extends AsyncDisposable {
@@ -66,12 +79,17 @@ export function submitFaultsContract(name: string, start: () => Promise<SubmitSy
     const calls = (): readonly string[] => commands.callsOf(system.command);
     const stumble = (how: Stumble): void => commands.stumble(system.command, how);
     const closedReason = (): string => port.lrms.state().closedReason;
-    const submitAs = async (account: Account, id: string, script: string): Promise<void> => {
+    const submitAs = async (
+      account: Account,
+      id: string,
+      script: string,
+      part: Partial<LrmsTask> = {},
+    ): Promise<void> => {
       const directory = join(dir, 'attempts', id);
       for (const own of ['work', 'tmp']) mkdirSync(join(directory, own), { recursive: true });
       for (const folder of [dir, join(dir, 'attempts')]) chmodSync(folder, 0o711);
       await handOver(directory, account);
-      port.submit(id, script, { account });
+      port.submit(id, script, { account, ...part });
     };
 
     test('may say nothing of a job that is there: it is found by its name, and runs once', async () => {
@@ -121,6 +139,29 @@ export function submitFaultsContract(name: string, start: () => Promise<SubmitSy
       stumble('not');
       expect(await port.endOf('later')).toMatchObject({ kind: 'exited', exitCode: 5 });
       expect(ran()).toEqual(['later']);
+    });
+
+    test('may come from a script that its own account harms, and no other task is', async () => {
+      // Different needs: each is a submission of its own.
+      for (const [at, [id, script]] of Object.entries(HARM).entries())
+        await submitAs(alice, id, script, { memoryBytes: 2 ** 26 + at * 2 ** 20 });
+      await port.begun('frozen');
+      await submitAs(bob, 'his', 'exit 7');
+      expect(await port.endOf('his')).toMatchObject({ kind: 'exited', exitCode: 7 });
+      port.lrms.cancel(attemptId('frozen'), 500);
+      const ends = await Promise.all(Object.keys(HARM).map((id) => port.endOf(id)));
+      expect(JSON.stringify(ends)).not.toMatch(/root:|daemon:/);
+      expect(ends).toMatchObject([
+        { kind: 'exited', exitCode: expect.toBeOneOf([137, 143]) },
+        { kind: 'vanished', detail: expect.stringContaining('status: Permission denied') },
+        { kind: 'exited', exitCode: 4 },
+        { kind: 'exited', exitCode: 5 },
+        { kind: 'exited', exitCode: 6 },
+        { kind: 'vanished' },
+      ]);
+      // Also that of a script that waits for the other end of a pipe.
+      await expect.poll(async () => (await system.jobs()).join(), SOON).toBe('');
+      expect(closedReason()).toBe('');
     });
 
     test.for([

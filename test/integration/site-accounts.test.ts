@@ -300,7 +300,7 @@ describe('a map that cannot be', () => {
   test('a gateway that is not root, and a batch system for which there is none, say so', () => {
     for (const lrms of ['htcondor', 'command'])
       expect(problemsOf([{ account: alice.name }], lrms)).toEqual([
-        `they need one of fork, slurm, gridengine; with 'lrms: ${lrms}' the gateway cannot tell whose a job is`,
+        `they need one of fork, slurm, gridengine; with 'lrms: ${lrms}' the gateway cannot tell whose a job is: leave 'accounts' out, and all tasks run as the gateway's own account`,
       ]);
     const spy = vi.spyOn(process, 'getuid').mockReturnValue(1_000);
     expect(problemsOf([{ account: alice.name }])[0]).toContain('does not run as root');

@@ -1,14 +1,19 @@
 import type { Clock } from '../../../service/clock.ts';
 import { openChange } from '../../change.ts';
 import { BatchSilence } from './batch-command.ts';
-import { type BatchPoll, type BatchSystem, keyOf } from './batch-system.ts';
+import { type BatchPoll, type BatchSystem, type Element, keyOf, POLL_MS } from './batch-system.ts';
 import type { BatchTask } from './batch-task.ts';
 import type { Submissions } from './submissions.ts';
+
+/** A job that is still there so many looks after its task has ended is one whose script hangs. */
+const LOOKS_LEFT = 6;
 
 export interface SignalOptions {
   readonly system: BatchSystem;
   readonly submissions: Pick<Submissions, 'allowKill'>;
   readonly clock: Clock;
+  /** Least time between two looks. */
+  readonly pollMs?: number;
   readonly tasks: () => Iterable<BatchTask>;
   readonly answers: () => boolean;
   readonly run: (name: string, work: Promise<void>) => void;
@@ -22,8 +27,11 @@ export class BatchSignals {
   private readonly options: SignalOptions;
   /** Jobs of tasks that are over and that the batch system may still have in its queue. */
   private leftovers: readonly string[] = [];
-  /** The same where no look has shown the job yet: elements, and the monotonic instants since when. */
-  private readonly unseen = new Map<string, number>();
+  /** The same where a look has to show the job first: by element, monotonic instants. */
+  private readonly awaited = new Map<
+    string,
+    { readonly sinceMs: number; readonly dueMs: number }
+  >();
   private busy = false;
 
   constructor(options: SignalOptions) {
@@ -37,17 +45,30 @@ export class BatchSignals {
       this.leftovers = [...this.leftovers, job];
       this.flush();
     } else {
-      this.unseen.set(keyOf(element), this.options.clock.monotonicMs());
+      this.await(element, 0);
       this.urgent.announce();
     }
   }
 
+  /** Its task has ended: so does its job, or it is removed when looks still show it some time later. */
+  leave({ element }: BatchTask): void {
+    const { pollMs = POLL_MS } = this.options;
+    if (element !== undefined && !this.awaited.has(keyOf(element)))
+      this.await(element, LOOKS_LEFT * pollMs);
+  }
+
+  private await(element: Element, graceMs: number): void {
+    const sinceMs = this.options.clock.monotonicMs();
+    this.awaited.set(keyOf(element), { sinceMs, dueMs: sinceMs + graceMs });
+  }
+
   /** A look that began at `beganAtMs` has shown these jobs. */
   afterPoll(jobs: BatchPoll['jobs'], beganAtMs: number): void {
-    for (const [key, sinceMs] of this.unseen) {
+    for (const [key, { sinceMs, dueMs }] of this.awaited) {
       const job = jobs.get(key);
-      if (job !== undefined) this.leftovers = [...this.leftovers, job.id];
-      if (job !== undefined || sinceMs < beganAtMs) this.unseen.delete(key);
+      const isDue = job !== undefined && dueMs <= beganAtMs;
+      if (isDue) this.leftovers = [...this.leftovers, job.id];
+      if (isDue || (job === undefined && sinceMs < beganAtMs)) this.awaited.delete(key);
     }
     this.flush();
   }
@@ -68,7 +89,8 @@ export class BatchSignals {
 
   /** Whether there are tasks that were sent a KILL, or jobs that are to end once a look has shown them. */
   isUrgent(): boolean {
-    if (this.unseen.size > 0) return true;
+    const nowMs = this.options.clock.monotonicMs();
+    if ([...this.awaited.values()].some(({ dueMs }) => dueMs <= nowMs)) return true;
     return [...this.options.tasks()].some(
       ({ signalled, wanted, isListed }) =>
         signalled === 'KILL' || (wanted !== undefined && !isListed),

@@ -24,6 +24,9 @@ export interface BatchSystem {
   signal(jobs: readonly string[], signal: BatchSignal): Promise<void>;
 }
 
+/** Least time between two looks, of two commands each: one in 2.5 s, however many jobs there are. */
+export const POLL_MS = 5_000;
+
 export type BatchSignal = 'TERM' | 'KILL';
 
 /** Who runs jobs, as batch systems name them. */

@@ -4,7 +4,7 @@ import type { Log } from '../../../service/log.ts';
 import { BatchSilence } from './batch-command.ts';
 import type { BatchHealth } from './batch-health.ts';
 import type { BatchSignals } from './batch-signals.ts';
-import type { BatchPoll, BatchSystem, JobOwners } from './batch-system.ts';
+import { type BatchPoll, type BatchSystem, type JobOwners, POLL_MS } from './batch-system.ts';
 
 export interface WatchOptions {
   readonly system: BatchSystem;
@@ -23,8 +23,6 @@ export interface WatchOptions {
 
 /** A slow system is looked at less often: it is busy with looks for a twentieth of the time at most. */
 const POLL_SHARE = 20;
-/** Two commands each: one in 2.5 s, however many jobs there are. */
-const POLL_MS = 5_000;
 const MAX_POLL_MS = 60_000;
 const URGENT_MS = 1_000;
 

@@ -82,9 +82,7 @@ class BatchLrms implements Lrms {
     this.sweep = openSweep({ clock, submissions, isUsed: (token) => this.placed.has(token) });
     this.health = openHealth({ name: system.name, clock, log, onChange: () => listener.changed() });
     const around = {
-      system,
-      clock,
-      log,
+      ...options,
       run: (name: string, work: Promise<void>) => this.run(name, work),
       onSilence: (error: BatchSilence) => this.health.silent(error),
     };
@@ -319,6 +317,7 @@ class BatchLrms implements Lrms {
     entry.wallTimer?.[Symbol.dispose]();
     clearTimeout(entry.killTimer);
     this.tasks.delete(entry.task.id);
+    this.signals.leave(entry);
     this.run('tell of an end', this.tell(entry, end));
   }
 
