@@ -157,6 +157,8 @@ function openQueue(): Queue {
   };
 }
 
+const CONNECT_TIMEOUT_MS = 5_000;
+
 /** The server speaks first, in clear: `INFO {...}`, which is handed on; then TLS begins. */
 async function dial(
   server: Server,
@@ -164,6 +166,11 @@ async function dial(
 ): Promise<{ readonly secure: TLSSocket; readonly early: Uint8Array }> {
   const plain = connectTcp(server.port, server.hostname);
   plain.setNoDelay(true);
+  // nats.js gives up by itself then, and would leave the socket to a server that hangs.
+  const givesUp = setTimeout(
+    () => plain.destroy(new Error('timeout')),
+    options.timeout ?? CONNECT_TIMEOUT_MS,
+  );
   try {
     const early = await firstLine(plain);
     const tls = typeof options.tls === 'object' && options.tls !== null ? options.tls : {};
@@ -173,6 +180,8 @@ async function dial(
   } catch (error) {
     plain.destroy();
     throw error;
+  } finally {
+    clearTimeout(givesUp);
   }
 }
 

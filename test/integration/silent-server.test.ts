@@ -1,0 +1,32 @@
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { expect, test } from 'vitest';
+import { newNkey } from '../../service/staging/connect-staging.ts';
+import { connectNats } from '../../service/staging/nats-connect.ts';
+import { nkeyAuthenticator } from '../../service/staging/wire/nkey-authenticator.ts';
+
+test('a connection to a nats-server that says nothing is given up, and its socket closed', async () => {
+  const server = createServer();
+  const peers: Socket[] = [];
+  server.on('connection', (socket) => {
+    peers.push(socket);
+    socket.resume();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  try {
+    const connecting = connectNats({
+      servers: [`tls://127.0.0.1:${port}`],
+      authenticator: nkeyAuthenticator('', newNkey()),
+      inboxPrefix: '_INBOX',
+      caPem: '',
+    });
+    await expect(connecting).rejects.toThrow('timeout');
+    await expect.poll(() => peers.map(({ closed }) => closed), { timeout: 20_000 }).toEqual([true]);
+  } finally {
+    for (const peer of peers) peer.destroy();
+    server.close();
+  }
+}, 40_000);
