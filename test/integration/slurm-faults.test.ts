@@ -259,8 +259,10 @@ describe('the LRMS port on Slurm', () => {
     expect(capacity()).toMatchObject({ cpus: CPUS });
     await cluster.run('scontrol', 'update', 'NodeName=n1', 'State=DRAIN', 'Reason=mending');
     await expect.poll(capacity, seconds).toMatchObject({ cpus: 0, usableCpus: 0 });
+    expect(closedReason()).toMatch(/^Slurm: no node of partition main is up: n1 .*\(mending\)$/);
     await cluster.run('scontrol', 'update', 'NodeName=n1', 'State=RESUME');
     await expect.poll(capacity, seconds).toMatchObject({ cpus: CPUS, usableCpus: CPUS });
+    expect(closedReason()).toBe('');
   });
 
   test('never runs a task again that Slurm starts again', async () => {

@@ -65,6 +65,24 @@ test('says how long a task would wait, by what runs there and its time limit', a
   await cluster.run('scancel', filled.trim());
 }, 60_000);
 
+test('a partition that was closed since the last look refuses no task, and is seen at the next', async () => {
+  await cluster.untilIdle();
+  const system = openSystem();
+  const closed = async (): Promise<string> => (await system.poll(SELF)).closedReason;
+  const setState = (state: string): Promise<string> =>
+    cluster.run('scontrol', 'update', 'PartitionName=main', `State=${state}`);
+  expect(await closed()).toBe('');
+  await setState('DRAIN');
+  const needs = { cpus: 1, memoryBytes: 2 ** 26, gpus: 0, nodes: 1, walltimeMs: 60_000 };
+  const script = join(cluster.dir, 'patient');
+  writeFileSync(script, '#!/bin/sh\n');
+  const order = { directory: cluster.dir, script, count: 1, needs, comment: 'patient' };
+  const answer = await system.submit({ token: 'c'.repeat(16), ...order });
+  expect(answer).toMatchObject({ kind: 'full', words: expect.stringMatching(/not available/) });
+  expect(await closed()).toBe('partition main is DRAIN');
+  await setState('UP');
+}, 60_000);
+
 test('asks Slurm for the licences that it counts, and for no others', async () => {
   await cluster.untilIdle();
   const needs = { cpus: 1, memoryBytes: 2 ** 26, gpus: 0, nodes: 1, walltimeMs: 60_000 };

@@ -16,7 +16,8 @@ import {
 const partitions = parsePartitions(
   [
     'PartitionName=main Default=YES MaxNodes=1 MaxTime=01:00:00 State=UP',
-    'PartitionName=long Default=NO MaxNodes=UNLIMITED MaxTime=UNLIMITED State=DOWN',
+    'PartitionName=long Default=NO MaxNodes=UNLIMITED MaxTime=UNLIMITED State=UP',
+    'PartitionName=shut Default=NO MaxNodes=UNLIMITED MaxTime=UNLIMITED State=DRAIN',
     '',
   ].join('\n'),
 );
@@ -39,12 +40,43 @@ test('the default partition is used where the site names none', () => {
 
 test('a partition that is not there, and none at all, are told', () => {
   expect(() => choose(partitions, ['fast'])).toThrow("there is no partition 'fast'");
-  expect(() => choose([], [])).toThrow('no partition is the default one');
+  const [, long] = partitions;
+  expect(() => choose(long ? [long] : [], [])).toThrow('no partition is the default one');
+});
+
+test('an account that may use no partition is told so', () => {
+  expect(parseNodes('No nodes in the system\n')).toEqual([]);
+  const none = parsePartitions('No partitions in the system\n');
+  expect(() => choose(none, [])).toThrow('it shows this account no partition');
 });
 
 test('a site is closed when none of its partitions is up', () => {
-  expect(closedReason(choose(partitions, ['long', 'main']))).toBe('');
-  expect(closedReason(choose(partitions, ['long']))).toBe('partition long is DOWN');
+  expect(closedReason(choose(partitions, ['shut', 'main']), nodes)).toBe('');
+  expect(closedReason(choose(partitions, ['shut']), nodes)).toBe('partition shut is DRAIN');
+});
+
+test('a site is closed when no node of its partitions is up, and says why', () => {
+  const node = (name: string, state: string, reason = ''): string =>
+    `NodeName=${name} State=${state} Partitions=main CfgTRES=cpu=2 ExtSensorsTemp=n/s${reason}\n`;
+  const disk = ' Reason=disk broken [root@2026-11-29T07:18:41]';
+  const three = ['n1', 'n2', 'n3', 'n4', 'n5'].map((name) => node(name, 'IDLE+DRAIN', disk));
+  const main = choose(partitions, []);
+  expect(closedReason(main, parseNodes(three.join('')))).toBe(
+    'no node of partition main is up: n1, n2, n3 and 2 more IDLE+DRAIN (disk broken)',
+  );
+  const all = [...three, node('n6', 'DOWN*'), node('n7', 'DOWN*', ' Reason=hot Comment=x')];
+  expect(closedReason(main, parseNodes(all.join('')))).toMatch(
+    /IDLE\+DRAIN \(disk broken\), n6 DOWN\*, n7 DOWN\* \(hot\)$/,
+  );
+  expect(closedReason(main, parseNodes(`${all.join('')}${node('n8', 'IDLE')}`))).toBe('');
+  expect(closedReason(main, [])).toBe('no node of partition main is free for the grid');
+});
+
+test('a partition that takes no jobs offers nothing', () => {
+  const both = capacityOf(nodes, [], choose(partitions, ['shut', 'main']));
+  expect(both).toMatchObject({ cpus: 4, queues: [{ name: 'main' }] });
+  const none = capacityOf(nodes, [], choose(partitions, ['shut']));
+  expect(none).toMatchObject({ cpus: 0, maxWalltimeMs: 0, queues: [] });
 });
 
 test('nodes that are down do not count, and what our jobs have stays usable', () => {

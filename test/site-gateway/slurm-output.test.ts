@@ -123,6 +123,8 @@ describe('nodes', () => {
         name: 'n1',
         partitions: ['main', 'long'],
         isUp: true,
+        state: 'MIXED',
+        reason: '',
         isReserved: false,
         cpus: 4,
         allocatedCpus: 1,
@@ -148,7 +150,7 @@ describe('nodes', () => {
   });
 
   test('garbage and half a line are no answer', () => {
-    expect(() => parseNodes('No nodes in the system\n')).toThrow(BatchSilence);
+    expect(() => parseNodes('No nodes at all\n')).toThrow(BatchSilence);
     expect(() => parseNodes(node('IDLE').slice(0, 60))).toThrow(BatchSilence);
   });
 });

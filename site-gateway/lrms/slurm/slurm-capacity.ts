@@ -9,6 +9,10 @@ export function choose(
   partitions: readonly PartitionLine[],
   wanted: readonly string[],
 ): readonly PartitionLine[] {
+  if (partitions.length === 0)
+    throw new BatchSilence(
+      'it shows this account no partition: may it use one (AllowGroups and AllowAccounts in slurm.conf)?',
+    );
   if (wanted.length === 0) {
     const found = partitions.filter(({ isDefault }) => isDefault);
     if (found.length === 0)
@@ -22,11 +26,36 @@ export function choose(
   });
 }
 
-/** '' where at least one takes jobs. */
-export function closedReason(chosen: readonly PartitionLine[]): string {
-  if (chosen.some(({ state }) => state === 'UP')) return '';
-  return chosen.map(({ name, state }) => `partition ${name} is ${state}`).join(', ');
+/** '' where at least one takes jobs and has a node to run them. */
+export function closedReason(chosen: readonly PartitionLine[], nodes: readonly NodeLine[]): string {
+  const open = chosen.filter(takesJobs);
+  if (open.length === 0)
+    return chosen.map(({ name, state }) => `partition ${name} is ${state}`).join(', ');
+  const theirs = nodes.filter((node) => isIn(node, open));
+  if (theirs.some(({ isUp }) => isUp)) return '';
+  const names = open.map(({ name }) => name).join(', ');
+  if (theirs.length === 0) return `no node of partition ${names} is free for the grid`;
+  // Few kinds of trouble, however many nodes.
+  const kinds = new Map<string, string[]>();
+  for (const { name, state, reason } of theirs) {
+    const kind = reason === '' ? state : `${state} (${reason})`;
+    kinds.set(kind, [...(kinds.get(kind) ?? []), name]);
+  }
+  const words = [...kinds].map(([kind, those]) => `${shortList(those)} ${kind}`);
+  return `no node of partition ${names} is up: ${shortList(words)}`;
 }
+
+const MOST_NAMED = 3;
+const shortList = (words: readonly string[]): string => {
+  const more = words.length - MOST_NAMED;
+  const shown = words.slice(0, MOST_NAMED).join(', ');
+  return more > 0 ? `${shown} and ${more} more` : shown;
+};
+
+const takesJobs = ({ state }: PartitionLine): boolean => state === 'UP';
+
+const isIn = (node: NodeLine, partitions: readonly PartitionLine[]): boolean =>
+  partitions.some(({ name }) => node.partitions.includes(name));
 
 /** A reserved node is for the jobs of its reservation alone, and these run on no other; `ours` are the nodes of ours, if we have one. */
 export const isOpen = (
@@ -34,14 +63,16 @@ export const isOpen = (
   ours: ReadonlySet<string> | undefined,
 ): boolean => (ours === undefined ? !isReserved : ours.has(name));
 
-/** Nodes that are down or drained do not count. What our own jobs have stays usable: the gateway knows of those. */
+/**
+ * Neither nodes that are down or drained count nor partitions that take no jobs. What our own jobs have stays usable: the
+ * gateway knows of those.
+ */
 export function capacityOf(
   nodes: readonly NodeLine[],
   queue: readonly QueueLine[],
-  chosen: readonly PartitionLine[],
+  partitions: readonly PartitionLine[],
 ): Capacity {
-  const isIn = (node: NodeLine, names: readonly PartitionLine[]): boolean =>
-    names.some(({ name }) => node.partitions.includes(name));
+  const chosen = partitions.filter(takesJobs);
   const up = nodes.filter((node) => node.isUp && isIn(node, chosen));
   const running = queue.filter(isRunning);
   const total = (count: (node: NodeLine) => number): number => sum(up.map(count));
@@ -64,7 +95,7 @@ export function capacityOf(
       memoryBytes - total((node) => node.allocatedMemoryBytes) + ours((line) => line.memoryBytes),
     usableGpus: gpus - total((node) => node.allocatedGpus) + ours((line) => line.gpus),
     maxNodes: Math.max(1, ...queues.map(({ maxNodes }) => maxNodes)),
-    maxWalltimeMs: times.includes(0) ? 0 : Math.max(...times),
+    maxWalltimeMs: times.includes(0) ? 0 : Math.max(0, ...times),
     queues,
   };
 }

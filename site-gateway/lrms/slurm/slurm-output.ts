@@ -125,6 +125,10 @@ export interface NodeLine {
   readonly partitions: readonly string[];
   readonly name: string;
   readonly isUp: boolean;
+  /** In Slurm's words: `IDLE+DRAIN`. */
+  readonly state: string;
+  /** Why it is down or drained, as far as somebody said; '' otherwise. */
+  readonly reason: string;
   /** Whether it is kept for the jobs of a reservation now. */
   readonly isReserved: boolean;
   readonly cpus: number;
@@ -140,6 +144,9 @@ export interface NodeLine {
 const UNUSABLE =
   /DOWN|DRAIN|FAIL|MAINT|NOT_RESPONDING|\*|REBOOT|UNKNOWN|FUTURE|INVAL|BLOCKED|POWERING/;
 
+/** At the end of a node's line, with who wrote it and when. */
+const REASON = / Reason=(.*?)(?: \[[^\]]*@[^\]]*\].*| Comment=.*)?$/;
+
 /** Of `scontrol -o -d show node`: without `-d` GPUs in use are told only where accounting counts them. */
 export function parseNodes(text: string): readonly NodeLine[] {
   return linesOf(text, 'scontrol').map((line) => {
@@ -148,6 +155,8 @@ export function parseNodes(text: string): readonly NodeLine[] {
       name: field('NodeName'),
       partitions: field('Partitions').split(','),
       isUp: !UNUSABLE.test(field('State')),
+      state: field('State'),
+      reason: REASON.exec(line)?.[1] ?? '',
       isReserved: field('State').includes('RESERVED'),
       cpus: Number(field('CPUEfctv') || field('CPUTot')),
       allocatedCpus: Number(field('CPUAlloc')),
@@ -220,8 +229,11 @@ const parseFeatures = (text: string): readonly string[] =>
 
 function linesOf(text: string, command: string): readonly string[] {
   if (text !== '' && !text.endsWith('\n')) throw unreadable(command, text.slice(-80));
-  return text.split('\n').filter((line) => line.trim() !== '');
+  return text.split('\n').filter((line) => line.trim() !== '' && !NONE.test(line));
 }
+
+/** What an account reads that may use no partition. */
+const NONE = /^No (?:nodes|partitions) in the system$/;
 
 function fieldsOf(line: string, first: string): (name: string) => string {
   if (!line.startsWith(`${first}=`)) throw unreadable('scontrol', line);

@@ -96,6 +96,8 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
       typical = order.needs;
       const args = submitArgs(order, { ...options, queue: queueFor(order.needs, queues) });
       const result = await runnerAs(run, order)('sbatch', args, SUBMIT_TIMEOUT_MS);
+      // It was closed since the last look at it.
+      if (CLOSED.test(result.stderr)) looks = 0;
       return unsubmittable(order, result.stderr) ?? submitAnswer(result, order.count);
     },
     poll: async (owners) => {
@@ -111,7 +113,7 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
       const capacity = capacityOf(open, lines, chosen);
       ({ queues } = capacity);
       const said = { ...capacity, expectedWaitMs: await waitOf(typical, queues) };
-      return { jobs: jobsOf(lines), capacity: said, closedReason: closedReason(chosen) };
+      return { jobs: jobsOf(lines), capacity: said, closedReason: closedReason(chosen, open) };
     },
     autopsy: (elements, owners) => autopsy(look, { elements, owners, mark }),
     signal: async (jobs, signal) => {
@@ -208,6 +210,7 @@ function licenceArgs({ licences = {} }: Needs, options: SlurmOptions): readonly 
   return words.length === 0 ? [] : [`--licenses=${words.join(',')}`];
 }
 
+const CLOSED = /required partition not available/i;
 const FULL = /submit limit|MaxSubmit|MaxJobCount|limit on number of jobs|temporarily unable/i;
 const AWAY =
   /contact slurm controller|timed out|connection|transmitted|authentication|socket|slurmctld/i;
@@ -222,7 +225,7 @@ function submitAnswer({ ok, stdout, stderr }: CommandResult, count: number): Sub
   if (ok && id !== undefined)
     return { kind: 'submitted', jobOf: (index) => (count > 1 ? `${id}_${index}` : id) };
   const words = wordsOf(stderr);
-  if (FULL.test(stderr)) return { kind: 'full', words };
+  if (FULL.test(stderr) || CLOSED.test(stderr)) return { kind: 'full', words };
   const failure = (/Batch job submission failed: (.*)/.exec(stderr) ?? WRONG.exec(stderr))?.[1];
   if (failure === undefined || AWAY.test(failure)) throw unanswered('sbatch', words, stdout);
   return { kind: 'refused', words: failure };
