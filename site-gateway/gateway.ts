@@ -217,7 +217,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
     brokerDn: dn(config['broker-dn']),
     journal,
     supervisor,
-    transfers: parts.transfers,
+    transfers: { ...parts.transfers, ...staging },
     lease,
     offer,
     offerChange,

@@ -102,6 +102,7 @@ async function startSite(
           keeper,
           patienceMs: config['staging-patience'],
           clock,
+          log,
           remote: remoteOf(config, { signed, freeBytes }, clock, rates.incoming),
           rates,
         }),

@@ -20,6 +20,7 @@ import type { Lease } from './attempts/lease.ts';
 import type { Supervisor } from './attempts/supervisor.ts';
 import type { Change } from './change.ts';
 import type { Journal } from './journal/journal.ts';
+import type { SiteStaging } from './staging/site-staging.ts';
 import { type TailSource, tail } from './staging/tail.ts';
 import type { TransferQueue } from './staging/transfer-turns.ts';
 
@@ -28,7 +29,7 @@ export interface GatewayParts {
   readonly brokerDn: Dn;
   readonly journal: Journal;
   readonly supervisor: Supervisor;
-  readonly transfers: Pick<TransferQueue, 'counts'>;
+  readonly transfers: Pick<TransferQueue, 'counts'> & Pick<SiteStaging, 'storeTrouble'>;
   readonly lease: Lease;
   readonly place: (request: PlaceRequest) => Promise<readonly PlacedAnswer[]>;
   readonly offer: () => Offer;
@@ -90,7 +91,10 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
       yield* tail(parts.tailSource, { id, stream, file, offset, follow }, context.signal);
     },
     inspect: (request, context) =>
-      admit(context, request.epoch).then(() => inspected(supervisor, parts.transfers)),
+      admit(context, request.epoch).then(() => ({
+        ...inspected(supervisor, parts.transfers),
+        storeTrouble: parts.transfers.storeTrouble(),
+      })),
     reconcile: async (request, context) => {
       await admit(context, request.epoch);
       const known = journal.known(request.attemptIds);
@@ -114,7 +118,10 @@ function admission({ brokerDn, journal }: GatewayParts) {
 }
 
 /** Every live attempt with what the batch system has of it, then what that has beside. */
-function inspected(supervisor: Supervisor, queue: Pick<TransferQueue, 'counts'>): InspectResponse {
+function inspected(
+  supervisor: Supervisor,
+  queue: Pick<TransferQueue, 'counts'>,
+): Omit<InspectResponse, 'storeTrouble'> {
   const { attempts, listed } = supervisor.inspect();
   const states = new Map<string, string>(attempts.map(({ id, state }) => [id, state]));
   const told = new Set<string>(listed.map(({ id }) => id));

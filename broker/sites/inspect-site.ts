@@ -48,6 +48,7 @@ export async function inspectSite(
     attempts: [...attempts, ...strays],
     unasked,
     transfers: answer?.transfers ?? [],
+    storeTrouble: answer?.storeTrouble ?? '',
   };
 }
 

@@ -30,10 +30,10 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
   const steps = openSteps(context);
   const found = await steps.run('batch system', async (say) => {
     const seen = await findLrms(context, input);
-    if (!('trouble' in seen)) say(seen.words);
+    if ('trouble' in seen) throw new GridError('UNAVAILABLE', seen.trouble);
+    say(seen.words);
     return seen;
   });
-  if ('trouble' in found) throw new GridError('UNAVAILABLE', found.trouble);
   makeWay(layout);
   await steps.run('certificate', async (say) =>
     say(await ensureCertificate(token, layout, context.signal)),
@@ -66,7 +66,7 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
   }
   context.terminal.out(`site ${site} is ${state}: its configuration is ${config}`);
   for (const line of advice(found, spool, user)) context.terminal.note(line);
-  context.terminal.note(`try it: grid site test ${site}`);
+  context.terminal.note(`try it, as a member of a VO: grid site test ${site}`);
   return 0;
 }
 

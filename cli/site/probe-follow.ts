@@ -89,12 +89,14 @@ export async function followProbe(probe: FollowedProbe): Promise<void> {
       chain.holds(stage.link, sinceMs, stage.words);
       sinceMs = performance.now();
     }
+    if (at < ORDER.length) chain.tries(STAGES[ORDER[at] ?? 'queued'].link);
   };
   const breakHere = (detail: string): BrokenLink => {
     const { link, remedy }: Stage = STAGES[ORDER[at] ?? 'queued'];
     chain.breaks(link, sinceMs, detail, remedy);
     return new BrokenLink(detail, remedy);
   };
+  chain.tries(STAGES.queued.link);
   try {
     for await (const event of followJob({ broker: broker.call, jobId, signal })) {
       if (event.ordinal < 0) continue;
@@ -114,9 +116,24 @@ export async function followProbe(probe: FollowedProbe): Promise<void> {
   } catch (error) {
     if (!patience.aborted || context.signal.aborted) throw error;
     const why = await broker.call.whyJob({ jobId }, { signal: context.signal });
-    throw breakHere(`nothing happened within ${formatDuration(patienceMs)}: ${why.answer}`);
+    const words = await siteWords(probe, at).catch(() => '');
+    throw breakHere(
+      `nothing happened within ${formatDuration(patienceMs)}: ${words === '' ? why.answer : words}`,
+    );
   }
   throw breakHere('the job ended without a word');
+}
+
+/** What the site itself says of a probe that stands still: why the store or the batch system keeps it; '' for nothing. */
+async function siteWords(probe: FollowedProbe, at: number): Promise<string> {
+  const { broker, site, jobId, context } = probe;
+  const answer = await broker.call.inspectSite({ id: site }, { signal: context.signal });
+  const state = ORDER[at];
+  if (state === 'staging-in' || state === 'staging-out')
+    return answer.storeTrouble === '' ? '' : `the site waits for the store: ${answer.storeTrouble}`;
+  const own = answer.attempts.find((one) => one.jobId === jobId);
+  const reason = own?.batchReason || answer.site?.offer?.closedReason || '';
+  return reason === '' ? '' : `the site says of it: ${reason}`;
 }
 
 /** Words for an event that no healthy task has: it ended badly, was held, or went back into the queue. */

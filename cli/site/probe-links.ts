@@ -1,3 +1,4 @@
+import ora from 'ora';
 import { formatDuration } from '../../core/units.ts';
 import type { Context } from '../context.ts';
 import { wrap } from '../render.ts';
@@ -30,12 +31,21 @@ export class BrokenLink extends Error {
 /** The chain as it is tried; each link is one line on stdout as soon as it is known. */
 export interface Chain {
   readonly reports: readonly LinkReport[];
+  /** Shows on a terminal what is being tried, until the next line. */
+  tries(link: string): void;
+  /** Shows nothing any more. */
+  rests(): void;
   /** Notes that a link holds. `sinceMs` is a `performance.now()`. */
   holds(link: string, sinceMs: number, detail: string): void;
   breaks(link: string, sinceMs: number, detail: string, remedy: string): void;
 }
 
-export function openChain({ terminal, colours, json }: Context): Chain {
+export function openChain({ terminal, colours, json, quiet }: Context): Chain {
+  const spinner = ora({
+    isSilent: json || quiet || !terminal.showsProgress,
+    discardStdin: false,
+    hideCursor: true,
+  });
   const reports: LinkReport[] = [];
   // A line stays one line for programs that read it.
   const hanging = (text: string, indent: number): string =>
@@ -44,6 +54,7 @@ export function openChain({ terminal, colours, json }: Context): Chain {
       : text;
   const add = (report: LinkReport): void => {
     reports.push(report);
+    spinner.stop();
     if (json) return;
     const { link, ok, tookMs, detail, remedy } = report;
     const mark = ok ? colours.good('ok  ') : colours.bad('FAIL');
@@ -55,6 +66,12 @@ export function openChain({ terminal, colours, json }: Context): Chain {
   const since = (sinceMs: number): number => Math.round(performance.now() - sinceMs);
   return {
     reports,
+    tries: (link) => {
+      spinner.start(`trying ${link}`);
+    },
+    rests: () => {
+      spinner.stop();
+    },
     holds: (link, sinceMs, detail) =>
       add({ link, ok: true, tookMs: since(sinceMs), detail, remedy: '' }),
     breaks: (link, sinceMs, detail, remedy) =>

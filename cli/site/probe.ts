@@ -45,6 +45,7 @@ export async function testSite(context: Context, input: Input): Promise<number> 
   } catch (error) {
     if (!(error instanceof BrokenLink)) throw error;
   } finally {
+    chain.rests();
     await rm(base, { recursive: true, force: true });
   }
   return verdict(context, chain, site, jobId);
@@ -74,6 +75,7 @@ const held = <T>(value: T, words: string): Held<T> => ({ value, words });
 /** Tries one link; throws BrokenLink after its line was written. */
 async function link<T>(chain: Chain, name: string, work: () => Promise<Held<T>>): Promise<T> {
   const sinceMs = performance.now();
+  chain.tries(name);
   try {
     const { value, words } = await work();
     chain.holds(name, sinceMs, words);
@@ -104,7 +106,13 @@ async function checkCredential(context: Context): Promise<Held<void>> {
       : [];
   const findings = [...own, checkProxy(known, env, nowMs), ...checkTrust(known, env, nowMs)];
   const bad = findings.find(({ verdict: how }) => how === 'fail');
-  if (bad !== undefined) throw new BrokenLink(`${bad.check}: ${bad.detail}`, bad.remedy ?? '');
+  if (bad !== undefined) {
+    const what = bad.check === 'certificate' ? bad.detail : `${bad.check}: ${bad.detail}`;
+    throw new BrokenLink(
+      `a test sends a job of yours: ${what}`,
+      `${bad.remedy ?? 'run `grid cert doctor`'}; or let a member of a VO run this test`,
+    );
+  }
   return held(undefined, findings.at(-1)?.detail ?? '');
 }
 

@@ -19,14 +19,23 @@ export async function showSite(context: Context, input: Input): Promise<number> 
   using broker = await context.openBroker();
   const request = { id: argument(input, 0) };
   const answer = await broker.call.inspectSite(request, { signal: context.signal });
-  const { site, attempts, unasked, transfers } = answer;
+  const { site, attempts, unasked, transfers, storeTrouble } = answer;
   if (site === undefined) throw new TypeError('the broker sent no site');
   const view = siteView(site);
   const lines = attempts.map((one) => lineOf(one, unasked === ''));
   const differences = lines.filter(({ difference }) => difference !== '').length;
   const { terminal, json } = context;
   if (json)
-    terminal.out(JSON.stringify({ site: view, attempts: lines, differences, unasked, transfers }));
+    terminal.out(
+      JSON.stringify({
+        site: view,
+        attempts: lines,
+        differences,
+        unasked,
+        transfers,
+        storeTrouble,
+      }),
+    );
   else show(context, view, lines, answer);
   return differences === 0 && unasked === '' ? 0 : 1;
 }
@@ -48,7 +57,7 @@ function show(
   context: Context,
   site: SiteView,
   lines: readonly Line[],
-  { unasked, transfers }: InspectSiteResponse,
+  { unasked, transfers, storeTrouble }: InspectSiteResponse,
 ): void {
   const { terminal, colours } = context;
   const { offer } = site;
@@ -62,6 +71,7 @@ function show(
         ['heard', agoText(site.lastHeardAtMs, Date.now())],
         ...(offer === undefined ? [] : offeredFacts(offer)),
         ['transfers', transfers.map(transfersText).join('; ')],
+        ['store', storeTrouble === '' ? '' : said(`met by the last transfers: ${storeTrouble}`)],
         ['not asked', said(unasked)],
       ],
       colours,

@@ -16,6 +16,8 @@ interface StagingOptions {
   readonly clock?: Clock;
   /** How long one chunk waits for a nats-server that is away; 60 s by default. */
   readonly patienceMs?: number;
+  /** Told what each try came to: '' for an answer, else why there was none and it is tried again. */
+  readonly heard?: (trouble: string) => void;
 }
 
 /** A new user key pair: show `publicKey` to the broker, keep `seed`. */
@@ -27,7 +29,8 @@ export function newNkey(): Nkey {
 /** The chunks of one VO. Connects at the first use, comes back after every loss, and renews its ticket in time. */
 export function openStaging(options: StagingOptions): ChunkStore & AsyncDisposable {
   const { nkey, ticket, caPem, vo, clock = systemClock, patienceMs = 60_000 } = options;
-  const link = openNatsLink({ nkey, ticket, caPem, clock, patienceMs });
+  const heard = options.heard ?? (() => undefined);
+  const link = openNatsLink({ nkey, ticket, caPem, clock, patienceMs, heard });
   return {
     ...natsChunkStore(link, vo),
     [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),

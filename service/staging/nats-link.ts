@@ -21,6 +21,8 @@ interface LinkOptions {
   readonly clock: Clock;
   /** How long one piece of work is tried again before it fails with STAGING_UNAVAILABLE. */
   readonly patienceMs: number;
+  /** Told what each try came to: '' for an answer, else why there was none and it is tried again. */
+  readonly heard?: (trouble: string) => void;
 }
 
 /** A connection that comes back: work that a lost connection cut off is done again on the next one. */
@@ -53,7 +55,7 @@ const RETRIED: ReadonlySet<ErrorCode> = new Set([
 
 /** Opens nothing yet: the first `use` connects. */
 export function openNatsLink(options: LinkOptions): NatsLink {
-  const { clock, patienceMs } = options;
+  const { clock, patienceMs, heard = () => undefined } = options;
   const lines = openLines(options);
   const attempt = async <T>(work: (connection: NatsConnection) => Promise<T>): Promise<T> => {
     const used = await lines.current();
@@ -81,9 +83,12 @@ export function openNatsLink(options: LinkOptions): NatsLink {
         signal?.throwIfAborted();
         try {
           asked = false;
-          return await unlessAborted(attempt(ask), signal);
+          const answer = await unlessAborted(attempt(ask), signal);
+          heard('');
+          return answer;
         } catch (error) {
           signal?.throwIfAborted();
+          heard(troubleOf(error));
           since ??= clock.monotonicMs();
           if (isFinal(error) || clock.monotonicMs() - since >= patienceMs) throw failureOf(error);
           await pause(waitMs, signal);
@@ -165,6 +170,10 @@ function retire(line: Line): void {
 
 const isFinal = (error: unknown): boolean =>
   error instanceof GridError ? !RETRIED.has(error.code) : isFinalNatsError(error);
+
+/** What kept an answer away; '' where the failure is one: that there is no such chunk, for instance. */
+const troubleOf = (error: unknown): string =>
+  error instanceof GridError && !RETRIED.has(error.code) ? '' : failureOf(error).message;
 
 function failureOf(error: unknown): GridError {
   if (error instanceof GridError) return error;

@@ -4,6 +4,7 @@ import { isWithin, safePath } from '../../core/data/paths.ts';
 import { filesOf, filterTree, selectTree } from '../../core/data/select.ts';
 import { fileInputs, type InputFile, remoteInputs } from '../../core/job/spec.ts';
 import type { Clock } from '../../service/clock.ts';
+import type { Log } from '../../service/log.ts';
 import type { CacheKeeper } from '../../service/staging/cache-keeper.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { openStaging } from '../../service/staging/connect-staging.ts';
@@ -15,6 +16,7 @@ import { atRate, type Rate } from '../../service/staging/rate.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import type { RemoteInputs } from '../fetch/remote-inputs.ts';
 import { type AttemptStaging, openAttemptStaging, type StagedAttempt } from './staging.ts';
+import { openStoreHealth } from './store-health.ts';
 import type { Tickets } from './tickets.ts';
 
 export interface SiteStagingOptions {
@@ -31,6 +33,7 @@ export interface SiteStagingOptions {
   readonly keeper: CacheKeeper;
   readonly patienceMs: number;
   readonly clock: Clock;
+  readonly log: Log;
   /** Brings the inputs from elsewhere. */
   readonly remote: RemoteInputs;
   /** How fast the site's bytes come and go. */
@@ -50,6 +53,8 @@ const MAX_WARM = 64;
 export interface SiteStaging extends AttemptStaging, AsyncDisposable {
   /** Digests of input trees that were staged in lately. */
   warmTrees(): readonly string[];
+  /** Why transfers wait for the store, and since when; '' where they do not. */
+  storeTrouble(): string;
   /** The chunks of a VO. */
   storeOf(vo: string): ChunkStore;
 }
@@ -65,8 +70,9 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   diskThread();
   const onAdded = (bytes: number): void => keeper.added(bytes);
   const placement = process.getuid?.() === 0 && !options.hasAccounts ? 'copy' : 'link';
+  const health = openStoreHealth(clock, options.log);
   const vos = new Map<string, VoData>();
-  const warm = new Set<string>();
+  const warm = openWarmTrees();
   const dataOf = (vo: string): VoData => {
     const known = vos.get(vo);
     if (known !== undefined) return known;
@@ -74,7 +80,9 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
       const given = await tickets.get(vo);
       return { ...given, servers: [...(options.servers ?? []), ...given.servers] };
     };
-    const nats = openStaging({ nkey, ticket, caPem: options.caPem(), vo, clock, patienceMs });
+    const heard = (trouble: string): void => health.heard(vo, trouble);
+    const caPem = options.caPem();
+    const nats = openStaging({ nkey, ticket, caPem, vo, clock, patienceMs, heard });
     const store = { ...nats, ...atRate(nats, incoming, outgoing) };
     const free = (bytes: number): Promise<void> => keeper.free(bytes);
     const cache = openFileCache({ dir: join(options.cache, vo), placement, clock, onAdded, free });
@@ -83,12 +91,6 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     // A disk that failed once may work the next time; whoever needs the cache now learns of it by its own await.
     cache.catch(() => vos.delete(vo));
     return data;
-  };
-  const remember = ({ digest }: TreeRef): void => {
-    warm.delete(digest);
-    warm.add(digest);
-    const oldest = warm.values().next().value;
-    if (warm.size > MAX_WARM && oldest !== undefined) warm.delete(oldest);
   };
   const fetch = async (attempt: StagedAttempt, into: string, signal: AbortSignal) => {
     const { store, cache } = dataOf(attempt.spec.vo);
@@ -102,7 +104,7 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
       const made =
         typeof select === 'function' ? filterTree(manifest, select) : selectTree(manifest, select);
       files.push(...filesOf(made).map(({ path }) => normalize(join(below, path))));
-      remember(tree);
+      warm.remember(tree);
     }
     const cached = { cache: await cache, partials: join(options.cache, attempt.spec.vo, 'remote') };
     bytes += await options.remote.place(attempt, into, cached, signal);
@@ -112,7 +114,8 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   return {
     ...openAttemptStaging({ storeOf: (vo) => dataOf(vo).store, fetch }),
     storeOf: (vo) => dataOf(vo).store,
-    warmTrees: () => [...warm].toSorted(),
+    storeTrouble: () => health.trouble(),
+    warmTrees: () => warm.digests(),
     [Symbol.asyncDispose]: async () => {
       options.remote[Symbol.dispose]();
       await Promise.all([...vos.values()].map(({ store }) => store[Symbol.asyncDispose]()));
@@ -139,4 +142,18 @@ function wantedTrees({ spec, inputs, inputTrees }: StagedAttempt): readonly Want
     below: to === '.' ? '.' : safePath(to),
   }));
   return [own, ...others].filter(({ tree }) => tree.digest !== '');
+}
+
+/** Digests of the trees that were used last. */
+function openWarmTrees() {
+  const warm = new Set<string>();
+  return {
+    remember: ({ digest }: TreeRef): void => {
+      warm.delete(digest);
+      warm.add(digest);
+      const oldest = warm.values().next().value;
+      if (warm.size > MAX_WARM && oldest !== undefined) warm.delete(oldest);
+    },
+    digests: (): readonly string[] => [...warm].toSorted(),
+  };
 }

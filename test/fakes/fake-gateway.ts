@@ -138,6 +138,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
           batchReason: '',
         })),
         transfers: [{ vo: 'demo', moving: 2, waiting: 3, background: 1 }],
+        storeTrouble: '',
       }),
     async *tail({ attemptId, offset }) {
       yield { offset, data: Buffer.from(`output of ${attemptId}`), stored: undefined };

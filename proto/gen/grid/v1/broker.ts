@@ -597,6 +597,8 @@ export interface InspectSiteResponse {
   unasked: string;
   /** By VO, of those that have any. */
   transfers: VoTransfers[];
+  /** Why the gateway's transfers wait for the store, and since when; empty where they do not. */
+  storeTrouble: string;
 }
 
 /** For whom the ticket is. */
@@ -4564,7 +4566,7 @@ export const SiteAttempt: MessageFns<SiteAttempt> = {
 };
 
 function createBaseInspectSiteResponse(): InspectSiteResponse {
-  return { site: undefined, attempts: [], unasked: "", transfers: [] };
+  return { site: undefined, attempts: [], unasked: "", transfers: [], storeTrouble: "" };
 }
 
 export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
@@ -4580,6 +4582,9 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
     }
     for (const v of message.transfers) {
       VoTransfers.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.storeTrouble !== "") {
+      writer.uint32(42).string(message.storeTrouble);
     }
     return writer;
   },
@@ -4629,6 +4634,14 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
             message.transfers.push(VoTransfers.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.storeTrouble = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4652,6 +4665,7 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
     message.attempts = object.attempts?.map((e) => SiteAttempt.fromPartial(e)) || [];
     message.unasked = object.unasked ?? "";
     message.transfers = object.transfers?.map((e) => VoTransfers.fromPartial(e)) || [];
+    message.storeTrouble = object.storeTrouble ?? "";
     return message;
   },
 };

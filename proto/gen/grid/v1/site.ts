@@ -300,6 +300,8 @@ export interface InspectResponse {
   attempts: InspectedAttempt[];
   /** By VO, of those that have any. */
   transfers: VoTransfers[];
+  /** Why transfers wait for the store, and since when; empty where they do not. */
+  storeTrouble: string;
 }
 
 function createBaseAdvertiseRequest(): AdvertiseRequest {
@@ -1987,7 +1989,7 @@ export const InspectedAttempt: MessageFns<InspectedAttempt> = {
 };
 
 function createBaseInspectResponse(): InspectResponse {
-  return { attempts: [], transfers: [] };
+  return { attempts: [], transfers: [], storeTrouble: "" };
 }
 
 export const InspectResponse: MessageFns<InspectResponse> = {
@@ -1997,6 +1999,9 @@ export const InspectResponse: MessageFns<InspectResponse> = {
     }
     for (const v of message.transfers) {
       VoTransfers.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.storeTrouble !== "") {
+      writer.uint32(26).string(message.storeTrouble);
     }
     return writer;
   },
@@ -2030,6 +2035,14 @@ export const InspectResponse: MessageFns<InspectResponse> = {
             message.transfers.push(VoTransfers.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.storeTrouble = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2049,6 +2062,7 @@ export const InspectResponse: MessageFns<InspectResponse> = {
     const message = createBaseInspectResponse();
     message.attempts = object.attempts?.map((e) => InspectedAttempt.fromPartial(e)) || [];
     message.transfers = object.transfers?.map((e) => VoTransfers.fromPartial(e)) || [];
+    message.storeTrouble = object.storeTrouble ?? "";
     return message;
   },
 };
