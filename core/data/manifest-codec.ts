@@ -91,15 +91,19 @@ function checkEntries(entries: readonly ManifestEntry[]): void {
   // Names that cannot be folders; a path below one of them would be written through it.
   const leaves = new Set<string>();
   let last = '';
+  /** Checked last: what is a leaf would have come before what is below it. */
+  let lastFolder = '';
   for (const entry of entries) {
     const problem = entryProblem(entry);
     if (problem !== undefined)
       throw invalid(`has a path ${JSON.stringify(entry.path)} that ${problem}`);
     if (entry.path <= last)
       throw invalid(`has ${JSON.stringify(entry.path)} twice or out of order`);
-    if (parentsOf(entry.path).some((parent) => leaves.has(parent))) {
+    const folder = entry.path.slice(0, Math.max(0, entry.path.lastIndexOf('/')));
+    if (folder !== lastFolder && parentsOf(entry.path).some((parent) => leaves.has(parent))) {
       throw invalid(`has ${JSON.stringify(entry.path)} below something that is no directory`);
     }
+    lastFolder = folder;
     if (entry.kind !== 'directory') leaves.add(entry.path);
     last = entry.path;
   }

@@ -6,8 +6,14 @@ const MAX_PATH_BYTES = 4_096;
 /** C0, DEL and C1: they hide what a person sees, and NUL ends a path for the kernel. */
 const CONTROL = /\p{Cc}/u;
 
+/** Most paths: names that begin with no dot, of nothing that needs a closer look. */
+const PLAIN = /^[\w+=@,~-][\w+=@,~.-]*(?:\/[\w+=@,~-][\w+=@,~.-]*)*$/;
+
 /** What is wrong with `text` as a path inside a tree, as the end of a sentence; undefined if nothing is. */
-export function pathProblem(text: string): string | undefined {
+export const pathProblem = (text: string): string | undefined =>
+  text.length <= MAX_NAME_BYTES && PLAIN.test(text) ? undefined : problemOf(text);
+
+function problemOf(text: string): string | undefined {
   if (text === '') return 'is empty';
   if (!text.isWellFormed()) return 'is not valid Unicode';
   if (CONTROL.test(text)) return 'has a control character';

@@ -3,6 +3,8 @@ import { GridError } from '../../core/errors.ts';
 
 /** Where chunks are kept, by the SHA-256 (lower-case hex) of their bytes. Every method may be called many at a time. */
 export interface ChunkStore {
+  /** Begins what takes time before the first question, and tells of no failure: that question will. */
+  prepare?(): void;
   /** Which of these the store has not; one question for many. */
   missing(digests: readonly string[], signal?: AbortSignal): Promise<ReadonlySet<string>>;
   /**

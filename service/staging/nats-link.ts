@@ -27,6 +27,8 @@ interface LinkOptions {
 
 /** A connection that comes back: work that a lost connection cut off is done again on the next one. */
 export interface NatsLink extends AsyncDisposable {
+  /** Connects in the background and does `first`, once; should that fail, the first `use` tries again and tells. */
+  prepare(first: (connection: NatsConnection) => void): void;
   /** `work` may run more than once, so it must be idempotent; after a loss it does when `again` has resolved. */
   use<T>(
     work: (connection: NatsConnection) => Promise<T>,
@@ -72,6 +74,12 @@ export function openNatsLink(options: LinkOptions): NatsLink {
     }
   };
   return {
+    prepare: (first) => {
+      lines
+        .current()
+        .then(({ connection }) => first(connection))
+        .catch(() => undefined);
+    },
     use: async (work, signal, again) => {
       let since: number | undefined;
       let asked = false;

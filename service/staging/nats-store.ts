@@ -35,6 +35,7 @@ export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
       link.use((nc) => read(nc, chunkSubject(vo, digest), digest), signal, again),
     );
   return {
+    prepare: () => link.prepare(requestsOn),
     missing: async (digests, signal) => {
       const absent = new Set<string>();
       const ask = async (digest: string): Promise<void> => {

@@ -82,13 +82,14 @@ export async function sendTree(
   { root, paths }: SendRequest,
   { onProgress, signal, knownDir, isHeld, askRoom, clock = systemClock }: SendOptions = {},
 ): Promise<SentTree> {
+  // The connection is made while the files are looked at.
+  store.prepare?.();
   const walkedAtMs = clock.nowMs();
   const name = JSON.stringify([root, paths]);
   const remembered =
     knownDir === undefined
       ? undefined
       : await loadKnownFiles({ dir: knownDir, tree: name, walkedAtMs });
-  // The connection is made while the files are looked at.
   const held =
     isHeld === undefined ? undefined : openHeld(store, { isHeld, known: remembered, signal });
   const found = await anyDisk().walk({ root, paths });

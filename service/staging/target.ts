@@ -53,8 +53,7 @@ export interface SharedPlace {
 export async function openTarget(root: string, shared?: SharedPlace): Promise<Target> {
   const places = await (shared === undefined ? plainPlaces(root) : anchoredPlaces(root, shared));
   const { folderAt } = places;
-  const at = (path: string): string =>
-    `${folderAt(dirname(safePath(path)))}/${basename(safePath(path))}`;
+  const at = (path: string): string => `${folderAt(dirname(safePath(path)))}/${basename(path)}`;
   /** Every folder that is known to be one, and whether it was made here, empty. */
   const folders = new Map<string, boolean>([['.', places.isFresh]]);
   const isFresh = (path: string): boolean => folders.get(dirname(path)) === true;

@@ -99,6 +99,16 @@ describe.for(await natsServers())('with $name', ({ name, path }) => {
     expect(sent?.equals(got ?? Buffer.of())).toBe(true);
   });
 
+  test('a store that was away when it was prepared for is used when it is back', async () => {
+    await writeFile(join(root, 'away'), 'content');
+    await using store = nats.open('demo');
+    await nats.crash();
+    store.prepare?.();
+    await nats.start();
+    const { tree } = await sendTree(store, { root, paths: ['away'] });
+    expect(tree.files).toBe(1);
+  });
+
   test('a sending that was broken off sends only the rest when it is begun again', async () => {
     await writeFile(join(root, 'rest.bin'), randomBytes(60 * 2 ** 20));
     await using store = nats.open('demo');

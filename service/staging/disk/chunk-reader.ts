@@ -1,17 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readlinkSync,
-  readSync,
-  realpathSync,
-} from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
 import { sha256 } from '../chunk-store.ts';
-import { readFailure } from '../file-errors.ts';
+import { errnoOf, readFailure } from '../file-errors.ts';
+import { type HeldFolder, holdFolder } from '../held-folder.ts';
 import { isZeros, ZEROS_DIGEST } from '../holes.ts';
 import type { ReadDone, ReadJob, ReadPiece } from './disk-jobs.ts';
 
@@ -27,6 +20,9 @@ interface Open {
   readonly hash: Hash;
 }
 
+/** Opens a file of a piece below one root. */
+type OpenPiece = (piece: ReadPiece) => number;
+
 /** Never follows a link and never waits for the other end of a pipe, should the file have become one. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -38,14 +34,15 @@ export function openChunkReader(): ChunkReader {
     realRoots.set(root, known);
     return known;
   };
-  const readPart = (root: string, piece: ReadPiece, target: Uint8Array): string | undefined => {
+  const readPart = (
+    root: string,
+    openPiece: OpenPiece,
+    piece: ReadPiece,
+    target: Uint8Array,
+  ): string | undefined => {
     // The same file may be read below another root at the same time.
     const place = `${root}\0${piece.path}`;
-    const half = open.get(place) ?? {
-      root,
-      fd: openBelow(realOf(root), piece),
-      hash: createHash('sha256'),
-    };
+    const half = open.get(place) ?? { root, fd: openPiece(piece), hash: createHash('sha256') };
     open.set(place, half);
     fill(half.fd, piece, target);
     half.hash.update(target);
@@ -58,12 +55,13 @@ export function openChunkReader(): ChunkReader {
   return {
     read: ({ root, pieces, target }) => {
       let at = 0;
+      using folders = openFolders(() => realOf(root));
       const files = pieces.map((piece) => {
         const bytes = target.subarray(at, at + piece.length);
         at += piece.length;
         try {
-          if (piece.length < piece.sizeBytes) return readPart(root, piece, bytes);
-          readWhole(realOf(root), piece, bytes);
+          if (piece.length < piece.sizeBytes) return readPart(root, folders.open, piece, bytes);
+          readWhole(folders.open, piece, bytes);
           return sha256(bytes);
         } catch (error) {
           throw readFailure(piece.path, error);
@@ -88,18 +86,40 @@ export function openChunkReader(): ChunkReader {
 /** Of a sparse file most chunks are zeros, and need no second look. */
 const digestOf = (bytes: Uint8Array): string => (isZeros(bytes) ? ZEROS_DIGEST : sha256(bytes));
 
-/** Opens a file below a root without links; throws where a folder on the way has become a link that leads elsewhere. Where there is no /proc nobody looks. */
-function openBelow(root: string, piece: ReadPiece): number {
-  const fd = openSync(join(root, piece.path), FLAGS);
-  if (process.platform !== 'linux') return fd;
-  const there = readlinkSync(`/proc/self/fd/${fd}`);
-  if (there === join(root, piece.path)) return fd;
-  closeSync(fd);
-  throw changed(piece);
+/**
+ * Opens files below a root without links. Files of one folder come one after the other: it is looked at once that no folder on
+ * the way to it has become a link that leads elsewhere, and they are opened in what was looked at.
+ */
+function openFolders(root: () => string): Disposable & { readonly open: OpenPiece } {
+  let path = '';
+  let folder: HeldFolder | undefined;
+  return {
+    open: (piece) => {
+      const wanted = dirname(piece.path);
+      if (folder === undefined || path !== wanted) {
+        folder?.[Symbol.dispose]();
+        folder = undefined;
+        folder = holdFolderOf(piece, root(), wanted === '.' ? '' : wanted);
+        path = wanted;
+      }
+      return openSync(`${folder.at}/${basename(piece.path)}`, FLAGS);
+    },
+    [Symbol.dispose]: () => folder?.[Symbol.dispose](),
+  };
 }
 
-function readWhole(root: string, piece: ReadPiece, target: Uint8Array): void {
-  const fd = openBelow(root, piece);
+/** What was a folder when the tree was walked and is something else now has been put there since. */
+function holdFolderOf(piece: ReadPiece, root: string, path: string): HeldFolder {
+  try {
+    return holdFolder(root, path);
+  } catch (error) {
+    const { cause } = error as Error;
+    throw errnoOf(cause) === 'ENOTDIR' ? changed(piece) : error;
+  }
+}
+
+function readWhole(openPiece: OpenPiece, piece: ReadPiece, target: Uint8Array): void {
+  const fd = openPiece(piece);
   try {
     fill(fd, piece, target);
     check(fd, piece);

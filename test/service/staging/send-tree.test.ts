@@ -113,6 +113,19 @@ describe('a tree that is sent and fetched', () => {
     expect(Math.max(...sizes)).toBe(2 ** 20);
   });
 
+  test('is sent to a store that was told before its files were looked at', async () => {
+    let prepared = 0;
+    const store: ChunkStore = {
+      ...at.store,
+      prepare: () => {
+        prepared += 1;
+      },
+    };
+    const nowhere = sendTree(store, { root: join(at.root, 'nowhere'), paths: ['.'] });
+    await expect(nowhere).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
+    expect(prepared).toBe(1);
+  });
+
   test('reports progress up to its size', async () => {
     await at.write('a', randomBytes(3 * 2 ** 20));
     const seen: number[] = [];
