@@ -14,6 +14,7 @@ const READING: Readonly<Record<string, string>> = {
 };
 
 const WRITING: Readonly<Record<string, string>> = {
+  ENOENT: 'cannot be made where it is to be',
   EACCES: 'may not be written',
   EPERM: 'may not be written',
   EROFS: 'is on a file system that is read-only',

@@ -20,6 +20,7 @@ import { sha256 } from './chunk-store.ts';
 import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
+import { makeFolders } from './make-folders.ts';
 
 /** A directory into which a tree is written, and nothing outside of it. */
 export interface Target {
@@ -118,12 +119,12 @@ interface Places {
 
 async function plainPlaces(root: string): Promise<Places> {
   const base = resolve(root);
-  const made = await mkdir(root, { recursive: true }).catch((error: unknown) => {
+  const isFresh = await makeFolders(base).catch((error: unknown) => {
     throw writeFailure(root, error);
   });
   const folderAt = (path: string): string => (path === '.' ? base : `${base}/${path}`);
   return {
-    isFresh: made !== undefined,
+    isFresh,
     folderAt,
     ensure: (path) => ensureFolder(folderAt(path), path),
     close: () => Promise.resolve(),
@@ -134,7 +135,7 @@ async function anchoredPlaces(root: string, shared: SharedPlace): Promise<Places
   const names = relative(shared.within, root).split('/').filter(Boolean);
   // Above the root, paths are `//` (where the anchor is), `//a`, `//a/b`: none of them is one of the tree.
   const above = names.map((_, index) => `//${names.slice(0, index).join('/')}`);
-  await mkdir(shared.within, { recursive: true }).catch((error: unknown) => {
+  await makeFolders(resolve(shared.within)).catch((error: unknown) => {
     throw writeFailure(shared.within, error);
   });
   const anchors = await openAnchors(shared.within, above[0] ?? '.');

@@ -137,6 +137,14 @@ describe('fetching', () => {
     expect(await readdir(at.target)).toEqual(['x']);
   });
 
+  test('ends where the kernel takes no folder, for which the mkdir of Node never does', async () => {
+    await at.write('a', 'A');
+    const { tree } = await at.send('.');
+    await expect(fetchTree(at.store, tree, '/proc/hanse/x')).rejects.toMatchObject({
+      code: 'FILE_UNWRITABLE',
+    });
+  });
+
   test('stops when it is told to', async () => {
     await at.write('large', randomBytes(20 * 2 ** 20));
     const { tree } = await at.send('.');
