@@ -184,7 +184,9 @@ export const SITE_CONFIG = z.object({
   path: z.string().default(DEFAULT_PATH).describe('PATH of tasks'),
   'keep-attempts': duration()
     .prefault('10m')
-    .describe('how long the directory of an attempt stays after its end was acknowledged'),
+    .describe(
+      'how long the directory of an attempt stays after its end was acknowledged, if its task left anything',
+    ),
   'max-rate': byteSize()
     .refine((bytes) => bytes >= 1_024, 'must be at least 1K')
     .optional()

@@ -10,7 +10,6 @@ import { formatFqan } from '../core/vo/fqan.ts';
 import type { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
 import { background } from '../service/background.ts';
 import type { Clock } from '../service/clock.ts';
-import { ensureDirectory } from '../service/directories.ts';
 import { compilePolicy } from '../service/expression/expression.ts';
 import type { Log } from '../service/log.ts';
 import type { Handlers } from '../service/rpc/rpc.ts';
@@ -18,9 +17,11 @@ import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import type { Nkey } from '../service/staging/nats-link.ts';
 import { type AccountMap, openAccounts } from './accounts/account-map.ts';
-import { attemptDirectory, tryRemoveTree } from './attempts/attempt-directory.ts';
+import { attemptDirectory } from './attempts/attempt-directory.ts';
+import { cleanSpool } from './attempts/clean-spool.ts';
 import { type BootClock, type Lease, openLease } from './attempts/lease.ts';
 import { openPlace } from './attempts/place.ts';
+import { openSpareDirectories } from './attempts/spare-directories.ts';
 import { openStock, type Stock } from './attempts/stock.ts';
 import { Supervisor, type SupervisorOptions } from './attempts/supervisor.ts';
 import { type Change, openChange } from './change.ts';
@@ -71,15 +72,12 @@ export interface Gateway extends AsyncDisposable {
 
 const LEASE_LOOK_MS = 100;
 const CLEAN_MS = 15_000;
-const CLEANED_AT_A_TIME = 200;
-/** An attempt stays in the journal this long after its directory has gone, so that placing it again does nothing. */
-const REMEMBER_MS = 3_600_000;
 
 /** Takes up what an earlier run left, and is ready to answer. Disposing of it leaves tasks running. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, clock, log } = options;
   await using stack = new AsyncDisposableStack();
-  ensureDirectory(join(config.spool, 'attempts'), 0o700);
+  const spares = await openSpareDirectories(config.spool, log);
   const nkey = keptNkey(join(config.spool, 'nkey.seed'));
   const offerChange = openChange();
   const announce = (): void => offerChange.announce();
@@ -109,7 +107,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const staging = stack.use(openStaging(options, { nkey, tickets, signed }, disk));
   // Before staging, which would wait for them.
   stack.use(tickets);
-  const owned = { journal, staging, disk, accounts, ...software };
+  const owned = { journal, staging, disk, accounts, spares, ...software };
   const movers = moversOf(options, owned);
   const supervisor = new Supervisor({
     site: config.site,
@@ -128,7 +126,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   await supervisor.resume();
   stack.use(every(LEASE_LOOK_MS, 'watch the lease', log, () => endOfLease(lease, supervisor)));
   stack.use(
-    every(CLEAN_MS, 'clean the spool', log, () => clean(journal, config, log, clock.nowMs())),
+    every(CLEAN_MS, 'clean the spool', log, () => cleanSpool(journal, config, log, clock.nowMs())),
   );
   stack.use(every(CLEAN_MS, 'forget addresses', log, () => forgetUrls(signed, supervisor)));
   const { transfers } = movers;
@@ -306,17 +304,6 @@ async function endOfLease(lease: Lease, supervisor: Supervisor): Promise<void> {
 /** A signed address is kept while an attempt of its job is here. */
 const forgetUrls = (signed: SignedUrls, supervisor: Supervisor): Promise<void> =>
   Promise.resolve(signed.keepOnly(supervisor.liveJobs()));
-
-async function clean(journal: Journal, config: SiteConfig, log: Log, nowMs: number): Promise<void> {
-  const beforeMs = nowMs - config['keep-attempts'];
-  const ids = journal.removable(beforeMs, CLEANED_AT_A_TIME);
-  const gone: (typeof ids)[number][] = [];
-  // One directory that resists does not keep the others.
-  for (const id of ids)
-    if (await tryRemoveTree(attemptDirectory(config.spool, id), log)) gone.push(id);
-  if (gone.length > 0) await journal.removed(gone);
-  await journal.forget(beforeMs - REMEMBER_MS);
-}
 
 /** Does a thing again and again, never twice at a time. */
 function every(ms: number, name: string, log: Log, work: () => Promise<void>): Disposable {

@@ -1,3 +1,4 @@
+import type { Outcome } from '../../core/job/outcome.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import type { AccountWish } from '../../core/match/accounts.ts';
 import { formatFqan } from '../../core/vo/fqan.ts';
@@ -25,6 +26,8 @@ export interface Attempt extends StagedAttempt {
   giveBack: () => void;
   /** The task has ended and its room is free. */
   vacated: boolean;
+  /** Somebody has asked for its files, and may have them open. */
+  isWatched: boolean;
 }
 
 /** `live` is what the journal knows of it after a restart. */
@@ -49,6 +52,7 @@ export function attemptOf(spool: string, accepted: AcceptedAttempt, live?: LiveA
     toldWaiting: '',
     giveBack: () => undefined,
     vacated: false,
+    isWatched: false,
   };
 }
 
@@ -57,6 +61,18 @@ export function vacate(attempt: Attempt): void {
   attempt.vacated = true;
   attempt.giveBack();
 }
+
+/** It came to its own end without a word, and nobody looks at its files. */
+export const isSilent = (
+  { ending, isWatched, spec }: Attempt,
+  { failure, detail, outputs }: Outcome,
+): boolean =>
+  failure === undefined &&
+  detail === '' &&
+  ending === '' &&
+  outputs.totalBytes === 0 &&
+  (spec.liveOutputs ?? []).length === 0 &&
+  !isWatched;
 
 /** Whose task it is, for the choice of its account. */
 export function wishOf({ job }: Pick<AcceptedAttempt, 'job'>, { vo }: JobSpec): AccountWish {

@@ -44,10 +44,10 @@ import { type Disk, spoolFailure } from '../staging/disk.ts';
 import { diskFull, giveBackIfFull } from '../staging/full-disk.ts';
 import type { AttemptStaging } from '../staging/staging.ts';
 import { carryTransfer, type TransferParts } from '../staging/transfer-life.ts';
-import { type Attempt, attemptOf, vacate, wishOf } from './attempt.ts';
-import { makeDirectory } from './attempt-directory.ts';
+import { type Attempt, attemptOf, isSilent, vacate, wishOf } from './attempt.ts';
 import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
 import { failed, failedBy, NO_USAGE } from './outcome.ts';
+import type { SpareDirectories } from './spare-directories.ts';
 import { openTakeUp } from './take-up.ts';
 import { checkStdin, lrmsTaskOf } from './task.ts';
 
@@ -65,6 +65,7 @@ export interface SupervisorOptions extends TransferParts {
   readonly staging: AttemptStaging;
   readonly accounts: AccountMap;
   readonly live: LiveOutputs;
+  readonly spares: SpareDirectories;
   readonly disk: Disk;
   readonly clock: Clock;
   readonly log: Log;
@@ -185,7 +186,9 @@ export class Supervisor {
 
   find(id: string): LiveView | undefined {
     const attempt = this.attempts.get(id);
-    return attempt && { directory: attempt.directory, over: attempt.over.promise };
+    if (attempt === undefined) return undefined;
+    attempt.isWatched = true;
+    return { directory: attempt.directory, over: attempt.over.promise };
   }
 
   /** Leaves tasks running: the next run takes them up. */
@@ -214,6 +217,7 @@ export class Supervisor {
       const state = outcome.failure !== undefined ? 'failed' : finalState(attempt.ending);
       await this.step(attempt, state, { outcome, detail: outcome.detail });
       vacate(attempt);
+      this.options.spares.ended(attempt.directory, isSilent(attempt, outcome));
       this.attempts.delete(attempt.id);
       attempt.over.resolve();
       this.options.onChange();
@@ -241,7 +245,8 @@ export class Supervisor {
         needOf(attempt.spec.resources),
         attempt.abort.signal,
       );
-      await this.prepare(() => makeDirectory(attempt.directory, again));
+      const how = { hosts: lrms.hostsOf?.(task), again };
+      await this.prepare(() => this.options.spares.make(attempt.directory, how));
       await this.makeReady(attempt, task);
       if (attempt.ending !== '') return endedEarly(attempt.ending);
       lrms.submit(task);

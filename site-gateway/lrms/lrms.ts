@@ -137,6 +137,8 @@ export interface ListedTask {
 
 /** What the gateway needs of a batch system. Answers come through the listener. */
 export interface Lrms extends AsyncDisposable {
+  /** What the hostfile of a task will say, where that is known beforehand and nobody but this machine sees its directory. */
+  hostsOf?(task: LrmsTask): string;
   /** Queues a task; a second call with the same id does nothing. */
   submit(task: LrmsTask): void;
   /** Takes up a task that an earlier run may have submitted; false when it never started and may be submitted. */

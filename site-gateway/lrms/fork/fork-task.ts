@@ -69,10 +69,12 @@ export async function wholeStart(directory: string): Promise<StartedFile | undef
 const SETUP_CODES = [1, 125];
 
 /** The machine itself is the only node. */
-export function writeHosts({ directory, cpus }: LrmsTask): void {
+export const hostsOf = ({ cpus }: LrmsTask): string => 'localhost\n'.repeat(cpus);
+
+export function writeHosts(task: LrmsTask): void {
   try {
     // Never through a link that stands there.
-    writeFileSync(hostfileOf(directory), 'localhost\n'.repeat(cpus), { flag: 'wx' });
+    writeFileSync(hostfileOf(task.directory), hostsOf(task), { flag: 'wx' });
   } catch {
     // It is there already; or the wrapper finds out what is wrong with the directory, and says so.
   }

@@ -20,6 +20,7 @@ import {
   endWithoutStatus,
   endWithStatus,
   type ForkTask,
+  hostsOf,
   listForkTasks,
   memoryExcess,
   newForkTask,
@@ -145,6 +146,7 @@ class ForkLrms implements Lrms {
     this.kill(entry, graceMs);
   }
 
+  readonly hostsOf = hostsOf;
   readonly waitReason = (): string => 'waits for free CPUs at the site';
   readonly list = (): ReturnType<Lrms['list']> => listForkTasks(this.tasks.values());
   readonly state = (): LrmsState => ({ closedReason: '', sandbox: this.options.sandbox.best });
