@@ -129,7 +129,9 @@ async function furnish(directory: string, hosts: string): Promise<void> {
   await mkdir(directory);
   for (const name of ['work', 'tmp']) await mkdir(join(directory, name));
   await writeFile(hostfileOf(directory), hosts);
-  for (const name of ['stdout', 'stderr']) await writeFile(join(directory, name), '');
+  // They are given to the account of the task as they are: nobody else's to read.
+  for (const name of ['stdout', 'stderr'])
+    await writeFile(join(directory, name), '', { mode: 0o600 });
 }
 
 const printsOf = (directory: string): Prints =>

@@ -1,5 +1,5 @@
 import { stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { readPlain } from '../read-plain.ts';
 
 /** A process and when it started, in clock ticks since boot: a pid alone may have been given away again. */
@@ -104,7 +104,13 @@ const MAX_EXIT = 255;
 export async function readStatus(directory: string): Promise<StatusFile | undefined> {
   const lines = (await readIfThere(join(directory, 'status')))?.split('\n') ?? [];
   const [head = '', , children = '', last] = lines;
-  if (last !== 'end') return undefined;
+  // Batch scripts, and wrappers of earlier versions, do not say whose end it is.
+  if (last !== 'end' && last !== `end ${basename(directory)}`) return undefined;
+  return statusOf(head, children);
+}
+
+/** Out of the exit code with the machine's uptime in seconds, and the second line of `times`; undefined where the first is none. */
+export function statusOf(head: string, children: string): StatusFile | undefined {
   const [exitCode = Number.NaN, uptime = Number.NaN] = head.split(' ').map(Number);
   if (!(Number.isSafeInteger(exitCode) && exitCode >= 0 && exitCode <= MAX_EXIT)) return undefined;
   return { exitCode, cpuMs: cpuMsOf(children), endedUptimeMs: Math.round(uptime * 1_000) };

@@ -14,10 +14,11 @@
  * - The task joins its control group, GROUPS being the files for that, but the shell does not: what ends or limits the
  *   group spares it. A task that cannot join does not run, and `unconfined` says so.
  * - The task runs in a subshell, so that `exit` or `cd` as a command are looked up as programs.
- * - `status` counts only with its last line; a gateway that died meanwhile finds it there.
+ * - `status` counts only with its last line, which names the attempt; a gateway that died meanwhile finds it there.
  * - The shell is in `work` from before the fence to the end: so a later gateway sees whether it may still begin a task.
  * - Reports go to the gateway through standard output, if it still reads: `s ID UPTIME STAT` once the task is about to run,
- *   `e ID` at the very end, whatever went wrong before. The files say the rest.
+ *   `e ID` at the very end, whatever went wrong before; `e ID CODE UPTIME` with the lines of `times` before it says what is in
+ *   `status`. The files say the rest.
  */
 export const TASK_WRAPPER = `trap : HUP INT TERM PIPE
 ulimit -c 0
@@ -44,11 +45,13 @@ _grid_enter() {
 _grid_close() {
   if [ -n "$_grid_code" ]; then
     read -r _grid_up _grid_idle </proc/uptime
-    { echo "$_grid_code $_grid_up"; times; echo end; } >"$1/status"
+    { echo "$_grid_code $_grid_up"; times; echo "end \${1##*/}"; } >"$1/status"
+    times
+    _grid_code=" $_grid_code $_grid_up"
   fi
-  _grid_code=
   cd /
-  echo "e \${1##*/}"
+  echo "e \${1##*/}$_grid_code"
+  _grid_code=
 }
 _grid_code=
 `;

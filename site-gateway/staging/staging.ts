@@ -62,13 +62,15 @@ export function openAttemptStaging({ storeOf, fetch }: StagingParts): AttemptSta
     },
     stageOut: async ({ directory, spec }, strict, signal) => {
       await takeBack(directory);
+      const sizes = await streamSizes(directory);
+      const isSilent = sizes.every((size) => size === 0);
+      if (isSilent && spec.outputs.length === 0) return { outputs: SILENT_TREE, bytesOut: 0 };
       const work = join(directory, 'work');
       // A task may have removed its own directory.
       await mkdir(work, { recursive: true });
       const found = await findOutputs(work, spec.outputs, await stagedIn(directory, spec));
       const problem = strict ? missingOutput(found.missing) : {};
-      const sizes = await streamSizes(directory);
-      if (found.files.length === 0 && sizes.every((size) => size === 0))
+      if (found.files.length === 0 && isSilent)
         return { outputs: SILENT_TREE, bytesOut: 0, ...problem };
       const streams = await placeStreams(directory);
       const store = storeOf(spec.vo);

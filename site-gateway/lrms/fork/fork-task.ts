@@ -39,6 +39,8 @@ export interface ForkTask {
   wallTimer: Disposable | undefined;
   /** Set while its processes are being ended. */
   killing: boolean;
+  /** There may be a file that says which limit it reached. */
+  hasLimit: boolean;
 }
 
 export const newForkTask = (task: LrmsTask, state: ForkTask['state']): ForkTask => ({
@@ -54,7 +56,13 @@ export const newForkTask = (task: LrmsTask, state: ForkTask['state']): ForkTask 
   boxedCpuMs: 0,
   wallTimer: undefined,
   killing: false,
+  // One of an earlier run may have been ended by that.
+  hasLimit: state === 'running',
 });
+
+/** It was ordered by then and has not come to its end. */
+export const isBusySince = ({ state, launchedAtMs }: ForkTask, atMs: number): boolean =>
+  (state === 'running' || state === 'launched') && launchedAtMs <= atMs;
 
 /** What its wrapper left when it began: a wrapper that is just starting makes the file and fills it in two steps. */
 export async function wholeStart(directory: string): Promise<StartedFile | undefined> {
@@ -136,7 +144,7 @@ export async function endWithStatus(entry: ForkTask, status: StatusFile): Promis
   }
   const usage = usageOf(entry, status);
   const common = { exitCode: status.exitCode, usage, leftBehind: [] };
-  const limit = await readLimit(entry.task.directory);
+  const limit = entry.hasLimit ? await readLimit(entry.task.directory) : undefined;
   if (limit === undefined && status.exitCode !== 0 && (await wasShutDown(entry))) {
     const detail = 'the machine was shut down while it ran';
     return { kind: 'vanished', reason: 'TASK_VANISHED', detail, usage };
@@ -157,7 +165,7 @@ async function wasShutDown({ task }: ForkTask): Promise<boolean> {
 
 /** Its wrapper was killed, by us in the end or by somebody else. */
 export async function endWithoutStatus(entry: ForkTask): Promise<TaskEnd> {
-  const limit = await readLimit(entry.task.directory);
+  const limit = entry.hasLimit ? await readLimit(entry.task.directory) : undefined;
   const usage = usageOf(entry, { cpuMs: 0, endedUptimeMs: uptime() * 1_000 });
   if (limit !== undefined) return { kind: 'limit', ...limit, exitCode: 137, usage, leftBehind: [] };
   const detail =

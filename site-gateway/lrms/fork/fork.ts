@@ -11,6 +11,7 @@ import {
   type LimitFile,
   readStarted,
   readStatus,
+  type StatusFile,
   type TaskStart,
   writeLimit,
 } from '../task-files.ts';
@@ -21,6 +22,7 @@ import {
   endWithStatus,
   type ForkTask,
   hostsOf,
+  isBusySince,
   listForkTasks,
   memoryExcess,
   newForkTask,
@@ -65,7 +67,7 @@ export async function openForkLrms(options: ForkOptions): Promise<Lrms> {
     spool: options.spool,
     log: options.log,
     onStarted: (id, start) => launched.lrms?.wrapperStarted(id, start),
-    onEnded: (id, pid) => launched.lrms?.wrapperEnded(id, pid),
+    onEnded: (id, pid, status) => launched.lrms?.wrapperEnded(id, pid, status),
   });
   launched.lrms = new ForkLrms(options, launcher);
   return launched.lrms;
@@ -83,17 +85,17 @@ class ForkLrms implements Lrms {
   private readonly timers: readonly NodeJS.Timeout[];
   private readonly adopted = new Set<ForkTask>();
   private readonly stop = new AbortController();
+  private readonly closed = (): boolean => this.stop.signal.aborted;
 
   constructor(options: ForkOptions, launcher: Launcher) {
-    const { cpus, memoryBytes, cores, firstCore, sandbox, clock, log } = options;
-    const { groups } = sandbox;
+    const { cpus, memoryBytes, cores, firstCore, clock, log } = options;
+    const { groups } = options.sandbox;
     this.options = options;
     this.launcher = launcher;
     this.slots = openSlots({ cpus, memoryBytes }, cores, firstCore);
     this.scan = openProcessTable();
-    const { scan } = this;
-    this.reaper = openReaper(scan, groups, log);
-    this.killer = openTaskKiller({ scan, groups, clock, isClosed: () => this.closed() });
+    this.reaper = openReaper(this.scan, groups, log);
+    this.killer = openTaskKiller({ scan: this.scan, groups, clock, isClosed: this.closed });
     const tidy = (): Promise<void> => groups.tidy((id) => this.tasks.has(id));
     this.timers = [
       setInterval(() => this.sweep(), SWEEP_MS).unref(),
@@ -169,10 +171,16 @@ class ForkLrms implements Lrms {
     this.options.listener.started(entry.task.id, this.options.clock.nowMs());
   }
 
-  wrapperEnded(id: string, pid: number): void {
+  wrapperEnded(id: string, pid: number, told: StatusFile | undefined): void {
     const entry = this.tasks.get(id);
-    if (entry !== undefined) this.settle(entry, false, pid);
+    if (entry === undefined) return;
+    const isOwn = entry.state === 'running' && entry.wrapper?.pid === pid;
+    if (isOwn && told !== undefined) this.run('settle a task', this.endAs(entry, told));
+    else this.settle(entry, false, pid);
   }
+
+  private readonly endAs = async (entry: ForkTask, status: StatusFile): Promise<void> =>
+    this.end(entry, await endWithStatus(entry, status));
 
   private enter(task: LrmsTask, state: ForkTask['state']): ForkTask {
     const entry = newForkTask(task, state);
@@ -207,15 +215,15 @@ class ForkLrms implements Lrms {
   private armWalltime(entry: ForkTask, ranMs: number): void {
     const allowed = entry.task.walltimeMs;
     if (allowed <= 0) return;
-    const leftMs = allowed - ranMs;
     const limit: LimitFile = { limit: 'walltime', measured: allowed, allowed };
     const exceed = (): void => this.exceed(entry, limit, WALLTIME_GRACE_MS);
-    entry.wallTimer = openLongTimer(leftMs, exceed);
+    entry.wallTimer = openLongTimer(allowed - ranMs, exceed);
   }
 
   private exceed(entry: ForkTask, limit: LimitFile, graceMs: number): void {
     if (entry.killing || entry.state !== 'running') return;
     entry.killing = true;
+    entry.hasLimit = true;
     // A full disk may cost the reason, never the end.
     const work = writeLimit(entry.task.directory, limit).finally(() => {
       entry.killing = false;
@@ -237,10 +245,7 @@ class ForkLrms implements Lrms {
   /** Once a second: memory in use, wrappers that are gone without a word, launches that were lost. */
   private sweep(): void {
     const now = this.options.clock.monotonicMs();
-    const busy = [...this.tasks.values()].filter(
-      ({ state, launchedAtMs }) =>
-        (state === 'running' || state === 'launched') && now - launchedAtMs >= SWEEP_MS,
-    );
+    const busy = [...this.tasks.values()].filter((entry) => isBusySince(entry, now - SWEEP_MS));
     if (busy.length === 0) return;
     const processes = this.scan();
     for (const entry of busy) {
@@ -285,7 +290,7 @@ class ForkLrms implements Lrms {
       const gone = unsure ? entry.wrapper === undefined || !isAlive(entry.wrapper) : isAtEnd;
       const status = await readStatus(entry.task.directory);
       if (entry.state === 'ending' || this.closed()) return;
-      if (status !== undefined) this.end(entry, await endWithStatus(entry, status));
+      if (status !== undefined) await this.endAs(entry, status);
       else if (gone) this.end(entry, await endWithoutStatus(entry));
       else if (!unsure) await this.settleWithoutStatus(entry);
     };
@@ -308,15 +313,15 @@ class ForkLrms implements Lrms {
 
   /** Gives the room back at once, ends what the task left, then tells. */
   private end(entry: ForkTask, end: TaskEnd): void {
-    if (entry.state === 'ending') return;
+    if (entry.state === 'ending' || this.closed()) return;
     entry.state = 'ending';
     entry.wallTimer?.[Symbol.dispose]();
     this.adopted.delete(entry);
     if (entry.share !== undefined) this.slots.give(entry.share);
     this.pump();
     const work = async (): Promise<void> => {
-      const { sandbox, listener, log } = this.options;
-      const { groups } = sandbox;
+      const { listener, log } = this.options;
+      const { groups } = this.options.sandbox;
       const { id, memoryBytes } = entry.task;
       const leftBehind = await this.reaper.reap(entry);
       const complete = withFigures(end, groups.figures(id), memoryBytes, leftBehind);
@@ -327,10 +332,6 @@ class ForkLrms implements Lrms {
       if (!this.closed()) listener.ended(id, complete);
     };
     this.run('end what a task left', work());
-  }
-
-  private closed(): boolean {
-    return this.stop.signal.aborted;
   }
 
   private run(name: string, work: Promise<void>): void {

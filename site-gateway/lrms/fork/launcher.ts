@@ -9,7 +9,7 @@ import type { LrmsTask } from '../lrms.ts';
 import { MARK_VARIABLE } from '../process-tree.ts';
 import { quote } from '../shell-word.ts';
 import { becoming, becomingBehind } from '../task-environment.ts';
-import { startOf, type TaskStart } from '../task-files.ts';
+import { type StatusFile, startOf, statusOf, type TaskStart } from '../task-files.ts';
 import { TASK_WRAPPER } from '../task-wrapper.ts';
 
 /**
@@ -40,8 +40,8 @@ export interface LauncherOptions {
   readonly log: Log;
   /** The task is about to run. */
   readonly onStarted: (id: string, start: TaskStart | undefined) => void;
-  /** The shell with this pid has come to the end of it. */
-  readonly onEnded: (id: string, pid: number) => void;
+  /** The shell with this pid has come to the end of it; `status` is what it also wrote down, if the task ran. */
+  readonly onEnded: (id: string, pid: number, status: StatusFile | undefined) => void;
 }
 
 interface TaskShell {
@@ -142,19 +142,14 @@ function openShell(cpuSet: string, options: LauncherOptions, onGone: () => void)
     stdio: ['pipe', 'pipe', 'ignore'],
   });
   const shell: TaskShell = { process: child, cpuSet, rests: true, idleSinceMs: 0 };
-  let rest = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    const lines = (rest + text).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      const [what, id = '', uptime = '', ...stat] = line.split(' ');
-      if (what === 's') options.onStarted(id, startOf(stat.join(' '), uptime));
-      else if (what === 'e') {
-        shell.rests = true;
-        options.onEnded(id, child.pid ?? 0);
-      }
-    }
+  const hear = readReports({
+    onStarted: options.onStarted,
+    onEnded: (id, status) => {
+      shell.rests = true;
+      options.onEnded(id, child.pid ?? 0, status);
+    },
   });
+  child.stdout?.setEncoding('utf8').on('data', hear);
   child.stdin?.on('error', (error) => options.log.debug({ err: error }, 'a task shell is gone'));
   child.once('error', (error) => {
     options.log.error({ err: error }, 'a task shell could not be started');
@@ -164,6 +159,28 @@ function openShell(cpuSet: string, options: LauncherOptions, onGone: () => void)
   child.once('exit', onGone);
   child.stdin?.write(TASK_WRAPPER);
   return shell;
+}
+
+interface Reports extends Pick<LauncherOptions, 'onStarted'> {
+  readonly onEnded: (id: string, status: StatusFile | undefined) => void;
+}
+
+/** Reads what a shell says, in whatever pieces it comes (task-wrapper.ts). */
+function readReports({ onStarted, onEnded }: Reports): (text: string) => void {
+  let rest = '';
+  let times = '';
+  return (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const [what, id = '', ...words] = line.split(' ');
+      const [uptime = '', ...stat] = words;
+      if (what === 's') onStarted(id, startOf(stat.join(' '), uptime));
+      else if (what === 'e')
+        onEnded(id, words.length === 0 ? undefined : statusOf(words.join(' '), times));
+      else times = line;
+    }
+  };
 }
 
 /** Full path of a program that every Linux has; throws TOOL_MISSING. */
