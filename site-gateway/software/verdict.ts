@@ -84,7 +84,8 @@ function aboutApptainer(last: string, program: string): Found {
   const words = last.slice('FATAL:'.length).trim().slice(0, WORDS_LENGTH);
   if (/executable file not found|no such file or directory.*exec/i.test(words))
     return notThere(program);
-  if (/permission denied/i.test(words) && /exec/i.test(words)) return notExecutable(program);
+  if (/permission denied$/i.test(words) && !/image|\.sif/.test(words))
+    return notExecutable(program);
   const detail = `the image could not be run: ${words}`;
   return /pull|registry|manifest|could not open image|docker:\/\//i.test(words)
     ? { failure: 'data', reason: 'IMAGE_UNAVAILABLE', detail }

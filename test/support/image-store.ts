@@ -12,16 +12,28 @@ import {
 import { delimiter, dirname, join } from 'node:path';
 import { needs } from '../setup/needs.ts';
 
-/** Real podman with a store of its own, which holds one image that was made here. */
+/** Something that runs images, and one image that was made here. */
 export interface ImageStore extends Disposable {
   /** The image: busybox with a PATH of its own, `TOOL=7`, and the file `/etc/inside`. */
   readonly image: string;
-  /** A script that calls podman with that store. */
-  readonly podman: string;
+  /** How its name begins. */
+  readonly allowed: string;
+  /** An image that there is not, and what comes of it. */
+  readonly missing: { readonly image: string; readonly exitCode: number; readonly words: RegExp };
+  /** What of the runtime itself counts for a task. */
+  readonly ownBytes: number;
   /** Lines of a site's configuration. */
   readonly settings: readonly string[];
-  /** Names of the containers that podman knows of, whatever their state. */
+  /** Names of the containers that there are, whatever their state. */
   containers(): readonly string[];
+}
+
+/** Real podman with a store of its own. */
+export interface PodmanStore extends ImageStore {
+  /** Where all of it lies. */
+  readonly dir: string;
+  /** A script that calls podman with that store. */
+  readonly podman: string;
 }
 
 /** The limits of this process, because not every root may raise them as podman does by itself. */
@@ -45,7 +57,7 @@ function realProgram(name: string): string {
   return realpathSync(found);
 }
 
-export function makeImageStore(): ImageStore {
+export function makeImageStore(): PodmanStore {
   // All in one go where the first is missing, as on a machine that has none of them.
   needs('catatonit', 'catatonit', 'podman', 'crun', 'busybox-static');
   needs('podman', 'podman', 'crun');
@@ -71,7 +83,15 @@ export function makeImageStore(): ImageStore {
   ]);
   return {
     image,
+    allowed: 'localhost/lab/',
+    missing: {
+      image: 'localhost/lab/nope:1',
+      exitCode: 78,
+      words: /^image 'localhost\/lab\/nope:1' could not be fetched on node \S+: Error: .*localhost/,
+    },
+    dir,
     podman,
+    ownBytes: 0,
     settings: [
       'containers:',
       '  runtime: podman',
@@ -101,6 +121,8 @@ function makeArchive(dir: string): string {
   for (const name of applets)
     if (name !== 'busybox') symlinkSync('busybox', join(root, 'bin', name));
   writeFileSync(join(root, 'etc/inside'), 'inside\n');
+  writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
+  writeFileSync(join(root, 'etc/group'), 'root:x:0:\n');
   writeFileSync(join(root, 'opt/tool/plain'), 'no program\n');
   const archive = join(dir, 'image.tar');
   execFileSync('tar', ['-C', root, '-cf', archive, '.']);

@@ -1,0 +1,4 @@
+import { imagesContract } from '../contract/images.contract.ts';
+import { makeApptainerStore } from './apptainer-store.ts';
+
+imagesContract(makeApptainerStore);
