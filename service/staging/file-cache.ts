@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, constants, copyFile, link, mkdir, rm, stat, utimes } from 'node:fs/promises';
+import { chmod, link, mkdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
+import { copySparse } from './copy-sparse.ts';
 import { anyDisk } from './disk/disk.ts';
 import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
@@ -172,7 +173,7 @@ async function place(
       if (failed === 'ENOENT') return false;
       if (!NO_LINK.has(failed)) await link(path, target);
     }
-    await copyFile(path, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    await copySparse(path, target);
     await chmod(target, file.mode);
     return true;
   } catch (error) {

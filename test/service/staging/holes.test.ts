@@ -47,9 +47,11 @@ test.each<[string, number, readonly number[]]>([
   const { tree } = await at.send('.');
   expect(at.store.chunks.size).toBeLessThan(6);
   const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+  const copies = await openFileCache({ dir: join(at.dir, 'copies'), placement: 'copy' });
   for (const [target, options] of [
     [at.target, {}],
     [`${at.target}-through-a-cache`, { cache }],
+    [`${at.target}-as-a-copy`, { cache: copies }],
   ] as const) {
     const fetched = await fetchTree(at.store, tree, target, options);
     expect(fetched.bytesFetched).toBeLessThanOrEqual((places.length + 1) * MIB);
