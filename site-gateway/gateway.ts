@@ -61,8 +61,8 @@ interface StagingNeeds {
   readonly nkey: Nkey;
   readonly tickets: Tickets;
   readonly signed: SignedUrls;
-  /** Scratch space that is there now. */
-  readonly freeBytes: () => number;
+  /** Makes room for so many bytes if need be; gives the scratch space that is there then. */
+  readonly roomFor: (bytes: number) => Promise<number>;
 }
 
 /** A gateway without its server. */
@@ -152,9 +152,9 @@ const findSoftware = async (
 
 const openStaging = (
   options: GatewayOptions,
-  needs: Omit<StagingNeeds, 'freeBytes'>,
+  needs: Omit<StagingNeeds, 'roomFor'>,
   disk: Disk,
-): SiteStaging => options.openStaging({ ...needs, freeBytes: () => disk.space().availableBytes });
+): SiteStaging => options.openStaging({ ...needs, roomFor: (bytes) => disk.roomFor(bytes) });
 
 /** What moves files, each in its turn. */
 function moversOf(

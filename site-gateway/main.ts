@@ -91,7 +91,7 @@ async function startSite(
       bootClock: systemBootClock(),
       log,
       cache: keeper,
-      openStaging: ({ nkey, tickets, signed, freeBytes }) =>
+      openStaging: ({ nkey, tickets, signed, roomFor }) =>
         openSiteStaging({
           nkey,
           tickets,
@@ -103,7 +103,7 @@ async function startSite(
           patienceMs: config['staging-patience'],
           clock,
           log,
-          remote: remoteOf(config, { signed, freeBytes }, clock, rates.incoming),
+          remote: remoteOf(config, { signed, roomFor }, clock, rates.incoming),
           rates,
         }),
     }),
@@ -128,7 +128,7 @@ async function startSite(
 
 function remoteOf(
   config: SiteConfig,
-  needs: Pick<RemoteInputsOptions, 'signed' | 'freeBytes'>,
+  needs: Pick<RemoteInputsOptions, 'signed' | 'roomFor'>,
   clock: Clock,
   incoming: Rate,
 ): RemoteInputs {

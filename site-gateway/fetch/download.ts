@@ -16,8 +16,10 @@ export interface Wanted {
   readonly digest: string;
   /** Where its bytes are collected; what an earlier try has left there is not fetched again. */
   readonly partial: string;
-  /** Throws where a file of so many bytes may not be; `had` of them are on the disk. */
-  readonly checkSize: (bytes: number, had: number) => void;
+  /** Throws where a file of so many bytes may not be. */
+  readonly checkSize: (bytes: number) => void;
+  /** Makes room for so many bytes more; throws where there is none to be made. */
+  readonly makeRoom: (bytes: number) => Promise<void>;
   /** Waits until so many bytes may come. */
   readonly pace: (bytes: number) => Promise<void>;
 }
@@ -30,6 +32,8 @@ export interface DownloadOptions {
   readonly signal: AbortSignal;
 }
 
+/** Of a file whose size is not known. */
+const ROOM_AHEAD_BYTES = 2 ** 20;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 10_000;
 
@@ -84,10 +88,17 @@ async function fetchRest(
   const answer = await web.get(await wanted.url(), file.size, signal);
   try {
     await file.begin(answer.offset);
-    if (answer.totalBytes !== undefined) wanted.checkSize(answer.totalBytes, file.size);
+    if (answer.totalBytes !== undefined) wanted.checkSize(answer.totalBytes);
+    let roomTo = answer.totalBytes ?? 0;
+    if (roomTo > file.size) await wanted.makeRoom(roomTo - file.size);
     for await (const bytes of piecesOf(answer)) {
       await wanted.pace(bytes.byteLength);
-      wanted.checkSize(file.size + bytes.byteLength, file.size);
+      const end = file.size + bytes.byteLength;
+      wanted.checkSize(end);
+      if (end > roomTo) {
+        await wanted.makeRoom(ROOM_AHEAD_BYTES);
+        roomTo = end + ROOM_AHEAD_BYTES - bytes.byteLength;
+      }
       await file.append(bytes);
       onBytes(bytes.byteLength);
     }

@@ -18,8 +18,8 @@ export interface RemoteInputsOptions {
   readonly signed: SignedUrls;
   readonly clock: Clock;
   readonly patienceMs: number;
-  /** Scratch space that is there now, bytes. */
-  readonly freeBytes: () => number;
+  /** Has the cache make room for so many bytes if need be; gives the scratch space that is there then, bytes. */
+  readonly roomFor: (bytes: number) => Promise<number>;
   /** Waits until so many bytes may come. */
   readonly pace: (bytes: number) => Promise<void>;
 }
@@ -116,10 +116,10 @@ async function downloadOne(
   const isSigned = file.kind === 's3';
   const url = (): Promise<URL> =>
     isSigned ? signed.get(attempt.jobId, file.url, signal) : Promise.resolve(new URL(file.url));
-  const { checkSize } = room;
+  const { checkSize, makeRoom } = room;
   try {
     return await download(
-      { url, digest: file.digest, partial, checkSize, pace },
+      { url, digest: file.digest, partial, checkSize, makeRoom, pace },
       { web, clock, patienceMs, signal },
     );
   } catch (error) {
@@ -135,28 +135,36 @@ async function downloadOne(
 
 /** How much a job may bring from elsewhere. */
 interface Room {
-  /** Throws FETCH_TOO_LARGE, DISK_FULL where a file of so many bytes, `had` of them on the disk already, has no room. */
-  readonly checkSize: (bytes: number, had: number) => void;
+  /** Throws FETCH_TOO_LARGE where a file of so many bytes is more than the job asks for. */
+  readonly checkSize: (bytes: number) => void;
+  /** Throws DISK_FULL where there is no room for so many bytes, and none can be made. */
+  readonly makeRoom: (bytes: number) => Promise<void>;
   readonly take: (bytes: number) => void;
 }
 
-function roomOf({ spec }: StagedAttempt, { freeBytes }: RemoteInputsOptions): Room {
+function roomOf({ spec }: StagedAttempt, { roomFor }: RemoteInputsOptions): Room {
   const most = spec.resources.diskBytes;
   let taken = 0;
-  const checkSize = (bytes: number, had: number): void => {
+  const checkSize = (bytes: number): void => {
     const sum = taken + bytes;
     if (most > 0 && sum > most)
       throw new GridError(
         'FETCH_TOO_LARGE',
         `inputs from elsewhere take ${formatBytes(sum)} or more, and the job asks for ${formatBytes(most)} of disk`,
       );
-    if (most === 0 && bytes - had > freeBytes())
-      throw new GridError('DISK_FULL', `an input of ${formatBytes(bytes)} does not fit`);
   };
   return {
     checkSize,
+    makeRoom: async (bytes) => {
+      const room = await roomFor(bytes);
+      if (bytes <= room) return;
+      throw new GridError(
+        'DISK_FULL',
+        `${formatBytes(bytes)} of an input from elsewhere do not fit: there is room for ${formatBytes(room)}`,
+      );
+    },
     take: (bytes) => {
-      checkSize(bytes, bytes);
+      checkSize(bytes);
       taken += bytes;
     },
   };

@@ -12,6 +12,8 @@ export interface Disk extends Disposable {
   closedReason(): string;
   /** What the grid may fill, as the last look found it. */
   space(): DiskSpace;
+  /** Makes room for so many bytes if need be; gives what the grid may fill then. */
+  roomFor(bytes: number): Promise<number>;
   /** Looks now, after something could not be written. */
   probe(): Promise<void>;
   /** Looks whether there is no room at all: whatever failed just now, failed because of that. */
@@ -73,6 +75,11 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
   return {
     closedReason: () => disk || journal,
     space: () => space,
+    roomFor: async (bytes) => {
+      const short = bytes + options.minFreeBytes - (await freeBytes(options.spool));
+      if (short > 0) await options.makeRoom(short);
+      return (await spaceOf(options)).availableBytes;
+    },
     probe,
     isFull: async () => {
       await probe();

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmdirSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,26 +11,43 @@ import { sendTree } from '../../service/staging/send-tree.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 import { startTestSite, type TestSite } from '../fakes/test-site.ts';
+import { writeTlsIdentity } from '../fakes/tls-identity.ts';
+import { startWebServer, type WebServer } from '../fakes/web-server.ts';
 
 const MIB = 2 ** 20;
 
 let grid: LiveGrid;
 let nats: TestNats;
 let site: TestSite;
+let web: WebServer;
 let spool: string;
 beforeAll(async () => {
   grid = await openLiveGrid();
   nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
   await writeFile(join(grid.trustDir, 'nats.pem'), nats.caPem);
   spool = mkdtempSync(join(tmpdir(), 'hanse-small-'));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=40m', 'tmpfs', spool]);
-  const settings = ['cpus: 2', 'min-free-disk: 1M', 'staging-patience: 5s'];
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', spool]);
+  const { certFile, keyFile, caPem } = await writeTlsIdentity(grid.dir);
+  web = await startWebServer({
+    cert: readFileSync(certFile, 'utf8'),
+    key: readFileSync(keyFile, 'utf8'),
+  });
+  const ca = join(grid.dir, 'web-ca.pem');
+  await writeFile(ca, caPem);
+  const settings = [
+    'cpus: 2',
+    'min-free-disk: 1M',
+    'staging-patience: 5s',
+    `fetch-ca: ${ca}`,
+    `fetch-from: ["127.0.0.1:${web.port}"]`,
+  ];
   site = await startTestSite(grid, 'small', settings, spool);
   await site.giveTicket(nats.accounts, 'demo');
 });
 afterAll(async () => {
   await site[Symbol.asyncDispose]();
   execFileSync('umount', [spool]);
+  await web[Symbol.asyncDispose]();
   rmdirSync(spool);
   await nats[Symbol.asyncDispose]();
   await grid[Symbol.asyncDispose]();
@@ -86,6 +103,34 @@ test('a cache that takes all of the disk makes room for what a task needs', asyn
   expect(await wanting('roomy', bytes, inputs)).toMatchObject({ reason: '' });
   await rm(theirs());
   expect(await left(join('cache/demo', old.slice(0, 2)))).toEqual([]);
+});
+
+test('so it does for an input from elsewhere, which is refused by name where all of that is too little', async () => {
+  const old = sha256(Buffer.from('older'));
+  const folder = join(spool, 'cache/demo', old.slice(0, 2));
+  const fetching = async (id: string, bytes: Buffer) => {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, old), randomBytes(12 * MIB));
+    await utimes(join(folder, old), 1, 1);
+    fill(3 * MIB);
+    web.serve(`/${id}`, { bytes });
+    const digest = sha256(bytes);
+    const from = `https://127.0.0.1:${web.port}/${id}#sha256=${digest}`;
+    const command = ['sh', '-c', `test "$(sha256sum <far | cut -c1-64)" = ${digest}`];
+    await site.place([{ id, spec: { command, inputs: [{ from, to: 'far' }] } }]);
+    const outcome = await site.outcomeOf(id);
+    await rm(theirs());
+    return outcome;
+  };
+  expect(await fetching('far', randomBytes(6 * MIB))).toMatchObject({ reason: '' });
+  expect(await left(join('cache/demo', old.slice(0, 2)))).toEqual([]);
+  const outcome = await fetching('farther', randomBytes(30 * MIB));
+  expect(outcome).toMatchObject({
+    failure: 'site',
+    reason: 'DISK_FULL',
+    detail: expect.stringMatching(/^30 MiB of an input from elsewhere do not fit/),
+  });
+  expect(await left('cache/demo/remote')).toEqual([]);
 });
 
 test('a task that fills the disk fails as the fault of the site, and the site goes on', async () => {
