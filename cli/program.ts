@@ -1,4 +1,4 @@
-import { Argument, Command, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandSpec, NounSpec, OptionSpec } from './command.ts';
 import { GLOBAL_OPTIONS } from './command.ts';
 import { AUTHORITY_COMMANDS } from './commands/authority.ts';
@@ -148,10 +148,11 @@ function optionOf(spec: OptionSpec): Option {
   if (spec.choices !== undefined) option.choices(spec.choices);
   if (spec.required === true) option.makeOptionMandatory();
   if (spec.repeat === true)
-    option.argParser((value: string, earlier: readonly string[] | undefined) => [
-      ...(earlier ?? []),
-      value,
-    ]);
+    option.argParser((value: string, earlier: readonly string[] | undefined) => {
+      if (spec.choices?.includes(value) === false)
+        throw new InvalidArgumentError(`Allowed choices are ${spec.choices.join(', ')}.`);
+      return [...(earlier ?? []), value];
+    });
   return option;
 }
 

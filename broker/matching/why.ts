@@ -113,6 +113,7 @@ const placesToWire = (job: JobRecord, sites: SiteRegistry): SiteVerdict[] =>
     detail: attempts.length === 1 ? 'it is there' : `${attempts.length} of its tasks are there`,
     lastHeardAtMs: sites.get(site)?.lastHeardAtMs ?? 0,
     expectedWaitMs: 0,
+    lasting: false,
   }));
 
 function outlookToWire(outlook: Outlook, sites: SiteRegistry) {
@@ -125,6 +126,7 @@ function outlookToWire(outlook: Outlook, sites: SiteRegistry) {
       detail: refusal?.detail ?? '',
       lastHeardAtMs: sites.get(site)?.lastHeardAtMs ?? 0,
       expectedWaitMs: Math.round(waitsMs.get(site) ?? 0),
+      lasting: refusal?.lasting ?? false,
     })),
     advice:
       verdicts.size === 0

@@ -10,6 +10,7 @@ import { treeToWire } from '../../service/rpc/wire.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { awayNote, followJob } from '../jobs/follow.ts';
+import { noteIfNowhere } from '../jobs/nowhere.ts';
 import { readJob } from '../jobs/status.ts';
 import { submitJobs } from '../jobs/submit.ts';
 import { type DatasetClient, nameOf, openDatasetClient } from './dataset-client.ts';
@@ -132,6 +133,7 @@ async function ended(
   terminal.note(
     `copying as job ${jobId}; Ctrl-C leaves it running, \`grid why ${jobId}\` explains`,
   );
+  await noteIfNowhere(context, broker.call, jobId);
   for await (const event of followJob({ broker: broker.call, jobId, signal, onAway })) {
     const { state, site, reason, detail } = event;
     if (state === 'running') terminal.note(`under way at ${site}`);

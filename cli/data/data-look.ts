@@ -49,7 +49,7 @@ export async function diskUsage(context: Context, input: Input): Promise<number>
       formatBytes(stored),
       formatBytes(aloneBytes),
     ]);
-    terminal.out(table(['dataset', 'files', 'stored', 'alone'], rows, colours));
+    terminal.out(table(['dataset', 'size', 'stored', 'alone'], rows, colours));
     terminal.note(`${formatBytes(storedBytes)} stored in all`);
     for (const line of quotaNotes(quotas)) terminal.note(line);
   }

@@ -2,6 +2,7 @@ import { JOB_STATES } from '../../core/job/state.ts';
 import { stateToWire } from '../../service/rpc/wire.ts';
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
+import type { Palette } from '../palette.ts';
 import { agoText, countsText, shorten, stateText, table } from '../render.ts';
 import { type JobView, jobView } from './job-view.ts';
 
@@ -35,6 +36,10 @@ export async function listJobs(context: Context, input: Input): Promise<number> 
   return 0;
 }
 
+/** Nothing where it would say the state once more (`cancelled CANCELLED`). */
+const reasonText = ({ reason, state }: JobView, colours: Palette): string =>
+  reason === '' || reason === state.toUpperCase() ? '' : colours.dim(` ${reason}`);
+
 function show(context: Context, jobs: readonly JobView[], everyone: boolean): void {
   const { terminal, colours } = context;
   if (context.json) return terminal.out(JSON.stringify(jobs));
@@ -52,7 +57,7 @@ function show(context: Context, jobs: readonly JobView[], everyone: boolean): vo
   const rows = jobs.map((job) => [
     job.id,
     shorten(job.name, 32),
-    stateText(job.state, colours) + (job.reason === '' ? '' : colours.dim(` ${job.reason}`)),
+    stateText(job.state, colours) + reasonText(job, colours),
     job.tasks === 1 ? '' : countsText(job.counts, job.tasks),
     shorten(job.sites.join(','), 24),
     agoText(job.submittedAtMs, nowMs),

@@ -7,6 +7,7 @@ import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
 import { awayNote, followJob } from './follow.ts';
 import { fetchJob } from './get.ts';
+import { noteIfNowhere } from './nowhere.ts';
 import { readJobs } from './read-jobs.ts';
 import { type JobDetail, readJob } from './status.ts';
 import { type SubmittedJob, submitJobs } from './submit.ts';
@@ -25,6 +26,7 @@ export async function runJob(context: Context, input: Input): Promise<number> {
   if (job === undefined) throw new GridError('INTERNAL', 'the broker answered without a job id');
   context.terminal.note(`job ${job.id}`);
   try {
+    await noteIfNowhere(context, broker.call, job.id);
     const show = { context, broker, job, onAway: awayNote(context.terminal.note) };
     await Promise.all([showEvents(show), ...showOutput(show)]);
   } catch (error) {

@@ -14,6 +14,7 @@ import type { Context } from '../context.ts';
 import { chooseVo, knownDirOf, openUserStaging } from '../data/staging.ts';
 import type { Input } from '../input.ts';
 import { openProgress } from '../progress.ts';
+import { noteIfNowhere } from './nowhere.ts';
 import { readJobs } from './read-jobs.ts';
 import { s3For } from './s3-credentials.ts';
 
@@ -47,6 +48,7 @@ export async function submit(context: Context, input: Input): Promise<number> {
     context.terminal.note(
       `${spec.name} submitted${tasks === 1 ? '' : `, ${tasks} tasks`}: grid status ${id}`,
     );
+    if (context.terminal.showsProgress) await noteIfNowhere(context, broker.call, id);
   }
   return 0;
 }

@@ -2,6 +2,7 @@ import ora from 'ora';
 import { formatDuration } from '../../core/units.ts';
 import type { Context } from '../context.ts';
 import { palette } from '../palette.ts';
+import { shorten } from '../render.ts';
 
 /** Shows what is being done, one line a step: a spinner on a terminal, plain lines elsewhere, nothing with --quiet. */
 export interface Steps {
@@ -28,7 +29,8 @@ export function openSteps(context: Context): Steps {
       try {
         const result = await work((text) => {
           detail = text;
-          spinner.text = words();
+          // A spinner of two lines leaves its first one behind on some terminals.
+          spinner.text = shorten(words(), Math.max(20, context.terminal.columns - 4));
         });
         const took = formatDuration(performance.now() - startedMs);
         const text = `${words()} ${marks.dim(`(${took})`)}`;

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
@@ -99,7 +99,21 @@ function showEnvironment(context: Context, layout: Layout): void {
     return;
   }
   for (const [name, value] of Object.entries(environment))
-    context.terminal.out(`export ${name}='${value.replaceAll("'", "'\\''")}'`);
+    context.terminal.out(`export ${name}=${quoted(value)}`);
+  const line = pathLine(context.env['PATH'] ?? '', ROOT);
+  if (line !== undefined) context.terminal.out(line);
+}
+
+/** Of a checkout: the directory with the program `grid`. */
+const ROOT = dirname(dirname(import.meta.dirname));
+
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** What makes `grid` a command of the shell; undefined where it is one, or `dir` is no checkout. */
+export function pathLine(path: string, dir: string): string | undefined {
+  const has = (place: string): boolean => place !== '' && existsSync(join(place, 'grid'));
+  if (path.split(delimiter).some(has) || !has(dir)) return undefined;
+  return `export PATH="$PATH":${quoted(dir)}`;
 }
 
 function untilAborted(signal: AbortSignal): Promise<undefined> {

@@ -69,6 +69,10 @@ function splitText(text: string): readonly [string, string?] {
   return cut === null ? [text] : [cut[1] ?? '', cut[2] ?? ''];
 }
 
+/** What to do with a file that lies elsewhere on this machine. */
+const HOW_OUTSIDE =
+  'submit from a directory above the file, or `grid data put FILE NAME` and take `grid:/VO/NAME=PLACE`';
+
 const KEYS = ['from', 'to'];
 const REMOTE_KEYS = ['sha256', 'endpoint', 'region'] as const;
 
@@ -137,5 +141,7 @@ function sourceOf(from: string, check: CheckRef): Source {
     return { ok: true, from, name: remote.file.name === '' ? 'download' : remote.file.name };
   }
   const file = parsePath(from);
-  return file.ok ? { ok: true, from: file.path, name: file.path } : file;
+  if (file.ok) return { ok: true, from: file.path, name: file.path };
+  const isOutside = from.startsWith('/') || from.split('/').includes('..');
+  return isOutside ? { ok: false, message: `${file.message}; ${HOW_OUTSIDE}` } : file;
 }

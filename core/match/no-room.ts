@@ -14,7 +14,7 @@ export function noRoom(need: Need, free: Need): Refusal {
       need.memoryBytes > free.memoryBytes,
       () => `needs ${formatBytes(need.memoryBytes)}, ${formatBytes(free.memoryBytes)} are free`,
     ),
-    when(need.gpus > free.gpus, () => `needs ${need.gpus} gpus, ${free.gpus} are free`),
+    when(need.gpus > free.gpus, () => `needs ${need.gpus} GPUs, ${free.gpus} are free`),
     when(
       need.diskBytes > free.diskBytes,
       () => `needs ${formatBytes(need.diskBytes)} of disk, ${formatBytes(free.diskBytes)} are free`,

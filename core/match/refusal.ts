@@ -109,7 +109,7 @@ const LASTING = [
     failure: ({ resources }, offer) =>
       when(
         needOf(resources).gpus > offer.totalGpus,
-        () => `needs ${total(resources.gpus, resources.nodes)} gpus, offers ${offer.totalGpus}`,
+        () => `needs ${total(resources.gpus, resources.nodes)} GPUs, offers ${offer.totalGpus}`,
       ),
   },
   {

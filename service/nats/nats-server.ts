@@ -108,7 +108,7 @@ async function build(
 ): Promise<NatsServerBinary | undefined> {
   const go = await which('go', env);
   if (go === undefined) return undefined;
-  onProgress?.(`building nats-server ${NATS_SERVER_VERSION} with go (about a minute, once)`);
+  onProgress?.(`building nats-server ${NATS_SERVER_VERSION} with go, once (a minute)`);
   const bin = await mkdtemp(join(tmpdir(), 'hanse-go-'));
   try {
     const run = await runTool(go, ['install', MODULE], {

@@ -78,6 +78,12 @@ describe('a command line', () => {
     expect(parsed('run -c 4', ['ls', '-l']).input).toMatchObject({ args: [], rest: ['ls', '-l'] });
   });
 
+  test('refuses a value that is no choice, also of an option that may come several times', () => {
+    expect(() => parsed('ls --state done --state runing')).toThrow(
+      "argument 'runing' is invalid. Allowed choices are queued, matched,",
+    );
+  });
+
   test('refuses values of the wrong type, by the name of the option', () => {
     expect(() => parsed('ls -l many').input.whole('limit')).toThrow(
       "--limit 'many' is not a whole number",

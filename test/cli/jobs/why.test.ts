@@ -14,6 +14,7 @@ const verdict = (site: string, details: Partial<SiteVerdict> = {}): SiteVerdict 
   detail: 'needs 4 cpus, 0 are free',
   lastHeardAtMs: NOW_MS - 1_200,
   expectedWaitMs: 0,
+  lasting: false,
   ...details,
 });
 const why = (details: Partial<WhyJobResponse> = {}): WhyJobResponse => ({

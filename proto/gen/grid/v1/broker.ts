@@ -369,6 +369,8 @@ export interface SiteVerdict {
   lastHeardAtMs: number;
   /** How long a task like these is expected to wait in the batch system there; 0 for not at all or not known. */
   expectedWaitMs: number;
+  /** Whether waiting cannot help: the job or what the site offers would have to change. */
+  lasting: boolean;
 }
 
 /** What a job could ask for instead; tried by putting the changed job to the sites. */
@@ -2808,7 +2810,7 @@ export const ExplainJobRequest: MessageFns<ExplainJobRequest> = {
 };
 
 function createBaseSiteVerdict(): SiteVerdict {
-  return { site: "", matches: false, refusal: "", detail: "", lastHeardAtMs: 0, expectedWaitMs: 0 };
+  return { site: "", matches: false, refusal: "", detail: "", lastHeardAtMs: 0, expectedWaitMs: 0, lasting: false };
 }
 
 export const SiteVerdict: MessageFns<SiteVerdict> = {
@@ -2830,6 +2832,9 @@ export const SiteVerdict: MessageFns<SiteVerdict> = {
     }
     if (message.expectedWaitMs !== 0) {
       writer.uint32(48).uint64(message.expectedWaitMs);
+    }
+    if (message.lasting !== false) {
+      writer.uint32(56).bool(message.lasting);
     }
     return writer;
   },
@@ -2895,6 +2900,14 @@ export const SiteVerdict: MessageFns<SiteVerdict> = {
             message.expectedWaitMs = longToNumber(reader.uint64());
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.lasting = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2918,6 +2931,7 @@ export const SiteVerdict: MessageFns<SiteVerdict> = {
     message.detail = object.detail ?? "";
     message.lastHeardAtMs = object.lastHeardAtMs ?? 0;
     message.expectedWaitMs = object.expectedWaitMs ?? 0;
+    message.lasting = object.lasting ?? false;
     return message;
   },
 };
