@@ -121,6 +121,7 @@ function nounCommand(path: string, name: string): Command {
   const noun = NOUNS.find((candidate) => candidate.name === path);
   if (noun === undefined) throw new TypeError(`noun '${path}' is not described in NOUNS`);
   return newCommand(name)
+    .helpCommand('help [command]', 'show help for a command')
     .summary(noun.summary)
     .description(`${capital(noun.summary)}.`);
 }

@@ -193,7 +193,11 @@ export const ERRORS = {
     exit: 2,
     remedy: 'correct the path, seen from where you submit',
   },
-  PATH_REFUSED: { status: 'INVALID_ARGUMENT', exit: 2, remedy: 'name a path inside the directory' },
+  PATH_REFUSED: {
+    status: 'INVALID_ARGUMENT',
+    exit: 2,
+    remedy: 'name a path inside the directory; rename or leave out what no tree can have',
+  },
   FILE_CHANGED: {
     status: 'FAILED_PRECONDITION',
     exit: 6,

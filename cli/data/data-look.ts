@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { chunkBytes, compareTrees } from '../../core/data/compare.ts';
 import type { Manifest } from '../../core/data/manifest.ts';
@@ -152,7 +153,9 @@ export async function diffDatasets(context: Context, input: Input): Promise<numb
   const before = await manifestOf(context, client, first);
   const after = isDirectory(second)
     ? await describeTree({ root: resolve(context.cwd, second), paths: ['.'] }, context.signal)
-    : await manifestOf(context, client, second);
+    : await manifestOf(context, client, second).catch((error: unknown) => {
+        throw withDirectoryHint(error, second, context.cwd);
+      });
   const differences = compareTrees(before, after);
   const { terminal, colours, json } = context;
   if (json) terminal.out(JSON.stringify(differences));
@@ -166,6 +169,15 @@ export async function diffDatasets(context: Context, input: Input): Promise<numb
     terminal.out(table(['', 'size', 'path'], rows, colours));
   }
   return differences.length === 0 ? 0 : 1;
+}
+
+/** Of a name that is no dataset but a directory here: how to write the directory. */
+function withDirectoryHint(error: unknown, name: string, cwd: string): unknown {
+  if (!(error instanceof GridError) || error.code !== 'DATASET_NOT_FOUND') return error;
+  if (!existsSync(resolve(cwd, name))) return error;
+  return new GridError(error.code, `${error.message}; the directory here is './${name}'`, {
+    cause: error,
+  });
 }
 
 /** `grid data verify`. */

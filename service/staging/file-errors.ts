@@ -20,6 +20,7 @@ const WRITING: Readonly<Record<string, string>> = {
   EROFS: 'is on a file system that is read-only',
   ENOTDIR: 'lies below something that is no directory',
   EISDIR: 'is in the way: it is a directory',
+  EEXIST: 'is in the way: it is no directory',
   ENOTEMPTY: 'is in the way: it is a directory',
   ENAMETOOLONG: 'has too long a name for this file system',
 };

@@ -37,6 +37,7 @@ describe('every command', () => {
       command.configureOutput({ writeOut: (text) => help.push(text) });
       command.outputHelp();
       expect(help.join('')).toContain('Examples:\n  # ');
+      expect(command.parent?.helpInformation()).not.toContain('display help');
       expect(spec.examples.length).toBeGreaterThan(0);
       expect(spec.summary).toMatch(/^[a-z]/);
     },

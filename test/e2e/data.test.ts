@@ -61,6 +61,7 @@ describe('a dataset', () => {
     expect(versions.code).toBe(1);
     expect(JSON.parse(versions.stdout)).toEqual([{ path: 'sub/small', kind: 'changed', bytes: 6 }]);
     expect((await run('data', 'diff', 'hg38', './genome')).code).toBe(0);
+    expect((await run('data', 'diff', 'hg38', 'genome')).stderr).toContain("here is './genome'");
   });
 
   test('shows how much room it takes alone', async () => {

@@ -17,7 +17,10 @@ test('a dry run shows the job on stdout and what the sites say beside it', async
   expect(stderr).toMatch(/-> with `memory: \d+[MG]`, \d sites? could run it/);
   const asJson = await grid.grid(['submit', '--dry-run', '--json', ...BIG]);
   expect(JSON.parse(asJson.stdout)).toMatchObject([
-    { spec: { memory: '900T' }, why: { changes: [{ startsNow: false }] } },
+    {
+      spec: { memory: '900T' },
+      why: { changes: [{ startsNow: false }], sites: [{ lasting: true }, { lasting: true }] },
+    },
   ]);
 });
 

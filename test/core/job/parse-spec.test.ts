@@ -316,10 +316,3 @@ test('the keys are these', () => {
     ].toSorted(),
   );
 });
-
-test('a factor of memory is written with an x', () => {
-  expect(specOf({ command: 'x', 'retry-memory': 'x1.5' }).retryMemory).toBe(1.5);
-  expect(problemsOf({ command: 'x', 'retry-memory': 1.5 })).toEqual([
-    "retry-memory: retry-memory must be a factor such as x1.5, not '1.5'",
-  ]);
-});

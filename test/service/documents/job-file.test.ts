@@ -76,7 +76,9 @@ describe('problems have their place', () => {
     ['command: x\ninputs: ["*.txt"]\n', ["job.yaml:2:10 '*.txt' matches nothing in DIR"]],
     [
       'command: x\ninputs:\n  - {from: ../up, to: x}\n',
-      ["job.yaml:3:12 '../up' may leave the directory: write no '..'"],
+      [
+        "job.yaml:3:12 '../up' may leave the directory: write no '..'; submit from a directory above the file, or `grid data put FILE NAME` and take `grid:/VO/NAME=PLACE`",
+      ],
     ],
     ['command: x\ninputs: broken\n', ["job.yaml:2:9 'broken' is a link to nothing"]],
     [
