@@ -88,7 +88,7 @@ function youngerThan(
 }
 
 /** Undefined where the process has just gone, or is a zombie. */
-function readStat(pid: number): Omit<ProcessInfo, 'mark'> | undefined {
+export function readStat(pid: number): Omit<ProcessInfo, 'mark'> | undefined {
   const text = readProc(`/proc/${pid}/stat`)?.toString('latin1');
   if (text === undefined) return undefined;
   const open = text.indexOf('(');

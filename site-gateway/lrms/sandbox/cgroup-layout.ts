@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { errnoOf } from '../../../service/staging/file-errors.ts';
+import { readStat } from '../process-tree.ts';
 
 /** Directories of the kernel in which the groups of tasks are made. */
 export interface GroupLayout {
@@ -41,6 +43,7 @@ export const V2_FILES: MemoryFiles = {
 const ROOT = '/sys/fs/cgroup';
 /** Where the gateway itself stands: a group of version 2 that shares its controllers out may hold no processes. */
 const OWN_LEAF = 'gateway';
+const OTHERS_LEAF = 'others';
 
 /** Below the group that this process is in; throws where it cannot be. */
 export function findLayout(name: string): GroupLayout {
@@ -95,14 +98,36 @@ export const ownGroups = (text: string): ReadonlyMap<string, string> =>
       }),
   );
 
-/** Moves this process down where it stands in the group itself, which could not share anything out otherwise. */
+/**
+ * Moves this process down where it stands in the group itself, which could not share anything out otherwise. What it has
+ * started so far, and podman leaves a process of its own behind, goes to another place. Throws where the group is not
+ * for the gateway alone.
+ */
 function leaveGroup(group: string): void {
   if (group === ROOT) return;
-  const pids = readFileSync(join(group, 'cgroup.procs'), 'utf8').trim();
-  if (pids === '') return;
-  if (pids !== String(process.pid))
-    throw new TypeError(`${group} has other processes than the gateway (systemd: Delegate=yes)`);
-  const leaf = join(group, OWN_LEAF);
+  for (const pid of pidsIn(group)) {
+    if (pid !== process.pid && !isYounger(pid))
+      throw new TypeError(`${group} has other processes than the gateway (systemd: Delegate=yes)`);
+    move(pid, join(group, pid === process.pid ? OWN_LEAF : OTHERS_LEAF));
+  }
+}
+
+function pidsIn(group: string): readonly number[] {
+  return (readFileSync(join(group, 'cgroup.procs'), 'utf8').match(/\d+/g) ?? []).map(Number);
+}
+
+/** Began after this process, or is over by now. */
+function isYounger(pid: number): boolean {
+  const own = readStat(process.pid);
+  const its = readStat(pid);
+  return its === undefined || (own !== undefined && its.startTicks >= own.startTicks);
+}
+
+function move(pid: number, leaf: string): void {
   if (!existsSync(leaf)) mkdirSync(leaf);
-  writeFileSync(join(leaf, 'cgroup.procs'), String(process.pid));
+  try {
+    writeFileSync(join(leaf, 'cgroup.procs'), String(pid));
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') throw error;
+  }
 }
