@@ -83,6 +83,8 @@ function* advice(found: Found, spool: string, user: string): Generator<string> {
         ? 'the same again with --account NAME gives it an account'
         : 'docs/site-admins.md says how to give it an account'
     }`;
+  if (!hasSystemd())
+    yield 'nothing starts the gateway again after a restart of this machine: the same command does, and with --print-unit it prints a unit that root may install';
   if (found.elsewhere)
     yield `the compute nodes must see ${spool} under this very path: if they do not, name a shared directory with --spool`;
 }

@@ -158,6 +158,9 @@ test('the same three make a Grid Engine cell a site', { timeout: 240_000 }, asyn
   expect(enrolled.stdout).toContain('site cell is up');
   expect(enrolled.stderr).toMatch(/batch system: Grid Engine, queues .*main\.q/);
   expect(enrolled.stderr).toMatch(/warning: the gateway runs as root/);
+  expect(enrolled.stderr).toMatch(
+    /nothing starts the gateway again after a restart .* --print-unit/,
+  );
 
   const tested = await type(probe.replace('campus', 'cell'), shell);
   expect(linksOf(tested.stdout)).toEqual(LINKS);
