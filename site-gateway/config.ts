@@ -7,6 +7,7 @@ import { isDnText } from '../core/pki/name.ts';
 import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
 import { checkExpression } from '../service/expression/expression-check.ts';
 import { BATCH_SETTINGS } from './lrms/settings.ts';
+import { OWNER_CONFIG } from './owner/settings.ts';
 import { CONTAINERS_CONFIG, MODULES_CONFIG } from './software/settings.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -104,6 +105,7 @@ export const SITE_CONFIG = z.object({
     .array(z.string().min(1))
     .default([])
     .describe('software and abilities beyond the programs that are found'),
+  owner: OWNER_CONFIG,
   modules: MODULES_CONFIG,
   containers: CONTAINERS_CONFIG,
   vos: z

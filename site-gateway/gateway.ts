@@ -8,7 +8,6 @@ import { sandboxFeatures } from '../core/job/sandbox.ts';
 import type { Offer } from '../core/match/offer.ts';
 import { formatFqan } from '../core/vo/fqan.ts';
 import type { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
-import { background } from '../service/background.ts';
 import type { Clock } from '../service/clock.ts';
 import { compilePolicy } from '../service/expression/expression.ts';
 import type { Log } from '../service/log.ts';
@@ -23,17 +22,20 @@ import { type BootClock, type Lease, openLease } from './attempts/lease.ts';
 import { openPlace } from './attempts/place.ts';
 import { openSpareDirectories } from './attempts/spare-directories.ts';
 import { openStock, type Stock } from './attempts/stock.ts';
-import { Supervisor, type SupervisorOptions } from './attempts/supervisor.ts';
+import { Supervisor } from './attempts/supervisor.ts';
+import type { SupervisorOptions } from './attempts/supervisor-options.ts';
 import { type Change, openChange } from './change.ts';
 import { fetchRules, type SiteConfig } from './config.ts';
+import { every } from './every.ts';
 import { openSignedUrls, type SignedUrls } from './fetch/signed-urls.ts';
 import type { Journal } from './journal/journal.ts';
 import { openJournal } from './journal/open-journal.ts';
 import { openLiveOutputs } from './live/live-outputs.ts';
 import { detectFeatures } from './lrms/features.ts';
 import type { LrmsState } from './lrms/lrms.ts';
-import { lrmsName, openLrms, sizeOf } from './lrms/open-lrms.ts';
+import { lrmsName, openLrms, type SiteSize, sizeOf } from './lrms/open-lrms.ts';
 import { offerOf, type SiteFacts, type SiteNow } from './offer.ts';
+import { type OwnerWatch, watchOwner } from './owner/owner-watch.ts';
 import { gatewayHandlers } from './rpc.ts';
 import { findModules } from './software/find-modules.ts';
 import { findRuntime } from './software/find-runtime.ts';
@@ -124,13 +126,13 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   });
   stack.defer(() => supervisor.stop());
   await supervisor.resume();
+  const owner = stack.use(watchOwner({ config, supervisor, clock, log, onChange: announce }));
   stack.use(every(LEASE_LOOK_MS, 'watch the lease', log, () => endOfLease(lease, supervisor)));
   stack.use(
     every(CLEAN_MS, 'clean the spool', log, () => cleanSpool(journal, config, log, clock.nowMs())),
   );
   stack.use(every(CLEAN_MS, 'forget addresses', log, () => forgetUrls(signed, supervisor)));
-  const { transfers } = movers;
-  const parts = { ...owned, supervisor, transfers, lease, tickets, signed, offerChange };
+  const parts = { ...owned, ...movers, owner, supervisor, lease, tickets, signed, offerChange };
   const handlers = handlersOf(options, nkey.publicKey, parts);
   const open = stack.move();
   return { handlers, [Symbol.asyncDispose]: () => open.disposeAsync() };
@@ -182,6 +184,7 @@ const stockOf = ({ licences }: SiteConfig, disk: Disk): Stock =>
 interface Parts {
   readonly journal: Journal;
   readonly supervisor: Supervisor;
+  readonly owner: OwnerWatch;
   readonly transfers: TransferQueue;
   readonly lease: Lease;
   readonly tickets: Tickets;
@@ -196,12 +199,12 @@ interface Parts {
 
 function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gateway['handlers'] {
   const { config, clock } = options;
-  const { journal, supervisor, lease, tickets, signed, staging, disk, accounts, offerChange } =
-    parts;
+  const { journal, supervisor, owner, lease, tickets, signed, staging, disk, accounts } = parts;
   const facts = factsOf(options, nkey, supervisor.lrmsState(), parts);
-  const closedReason = (): string => disk.closedReason() || supervisor.lrmsState().closedReason;
+  const closedReason = (): string =>
+    disk.closedReason() || owner.closedReason() || supervisor.lrmsState().closedReason;
   const now = (): Pick<SiteNow, 'size' | 'disk'> => ({
-    size: sizeOf(config, supervisor.lrmsState()),
+    size: lentSize(sizeOf(config, supervisor.lrmsState()), owner),
     disk: disk.space(),
   });
   const offer = (): Offer =>
@@ -218,7 +221,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
     transfers: { ...parts.transfers, ...staging },
     lease,
     offer,
-    offerChange,
+    offerChange: parts.offerChange,
     place: openPlace({
       facts,
       now,
@@ -239,6 +242,10 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
     },
   });
 }
+
+/** While its owner has the machine nothing of it is free. */
+const lentSize = (size: SiteSize, owner: OwnerWatch): SiteSize =>
+  owner.closedReason() === '' ? size : { ...size, usableCpus: 0, usableGpus: 0 };
 
 /** The staging user of this gateway: made once, its seed never leaves the spool. */
 function keptNkey(file: string): Nkey {
@@ -298,24 +305,9 @@ const leaseOver = (lease: Lease): string =>
 /** Ends in time what another site may be given once the lease is over. */
 async function endOfLease(lease: Lease, supervisor: Supervisor): Promise<void> {
   if (lease.leftMs() > 0) return;
-  await supervisor.end(supervisor.leased(), 'lease-expired', lease.graceMs() / 2);
+  await supervisor.end(supervisor.leased(), 'lease-expired', { graceMs: lease.graceMs() / 2 });
 }
 
 /** A signed address is kept while an attempt of its job is here. */
 const forgetUrls = (signed: SignedUrls, supervisor: Supervisor): Promise<void> =>
   Promise.resolve(signed.keepOnly(supervisor.liveJobs()));
-
-/** Does a thing again and again, never twice at a time. */
-function every(ms: number, name: string, log: Log, work: () => Promise<void>): Disposable {
-  let busy = false;
-  const timer = setInterval(() => {
-    if (busy) return;
-    busy = true;
-    const done = work().finally(() => {
-      busy = false;
-    });
-    background(name, done, log);
-  }, ms);
-  timer.unref();
-  return { [Symbol.dispose]: () => clearInterval(timer) };
-}

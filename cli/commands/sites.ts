@@ -81,6 +81,10 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
       },
       { flags: '--admin <dn>', about: 'who may drain the site, beside you', repeat: true },
       {
+        flags: '--owner',
+        about: "this machine is somebody's PC: lend it only while nobody uses it",
+      },
+      {
         flags: '--account <name>',
         about: 'account that the gateway and its tasks run as, for root with systemd (root)',
       },
@@ -92,6 +96,7 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
         'site enrol eyJ2Ij… --lrms fork --spool /scratch/hanse',
         'this machine alone, not the cluster',
       ],
+      ['site enrol eyJ2Ij… --owner', 'the PC on your desk, while you are away'],
     ],
     run: async (context, input) => (await import('../site/enrol.ts')).enrolSite(context, input),
   },

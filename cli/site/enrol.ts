@@ -72,7 +72,8 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
 
 async function findLrms(context: Context, input: Input) {
   const { findLrms: find } = await import('../../site-gateway/main.ts');
-  return find(context.env, input.text('lrms'));
+  // A PC has an owner; the batch system of a cluster has rules of its own.
+  return find(context.env, input.text('lrms') ?? (input.on('owner') ? 'fork' : undefined));
 }
 
 /** What may go wrong only later. */
@@ -145,6 +146,7 @@ async function ensureConfig(
     spool: layout.spool,
     lrms: found.lrms,
     ...found.settings,
+    ...(input.on('owner') ? { owner: {} } : {}),
     ...(admins.length === 0 ? {} : { admins: [...new Set(admins)] }),
   };
   mkdirSync(layout.spool, { recursive: true, mode: 0o700 });

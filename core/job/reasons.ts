@@ -33,6 +33,8 @@ export const REASONS = {
   SITE_LOST: 'the broker had no word from the site for the length of its lease',
   SITE_REFUSED: 'the site did not take the task',
   SITE_CANCELLED: 'the site ended the task, not the grid',
+  OWNER_RETURNED:
+    'the owner of the machine wants it, and the task begins again, elsewhere if it can',
   SITE_DRAINED: 'the site is being drained or has left the grid, and gave the task back',
   GATEWAY_FORGOT: 'the gateway does not know the attempt, for instance after its spool was removed',
   GATEWAY_ERROR: 'the gateway failed unexpectedly; its log says more',

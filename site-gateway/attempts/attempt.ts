@@ -18,6 +18,8 @@ export interface Attempt extends StagedAttempt {
   readonly abort: AbortController;
   state: AttemptState;
   ending: Ending;
+  /** Why, where `ending` does not say it all; '' otherwise. */
+  endingDetail: string;
   /** Monotonic; 0 until the LRMS has it. */
   submittedAtMs: number;
   /** Why it waits in the LRMS, as the broker was told last. */
@@ -47,6 +49,7 @@ export function attemptOf(spool: string, accepted: AcceptedAttempt, live?: LiveA
     abort: new AbortController(),
     state: live?.state ?? 'accepted',
     ending: live?.ending ?? '',
+    endingDetail: '',
     bytesIn: 0,
     submittedAtMs: 0,
     toldWaiting: '',

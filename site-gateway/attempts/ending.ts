@@ -10,6 +10,7 @@ const WORDS: Readonly<Record<Ending, string>> = {
   '': '',
   cancelled: 'it was cancelled',
   unwanted: 'the broker no longer wanted it here',
+  owner: 'the owner of the machine wants it',
   'lease-expired': 'the site lost its broker and ended it before its lease ran out',
 };
 
@@ -21,8 +22,20 @@ export const cancelledVerdict = ({ exitCode, signal }: Verdict): Verdict & { fai
   detail: WORDS.cancelled,
 });
 
+/** What an attempt was told. */
+interface Told {
+  readonly ending: Ending;
+  /** Why, where that is more than `ending` says; '' otherwise. */
+  readonly endingDetail: string;
+}
+
+/** Its result is not wanted, whatever it is: another attempt makes it. */
+export const isForfeit = (ending: Ending): boolean =>
+  ending === 'lease-expired' || ending === 'owner';
+
 /** For an attempt that was told to end before its task had run, or whose result nobody wants. */
-export function endedEarly(ending: Ending): Outcome {
+export function endedEarly({ ending, endingDetail }: Told): Outcome {
+  if (ending === 'owner') return failed('owner', 'OWNER_RETURNED', endingDetail || WORDS[ending]);
   if (ending === 'lease-expired') return failed('site', 'LEASE_EXPIRED', WORDS[ending]);
   const verdict = { exitCode: 0, signal: 0, reason: 'CANCELLED', detail: WORDS[ending] };
   return { ...verdict, usage: NO_USAGE, outputs: EMPTY_TREE };

@@ -1,7 +1,7 @@
 /**
  * The life of an attempt at a site.
  *
- *     accepted -> staging-in -> submitted -> running -> staging-out -> done | failed | cancelled
+ *     accepted -> staging-in -> submitted -> running <-> suspended -> staging-out -> done | failed | cancelled
  *
  * `accepted` is in the journal before the broker hears of it. Each attempt is then carried by one asynchronous function,
  * `lifeOf`, which makes the directory, fetches the inputs, hands the task to the LRMS, waits for its end and sends the
@@ -9,7 +9,8 @@
  * are skipped: no `staging-in` without inputs, no `submitted` for a task that starts within a second, no `staging-out`
  * when there is nothing but the two streams.
  *
- * An attempt may be told to end (`ending`: cancelled by its owner, unwanted by the broker, lease lost). The intent is in
+ * An attempt may be told to end (`ending`: cancelled by its owner, unwanted by the broker, lease lost,
+ * wanted by the owner of the machine). The intent is in
  * the journal first; then staging is aborted, the LRMS ends the task, and `lifeOf` comes to its end on the usual way.
  * An attempt whose task has ended already and that is only being staged out is left alone when the lease is lost.
  *
@@ -24,54 +25,20 @@ import type { Outcome } from '../../core/job/outcome.ts';
 import { transferOf } from '../../core/job/transfer.ts';
 import { add, type Need, NO_NEED, needOf } from '../../core/match/need.ts';
 import { background } from '../../service/background.ts';
-import type { Clock } from '../../service/clock.ts';
-import type { Log } from '../../service/log.ts';
-import type { AccountMap } from '../accounts/account-map.ts';
 import { handOver } from '../accounts/hand-over.ts';
-import type {
-  AcceptedAttempt,
-  AttemptState,
-  Ending,
-  Journal,
-  LiveAttempt,
-} from '../journal/journal.ts';
+import type { AcceptedAttempt, AttemptState, Ending, LiveAttempt } from '../journal/journal.ts';
 import { openLimit } from '../limit.ts';
-import type { LiveOutputs } from '../live/live-outputs.ts';
-import type { ListedTask, Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from '../lrms/lrms.ts';
-import type { Runtime } from '../software/image-task.ts';
+import type { ListedTask, Lrms, LrmsState, LrmsTask, TaskEnd } from '../lrms/lrms.ts';
 import { verdictOfTask } from '../software/verdict.ts';
-import { type Disk, spoolFailure } from '../staging/disk.ts';
+import { spoolFailure } from '../staging/disk.ts';
 import { diskFull, giveBackIfFull } from '../staging/full-disk.ts';
-import type { AttemptStaging } from '../staging/staging.ts';
-import { carryTransfer, type TransferParts } from '../staging/transfer-life.ts';
+import { carryTransfer } from '../staging/transfer-life.ts';
 import { type Attempt, attemptOf, isSilent, vacate, wishOf } from './attempt.ts';
-import { cancelledVerdict, endedEarly, finalState } from './ending.ts';
+import { cancelledVerdict, endedEarly, finalState, isForfeit } from './ending.ts';
 import { failed, failedBy, NO_USAGE } from './outcome.ts';
-import type { SpareDirectories } from './spare-directories.ts';
+import type { SupervisorOptions } from './supervisor-options.ts';
 import { openTakeUp } from './take-up.ts';
 import { checkStdin, lrmsTaskOf } from './task.ts';
-
-export interface SupervisorOptions extends TransferParts {
-  readonly site: string;
-  readonly spool: string;
-  /** PATH of tasks. */
-  readonly path: string;
-  /** What sh sources on a node to get `module`; absent where the site has none. */
-  readonly modulesInit?: string | undefined;
-  /** What images are run with; absent where the site has nothing for that. */
-  readonly runtime?: Runtime | undefined;
-  readonly journal: Journal;
-  readonly openLrms: (listener: LrmsListener) => Promise<Lrms>;
-  readonly staging: AttemptStaging;
-  readonly accounts: AccountMap;
-  readonly live: LiveOutputs;
-  readonly spares: SpareDirectories;
-  readonly disk: Disk;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** What is committed to tasks has changed. */
-  readonly onChange: () => void;
-}
 
 /** An attempt that has not ended, for whoever reads its streams. */
 export interface LiveView {
@@ -81,6 +48,7 @@ export interface LiveView {
 }
 
 const CANCEL_GRACE_MS = 3_000;
+const BEGUN: readonly AttemptState[] = ['running', 'suspended'];
 const PREPARED_AT_A_TIME = 8;
 /** A task that has waited this long is told of as `submitted`. */
 const WAITING_MS = 1_000;
@@ -106,6 +74,7 @@ export class Supervisor {
     this.lrms = options.openLrms({
       started: (id, atMs) => this.started(id, atMs),
       ended: (id, end) => this.taskEnded(id, end),
+      suspended: (id, atMs, why) => this.taskSuspended(id, atMs, why),
       changed: () => options.onChange(),
     });
     this.ticker = setInterval(() => this.tellWaiting(), WAITING_MS).unref();
@@ -133,7 +102,11 @@ export class Supervisor {
   }
 
   /** Ends live attempts among `ids`; resolves once the intent is in the journal. */
-  async end(ids: readonly string[], ending: Exclude<Ending, ''>, graceMs?: number): Promise<void> {
+  async end(
+    ids: readonly string[],
+    ending: Exclude<Ending, ''>,
+    { graceMs = CANCEL_GRACE_MS, why = '' } = {},
+  ): Promise<void> {
     const known = ids.map((id) => this.attempts.get(id)).filter((one) => one !== undefined);
     const wanted = known.filter((one) => one.ending === '');
     if (wanted.length === 0) return;
@@ -146,8 +119,9 @@ export class Supervisor {
     const lrms = await this.lrms;
     for (const attempt of wanted) {
       attempt.ending = ending;
+      attempt.endingDetail = why;
       attempt.abort.abort();
-      lrms.cancel(attempt.id, graceMs ?? CANCEL_GRACE_MS);
+      lrms.cancel(attempt.id, graceMs);
     }
   }
 
@@ -165,6 +139,26 @@ export class Supervisor {
     return [...this.attempts.values()]
       .filter(({ spec, vacated }) => spec.onLost !== 'keep' && !vacated)
       .map(({ id }) => id);
+  }
+
+  /** Live attempts whose tasks run or stand still, or those whose tasks have not begun; copies of files are neither. */
+  tasks(which: 'begun' | 'waiting'): readonly AttemptId[] {
+    const isOf = ({ state, ending, vacated, spec }: Attempt): boolean =>
+      BEGUN.includes(state) === (which === 'begun') &&
+      ending === '' &&
+      !vacated &&
+      transferOf(spec.command) === undefined;
+    return [...this.attempts.values()].filter(isOf).map(({ id }) => id);
+  }
+
+  /** Resolves when it is known what an earlier run has left running. */
+  takenUp(): Promise<void> {
+    return this.takeUp.whole;
+  }
+
+  /** Lets tasks stand still for this reason; '' lets them go on. */
+  suspend(why: string): void {
+    this.opened?.suspend?.(why);
   }
 
   /** What attempts have or wait for. */
@@ -248,7 +242,7 @@ export class Supervisor {
       const how = { hosts: lrms.hostsOf?.(task), again };
       await this.prepare(() => this.options.spares.make(attempt.directory, how));
       await this.makeReady(attempt, task);
-      if (attempt.ending !== '') return endedEarly(attempt.ending);
+      if (attempt.ending !== '') return endedEarly(attempt);
       lrms.submit(task);
       attempt.submittedAtMs = this.options.clock.monotonicMs();
     } else {
@@ -279,6 +273,14 @@ export class Supervisor {
     background('tell of a start', told, this.options.log);
   }
 
+  private taskSuspended(id: string, atMs: number, why: string): void {
+    const attempt = this.attempts.get(id);
+    const state = why === '' ? 'running' : 'suspended';
+    if (attempt === undefined || attempt.vacated || attempt.state === state) return;
+    const told = this.step(attempt, state, { atMs, detail: why });
+    background('tell of a suspension', told, this.options.log);
+  }
+
   private taskEnded(id: string, end: TaskEnd): void {
     const attempt = this.attempts.get(id);
     if (attempt === undefined) return;
@@ -291,8 +293,8 @@ export class Supervisor {
     const measured = end.kind === 'not-started' ? NO_USAGE : end.usage;
     const usage = { ...NO_USAGE, ...measured, bytesIn: attempt.bytesIn };
     const ran = end.kind === 'exited' || end.kind === 'limit';
-    if (attempt.ending === 'lease-expired' || (!ran && attempt.ending !== ''))
-      return { ...endedEarly(attempt.ending), usage };
+    if (isForfeit(attempt.ending) || (!ran && attempt.ending !== ''))
+      return { ...endedEarly(attempt), usage };
     const verdict = await verdictOfTask(attempt, end, this.options.path);
     const full = await diskFull(this.options, attempt, end, verdict);
     if (full !== undefined) return full;
@@ -325,7 +327,7 @@ export class Supervisor {
   }
 
   private async outcomeOfError(attempt: Attempt, error: unknown): Promise<Outcome> {
-    if (attempt.ending !== '') return endedEarly(attempt.ending);
+    if (attempt.ending !== '') return endedEarly(attempt);
     const outcome =
       spoolFailure(error) ?? (error instanceof GridError ? failedBy(error) : undefined);
     if (outcome !== undefined) {

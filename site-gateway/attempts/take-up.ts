@@ -6,6 +6,8 @@ import type { Stock } from './stock.ts';
 export interface TakeUp {
   /** Called once, before the first of them. */
   expect(count: number): void;
+  /** Resolves when all that were expected are known. */
+  readonly whole: Promise<void>;
   /**
    * Whether the batch system has this one, which then has its part of the stock. Resolves when all that were expected
    * are known: what runs comes before anything that waits.
@@ -17,8 +19,10 @@ export function openTakeUp(): TakeUp {
   const done = Promise.withResolvers<void>();
   let left = 0;
   return {
+    whole: done.promise,
     expect: (count) => {
       left = count;
+      if (left === 0) done.resolve();
     },
     one: async (attempt, adoption, stock) => {
       try {

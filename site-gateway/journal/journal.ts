@@ -10,13 +10,14 @@ export type AttemptState =
   | 'staging-in'
   | 'submitted'
   | 'running'
+  | 'suspended'
   | 'staging-out'
   | 'done'
   | 'failed'
   | 'cancelled';
 
 /** Why the gateway ends an attempt before its task has come to its own end; '' when it does not. */
-export type Ending = '' | 'cancelled' | 'unwanted' | 'lease-expired';
+export type Ending = '' | 'cancelled' | 'unwanted' | 'lease-expired' | 'owner';
 
 /** An attempt as it was accepted. */
 export interface AcceptedAttempt {

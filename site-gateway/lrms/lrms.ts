@@ -92,6 +92,8 @@ export interface LrmsListener {
   started(id: AttemptId, atMs: number): void;
   /** Once per task and run of the gateway; all its processes are gone by then. */
   ended(id: AttemptId, end: TaskEnd): void;
+  /** A task that runs stands still, for this reason; or it goes on, where that is ''. */
+  suspended?(id: AttemptId, atMs: number, why: string): void;
   /** What `state` says has changed. */
   changed(): void;
 }
@@ -145,6 +147,11 @@ export interface Lrms extends AsyncDisposable {
   adopt(task: LrmsTask): Promise<boolean>;
   /** Ends a task: TERM, and KILL after `graceMs`. `ended` follows. Nothing happens for a task that is unknown. */
   cancel(id: AttemptId, graceMs: number): void;
+  /**
+   * Lets all tasks stand still, those too that begin later, for this reason; '' lets them go on. Absent where the batch
+   * system has rules of its own for that.
+   */
+  suspend?(why: string): void;
   /** Why a task does not run yet, in the batch system's own words; '' where it does not say. */
   waitReason(id: AttemptId): string;
   state(): LrmsState;

@@ -31,7 +31,8 @@ export async function openLrms(
       const { key, sandbox: wanted } = config;
       const { log } = around;
       const sandbox = await openSandbox({ spool, wanted, path: COMMAND_PATH, hidden: [key], log });
-      const own = { ...coresOf(config), ...ownSize(config), sandbox };
+      const isLowest = config.owner !== undefined;
+      const own = { ...coresOf(config), ...ownSize(config), sandbox, isLowest };
       return openForkLrms({ ...own, spool, ...around, listener });
     }
     case 'slurm':

@@ -182,7 +182,7 @@ export const isKeeper = ({ name }: ProcessInfo): boolean => KEEPERS.includes(nam
 /** Sends a signal; a process that has gone meanwhile is no error. */
 export function sendSignal(
   processes: readonly ProcessKey[],
-  signal: 'SIGTERM' | 'SIGKILL' | 'SIGCONT',
+  signal: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT',
 ): void {
   for (const { pid } of processes) {
     try {

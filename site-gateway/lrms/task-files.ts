@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs';
 import { stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { readPlain } from '../read-plain.ts';
@@ -42,6 +43,14 @@ export interface MeterFile {
   readonly atUptimeMs: number;
   /** It has ended the task for that. */
   readonly limit: LimitFile | undefined;
+}
+
+/** How long a task has stood still. */
+export interface Suspensions {
+  /** In all, those that are over. */
+  readonly overMs: number;
+  /** Wall clock; undefined while it does not. */
+  readonly sinceMs: number | undefined;
 }
 
 /** Why the batch system itself ended a task; written before it does, so that it outlives the gateway. */
@@ -182,3 +191,27 @@ export const limitOf = async (directory: string): Promise<LimitFile | undefined>
 
 export const writeLimit = (directory: string, limit: LimitFile): Promise<void> =>
   writeFile(join(directory, 'limit'), `${JSON.stringify(limit)}\n`);
+
+const suspensionsOf = (directory: string): string => join(directory, 'suspensions');
+
+/** Takes down that a task stands still from now on, or goes on. */
+export const noteSuspension = (directory: string, isSuspended: boolean, atMs: number): void =>
+  appendFileSync(
+    suspensionsOf(directory),
+    `${isSuspended ? 'suspended' : 'resumed'} ${Math.round(atMs)}\n`,
+  );
+
+export async function readSuspensions(directory: string): Promise<Suspensions> {
+  let overMs = 0;
+  let sinceMs: number | undefined;
+  for (const line of ((await readIfThere(suspensionsOf(directory))) ?? '').split('\n')) {
+    const [, word, at] = /^(suspended|resumed) (\d{1,15})$/.exec(line) ?? [];
+    if (word === undefined) continue;
+    if (word === 'suspended') sinceMs ??= Number(at);
+    else {
+      overMs += Math.max(0, Number(at) - (sinceMs ?? Number(at)));
+      sinceMs = undefined;
+    }
+  }
+  return { overMs, sinceMs };
+}

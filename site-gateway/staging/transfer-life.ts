@@ -45,12 +45,12 @@ async function carry(
   transfer: Transfer,
   { stock, transfers, runTransfer, begun }: Around,
 ): Promise<Outcome> {
-  if (attempt.ending !== '') return endedEarly(attempt.ending);
+  if (attempt.ending !== '') return endedEarly(attempt);
   attempt.giveBack = await stock.take(needOf(attempt.spec.resources), attempt.abort.signal);
   return transfers.run(attempt, 'background', async () => {
-    if (attempt.ending !== '') return endedEarly(attempt.ending);
+    if (attempt.ending !== '') return endedEarly(attempt);
     await begun();
     const outcome = await runTransfer(attempt, transfer, attempt.abort.signal);
-    return attempt.ending === '' ? outcome : endedEarly(attempt.ending);
+    return attempt.ending === '' ? outcome : endedEarly(attempt);
   });
 }

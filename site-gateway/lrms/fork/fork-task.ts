@@ -32,6 +32,14 @@ export interface ForkTask {
   /** Its processes are younger than this one, the wrapper excepted; undefined where nobody knows. */
   youngerThan: ProcessKey | undefined;
   launchedAtMs: number;
+  /** Monotonic; when it would have begun if it had never stood still. */
+  ranFromMs: number;
+  /** Monotonic; when it began to stand still, undefined while it runs. */
+  suspendedAtMs: number | undefined;
+  /** How long it has stood still, the present time left out. */
+  suspendedMs: number;
+  /** Whether it was told that it stands still or runs: what an earlier run of the gateway did may not have been. */
+  isToldHow: boolean;
   launches: number;
   peakMemoryBytes: number;
   /** What the processes of a container were seen to have used: they are not the wrapper's to count. */
@@ -51,6 +59,10 @@ export const newForkTask = (task: LrmsTask, state: ForkTask['state']): ForkTask 
   start: undefined,
   youngerThan: undefined,
   launchedAtMs: 0,
+  ranFromMs: 0,
+  suspendedAtMs: undefined,
+  suspendedMs: 0,
+  isToldHow: false,
   launches: 0,
   peakMemoryBytes: 0,
   boxedCpuMs: 0,
@@ -176,7 +188,8 @@ export async function endWithoutStatus(entry: ForkTask): Promise<TaskEnd> {
 function usageOf(entry: ForkTask, status: Pick<StatusFile, 'cpuMs' | 'endedUptimeMs'>): TaskUsage {
   const { uptimeMs = status.endedUptimeMs, earlierCpuMs = 0 } = entry.start ?? {};
   const cpuMs = Math.max(status.cpuMs - earlierCpuMs, 0);
-  const wallMs = Math.max(Math.round(status.endedUptimeMs - uptimeMs), 0);
+  // Where it stands still at its end the killer has let it go on before.
+  const wallMs = Math.max(Math.round(status.endedUptimeMs - uptimeMs - entry.suspendedMs), 0);
   return {
     cpuMs: Math.max(cpuMs, entry.boxedCpuMs),
     wallMs,

@@ -1,12 +1,8 @@
 import { background } from '../../../service/background.ts';
-import type { Clock } from '../../../service/clock.ts';
-import type { Log } from '../../../service/log.ts';
 import { CANCELLED } from '../batch/batch-end.ts';
 import { faultOf } from '../batch/command-size.ts';
-import { openLongTimer } from '../long-timer.ts';
-import type { Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from '../lrms.ts';
+import type { Lrms, LrmsState, LrmsTask, TaskEnd } from '../lrms.ts';
 import { isAlive, openProcessTable, type ProcessInfo, type ProcessTable } from '../process-tree.ts';
-import type { TaskSandbox } from '../sandbox/sandbox.ts';
 import {
   type LimitFile,
   readStarted,
@@ -17,6 +13,7 @@ import {
 } from '../task-files.ts';
 import { cleanUp } from './clean-up.ts';
 import { watchDisk } from './disk-watch.ts';
+import type { ForkOptions } from './fork-options.ts';
 import {
   endWithoutStatus,
   endWithStatus,
@@ -36,20 +33,8 @@ import {
 import { type Launcher, openLauncher } from './launcher.ts';
 import { openReaper, type Reaper } from './reaper.ts';
 import { openSlots, type Slots } from './slots.ts';
+import { openSuspender, type Suspender } from './suspender.ts';
 import { openTaskKiller, type TaskKiller } from './task-killer.ts';
-
-export interface ForkOptions {
-  readonly spool: string;
-  readonly cpus: number;
-  readonly memoryBytes: number;
-  /** CPUs of the machine to bind tasks to; empty binds nothing. */
-  readonly cores: readonly number[];
-  readonly firstCore: number;
-  readonly sandbox: TaskSandbox;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly listener: LrmsListener;
-}
 
 const SWEEP_MS = 1_000;
 const ADOPTED_POLL_MS = 200;
@@ -65,6 +50,7 @@ export async function openForkLrms(options: ForkOptions): Promise<Lrms> {
   const launched: { lrms?: ForkLrms } = {};
   const launcher = await openLauncher({
     spool: options.spool,
+    isLowest: options.isLowest === true,
     log: options.log,
     onStarted: (id, start) => launched.lrms?.wrapperStarted(id, start),
     onEnded: (id, pid, status) => launched.lrms?.wrapperEnded(id, pid, status),
@@ -80,6 +66,7 @@ class ForkLrms implements Lrms {
   private readonly scan: ProcessTable;
   private readonly reaper: Reaper;
   private readonly killer: TaskKiller;
+  private readonly suspender: Suspender;
   private readonly tasks = new Map<string, ForkTask>();
   private queue: ForkTask[] = [];
   private readonly timers: readonly NodeJS.Timeout[];
@@ -94,8 +81,10 @@ class ForkLrms implements Lrms {
     this.launcher = launcher;
     this.slots = openSlots({ cpus, memoryBytes }, cores, firstCore);
     this.scan = openProcessTable();
-    this.reaper = openReaper(this.scan, groups, log);
-    this.killer = openTaskKiller({ scan: this.scan, groups, clock, isClosed: this.closed });
+    const { scan } = this;
+    this.reaper = openReaper(scan, groups, log);
+    this.killer = openTaskKiller({ scan, groups, clock, isClosed: this.closed });
+    this.suspender = openSuspender({ ...options, scan, groups, onWalltime: this.overWalltime });
     const tidy = (): Promise<void> => groups.tidy((id) => this.tasks.has(id));
     this.timers = [
       setInterval(() => this.sweep(), SWEEP_MS).unref(),
@@ -130,7 +119,7 @@ class ForkLrms implements Lrms {
     setStart(entry, started.start);
     this.options.sandbox.groups.renew(task.id, task.memoryBytes);
     this.options.listener.started(task.id, started.atMs);
-    this.armWalltime(entry, this.options.clock.nowMs() - started.atMs);
+    await this.suspender.adopt(entry, started.atMs);
     this.adopted.add(entry);
     return true;
   }
@@ -149,6 +138,7 @@ class ForkLrms implements Lrms {
   }
 
   readonly hostsOf = hostsOf;
+  readonly suspend = (why: string): void => this.suspender.suspend(why, this.tasks.values());
   readonly waitReason = (): string => 'waits for free CPUs at the site';
   readonly list = (): ReturnType<Lrms['list']> => listForkTasks(this.tasks.values());
   readonly state = (): LrmsState => ({ closedReason: '', sandbox: this.options.sandbox.best });
@@ -167,8 +157,8 @@ class ForkLrms implements Lrms {
     if (entry === undefined || entry.state !== 'launched') return;
     entry.state = 'running';
     setStart(entry, start);
-    this.armWalltime(entry, 0);
     this.options.listener.started(entry.task.id, this.options.clock.nowMs());
+    this.suspender.begin(entry);
   }
 
   wrapperEnded(id: string, pid: number, told: StatusFile | undefined): void {
@@ -212,13 +202,10 @@ class ForkLrms implements Lrms {
     }
   }
 
-  private armWalltime(entry: ForkTask, ranMs: number): void {
+  private readonly overWalltime = (entry: ForkTask): void => {
     const allowed = entry.task.walltimeMs;
-    if (allowed <= 0) return;
-    const limit: LimitFile = { limit: 'walltime', measured: allowed, allowed };
-    const exceed = (): void => this.exceed(entry, limit, WALLTIME_GRACE_MS);
-    entry.wallTimer = openLongTimer(allowed - ranMs, exceed);
-  }
+    this.exceed(entry, { limit: 'walltime', measured: allowed, allowed }, WALLTIME_GRACE_MS);
+  };
 
   private exceed(entry: ForkTask, limit: LimitFile, graceMs: number): void {
     if (entry.killing || entry.state !== 'running') return;
@@ -235,6 +222,7 @@ class ForkLrms implements Lrms {
   private kill(entry: ForkTask, graceMs: number): void {
     if (entry.killing) return;
     entry.killing = true;
+    this.suspender.letGo(entry);
     this.run('end a task', this.killer(entry, graceMs));
   }
 
@@ -259,6 +247,7 @@ class ForkLrms implements Lrms {
     const tree = processesOf(entry, groups, processes);
     const excess = memoryExcess(entry, tree, groups.figures(entry.task.id));
     if (excess !== undefined) this.exceed(entry, excess, 0);
+    this.suspender.stopRest(entry, processes);
     if (tree[0]?.pid !== entry.wrapper?.pid) this.settle(entry, true);
   }
 

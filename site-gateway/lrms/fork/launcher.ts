@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
 import { pause } from '../../../service/background.ts';
@@ -37,6 +38,8 @@ interface TaskBounds {
 
 export interface LauncherOptions {
   readonly spool: string;
+  /** Whether tasks get the lowest priority. */
+  readonly isLowest: boolean;
   readonly log: Log;
   /** The task is about to run. */
   readonly onStarted: (id: string, start: TaskStart | undefined) => void;
@@ -56,6 +59,7 @@ interface TaskShell {
 const MAX_IDLE = 64;
 const IDLE_MS = 60_000;
 const SHELL = '/bin/sh';
+const LOWEST = constants.priority.PRIORITY_LOW;
 const NAME = 'grid-launcher';
 /** The whole of what a shell knows; programs that a launch needs are named by path, PATH is the task's own. */
 const SHELL_ENV = { PATH: '/usr/bin:/bin' };
@@ -141,6 +145,7 @@ function openShell(cpuSet: string, options: LauncherOptions, onGone: () => void)
     env: SHELL_ENV,
     stdio: ['pipe', 'pipe', 'ignore'],
   });
+  if (options.isLowest && child.pid !== undefined) setLowest(child.pid, options.log);
   const shell: TaskShell = { process: child, cpuSet, rests: true, idleSinceMs: 0 };
   const hear = readReports({
     onStarted: options.onStarted,
@@ -181,6 +186,20 @@ function readReports({ onStarted, onEnded }: Reports): (text: string) => void {
       else times = line;
     }
   };
+}
+
+/**
+ * What a shell runs inherits it. A desktop gives each session its share of the machine, whatever the priorities within it
+ * (sched(7), autogroup): that share, too, is to be the least.
+ */
+function setLowest(pid: number, log: Log): void {
+  try {
+    setPriority(pid, LOWEST);
+    const file = `/proc/${pid}/autogroup`;
+    if (existsSync(file)) writeFileSync(file, String(LOWEST));
+  } catch (error) {
+    log.warn({ err: error }, 'tasks may not have the lowest priority');
+  }
 }
 
 /** Full path of a program that every Linux has; throws TOOL_MISSING. */

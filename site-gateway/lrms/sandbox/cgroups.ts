@@ -29,6 +29,8 @@ export interface TaskGroups extends Disposable {
   members(id: string): ReadonlySet<number>;
   /** Ends all that is in it at one stroke. */
   kill(id: string): void;
+  /** Lets all that is in it stand still, or go on; false where the task has no group or the kernel cannot. */
+  freeze(id: string, isFrozen: boolean): boolean;
   /** Undefined where the task has no group. */
   figures(id: string): GroupFigures | undefined;
   /** Removes a group that is empty or about to be. */
@@ -52,6 +54,7 @@ export const NO_GROUPS: TaskGroups = {
   renew: () => undefined,
   members: () => new Set(),
   kill: () => undefined,
+  freeze: () => false,
   figures: () => undefined,
   remove: () => Promise.resolve(),
   tidy: () => Promise.resolve(),
@@ -142,6 +145,12 @@ function taskGroups(layout: GroupLayout): TaskGroups {
           ?.map(Number),
       ),
     kill,
+    freeze: (id, isFrozen) => {
+      const file = join(layout.tree, id, 'cgroup.freeze');
+      if (!existsSync(file)) return false;
+      writeFileSync(file, isFrozen ? '1' : '0');
+      return true;
+    },
     figures: (id) => figuresOf(layout, id),
     remove,
     tidy: async (isKnown) => {

@@ -1,0 +1,54 @@
+import type { OwnerSigns } from '../../core/owner/owner-policy.ts';
+import { background } from '../../service/background.ts';
+import type { Clock } from '../../service/clock.ts';
+import type { Log } from '../../service/log.ts';
+import { isOnBattery } from './battery.ts';
+import { watchInput } from './input-devices.ts';
+import { openOthersLoad } from './others-load.ts';
+import { watchSessions } from './sessions.ts';
+import { lastTyped } from './terminals.ts';
+
+/** Looks at what tells whether the machine's owner uses it. */
+export interface SignReader extends Disposable {
+  look(): OwnerSigns;
+}
+
+/** `root` is where /dev, /proc and /sys of the machine are: `/`, but for a gateway in a container. */
+export function openSignReader(
+  { root, spool }: { readonly root: string; readonly spool: string },
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+): SignReader {
+  const input = watchInput(root);
+  const othersLoad = openOthersLoad(root, spool, () => clock.monotonicMs());
+  const beganAtMs = clock.nowMs();
+  const stop = new AbortController();
+  let usedAtMs = 0;
+  const note = (atMs: number): void => {
+    usedAtMs = Math.max(usedAtMs, atMs);
+  };
+  if (root === '/')
+    background(
+      'ask logind',
+      watchSessions(note, () => clock.nowMs(), stop.signal),
+      log,
+    );
+  return {
+    look: () => {
+      const nowMs = clock.nowMs();
+      note(lastTyped(root) ?? 0);
+      if (input.look()) note(nowMs);
+      return {
+        nowMs,
+        zoneMs: -new Date(nowMs).getTimezoneOffset() * 60_000,
+        usedAtMs: usedAtMs === 0 ? undefined : usedAtMs,
+        watchedSinceMs: input.isWatching() ? beganAtMs : undefined,
+        load: othersLoad(),
+        onBattery: isOnBattery(root),
+      };
+    },
+    [Symbol.dispose]: () => {
+      stop.abort();
+      input[Symbol.dispose]();
+    },
+  };
+}
