@@ -121,11 +121,14 @@ describe('a gateway that is killed', () => {
 
   test('stopped gracefully it leaves tasks running and takes them up again', async () => {
     const file = join(site.dir, 'graceful');
-    const command = ['sh', '-c', `echo begun >>${file}; sleep 1; echo ended >>${file}`];
+    const wait = `until [ -e ${file}-goes-on ]; do sleep 0.1; done`;
+    const command = ['sh', '-c', `echo begun >>${file}; ${wait}; echo ended >>${file}`];
     await site.place([{ id: 'graceful', spec: { command } }]);
     await pause(200);
+    // It does not wait for the task, which waits for what comes next.
     await site.stop();
     await site.start();
+    writeFileSync(`${file}-goes-on`, '');
     expect(await site.outcomeOf('graceful')).toMatchObject({ state: State.STATE_DONE });
     expect(await linesOf(file)).toEqual(['begun', 'ended']);
   });

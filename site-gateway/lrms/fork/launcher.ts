@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { constants, setPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
@@ -106,11 +107,20 @@ export async function openLauncher(options: LauncherOptions): Promise<Launcher> 
     },
     [Symbol.dispose]: () => {
       clearInterval(trim);
-      for (const shell of [...busy.values(), ...idle]) dismiss(shell);
+      for (const shell of [...busy.values(), ...idle]) {
+        dismiss(shell);
+        letGo(shell);
+      }
       busy.clear();
       idle = [];
     },
   };
+}
+
+/** Its task outlives the gateway, which does not wait for it. */
+function letGo({ process: child }: TaskShell): void {
+  child.unref();
+  for (const pipe of [child.stdin, child.stdout]) if (pipe instanceof Socket) pipe.unref();
 }
 
 const hasEnded = ({ process: { exitCode, signalCode } }: TaskShell): boolean =>
