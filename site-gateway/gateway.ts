@@ -305,7 +305,8 @@ const leaseOver = (lease: Lease): string =>
 /** Ends in time what another site may be given once the lease is over. */
 async function endOfLease(lease: Lease, supervisor: Supervisor): Promise<void> {
   if (lease.leftMs() > 0) return;
-  await supervisor.end(supervisor.leased(), 'lease-expired', { graceMs: lease.graceMs() / 2 });
+  const graceMs = lease.graceMs() / 2;
+  await supervisor.end(supervisor.leased(), 'lease-expired', { graceMs, latestMs: graceMs });
 }
 
 /** A signed address is kept while an attempt of its job is here. */

@@ -101,11 +101,14 @@ export class Supervisor {
     this.options.onChange();
   }
 
-  /** Ends live attempts among `ids`; resolves once the intent is in the journal. */
+  /**
+   * Ends live attempts among `ids`, KILL `latestMs` after this call at the latest; resolves once the intent is in the
+   * journal.
+   */
   async end(
     ids: readonly string[],
     ending: Exclude<Ending, ''>,
-    { graceMs = CANCEL_GRACE_MS, why = '' } = {},
+    { graceMs = CANCEL_GRACE_MS, latestMs = Number.POSITIVE_INFINITY, why = '' } = {},
   ): Promise<void> {
     const known = ids.map((id) => this.attempts.get(id)).filter((one) => one !== undefined);
     const wanted = known.filter((one) => one.ending === '');
@@ -121,7 +124,7 @@ export class Supervisor {
       attempt.ending = ending;
       attempt.endingDetail = why;
       attempt.abort.abort();
-      lrms.cancel(attempt.id, graceMs);
+      lrms.cancel(attempt.id, graceMs, latestMs);
     }
   }
 

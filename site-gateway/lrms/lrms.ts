@@ -145,8 +145,11 @@ export interface Lrms extends AsyncDisposable {
   submit(task: LrmsTask): void;
   /** Takes up a task that an earlier run may have submitted; false when it never started and may be submitted. */
   adopt(task: LrmsTask): Promise<boolean>;
-  /** Ends a task: TERM, and KILL after `graceMs`. `ended` follows. Nothing happens for a task that is unknown. */
-  cancel(id: AttemptId, graceMs: number): void;
+  /**
+   * Ends a task: TERM as soon as may be, KILL `graceMs` after that, and `latestMs` after this call at the latest, TERM or
+   * not. `ended` follows. Nothing happens for a task that is unknown.
+   */
+  cancel(id: AttemptId, graceMs: number, latestMs?: number): void;
   /**
    * Lets all tasks stand still, those too that begin later, for this reason; '' lets them go on. Absent where the batch
    * system has rules of its own for that.

@@ -1,7 +1,14 @@
 import type { Clock } from '../../../service/clock.ts';
 import { openChange } from '../../change.ts';
 import { BatchSilence } from './batch-command.ts';
-import { type BatchPoll, type BatchSystem, type Element, keyOf, POLL_MS } from './batch-system.ts';
+import {
+  type BatchPoll,
+  type BatchSignal,
+  type BatchSystem,
+  type Element,
+  keyOf,
+  POLL_MS,
+} from './batch-system.ts';
 import type { BatchTask } from './batch-task.ts';
 import type { Submissions } from './submissions.ts';
 
@@ -73,18 +80,37 @@ export class BatchSignals {
     this.flush();
   }
 
-  /** TERM now, and KILL after `graceMs` unless it has ended by then. */
-  end(entry: BatchTask, graceMs: number): void {
+  /**
+   * TERM as soon as a look has shown its job, KILL `graceMs` after that was sent and `latestMs` from now at the latest, TERM
+   * or not, unless it has ended by then. Of several wishes the soonest holds.
+   */
+  end(entry: BatchTask, graceMs: number, latestMs = Number.POSITIVE_INFINITY): void {
+    entry.graceMs = Math.min(entry.graceMs, graceMs);
+    entry.killByMs = Math.min(entry.killByMs, this.options.clock.monotonicMs() + latestMs);
+    if (graceMs <= 0) entry.wanted = 'KILL';
+    else entry.wanted ??= 'TERM';
+    if (!entry.isListed) this.urgent.announce();
+    this.armKill(entry);
+    this.flush();
+  }
+
+  private armKill(entry: BatchTask): void {
+    clearTimeout(entry.killTimer);
+    if (entry.wanted === 'KILL' || entry.state === 'ending') return;
+    const dueMs = Math.min(entry.killByMs, entry.termAtMs + entry.graceMs);
+    if (!Number.isFinite(dueMs)) return;
     const setKill = (): void => {
       entry.wanted = 'KILL';
       this.flush();
     };
-    clearTimeout(entry.killTimer);
-    if (!entry.isListed) this.urgent.announce();
-    if (graceMs <= 0) return setKill();
-    entry.wanted ??= 'TERM';
-    entry.killTimer = setTimeout(setKill, graceMs).unref();
-    this.flush();
+    entry.killTimer = setTimeout(setKill, dueMs - this.options.clock.monotonicMs()).unref();
+  }
+
+  private sent(entry: BatchTask, signal: BatchSignal): void {
+    entry.signalled = signal;
+    if (signal === 'KILL') return;
+    entry.termAtMs = this.options.clock.monotonicMs();
+    this.armKill(entry);
   }
 
   /** Whether there are tasks that were sent a KILL, or jobs that are to end once a look has shown them. */
@@ -140,7 +166,7 @@ export class BatchSignals {
         if (jobs.length === 0) continue;
         if (signal === 'KILL') await this.allowKills(entries);
         await system.signal(jobs, signal);
-        for (const entry of entries) entry.signalled = signal;
+        for (const entry of entries) this.sent(entry, signal);
         if (signal === 'KILL') this.urgent.announce();
         if (signal === 'TERM') this.leftovers = this.leftovers.slice(leftovers.length);
       }

@@ -28,6 +28,12 @@ export interface BatchTask {
   unwanted: boolean;
   wanted: BatchSignal | undefined;
   signalled: BatchSignal | undefined;
+  /** Monotonic: when TERM was sent; infinite before. */
+  termAtMs: number;
+  /** From TERM to KILL. */
+  graceMs: number;
+  /** Monotonic: KILL is due then, TERM or not. */
+  killByMs: number;
   /** Its status says that it was killed: the batch system may know why. */
   unexplained: boolean;
   wallTimer: Disposable | undefined;
@@ -49,6 +55,9 @@ export const newBatchTask = (task: LrmsTask): BatchTask => ({
   unwanted: false,
   wanted: undefined,
   signalled: undefined,
+  termAtMs: Number.POSITIVE_INFINITY,
+  graceMs: Number.POSITIVE_INFINITY,
+  killByMs: Number.POSITIVE_INFINITY,
   unexplained: false,
   wallTimer: undefined,
   killTimer: undefined,

@@ -146,7 +146,7 @@ class BatchLrms implements Lrms {
     return true;
   }
 
-  cancel(id: string, graceMs: number): void {
+  cancel(id: string, graceMs: number, latestMs?: number): void {
     const entry = this.tasks.get(id);
     if (entry === undefined || entry.state === 'ending') return;
     if (entry.state === 'gathers') {
@@ -154,7 +154,7 @@ class BatchLrms implements Lrms {
       if (this.sender.remove(entry)) this.end(entry, CANCELLED);
       return;
     }
-    this.run('end a task', this.giveUp(entry, graceMs));
+    this.run('end a task', this.giveUp(entry, graceMs, latestMs));
   }
 
   waitReason(id: AttemptId): string {
@@ -232,7 +232,7 @@ class BatchLrms implements Lrms {
   }
 
   /** Where it has not begun it never will; otherwise it gets its signals. */
-  private async giveUp(entry: BatchTask, graceMs: number): Promise<void> {
+  private async giveUp(entry: BatchTask, graceMs: number, latestMs?: number): Promise<void> {
     const { element, state } = entry;
     if (element === undefined) return;
     if (state === 'sent' && (await this.submissions.revoke(element))) {
@@ -240,11 +240,11 @@ class BatchLrms implements Lrms {
       this.end(entry, CANCELLED);
       return;
     }
-    this.kill(entry, graceMs);
+    this.kill(entry, graceMs, latestMs);
   }
 
-  private kill(entry: BatchTask, graceMs: number): void {
-    if (entry.state !== 'ending' && !this.closed()) this.signals.end(entry, graceMs);
+  private kill(entry: BatchTask, graceMs: number, latestMs?: number): void {
+    if (entry.state !== 'ending' && !this.closed()) this.signals.end(entry, graceMs, latestMs);
   }
 
   private async compare({ jobs }: BatchPoll, beganAtMs: number): Promise<void> {
