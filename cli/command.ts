@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import type { Context } from './context.ts';
 import type { Input } from './input.ts';
 
@@ -33,7 +34,8 @@ export interface CommandSpec {
   readonly takesCommand?: true;
   /** At least one: the line after `grid `, and what it does. */
   readonly examples: readonly (readonly [line: string, about: string])[];
-  readonly run: (context: Context, input: Input) => Promise<number>;
+  /** Gives the exit code; `program` is the whole command tree. */
+  readonly run: (context: Context, input: Input, program: Command) => Promise<number>;
 }
 
 /** A word that commands stand under. */

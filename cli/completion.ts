@@ -2,11 +2,12 @@ import type { Command } from 'commander';
 
 import type { Context } from './context.ts';
 import { argument, type Input } from './input.ts';
-import { buildProgram, NOUNS } from './program.ts';
 
 /** What can come after a path of command words. */
 interface Place {
   readonly path: string;
+  /** Other commands stand under it. */
+  readonly isNoun: boolean;
   readonly words: readonly (readonly [word: string, about: string])[];
   readonly options: readonly (readonly [flag: string, about: string])[];
   /** Values of options that have a fixed set of them. */
@@ -14,15 +15,18 @@ interface Place {
 }
 
 /** `grid completion`. */
-export async function printCompletion(context: Context, input: Input): Promise<number> {
-  const script = completionScript(argument(input, 0) === 'zsh' ? 'zsh' : 'bash');
+export async function printCompletion(
+  context: Context,
+  input: Input,
+  program: Command,
+): Promise<number> {
+  const script = completionScript(argument(input, 0) === 'zsh' ? 'zsh' : 'bash', program);
   context.terminal.out(script.trimEnd());
   return 0;
 }
 
 /** A completion script made from the program itself: commands, options and their fixed values; files for the rest. */
-export function completionScript(shell: 'bash' | 'zsh'): string {
-  const program = buildProgram({ version: '', rest: [], chosen: () => undefined });
+export function completionScript(shell: 'bash' | 'zsh', program: Command): string {
   const places = placesOf(program, '');
   return shell === 'bash' ? bashScript(places) : zshScript(places);
 }
@@ -46,6 +50,7 @@ function placesOf(command: Command, path: string): readonly Place[] {
   );
   const here: Place = {
     path,
+    isNoun: command.commands.length > 0,
     words: below,
     options: [
       ...options.flatMap(({ long, description }) =>
@@ -65,7 +70,12 @@ const rootOf = (command: Command): Command =>
   command.parent === null ? command : rootOf(command.parent);
 
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
-const nouns = (): string => NOUNS.map(({ name }) => quote(name)).join('|');
+/** Paths below which another command word is expected, as a pattern of `case`. */
+const nounsOf = (places: readonly Place[]): string =>
+  places
+    .filter(({ path, isNoun }) => path !== '' && isNoun)
+    .map(({ path }) => quote(path))
+    .join('|');
 
 function bashScript(places: readonly Place[]): string {
   const cases = places.map(({ path, words, options }) => {
@@ -89,7 +99,7 @@ _grid() {
     [[ $word == -* ]] && continue
     case $path in
       '') path=$word ;;
-      ${nouns()}|help) path="$path $word" ;;
+      ${nounsOf(places)}|help) path="$path $word" ;;
       *) break ;;
     esac
   done
@@ -135,7 +145,7 @@ _grid() {
     [[ $word == -* ]] && continue
     case $place in
       '') place=$word ;;
-      ${nouns()}|help) place="$place $word" ;;
+      ${nounsOf(places)}|help) place="$place $word" ;;
       *) break ;;
     esac
   done

@@ -30,7 +30,8 @@ export async function runCommand(argv: readonly string[], edge: Edge): Promise<n
   try {
     const invocation = parse(argv, edge);
     if (invocation === undefined) return 0;
-    return await invocation.spec.run(contextOf(invocation.input, edge), invocation.input);
+    const { spec, input, program } = invocation;
+    return await spec.run(contextOf(input, edge), input, program);
   } catch (error) {
     const shown = edge.signal.aborted ? interrupted(error) : error;
     const failure = describeFailure(shown, { ...early, red: colour.bad, dim: colour.dim });
@@ -39,8 +40,13 @@ export async function runCommand(argv: readonly string[], edge: Edge): Promise<n
   }
 }
 
+/** What was asked for, and the command tree that said so. */
+interface Parsed extends Invocation {
+  readonly program: Command;
+}
+
 /** Undefined where commander itself has answered (`--help`, `--version`). */
-function parse(argv: readonly string[], edge: Edge): Invocation | undefined {
+function parse(argv: readonly string[], edge: Edge): Parsed | undefined {
   const cut = argv.indexOf('--');
   const words = cut === -1 ? argv : argv.slice(0, cut);
   const rest = cut === -1 ? [] : argv.slice(cut + 1);
@@ -71,18 +77,20 @@ function parse(argv: readonly string[], edge: Edge): Invocation | undefined {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;
-    const message = (usage || error.message)
-      .trim()
-      .replace(/^error: /, '')
-      .replaceAll('\n', ' ');
-    throw new GridError(
-      'USAGE',
-      error.code === 'commander.help' ? 'a command is missing' : message,
-    );
+    throw usageError(error, usage);
   }
   if (chosen !== undefined && cut !== -1 && chosen.spec.takesCommand !== true)
     throw new GridError('USAGE', `\`grid ${chosen.spec.path}\` takes nothing after \`--\``);
-  return chosen;
+  return chosen === undefined ? undefined : { ...chosen, program };
+}
+
+/** What commander says of a line that it cannot read, as one of our errors. */
+function usageError(error: CommanderError, usage: string): GridError {
+  const message = (usage || error.message)
+    .trim()
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ');
+  return new GridError('USAGE', error.code === 'commander.help' ? 'a command is missing' : message);
 }
 
 const withAllBelow = (command: Command): readonly Command[] => [

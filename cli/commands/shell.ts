@@ -10,7 +10,7 @@ export const SHELL_COMMANDS: readonly CommandSpec[] = [
       ['completion bash > ~/.local/share/bash-completion/completions/grid', 'for bash, once'],
       ['completion zsh > "${fpath[1]}/_grid"', 'for zsh, once'],
     ],
-    run: async (context, input) =>
-      (await import('../completion.ts')).printCompletion(context, input),
+    run: async (context, input, program) =>
+      (await import('../completion.ts')).printCompletion(context, input, program),
   },
 ];

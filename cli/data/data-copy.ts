@@ -10,8 +10,8 @@ import { treeToWire } from '../../service/rpc/wire.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { awayNote, followJob } from '../jobs/follow.ts';
+import { readJob } from '../jobs/job-detail.ts';
 import { noteIfNowhere } from '../jobs/nowhere.ts';
-import { readJob } from '../jobs/status.ts';
 import { submitJobs } from '../jobs/submit.ts';
 import { type DatasetClient, nameOf, openDatasetClient } from './dataset-client.ts';
 

@@ -11,7 +11,7 @@ import { loadManifest } from '../../service/staging/read-tree.ts';
 import { describeTree } from '../../service/staging/send-tree.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
-import { readJob } from '../jobs/status.ts';
+import { readJob } from '../jobs/job-detail.ts';
 import { openProgress } from '../progress.ts';
 import { table } from '../render.ts';
 import { quotaNotes, quotaView } from './data-quota.ts';

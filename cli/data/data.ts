@@ -11,7 +11,7 @@ import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { fetchResults } from '../jobs/fetch-results.ts';
 import { checkNotRemoved } from '../jobs/get.ts';
-import { readJob } from '../jobs/status.ts';
+import { readJob } from '../jobs/job-detail.ts';
 import { openProgress } from '../progress.ts';
 import { agoText, table } from '../render.ts';
 import { type DatasetClient, datasetView, nameOf, openDatasetClient } from './dataset-client.ts';

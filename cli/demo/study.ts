@@ -7,7 +7,7 @@ import { checkJobs } from '../../service/documents/check-jobs.ts';
 import { readJobText } from '../../service/documents/job-file.ts';
 import type { Context } from '../context.ts';
 import { followJob, waitForJob } from '../jobs/follow.ts';
-import { type JobDetail, readJob } from '../jobs/status.ts';
+import { type JobDetail, readJob } from '../jobs/job-detail.ts';
 import { submitJobs } from '../jobs/submit.ts';
 import { countsText } from '../render.ts';
 import type { Steps } from '../up/steps.ts';

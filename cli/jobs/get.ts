@@ -12,8 +12,8 @@ import { argument, type Input } from '../input.ts';
 import { openProgress } from '../progress.ts';
 import { agoText } from '../render.ts';
 import { fetchResults, type Result } from './fetch-results.ts';
+import { type JobDetail, readJob, removedText } from './job-detail.ts';
 import type { LiveView } from './job-view.ts';
-import { type JobDetail, readJob, removedText } from './status.ts';
 import { taskOrdinal } from './task-ordinal.ts';
 
 /** Which results, and where to. */

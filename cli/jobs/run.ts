@@ -7,9 +7,9 @@ import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
 import { awayNote, followJob } from './follow.ts';
 import { fetchJob } from './get.ts';
+import { type JobDetail, readJob } from './job-detail.ts';
 import { noteIfNowhere } from './nowhere.ts';
 import { readJobs } from './read-jobs.ts';
-import { type JobDetail, readJob } from './status.ts';
 import { type SubmittedJob, submitJobs } from './submit.ts';
 import { tailTask } from './tail.ts';
 

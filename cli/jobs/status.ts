@@ -1,36 +1,18 @@
-import type { TreeRef } from '../../core/data/manifest.ts';
 import { formatDependency } from '../../core/job/dependency.ts';
 import { formatRanges, type TaskRange } from '../../core/job/ranges.ts';
 import { REMEDIES } from '../../core/job/reasons.ts';
-import type { JobSpec } from '../../core/job/spec.ts';
 import { JOB_STATES } from '../../core/job/state.ts';
 import { formatBytes, formatDuration } from '../../core/units.ts';
-import type {
-  BrokerService,
-  GetJobResponse,
-  ResultsRemoved,
-} from '../../proto/gen/grid/v1/broker.ts';
+import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import type { Connection } from '../../service/rpc/grpc-client.ts';
-import { specFromWire, stateFromWire, treeFromWire } from '../../service/rpc/wire.ts';
+import { specFromWire, stateFromWire } from '../../service/rpc/wire.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import type { Palette } from '../palette.ts';
 import { agoText, countsText, facts, instantText, shorten, stateText, table } from '../render.ts';
+import { type JobDetail, readJob, removalIn, removedText } from './job-detail.ts';
 import { type JobView, jobView, type TaskView, taskView } from './job-view.ts';
 import { writeSpec } from './write-spec.ts';
-
-/** A job with its tasks. */
-export interface JobDetail {
-  readonly job: JobView;
-  readonly spec: JobSpec;
-  readonly tasks: readonly TaskView[];
-  /** What the last attempts left behind, by task. */
-  readonly outputs: ReadonlyMap<number, TreeRef>;
-  /** What there is of the live outputs of tasks without results. */
-  readonly live: ReadonlyMap<number, TreeRef>;
-  /** Present where somebody let go of the results. */
-  readonly resultsRemoved?: ResultsRemoved;
-}
 
 /** The same with its ranges, where it is an array. */
 interface StatusDetail extends JobDetail {
@@ -38,7 +20,6 @@ interface StatusDetail extends JobDetail {
 }
 
 const NO_TREES: Pick<JobDetail, 'outputs' | 'live'> = { outputs: new Map(), live: new Map() };
-const PAGE = 10_000;
 /** Tasks of an array that are shown without `--tasks`, and ranges in one state. */
 const MOST = { tasks: 10, ranges: 8 };
 
@@ -85,42 +66,6 @@ async function readStatus(
   };
 }
 
-/** A job with all tasks that have come into being. */
-export async function readJob(
-  context: Context,
-  broker: Connection<BrokerService>,
-  jobId: string,
-): Promise<JobDetail> {
-  const tasks: TaskView[] = [];
-  const outputs = new Map<number, TreeRef>();
-  const live = new Map<number, TreeRef>();
-  let firstTask = 0;
-  for (;;) {
-    const page: GetJobResponse = await broker.call.getJob(
-      { jobId, summaryOnly: false, firstTask, maxTasks: PAGE },
-      { signal: context.signal },
-    );
-    for (const task of page.tasks) {
-      tasks.push(taskView(task));
-      outputs.set(task.ordinal, treeFromWire(task.outcome?.outputs));
-      if (task.live !== undefined) live.set(task.ordinal, treeFromWire(task.live.tree));
-    }
-    if (page.tasks.length < PAGE)
-      return {
-        job: jobView(page.summary),
-        spec: specFromWire(page.spec),
-        tasks,
-        outputs,
-        live,
-        ...removalIn(page),
-      };
-    firstTask = (page.tasks.at(-1)?.ordinal ?? firstTask) + 1;
-  }
-}
-
-const removalIn = ({ resultsRemoved }: GetJobResponse): Pick<JobDetail, 'resultsRemoved'> =>
-  resultsRemoved === undefined ? {} : { resultsRemoved };
-
 function factsOf(context: Context, detail: StatusDetail): string {
   const { job, spec, tasks } = detail;
   const { colours } = context;
@@ -157,10 +102,6 @@ function factsOf(context: Context, detail: StatusDetail): string {
     colours,
   );
 }
-
-/** Who let go of the results; '' while they are kept. */
-export const removedText = ({ resultsRemoved: gone }: Pick<JobDetail, 'resultsRemoved'>): string =>
-  gone === undefined ? '' : `removed by ${gone.by} at ${instantText(gone.atMs)}`;
 
 const toDo = ({ state, reason, id }: JobView): string =>
   state === 'held' ? (REMEDIES[reason] ?? '').replaceAll('ID', id) : '';

@@ -14,7 +14,7 @@ import { checkCertificate, checkKey, checkProxy, checkTrust } from '../certs/cer
 import type { Context } from '../context.ts';
 import { chooseVo, openUserStaging } from '../data/staging.ts';
 import { argument, type Input } from '../input.ts';
-import { readJob } from '../jobs/status.ts';
+import { readJob } from '../jobs/job-detail.ts';
 import { submitJobs } from '../jobs/submit.ts';
 import { tailTask } from '../jobs/tail.ts';
 import { followProbe } from './probe-follow.ts';

@@ -6,7 +6,7 @@ import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import type { Context } from '../context.ts';
 import { openUserStaging } from '../data/staging.ts';
-import { type JobDetail, readJob } from '../jobs/status.ts';
+import { type JobDetail, readJob } from '../jobs/job-detail.ts';
 import { tailTask } from '../jobs/tail.ts';
 
 /** Asking again may help: snakemake gives a workflow up when its status command fails, so it hears `running`. */

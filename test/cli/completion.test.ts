@@ -3,11 +3,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { completionScript } from '../../cli/completion.ts';
-import { COMMANDS } from '../../cli/program.ts';
+import { buildProgram, COMMANDS } from '../../cli/program.ts';
 import { testDirs } from '../support/test-dirs.ts';
 
+const program = buildProgram({ version: '', rest: [], chosen: () => undefined });
 const file = join(testDirs('completion')(), 'grid.bash');
-writeFileSync(file, completionScript('bash'));
+writeFileSync(file, completionScript('bash', program));
 
 /** What bash offers for the last of the words. */
 function offered(...words: readonly string[]): readonly string[] {
@@ -44,6 +45,6 @@ test.for<[readonly string[], readonly string[]]>([
 );
 
 test('zsh knows every command', () => {
-  const script = completionScript('zsh');
+  const script = completionScript('zsh', program);
   for (const { path } of COMMANDS) expect(script).toContain(`\n    '${path}') commands=`);
 });
