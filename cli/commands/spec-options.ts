@@ -21,7 +21,7 @@ export const SPEC_OPTIONS: readonly OptionSpec[] = [
   {
     flags: '-i, --input <path>',
     about:
-      'file, directory or glob to send along; FROM=TO renames it; job:ID=DIR takes the results of a job, grid:/VO/NAME=DIR a dataset, https://HOST/PATH#sha256=HEX=TO a file elsewhere',
+      'file, directory or glob to send along, from anywhere on this machine (/data/x=x, ../x); FROM=TO renames it; job:ID=DIR takes the results of a job, grid:/VO/NAME=DIR a dataset, https://HOST/PATH#sha256=HEX=TO a file elsewhere',
     repeat: true,
   },
   {

@@ -1,4 +1,4 @@
-import { relative, resolve } from 'node:path';
+import { isAbsolute, relative, resolve } from 'node:path';
 import { isRemoteInput } from '../../core/data/remote-file.ts';
 import { GridError } from '../../core/errors.ts';
 import type { Path } from '../../core/job/parse-value.ts';
@@ -122,8 +122,8 @@ function inputsOf(input: Input, base: string, cwd: string): readonly unknown[] {
     if (isRemoteInput(text)) return text;
     const cut = text.indexOf('=');
     const from = cut === -1 ? text : text.slice(0, cut);
-    const moved =
-      base === cwd || !isFileInput(from) ? from : relative(base, resolve(cwd, from)) || '.';
+    const stays = base === cwd || !isFileInput(from) || isAbsolute(from);
+    const moved = stays ? from : relative(base, resolve(cwd, from)) || '.';
     if (cut !== -1) return { from: moved, to: text.slice(cut + 1) };
     // A plain path keeps the name under which the user sees it, where the job's directory is another.
     const keeps = moved !== from && !isGlob(from) && parsePath(from).ok;

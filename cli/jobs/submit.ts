@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { voName } from '../../core/ids.ts';
+import { outsidePath } from '../../core/job/outside.ts';
 import { fileInputs, type JobSpec, taskCount } from '../../core/job/spec.ts';
 import { formatBytes } from '../../core/units.ts';
 import type { BrokerService, SubmitRequest } from '../../proto/gen/grid/v1/broker.ts';
@@ -9,7 +10,7 @@ import { pause } from '../../service/background.ts';
 import type { CheckedJob } from '../../service/documents/check-jobs.ts';
 import type { RpcClient } from '../../service/rpc/rpc.ts';
 import { specToWire, treeToWire } from '../../service/rpc/wire.ts';
-import { sendTree } from '../../service/staging/send-tree.ts';
+import { type SendRequest, sendTree } from '../../service/staging/send-tree.ts';
 import type { Context } from '../context.ts';
 import { chooseVo, knownDirOf, openUserStaging } from '../data/staging.ts';
 import type { Input } from '../input.ts';
@@ -120,7 +121,7 @@ async function sendInputs(
   return trees;
 }
 
-/** Sends files and directories below `root` as one tree. */
+/** Sends files and directories as one tree: `paths` are places in it, below `root` or outside of it. */
 export async function sendOne(
   context: Context,
   store: Awaited<ReturnType<typeof openUserStaging>>,
@@ -133,7 +134,7 @@ export async function sendOne(
     const knownDir = knownDirOf(await context.settings());
     const { isHeld, askRoom } = store;
     const options = { onProgress: progress.update, signal, knownDir, isHeld, askRoom };
-    const sent = await sendTree(store, { root, paths }, options);
+    const sent = await sendTree(store, sourcesOf(root, paths), options);
     progress.stop();
     const { tree, sentBytes } = sent;
     const files = `${tree.files} ${tree.files === 1 ? 'file' : 'files'}`;
@@ -144,6 +145,14 @@ export async function sendOne(
   } finally {
     progress.stop();
   }
+}
+
+function sourcesOf(root: string, places: readonly string[]): SendRequest {
+  const outside = places.flatMap((path) => {
+    const at = outsidePath(path);
+    return at === undefined ? [] : [{ at, path }];
+  });
+  return { root, paths: places.filter((path) => outsidePath(path) === undefined), outside };
 }
 
 const RETRIES_MS = [200, 500, 1_000, 2_000];

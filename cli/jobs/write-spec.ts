@@ -1,4 +1,5 @@
 import { formatDependency } from '../../core/job/dependency.ts';
+import { outsidePath } from '../../core/job/outside.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import { writeBytes, writeDuration } from '../../core/units.ts';
 
@@ -30,7 +31,7 @@ export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
     name: spec.name,
     command: spec.command,
     env: spec.env,
-    inputs: spec.inputs,
+    inputs: spec.inputs.map(({ from, to }) => ({ from: outsidePath(from) ?? from, to })),
     outputs: outputsOf(spec),
     cpus: resources.cpus,
     memory: writeBytes(resources.memoryBytes),

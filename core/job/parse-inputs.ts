@@ -1,19 +1,22 @@
 import { isDatasetInput, parseDataset } from '../data/dataset.ts';
+import { pathProblem } from '../data/paths.ts';
 import { isRemoteInput, joinRemote, parseRemote, type RemoteParts } from '../data/remote-file.ts';
 import { suggestion } from '../nearest.ts';
+import { isOutside, parseAnywhere } from './outside.ts';
 import type { CheckRef } from './parse-after.ts';
 import { type Collect, isRecord, type Path, scalarText } from './parse-value.ts';
 import { type InputFile, isFileInput } from './spec.ts';
-import { isGlob, parsePath, parseTarget } from './spec-path.ts';
+import { isGlob, parseTarget } from './spec-path.ts';
 
-/** An input with the way to where it was written. */
+/** An input with the way to where it was written; `from` may be absolute or lead out of the submit directory. */
 export interface WrittenInput extends InputFile {
   readonly path: Path;
 }
 
 /**
  * `path`, `{from, to}`, `job:ID=TO`, `grid:/VO/NAME=TO`, `https://...#sha256=HEX=TO`, or a list of them. `to` is `from` where it is
- * not given; for a glob with a `to` of its own it is the directory that the matches come into. Two inputs for one place are a problem.
+ * not given, of what lies outside the submit directory its last name; for a glob with a `to` of its own it is the directory that the
+ * matches come into. Two inputs for one place are a problem.
  */
 export function parseInputs(
   value: unknown,
@@ -69,10 +72,6 @@ function splitText(text: string): readonly [string, string?] {
   return cut === null ? [text] : [cut[1] ?? '', cut[2] ?? ''];
 }
 
-/** What to do with a file that lies elsewhere on this machine. */
-const HOW_OUTSIDE =
-  'submit from a directory above the file, or `grid data put FILE NAME` and take `grid:/VO/NAME=PLACE`';
-
 const KEYS = ['from', 'to'];
 const REMOTE_KEYS = ['sha256', 'endpoint', 'region'] as const;
 
@@ -110,18 +109,34 @@ function checked(
     collect(to === undefined ? path : [...path, 'from'], source.message);
     return undefined;
   }
-  const place = parseTarget(to ?? source.name);
-  if (!place.ok) {
+  const name = to ?? source.name;
+  if (name === undefined) {
+    collect(path, `'${source.from}' ${WITHOUT_NAME}`);
+    return undefined;
+  }
+  const place = parseTarget(name);
+  const problem = place.ok ? unsafe(place.path, source.from) : place.message;
+  if (!place.ok || problem !== undefined) {
     const own = to === undefined && source.from === source.name;
-    collect(own ? path : [...path, 'to'], place.message);
+    collect(own ? path : [...path, 'to'], problem ?? '');
     return undefined;
   }
   return { from: source.from, to: place.path, path };
 }
 
-/** Where an input comes from, and the name that it has at the task when it is given no other. */
+const WITHOUT_NAME =
+  "has no name in the job's directory: write {from: DIR, to: NAME}, or `-i DIR=NAME`";
+
+/** What no site would make in the job's directory; the places of a glob's matches are known later. */
+function unsafe(place: string, from: string): string | undefined {
+  if (place === '.' || (isFileInput(from) && isGlob(from))) return undefined;
+  const problem = pathProblem(place);
+  return problem === undefined ? undefined : `'${place}' ${problem}`;
+}
+
+/** Where an input comes from, and the name that it has at the task when it is given no other, if it has one. */
 type Source =
-  | { readonly ok: true; readonly from: string; readonly name: string }
+  | { readonly ok: true; readonly from: string; readonly name: string | undefined }
   | { readonly ok: false; readonly message: string };
 
 function sourceOf(from: string, check: CheckRef): Source {
@@ -140,8 +155,18 @@ function sourceOf(from: string, check: CheckRef): Source {
     if (!remote.ok) return remote;
     return { ok: true, from, name: remote.file.name === '' ? 'download' : remote.file.name };
   }
-  const file = parsePath(from);
-  if (file.ok) return { ok: true, from: file.path, name: file.path };
-  const isOutside = from.startsWith('/') || from.split('/').includes('..');
-  return isOutside ? { ok: false, message: `${file.message}; ${HOW_OUTSIDE}` } : file;
+  const file = parseAnywhere(from);
+  if (!file.ok) return file;
+  return {
+    ok: true,
+    from: file.path,
+    name: isOutside(file.path) ? lastName(file.path) : file.path,
+  };
+}
+
+/** What comes from outside the directory has the last name of its path; matches of a glob each have their own. */
+function lastName(path: string): string | undefined {
+  if (isGlob(path)) return '.';
+  const name = path.split('/').at(-1);
+  return name === '..' ? undefined : name;
 }

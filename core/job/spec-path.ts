@@ -5,11 +5,17 @@ export type ParsedPath =
 
 const refused = (message: string): ParsedPath => ({ ok: false, message });
 
+/** What is wrong with the form of a path, wherever it leads; undefined if nothing is. */
+export function formProblem(text: string): string | undefined {
+  if (text === '') return 'the path is empty';
+  if (text.length > 1_024) return `the path has ${text.length} characters, at most 1024`;
+  return text.includes('\0') ? 'the path has a NUL in it' : undefined;
+}
+
 /** A relative path (or glob) below a directory, without `.` parts and doubled slashes. `.` is the directory itself. */
 export function parsePath(text: string): ParsedPath {
-  if (text === '') return refused('the path is empty');
-  if (text.length > 1_024) return refused(`the path has ${text.length} characters, at most 1024`);
-  if (text.includes('\0')) return refused('the path has a NUL in it');
+  const problem = formProblem(text);
+  if (problem !== undefined) return refused(problem);
   if (text.startsWith('/')) return refused(`'${text}' is absolute: write a relative path`);
   const parts = text.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) return refused(`'${text}' may leave the directory: write no '..'`);

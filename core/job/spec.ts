@@ -33,7 +33,7 @@ export type ArraySpec =
   | { readonly kind: 'list'; readonly values: readonly string[] };
 
 /**
- * An input: `from` is relative to the submit directory (its place in the manifest), or `job:ID` for the outputs of
+ * An input: `from` is relative to the submit directory (its place in the manifest; core/job/outside.ts has that of others), or `job:ID` for the outputs of
  * another job, or `grid:/VO/NAME@v3` for a dataset, or the address of a file elsewhere with its digest; `to` is relative to the
  * task's directory.
  */

@@ -1,6 +1,7 @@
 import { access, constants, readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, posix, relative, resolve } from 'node:path';
 import { glob } from 'tinyglobby';
+import { isOutside, placeOfOutside } from '../../core/job/outside.ts';
 import type { CheckRef } from '../../core/job/parse-after.ts';
 import { parseInputs, type WrittenInput } from '../../core/job/parse-inputs.ts';
 import type { SpecProblem } from '../../core/job/parse-spec.ts';
@@ -61,10 +62,19 @@ const arrives = (path: string, inputs: readonly InputFile[]): boolean => {
 async function expand(input: WrittenInput, base: string): Promise<readonly InputFile[] | string> {
   const { from, to } = input;
   if (!isFileInput(from)) return [{ from, to }];
-  if (from === '.') return expandGlob({ from: '*', to: to === '.' ? '*' : to }, base);
   if (isGlob(from)) return expandGlob(input, base);
+  const place = placeOf(from, base);
+  if (place === '.') return expandGlob({ from: '*', to: to === '.' ? '*' : to }, base);
   const fault = await faultOf(from, base);
-  return fault ?? [{ from, to }];
+  return fault ?? [{ from: place, to }];
+}
+
+/** The place in the tree of inputs of a path of this machine, seen from the submit directory; `.` is that directory. */
+function placeOf(path: string, base: string): string {
+  if (!isOutside(path)) return path;
+  const full = resolve(base, path);
+  const inside = relative(base, full) || '.';
+  return isOutside(inside) ? placeOfOutside(full) : inside;
 }
 
 async function expandGlob(
@@ -73,18 +83,23 @@ async function expandGlob(
 ): Promise<readonly InputFile[] | string> {
   // With `**` the files of every depth match by themselves; their directories would bring them a second time.
   const onlyFiles = from.includes('**');
-  const found = await glob(from, { cwd: base, dot: false, onlyFiles, expandDirectories: false });
-  if (found.length === 0) return `'${from}' matches nothing in ${base}`;
+  const isAway = isOutside(from);
+  const options = { cwd: base, dot: false, onlyFiles, expandDirectories: false, absolute: isAway };
+  const found = await glob(from, options);
+  if (found.length === 0) return `'${from}' matches nothing${isAway ? '' : ` in ${base}`}`;
   const paths = found.map((path) => path.replace(/\/$/, '')).toSorted();
   for (const path of paths) {
     const fault = await faultOf(path, base);
     if (fault !== undefined) return fault;
   }
-  return paths.map((path) => ({ from: path, to: to === from ? path : `${to}/${basename(path)}` }));
+  return paths.map((path) => ({
+    from: placeOf(path, base),
+    to: to === from ? path : posix.join(to, basename(path)),
+  }));
 }
 
 async function faultOf(path: string, base: string): Promise<string | undefined> {
-  const full = join(base, path);
+  const full = resolve(base, path);
   try {
     const found = await stat(full);
     if (!found.isFile() && !found.isDirectory()) return `'${path}' is neither file nor directory`;
@@ -95,6 +110,7 @@ async function faultOf(path: string, base: string): Promise<string | undefined> 
     if (code === 'EACCES') return `'${path}' cannot be read: permission denied`;
     const names = await readdir(dirname(full)).catch((): string[] => []);
     if (names.includes(basename(full))) return `'${path}' is a link to nothing`;
-    return `there is no file '${path}' in ${base}${suggestion(basename(path), names)}`;
+    const where = isOutside(path) ? '' : ` in ${base}`;
+    return `there is no file '${path}'${where}${suggestion(basename(path), names)}`;
   }
 }

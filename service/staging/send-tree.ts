@@ -19,6 +19,7 @@ import {
 } from './tree-plan.ts';
 import { openUploads, type Uploads } from './uploads.ts';
 import type { Found, FoundFile } from './walk.ts';
+import type { Outside } from './walk-outside.ts';
 import { takeSlab } from './wire/slabs.ts';
 
 /** What is to be sent. */
@@ -26,6 +27,8 @@ export interface SendRequest {
   readonly root: string;
   /** Files and directories below `root`, `/`-separated; `.` is all of it. */
   readonly paths: readonly string[];
+  /** What lies elsewhere. */
+  readonly outside?: readonly Outside[];
 }
 
 /** How far a transfer is. */
@@ -79,20 +82,20 @@ const NOTHING: ReadonlySet<string> = new Set();
  */
 export async function sendTree(
   store: ChunkStore,
-  { root, paths }: SendRequest,
+  { root, paths, outside = [] }: SendRequest,
   { onProgress, signal, knownDir, isHeld, askRoom, clock = systemClock }: SendOptions = {},
 ): Promise<SentTree> {
   // The connection is made while the files are looked at.
   store.prepare?.();
   const walkedAtMs = clock.nowMs();
-  const name = JSON.stringify([root, paths]);
+  const name = JSON.stringify([root, paths, ...outside]);
   const remembered =
     knownDir === undefined
       ? undefined
       : await loadKnownFiles({ dir: knownDir, tree: name, walkedAtMs });
   const held =
     isHeld === undefined ? undefined : openHeld(store, { isHeld, known: remembered, signal });
-  const found = await anyDisk().walk({ root, paths });
+  const found = await anyDisk().walk({ root, paths, outside });
   if (found.length === 0) return { tree: EMPTY_TREE, sentBytes: 0, savedBytes: 0 };
   checkListSize(found);
   const totalBytes = found.reduce((sum, entry) => sum + bytesOf(entry), 0);

@@ -16,7 +16,7 @@ export interface FoundFile {
   readonly sizeBytes: number;
   /** When it was last written; another value after reading means that somebody wrote in between. */
   readonly mtimeMs: number;
-  /** Where it lies below the root, if its place in the tree is another. */
+  /** Where it lies below the root, or, absolute and without links, elsewhere, if its place in the tree is another. */
   readonly from?: string;
   /** It is being written: what is there up to `sizeBytes` is read, whatever is written meanwhile. */
   readonly isGrowing?: true;
@@ -64,12 +64,10 @@ function look({ root, folder, path }: Place, found: Map<string, Found>): boolean
   if (found.has(path)) return false;
   const at = `${folder.at}/${basename(path)}`;
   const stats = reading(path, () => lstatSync(at));
-  const mode = stats.mode & 0o777;
   if (stats.isFile()) {
-    const { size: sizeBytes, mtimeMs, ctimeMs, ino: inode } = stats;
-    found.set(path, { kind: 'file', path, mode, sizeBytes, mtimeMs, ctimeMs, inode });
+    found.set(path, fileOf(path, stats));
   } else if (stats.isDirectory()) {
-    found.set(path, { kind: 'directory', path, mode });
+    found.set(path, { kind: 'directory', path, mode: modeOf(stats) });
   } else if (stats.isSymbolicLink()) {
     const target = reading(path, () => readlinkSync(at));
     found.set(path, { kind: 'link', path, target: linkTarget(root, path, target) });
@@ -77,6 +75,14 @@ function look({ root, folder, path }: Place, found: Map<string, Found>): boolean
     refuse(path, 'is a device, socket or pipe');
   }
   return stats.isDirectory();
+}
+
+export const modeOf = (stats: Stats): number => stats.mode & 0o777;
+
+/** A regular file with its place in the tree. */
+export function fileOf(path: string, stats: Stats): FoundFile {
+  const { size: sizeBytes, mtimeMs, ctimeMs, ino: inode } = stats;
+  return { kind: 'file', path, mode: modeOf(stats), sizeBytes, mtimeMs, ctimeMs, inode };
 }
 
 function* walkFolder(
@@ -135,7 +141,7 @@ function refuseLinkedParents(root: string, path: string): void {
 const statOf = (root: string, path: string): Stats =>
   reading(path, () => lstatSync(below(root, path)));
 
-function reading<T>(path: string, read: () => T): T {
+export function reading<T>(path: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
@@ -143,7 +149,7 @@ function reading<T>(path: string, read: () => T): T {
   }
 }
 
-function refuse(path: string, problem: string | undefined): void {
+export function refuse(path: string, problem: string | undefined): void {
   if (problem === undefined) return;
   throw new GridError('PATH_REFUSED', `path ${JSON.stringify(path)} ${problem}`);
 }

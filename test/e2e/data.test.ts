@@ -13,6 +13,7 @@ beforeAll(async () => {
   mkdirSync(join(dir, 'genome/sub'), { recursive: true });
   writeFileSync(join(dir, 'genome/big'), randomBytes(SIZE));
   writeFileSync(join(dir, 'genome/sub/small'), 'small\n');
+  writeFileSync(join(dir, '../elsewhere.txt'), 'elsewhere\n');
 });
 afterAll(() => grid[Symbol.asyncDispose]());
 
@@ -77,10 +78,11 @@ describe('a dataset', () => {
   test('is an input of a job, which keeps its version, and is warm at the site afterwards', async () => {
     const id = await out(
       ...['submit', '-q', '-i', 'grid:/demo/hg38@v1=ref', '-i', 'grid:/demo/hg38'],
-      ...['--', 'cat', 'ref/sub/small', 'hg38/sub/small'],
+      ...['-i', '../elsewhere.txt', '-i', `${dir}/../elsewhere.txt=in/x`],
+      ...['--', 'cat', 'ref/sub/small', 'hg38/sub/small', 'elsewhere.txt', 'in/x'],
     );
     expect((await run('wait', id)).code).toBe(0);
-    expect(await out('logs', id)).toBe('small\nother');
+    expect(await out('logs', id)).toBe('small\nother\nelsewhere\nelsewhere');
     const { spec } = await json<{ readonly spec: { readonly inputs: readonly object[] } }>(
       'status',
       id,
@@ -88,6 +90,8 @@ describe('a dataset', () => {
     expect(spec.inputs).toEqual([
       { from: 'grid:/demo/hg38@v1', to: 'ref' },
       { from: 'grid:/demo/hg38@v2', to: 'hg38' },
+      { from: join(dir, '../elsewhere.txt'), to: 'elsewhere.txt' },
+      { from: join(dir, '../elsewhere.txt'), to: 'in/x' },
     ]);
     await expect.poll(() => out('data', 'where', 'hg38@v1'), { timeout: 20_000 }).not.toBe('');
   });

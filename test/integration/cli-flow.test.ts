@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
@@ -16,7 +16,7 @@ defaults:
   memory: 64M
   walltime: 2m
 jobs:
-  prep: { command: "cat words.txt > upper", inputs: words.txt, outputs: upper }
+  prep: { command: "cat words.txt > upper", inputs: ../words.txt, outputs: upper }
   left: { command: "wc -w < in/upper > count", inputs: "job:prep=in", outputs: count }
   right: { command: ${JSON.stringify(command)}, inputs: "job:prep=in", outputs: sorted }
   merge:
@@ -26,9 +26,11 @@ jobs:
   clean: { command: echo clean, after: [merge:any, alarm:any] }
 `;
 
+/** Its input lies above it. */
 const write = async (text: string): Promise<void> => {
+  await mkdir(join(grid.layout.dir, 'flow'), { recursive: true });
   await writeFile(join(grid.layout.dir, 'words.txt'), 'b\na\n');
-  await writeFile(join(grid.layout.dir, 'flow.yaml'), text);
+  await writeFile(join(grid.layout.dir, 'flow/flow.yaml'), text);
 };
 const run = async (...args: string[]) => {
   const ran = await grid.grid(args);
@@ -46,11 +48,11 @@ const nodesOf = async (id: string): Promise<Record<string, string>> => {
 
 test('a flow with a job that fails is resumed with the mended file', async () => {
   await write(diamond('sort in/uper > sorted'));
-  const plan = await run('flow', 'submit', 'flow.yaml', '--dry-run');
+  const plan = await run('flow', 'submit', 'flow/flow.yaml', '--dry-run');
   expect(plan.stdout.split('\n').map((line) => line.split(/\s+/)[0])).toEqual([
     ...['JOB', 'prep', 'left', 'right', 'merge', 'alarm', 'clean', ''],
   ]);
-  const id = (await run('flow', 'submit', 'flow.yaml')).stdout.trim();
+  const id = (await run('flow', 'submit', 'flow/flow.yaml')).stdout.trim();
   const ended = await run('flow', 'wait', id);
   expect(ended).toMatchObject({
     code: 1,
@@ -67,9 +69,9 @@ test('a flow with a job that fails is resumed with the mended file', async () =>
   });
 
   await write(diamond('sort in/upper > sorted'));
-  const wanted = await run('flow', 'resume', id, 'flow.yaml', '--dry-run');
+  const wanted = await run('flow', 'resume', id, 'flow/flow.yaml', '--dry-run');
   expect(wanted.stdout).toContain('kept as they are: prep, left');
-  expect(await run('flow', 'resume', id, 'flow.yaml')).toMatchObject({
+  expect(await run('flow', 'resume', id, 'flow/flow.yaml')).toMatchObject({
     code: 0,
     stdout: `${id}\n`,
     stderr: expect.stringContaining('4 jobs submitted, 2 kept as they are'),
@@ -96,7 +98,7 @@ test('a flow with a job that fails is resumed with the mended file', async () =>
 
 test('a flow is resumed as it was, listed and cancelled', async () => {
   await write('jobs:\n  a: { command: "sleep 60" }\n  b: { command: "true", after: a }\n');
-  const id = (await run('flow', 'submit', 'flow.yaml')).stdout.trim();
+  const id = (await run('flow', 'submit', 'flow/flow.yaml')).stdout.trim();
   expect(await run('flow', 'resume', id)).toMatchObject({ code: 4 });
   expect(await run('flow', 'wait', id, '--timeout', '1s')).toMatchObject({ code: 124 });
   expect((await run('flow', 'cancel', id)).stdout).toBe(`${id}: 2 of 2 jobs are being cancelled\n`);
@@ -118,7 +120,7 @@ test('jobs that wait for one another are refused with their place', async () => 
   await write(
     'jobs:\n  align: { command: x, after: sort }\n  sort: { command: x, after: align }\n',
   );
-  const { code, stderr } = await run('flow', 'submit', 'flow.yaml');
+  const { code, stderr } = await run('flow', 'submit', 'flow/flow.yaml');
   expect(code).toBe(2);
   expect(stderr).toContain('flow.yaml:2:3 the jobs wait for one another: align -> sort -> align');
 });

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { basename, dirname, isAbsolute } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
 import { sha256 } from '../chunk-store.ts';
 import { errnoOf, readFailure } from '../file-errors.ts';
@@ -99,7 +99,8 @@ function openFolders(root: () => string): Disposable & { readonly open: OpenPiec
       if (folder === undefined || path !== wanted) {
         folder?.[Symbol.dispose]();
         folder = undefined;
-        folder = holdFolderOf(piece, root(), wanted === '.' ? '' : wanted);
+        const below = isAbsolute(wanted) ? '/' : root();
+        folder = holdFolderOf(piece, below, wanted === '.' ? '' : wanted);
         path = wanted;
       }
       return openSync(`${folder.at}/${basename(piece.path)}`, FLAGS);

@@ -1,6 +1,7 @@
 /** Work on files that is done without a promise for each of them: a file of a few KiB takes less time than its promises. */
 
 import type { Found } from '../walk.ts';
+import type { Outside } from '../walk-outside.ts';
 
 /** Where a file goes when it is whole. */
 export interface Landing {
@@ -71,6 +72,7 @@ export interface ReadDone {
 export interface WalkJob {
   readonly root: string;
   readonly paths: readonly string[];
+  readonly outside?: readonly Outside[];
 }
 
 /** A file of the cache whose content has been verified, and where it is wanted. */

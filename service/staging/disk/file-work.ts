@@ -1,4 +1,5 @@
-import { type Found, walk } from '../walk.ts';
+import type { Found } from '../walk.ts';
+import { walkAll } from '../walk-outside.ts';
 import { openChunkReader } from './chunk-reader.ts';
 import { openChunkWriter } from './chunk-writer.ts';
 import type { LinkJob, ReadDone, ReadJob, WalkJob, WriteJob } from './disk-jobs.ts';
@@ -18,7 +19,7 @@ export const openFileWork = (): FileWork => ({
   ...openChunkWriter(),
   ...openChunkReader(),
   link: linkWarm,
-  walk: ({ root, paths }) => walk(root, paths),
+  walk: ({ root, paths, outside = [] }) => walkAll(root, paths, outside),
 });
 
 /** Runs to its end what pauses. */

@@ -120,6 +120,7 @@ describe('flags', () => {
       input: [
         join(base, 'a.txt').slice(context.cwd.length + 1),
         'outside',
+        '/data/x=y',
         'job:j0123456789a=parts',
       ],
     });
@@ -127,6 +128,7 @@ describe('flags', () => {
       inputs: [
         { from: 'a.txt', to: expect.stringContaining('a.txt') },
         { from: '../outside', to: 'outside' },
+        { from: '/data/x', to: 'y' },
         { from: 'job:j0123456789a', to: 'parts' },
       ],
     });

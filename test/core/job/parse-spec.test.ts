@@ -4,10 +4,6 @@ import { demandedSandbox } from '../../../core/job/sandbox.ts';
 import type { JobSpec } from '../../../core/job/spec.ts';
 import { resourcesOf } from '../../fakes/offers.ts';
 
-/** What those are told whose files lie elsewhere on their machine. */
-const HOW_OUTSIDE =
-  'submit from a directory above the file, or `grid data put FILE NAME` and take `grid:/VO/NAME=PLACE`';
-
 const specOf = (raw: unknown): JobSpec => {
   const parsed = parseSpec(raw);
   expect(parsed).toMatchObject({ ok: true });
@@ -204,14 +200,6 @@ describe('refusals', () => {
       "walltime: walltime must be a duration such as 90m, 1h30m or 01:30:00, not 'soon'",
     ],
     [{ walltime: '5ms' }, 'walltime: walltime 5 ms is under a second'],
-    [
-      { inputs: ['/etc/passwd'] },
-      `inputs.0: '/etc/passwd' is absolute: write a relative path; ${HOW_OUTSIDE}`,
-    ],
-    [
-      { inputs: ['a/../../b'] },
-      `inputs.0: 'a/../../b' may leave the directory: write no '..'; ${HOW_OUTSIDE}`,
-    ],
     [{ inputs: [{ to: 'x' }] }, "inputs.0: an input needs 'from'"],
     [
       { inputs: [{ form: 'x', from: 'y' }] },
@@ -274,7 +262,7 @@ describe('refusals', () => {
 
   test('all problems come in one answer', () => {
     expect(
-      problemsOf({ cpu: 1, memory: '1', walltime: 'x', inputs: ['/a', '../b'], array: '' }),
+      problemsOf({ cpu: 1, memory: '1', walltime: 'x', inputs: ['/', '..'], array: '' }),
     ).toHaveLength(6);
   });
 });

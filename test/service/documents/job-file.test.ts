@@ -1,5 +1,5 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GridError } from '../../../core/errors.ts';
 import type { JobSpec } from '../../../core/job/spec.ts';
@@ -61,6 +61,45 @@ describe('a job file', () => {
   });
 });
 
+describe('inputs outside the directory of the job file', () => {
+  const outside = testDirs('outside')();
+  beforeAll(async () => {
+    for (const name of ['a.csv', 'b.csv']) await writeFile(join(outside, name), name);
+  });
+  const inputsOf = async (text: string) =>
+    (await check(`command: x\ninputs: ${text}\n`))[0]?.inputs;
+
+  test('stand in the tree by their whole path, and come under their last name or the one given', async () => {
+    const from = `.grid/outside${outside}/a.csv`;
+    expect(await inputsOf(`${outside}/a.csv`)).toEqual([{ from, to: 'a.csv' }]);
+    expect(await inputsOf(`{from: ${outside}//./a.csv, to: in/x}`)).toEqual([{ from, to: 'in/x' }]);
+    const up = relative(base, join(outside, 'a.csv'));
+    expect(up).toMatch(/^\.\./);
+    expect(await inputsOf(up)).toEqual([{ from, to: 'a.csv' }]);
+    expect(await inputsOf(`{from: ${relative(base, outside)}/, to: d}`)).toEqual([
+      { from: `.grid/outside${outside}`, to: 'd' },
+    ]);
+  });
+
+  test('may be many, by a glob', async () => {
+    const found = (dir: string) =>
+      ['a.csv', 'b.csv'].map((name) => ({
+        from: `.grid/outside${outside}/${name}`,
+        to: `${dir}${name}`,
+      }));
+    expect(await inputsOf(`["${outside}/*.csv"]`)).toEqual(found(''));
+    expect(await inputsOf(`{from: "${relative(base, outside)}/*", to: t}`)).toEqual(found('t/'));
+  });
+
+  test('are none where the path comes back inside', async () => {
+    expect(await inputsOf(`data/../fit.py`)).toEqual([{ from: 'fit.py', to: 'fit.py' }]);
+    expect(await inputsOf(`${base}/data/a.csv`)).toEqual([{ from: 'data/a.csv', to: 'a.csv' }]);
+    expect(await inputsOf(`{from: ${base}, to: all}`)).toEqual(
+      ['data', 'fit.py'].map((name) => ({ from: name, to: `all/${name}` })),
+    );
+  });
+});
+
 describe('problems have their place', () => {
   test.for<[string, readonly string[]]>([
     ['command: x\ncpu: 4\n', ["job.yaml:2:1 there is no key 'cpu'; did you mean 'cpus'?"]],
@@ -74,12 +113,9 @@ describe('problems have their place', () => {
       ["job.yaml:4:5 there is no file 'fti.py' in DIR; did you mean 'fit.py'?"],
     ],
     ['command: x\ninputs: ["*.txt"]\n', ["job.yaml:2:10 '*.txt' matches nothing in DIR"]],
-    [
-      'command: x\ninputs:\n  - {from: ../up, to: x}\n',
-      [
-        "job.yaml:3:12 '../up' may leave the directory: write no '..'; submit from a directory above the file, or `grid data put FILE NAME` and take `grid:/VO/NAME=PLACE`",
-      ],
-    ],
+    ['command: x\ninputs:\n  - {from: ../up, to: x}\n', ["job.yaml:3:5 there is no file '../up'"]],
+    ['command: x\ninputs: /dev/null\n', ["job.yaml:2:9 '/dev/null' is neither file nor directory"]],
+    ['command: x\ninputs: ["../nowhere/*"]\n', ["job.yaml:2:10 '../nowhere/*' matches nothing"]],
     ['command: x\ninputs: broken\n', ["job.yaml:2:9 'broken' is a link to nothing"]],
     [
       'command: x\ninputs: fit.py\nstdin: fit.pu\n',
