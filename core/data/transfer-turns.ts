@@ -32,6 +32,8 @@ export interface TransferTurns<W extends TransferWish> {
   /** The one that may begin now, which is in flight from here on; undefined where none may. */
   next(): W | undefined;
   ended(wish: W): void;
+  /** Lets go of one that waits; false where it does not wait (any more). */
+  remove(wish: W): boolean;
   /** By VO, of those that have any. */
   counts(): readonly VoTransfers[];
 }
@@ -61,8 +63,14 @@ export function openTransferTurns<W extends TransferWish>(
     if (wish !== undefined && !lines.background.isEmpty()) sinceBackground += 1;
     return wish;
   };
+  const lineOf = (wish: W): Line<W> => (wish.background ? lines.background : lines.foreground);
+  const settle = (): void => {
+    const isIdle = moving.size === 0 && lines.foreground.isEmpty() && lines.background.isEmpty();
+    // Who was served when is of no more use.
+    if (isIdle) served.clear();
+  };
   return {
-    add: (wish) => (wish.background ? lines.background : lines.foreground).add(wish),
+    add: (wish) => lineOf(wish).add(wish),
     next: () => {
       if (moving.size >= limits.most) return undefined;
       const wish =
@@ -74,9 +82,12 @@ export function openTransferTurns<W extends TransferWish>(
     },
     ended: (wish) => {
       moving.delete(wish);
-      const isIdle = moving.size === 0 && lines.foreground.isEmpty() && lines.background.isEmpty();
-      // Who was served when is of no more use.
-      if (isIdle) served.clear();
+      settle();
+    },
+    remove: (wish) => {
+      const isOut = lineOf(wish).remove(wish);
+      settle();
+      return isOut;
     },
     counts: () => countsOf([...moving], [...lines.foreground.all(), ...lines.background.all()]),
   };
@@ -107,6 +118,7 @@ function openServed(): Served {
 interface Line<W> {
   add(wish: W): void;
   take(hasRoom: (vo: string) => boolean): W | undefined;
+  remove(wish: W): boolean;
   isEmpty(): boolean;
   all(): readonly W[];
 }
@@ -115,6 +127,10 @@ const userKey = ({ vo, user }: TransferWish): string => `${vo}\0${user}`;
 
 function openLine<W extends TransferWish>(served: Served): Line<W> {
   const waiting = new Map<string, Map<string, W[]>>();
+  const tidy = (vo: string, users: Map<string, W[]>, user: string): void => {
+    if (users.get(user)?.length === 0) users.delete(user);
+    if (users.size === 0) waiting.delete(vo);
+  };
   return {
     add: (wish) => {
       const users = waiting.get(wish.vo) ?? new Map<string, W[]>();
@@ -128,12 +144,19 @@ function openLine<W extends TransferWish>(served: Served): Line<W> {
       const users = waiting.get(vo ?? '');
       const user = served.longestAgo([...(users?.keys() ?? [])]);
       if (vo === undefined || users === undefined || user === undefined) return undefined;
-      const queue = users.get(user) ?? [];
-      const wish = queue.shift();
-      if (queue.length === 0) users.delete(user);
-      if (users.size === 0) waiting.delete(vo);
+      const wish = users.get(user)?.shift();
+      tidy(vo, users, user);
       served.now(vo, user);
       return wish;
+    },
+    remove: (wish) => {
+      const users = waiting.get(wish.vo);
+      const queue = users?.get(userKey(wish)) ?? [];
+      const at = queue.indexOf(wish);
+      if (users === undefined || at === -1) return false;
+      queue.splice(at, 1);
+      tidy(wish.vo, users, userKey(wish));
+      return true;
     },
     isEmpty: () => waiting.size === 0,
     all: () => [...waiting.values()].flatMap((users) => [...users.values()].flat()),

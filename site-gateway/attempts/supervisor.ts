@@ -257,7 +257,7 @@ export class Supervisor {
   private async makeReady(attempt: Attempt, task: LrmsTask): Promise<void> {
     const { staging, transfers } = this.options;
     if (attempt.spec.inputs.length > 0)
-      await transfers.run(attempt, 'foreground', async () => {
+      await transfers.run(attempt, 'foreground', attempt.abort.signal, async () => {
         if (attempt.ending !== '') return;
         await this.step(attempt, 'staging-in', {});
         attempt.bytesIn = await staging.stageIn(attempt, attempt.abort.signal);
@@ -314,7 +314,7 @@ export class Supervisor {
     const signal = attempt.ending === '' ? attempt.abort.signal : AbortSignal.timeout(10_000);
     const { staging, transfers } = this.options;
     try {
-      const sent = await transfers.run(attempt, 'foreground', () =>
+      const sent = await transfers.run(attempt, 'foreground', signal, () =>
         staging.stageOut(attempt, done, signal),
       );
       const usage = { ...outcome.usage, bytesOut: sent.bytesOut };

@@ -102,7 +102,7 @@ async function look(
   try {
     const { found } = await findLiveFiles(attempt);
     if (fingerprint(found) === watched.seen) return 0;
-    const sentBytes = await options.transfers.run(attempt, 'background', () =>
+    const sentBytes = await options.transfers.run(attempt, 'background', signal, () =>
       signal.aborted ? Promise.resolve(0) : send(options, attempt, watched, signal),
     );
     watched.failures = 0;

@@ -47,7 +47,7 @@ async function carry(
 ): Promise<Outcome> {
   if (attempt.ending !== '') return endedEarly(attempt);
   attempt.giveBack = await stock.take(needOf(attempt.spec.resources), attempt.abort.signal);
-  return transfers.run(attempt, 'background', async () => {
+  return transfers.run(attempt, 'background', attempt.abort.signal, async () => {
     if (attempt.ending !== '') return endedEarly(attempt);
     await begun();
     const outcome = await runTransfer(attempt, transfer, attempt.abort.signal);

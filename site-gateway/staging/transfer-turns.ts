@@ -9,10 +9,14 @@ import type { SiteConfig } from '../config.ts';
 
 /** Runs the transfers of a site, each in its turn. */
 export interface TransferQueue {
-  /** Gives what `work` gives, once it had its turn; no job waits for what is in the background. */
+  /**
+   * Gives what `work` gives, once it had its turn; no job waits for what is in the background. Where `signal` aborts before
+   * its turn it rejects at once with the reason, and `work` is never called.
+   */
   run<T>(
     whose: Pick<Attempt, 'spec' | 'accepted'>,
     urgency: 'foreground' | 'background',
+    signal: AbortSignal,
     work: () => Promise<T>,
   ): Promise<T>;
   /** For people. */
@@ -29,17 +33,22 @@ export function openTransferQueue(limits: SiteConfig['transfers']): TransferQueu
     for (let entry = turns.next(); entry !== undefined; entry = turns.next()) entry.go();
   };
   return {
-    run: async ({ spec, accepted }, urgency, work) => {
-      const { promise, resolve } = Promise.withResolvers<void>();
+    run: async ({ spec, accepted }, urgency, signal, work) => {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
       const entry: Entry = {
         vo: spec.vo,
         user: callerFromWire(accepted.job.owner).dn,
         background: urgency === 'background',
         go: resolve,
       };
+      const leave = (): void => {
+        if (turns.remove(entry)) reject(signal.reason);
+      };
+      signal.throwIfAborted();
       turns.add(entry);
+      signal.addEventListener('abort', leave, { once: true });
       begin();
-      await promise;
+      await promise.finally(() => signal.removeEventListener('abort', leave));
       try {
         return await work();
       } finally {

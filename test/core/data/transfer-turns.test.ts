@@ -71,6 +71,23 @@ describe('turns', () => {
     expect(turns.next()).toEqual(wishOf('demo/bob'));
   });
 
+  test('who is let go of while waiting takes no turn, and nobody else loses one', () => {
+    const turns = openTransferTurns<TransferWish>(ONE);
+    const [first, second, third, other] = ['demo/ada', 'demo/ada', 'demo/ada', 'bio/x*'].map(
+      wishOf,
+    );
+    const all = [first, second, third, other].filter((wish) => wish !== undefined);
+    for (const wish of all) turns.add(wish);
+    expect(turns.next()).toBe(first);
+    expect([first, second, other].map((wish) => wish && turns.remove(wish))).toEqual([
+      ...[false, true, true],
+    ]);
+    expect(turns.counts()).toEqual([{ vo: 'demo', moving: 1, waiting: 1, background: 0 }]);
+    if (first !== undefined) turns.ended(first);
+    expect([turns.next(), turns.next()]).toEqual([third, undefined]);
+    expect(turns.remove(wishOf('demo/ada'))).toBe(false);
+  });
+
   test('whatever comes, no limit is passed, all begin in the end, and none begins twice', () => {
     const wish = fc.constantFrom('a/u', 'a/v', 'b/u', 'b/w', 'a/u*', 'b/v*', 'c/z*').map(wishOf);
     const limits = fc.record({
