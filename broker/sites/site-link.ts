@@ -7,6 +7,7 @@ import { background, pause } from '../../service/background.ts';
 import { openBell } from '../feed.ts';
 import type { AttemptRecord, Why } from '../jobs/records.ts';
 import { CALL_MS, type Link, type LinkOptions, releaseAll, type Session } from './site-context.ts';
+import type { SiteRecord } from './site-registry.ts';
 import { runSession } from './site-session.ts';
 
 /** The connection to one site's gateway; it is opened again for ever, until `close`. */
@@ -104,10 +105,11 @@ async function keepConnected(link: Link, closing: AbortSignal): Promise<void> {
         link.onFatal(error);
         return;
       }
-      trouble = error instanceof Error ? error.message : String(error);
-      if (!closing.aborted && trouble !== site.trouble) log.warn({ err: error }, 'no link to site');
+      trouble = troubleOf(error, site);
+      if (!closing.aborted && !site.trouble.endsWith(trouble))
+        log.warn({ err: error }, 'no link to site');
     }
-    if (site.link !== 'lost') site.trouble = trouble;
+    site.trouble = site.link === 'lost' ? `${silence(link)}: ${trouble}` : trouble;
     if (site.link === 'up') site.link = 'unreachable';
     if (site.lastHeardAtMs !== heardBefore) waitMs = RETRY_MS.first;
     await pause(waitMs, closing);
@@ -115,20 +117,34 @@ async function keepConnected(link: Link, closing: AbortSignal): Promise<void> {
   }
 }
 
+/** Words for whoever looks at the site, so without its name. */
+function troubleOf(error: unknown, { id, address }: SiteRecord): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const words = message.replace(`site ${id} at ${address}: `, '');
+  // These come from the other side only, whose administrator is the one who can mend it.
+  const refused =
+    error instanceof GridError &&
+    (error.code === 'UNAUTHENTICATED' || error.code === 'PERMISSION_DENIED');
+  return refused ? `the gateway refuses the broker: ${words}` : words;
+}
+
+const silence = ({ lease }: Link): string =>
+  `silent for longer than its lease of ${Math.round(lease.lengthMs / 1_000)} s`;
+
 /** Declares the site lost once its lease is over; its session ends, so that it has to reconcile before it is up. */
 function lookAtLease(link: Link): void {
   const { site, book, lease } = link;
   if (site.link === 'lost' || !isLost(lease, book.clock.monotonicMs())) return;
   const live = [...book.table.liveAt(site.id)];
   if (site.link === 'unknown' && live.length === 0) return;
-  const seconds = Math.round(lease.lengthMs / 1_000);
   link.log.warn({ attempts: live.length }, 'site is lost');
   site.link = 'lost';
-  site.trouble = `silent for longer than its lease of ${seconds} s`;
+  // Why it is silent may be known already, and the next try to reach it says so again.
+  site.trouble = site.trouble === '' ? silence(link) : `${silence(link)}: ${site.trouble}`;
   link.session?.end();
   const lost = live.filter(
     (attempt) => attempt.task.job.onLost === 'release' || link.unsent.has(attempt),
   );
-  const why = { reason: 'SITE_LOST', detail: `${site.id} was ${site.trouble}` };
+  const why = { reason: 'SITE_LOST', detail: `${site.id} was ${silence(link)}` };
   background('release what a site has lost', releaseAll(link, lost, why), link.log, link.onFatal);
 }

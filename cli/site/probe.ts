@@ -17,6 +17,7 @@ import { argument, type Input } from '../input.ts';
 import { readJob } from '../jobs/job-detail.ts';
 import { submitJobs } from '../jobs/submit.ts';
 import { tailTask } from '../jobs/tail.ts';
+import { linkRemedy } from './link-remedy.ts';
 import { followProbe } from './probe-follow.ts';
 import { BrokenLink, type Chain, openChain } from './probe-links.ts';
 
@@ -161,18 +162,14 @@ async function checkSite(
 /** Why nothing goes to a site, from the broker's side. */
 function troubleOf(site: SiteSummary): BrokenLink | undefined {
   const { id, state, detail, address, quarantined, offer } = site;
-  const log = `look at the gateway's log on ${address.replace(/:\d+$/, '')} (systemctl status hanse-site-${id})`;
   if (state === SiteState.SITE_STATE_DRAINING)
     return new BrokenLink('it is draining', `\`grid site resume ${id}\``);
   if (state === SiteState.SITE_STATE_LOST || detail.startsWith('not connected'))
-    return new BrokenLink(
-      `the broker does not hear it: ${detail}`,
-      `is its gateway running? ${log}`,
-    );
+    return new BrokenLink(`the broker does not hear it: ${detail}`, linkRemedy(site, detail));
   if (state !== SiteState.SITE_STATE_UP || offer === undefined)
     return new BrokenLink(
       `the broker has never heard of it at ${address}${detail === '' ? '' : `: ${detail}`}`,
-      `is its gateway running, and port open to the broker? ${log}`,
+      linkRemedy(site, detail),
     );
   if (offer.closedReason !== '')
     return new BrokenLink(

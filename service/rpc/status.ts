@@ -2,6 +2,7 @@ import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { ERRORS, type ErrorCode, GridError, isErrorCode, type Problem } from '../../core/errors.ts';
 import { ErrorDetail } from '../../proto/gen/grid/v1/common.ts';
 import type { Log } from '../log.ts';
+import { connectionWords } from './connection-words.ts';
 
 /** Trailer that carries an encoded `grid.v1.ErrorDetail`. */
 const DETAIL_KEY = 'grid-error-bin';
@@ -87,7 +88,5 @@ export function fromStatus(error: unknown, peer: string): GridError {
     }
   }
   const code = FALLBACK[error.code] ?? 'INTERNAL';
-  // grpc-js explains at length how it resolved the name; the address stands in the message already.
-  const details = error.details.replace(/\s*Resolution note:[\s\S]*$/, '');
-  return new GridError(code, `${peer}: ${details}`, { cause: error });
+  return new GridError(code, `${peer}: ${connectionWords(error.details)}`, { cause: error });
 }

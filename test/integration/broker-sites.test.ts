@@ -68,6 +68,11 @@ test('a site that falls silent is lost, its task runs elsewhere, and a late resu
     ['aachen', SiteState.SITE_STATE_LOST],
     ['bremen', SiteState.SITE_STATE_UP],
   ]);
+  // Why, by the last try to reach it.
+  await until(async () => {
+    const [lost] = (await grid.as('Alice').listSites({})).sites;
+    return /^silent for longer than .* s: nothing listens at /.test(lost?.detail ?? '');
+  });
   second.report(lastPlaced(second), State.STATE_RUNNING);
   first.report(lastPlaced(first), State.STATE_DONE);
   await first.join();

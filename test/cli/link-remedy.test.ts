@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { linkRemedy } from '../../cli/site/link-remedy.ts';
+
+const SITE = { id: 'campus', address: 'login.campus.example:7460' };
+
+test.each([
+  [
+    'the gateway refuses the broker: NOT_YET_VALID: the certificate is not valid yet',
+    /^on login\.campus\.example: is the clock right/,
+  ],
+  [
+    'the gateway refuses the broker: NO_CRL: there is no revocation list',
+    /^on login.*`grid ca trust --authority HOST:PORT/,
+  ],
+  [
+    'silent for longer than its lease of 15 s: site campus at x:1: its certificate has expired',
+    /grid ca token --profile host --name login\.campus\.example/,
+  ],
+  ["the gateway refuses the broker: '/CN=b' is not the broker of this site", /`broker-dn`/],
+  ['site campus at x:1: its certificate is not for x, only for: DNS:y', /invite it again/],
+  [
+    'site campus at x:1: nothing listens at 127.0.0.1:1 (ECONNREFUSED)',
+    /^is its gateway running.*hanse-site-campus/,
+  ],
+  ['', /^is its gateway running/],
+])('%s', (detail, remedy) => {
+  expect(linkRemedy(SITE, detail)).toMatch(remedy);
+});

@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest';
+import { connectionWords } from '../../../service/rpc/connection-words.ts';
+
+const behind = (words: string): string => `No connection established. Last error: ${words}`;
+
+test.each([
+  [
+    behind('Error: connect ECONNREFUSED 127.0.0.1:7460. Resolution note: none'),
+    'nothing listens at 127.0.0.1:7460 (ECONNREFUSED)',
+  ],
+  [
+    behind('Error: connect EHOSTUNREACH 10.1.2.3:7460.'),
+    'no way leads to 10.1.2.3:7460 (EHOSTUNREACH)',
+  ],
+  [
+    'Name resolution failed for target dns:nowhere.example:7460',
+    "the name 'nowhere.example:7460' cannot be resolved",
+  ],
+  [behind('Error: certificate has expired.'), 'its certificate has expired'],
+  [
+    behind(
+      "Error [ERR_TLS_CERT_ALTNAME_INVALID]: Hostname/IP does not match certificate's altnames: Host: localhost. is not in the cert's altnames: DNS:a.example, DNS:b.example.",
+    ),
+    'its certificate is not for localhost, only for: DNS:a.example, DNS:b.example',
+  ],
+  [
+    behind(
+      'Error: unable to verify the first certificate; if the root CA is installed locally, try running Node.js with --use-system-ca.',
+    ),
+    'its certificate is of no trusted authority',
+  ],
+  [
+    behind('Error: the gateway is /CN=other, and /CN=campus is enrolled.'),
+    'the gateway is /CN=other, and /CN=campus is enrolled',
+  ],
+  ['Deadline exceeded after 2.000s', 'Deadline exceeded after 2.000s'],
+])('%s', (details, words) => {
+  expect(connectionWords(details)).toBe(words);
+});
