@@ -20,7 +20,7 @@ import { attemptDirectory } from './attempts/attempt-directory.ts';
 import { cleanSpool } from './attempts/clean-spool.ts';
 import { type BootClock, type Lease, openLease } from './attempts/lease.ts';
 import { openPlace } from './attempts/place.ts';
-import { openSpareDirectories } from './attempts/spare-directories.ts';
+import { openSpareDirectories, type SpareDirectories } from './attempts/spare-directories.ts';
 import { openStock, type Stock } from './attempts/stock.ts';
 import { Supervisor } from './attempts/supervisor.ts';
 import type { SupervisorOptions } from './attempts/supervisor-options.ts';
@@ -32,8 +32,9 @@ import type { Journal } from './journal/journal.ts';
 import { openJournal } from './journal/open-journal.ts';
 import { openLiveOutputs } from './live/live-outputs.ts';
 import { detectFeatures } from './lrms/features.ts';
+import { hostsOf } from './lrms/fork/fork-task.ts';
 import type { LrmsState } from './lrms/lrms.ts';
-import { lrmsName, openLrms, type SiteSize, sizeOf } from './lrms/open-lrms.ts';
+import { lrmsName, openLrms, ownSize, type SiteSize, sizeOf } from './lrms/open-lrms.ts';
 import { offerOf, type SiteFacts, type SiteNow } from './offer.ts';
 import { type OwnerWatch, watchOwner } from './owner/owner-watch.ts';
 import { gatewayHandlers } from './rpc.ts';
@@ -74,12 +75,13 @@ export interface Gateway extends AsyncDisposable {
 
 const LEASE_LOOK_MS = 100;
 const CLEAN_MS = 15_000;
+const MOST_AHEAD = 64;
 
 /** Takes up what an earlier run left, and is ready to answer. Disposing of it leaves tasks running. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, clock, log } = options;
   await using stack = new AsyncDisposableStack();
-  const spares = await openSpareDirectories(config.spool, log);
+  const spares = await openSpares(config, log);
   const nkey = keptNkey(join(config.spool, 'nkey.seed'));
   const offerChange = openChange();
   const announce = (): void => offerChange.announce();
@@ -136,6 +138,14 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const handlers = handlersOf(options, nkey.publicKey, parts);
   const open = stack.move();
   return { handlers, [Symbol.asyncDispose]: () => open.disposeAsync() };
+}
+
+/** With directories for the tasks that run and for as many that end or wait, within reason. */
+async function openSpares(config: SiteConfig, log: Log): Promise<SpareDirectories> {
+  const spares = await openSpareDirectories(config.spool, log);
+  const places = Math.min(MOST_AHEAD, 3 * ownSize(config).cpus);
+  if (config.lrms === 'fork') await spares.makeAhead(hostsOf({ cpus: 1 }), places);
+  return spares;
 }
 
 const findSoftware = async (

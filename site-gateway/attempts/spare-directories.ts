@@ -1,4 +1,5 @@
 import {
+  type BigIntStats,
   closeSync,
   constants,
   lstatSync,
@@ -6,7 +7,6 @@ import {
   readdirSync,
   renameSync,
   type Stats,
-  unlinkSync,
 } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,15 +17,18 @@ import { hostfileOf } from '../lrms/task-files.ts';
 import { makeDirectory, removeTree, tryRemoveTree } from './attempt-directory.ts';
 
 /**
- * Directories for attempts, ready before anybody wants them. One takes six inodes; to make and to remove them costs as much
+ * Directories for attempts, ready before anybody wants them. One takes eight inodes; to make and to remove them costs as much
  * as to run a short task, and many times that on some file systems (ext4 without a journal). So the directory of a task
  * that left nothing is used again, and for any other a new one is made ahead.
  *
  * Nothing of a task may come to the next. A directory is used again only if `work/`, `tmp/` and all that was put into the
  * directory have the inode and the `ctime` that they had before the task began. The kernel sets `ctime` at each change of a
- * folder's entries, of content, owner, mode, links or attributes, and nobody can set it back.
+ * folder's entries, of content, owner, mode, links or attributes, and nobody can set it back. What the wrapper writes is
+ * emptied, if it has the same inode and no other name.
  */
 export interface SpareDirectories {
+  /** Makes so many for tasks with this hostfile; a full disk makes fewer. */
+  makeAhead(hosts: string, count: number): Promise<void>;
   /**
    * Makes the directory of an attempt: ready with its hostfile where it is known what that says (`hosts`), else only with
    * `work/` and `tmp/`. `again` first removes what an earlier run made there.
@@ -49,14 +52,15 @@ interface Spare {
   readonly readyAtMs: number;
 }
 
-/** Inode and change time of each part. */
-type Prints = Readonly<Record<string, string>>;
+/** Inode of each part, with its change time where it is not to change. */
+type Prints = readonly string[];
 
-/** By name; what the wrapper makes when a task runs comes on top. */
-const PARTS = ['work', 'tmp', 'tmp/grid-hosts', 'stdout', 'stderr'];
-const FENCE = 'started';
-const STATUS = 'status';
-const NAMES = ['work', 'tmp', 'stdout', 'stderr', FENCE, STATUS].toSorted();
+const FOLDERS = ['work', 'tmp'];
+const STREAMS = ['stdout', 'stderr'];
+/** By the wrapper, when a task runs. */
+const WRITTEN = ['started', 'status'];
+const PARTS = [...FOLDERS, 'tmp/grid-hosts', ...STREAMS];
+const NAMES = [...FOLDERS, ...STREAMS, ...WRITTEN].toSorted();
 /** More than a tick of the clock that `ctime` is read from: two changes further apart than that differ in it. */
 const TICK_MS = 20;
 const MAX_SPARE = 128;
@@ -78,7 +82,7 @@ export async function openSpareDirectories(spool: string, log: Log): Promise<Spa
     for (const { place } of all.slice(0, -MAX_SPARE))
       background('remove a directory', tryRemoveTree(place, log).then(noMatter), log);
   };
-  const makeAhead = async (hosts: string): Promise<void> => {
+  const makeOne = async (hosts: string): Promise<void> => {
     made += 1;
     const place = join(folder, String(made));
     try {
@@ -103,6 +107,9 @@ export async function openSpareDirectories(spool: string, log: Log): Promise<Spa
     return true;
   };
   return {
+    makeAhead: async (hosts, count) => {
+      for (let left = count; left > 0; left -= 1) await makeOne(hosts);
+    },
     make: async (directory, { hosts, again }) => {
       if (again || hosts === undefined) return makeDirectory(directory, again);
       if (take(directory, hosts)) return;
@@ -118,7 +125,7 @@ export async function openSpareDirectories(spool: string, log: Log): Promise<Spa
       const place = join(folder, String(made));
       const isSame = isSilent && prints !== undefined && isUntouched(directory, prints);
       if (isSame && clear(directory, place)) add({ place, hosts, prints, readyAtMs });
-      else background('make a directory ahead', makeAhead(hosts), log);
+      else background('make a directory ahead', makeOne(hosts), log);
     },
   };
 }
@@ -127,19 +134,18 @@ const noMatter = (): void => undefined;
 
 async function furnish(directory: string, hosts: string): Promise<void> {
   await mkdir(directory);
-  for (const name of ['work', 'tmp']) await mkdir(join(directory, name));
+  for (const name of FOLDERS) await mkdir(join(directory, name));
   await writeFile(hostfileOf(directory), hosts);
-  // They are given to the account of the task as they are: nobody else's to read.
-  for (const name of ['stdout', 'stderr'])
+  // The streams are given to the account of the task as they are: nobody else's to read.
+  for (const name of [...STREAMS, ...WRITTEN])
     await writeFile(join(directory, name), '', { mode: 0o600 });
 }
 
-const printsOf = (directory: string): Prints =>
-  Object.fromEntries(PARTS.map((name) => [name, printOf(join(directory, name))]));
-
-function printOf(file: string): string {
-  const { ino, ctimeNs } = lstatSync(file, { bigint: true });
-  return `${ino} ${ctimeNs}`;
+function printsOf(directory: string): Prints {
+  const stats = (name: string): BigIntStats => lstatSync(join(directory, name), { bigint: true });
+  const fixed = PARTS.map(stats).map(({ ino, ctimeNs }) => `${ino} ${ctimeNs}`);
+  const written = WRITTEN.map(stats).map(({ ino, nlink }) => `${ino} ${nlink}`);
+  return [...fixed, ...written];
 }
 
 function isUntouched(directory: string, prints: Prints): boolean {
@@ -148,7 +154,7 @@ function isUntouched(directory: string, prints: Prints): boolean {
     return (
       names.join() === NAMES.join() &&
       isOpen(lstatSync(directory)) &&
-      PARTS.every((name) => printOf(join(directory, name)) === prints[name])
+      printsOf(directory).join() === prints.join()
     );
   } catch {
     return false;
@@ -162,10 +168,10 @@ const isOpen = ({ mode }: Stats): boolean => (mode & 0o700) === 0o700;
 function clear(directory: string, place: string): boolean {
   try {
     renameSync(directory, place);
-    unlinkSync(join(place, FENCE));
-    // The next wrapper writes it anew; never through a link that stands there.
+    // Never through a link that stands there.
     const { O_WRONLY, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;
-    closeSync(openSync(join(place, STATUS), O_WRONLY | O_TRUNC | O_NOFOLLOW | O_NONBLOCK));
+    for (const name of WRITTEN)
+      closeSync(openSync(join(place, name), O_WRONLY | O_TRUNC | O_NOFOLLOW | O_NONBLOCK));
     return true;
   } catch {
     return false;

@@ -137,7 +137,9 @@ export function sizeOf(config: SiteConfig, { capacity }: LrmsState): SiteSize {
   };
 }
 
-const ownSize = (config: SiteConfig): { readonly cpus: number; readonly memoryBytes: number } => ({
+export const ownSize = (
+  config: SiteConfig,
+): { readonly cpus: number; readonly memoryBytes: number } => ({
   cpus: config.cpus ?? availableParallelism(),
   memoryBytes: config.memory ?? totalmem(),
 });

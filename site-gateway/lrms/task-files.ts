@@ -79,18 +79,33 @@ export const containerPidOf = (directory: string): string => join(directory, 'tm
 export async function readStarted(directory: string): Promise<StartedFile | undefined> {
   const file = join(directory, 'started');
   const text = await readIfThere(file);
-  if (text === undefined) return undefined;
-  const [line = '', uptime = '', bootId = ''] = text.split('\n');
-  return { start: startOf(line, uptime), atMs: Math.round((await stat(file)).mtimeMs), bootId };
+  // It may be there before any wrapper is.
+  if (text === undefined || text === '') return undefined;
+  const [line = '', ...rest] = text.split('\n');
+  const isOfStat = line.includes(')');
+  const start = isOfStat ? startOfStat(line, rest[0] ?? '') : startOf(line);
+  const bootId = (isOfStat ? rest[1] : rest[0]) ?? '';
+  return { start, atMs: Math.round((await stat(file)).mtimeMs), bootId };
 }
 
-/** Out of the wrapper's line of /proc/self/stat and the machine's uptime in seconds; undefined where the first is cut short. */
-export function startOf(line: string, uptime: string): TaskStart | undefined {
+/** A line `PID TICKS UPTIME CPU`: the wrapper, the machine's uptime in seconds, ms of earlier tasks. Undefined where it is cut short. */
+export function startOf(line: string): TaskStart | undefined {
+  const [, pid, startTicks, uptime, earlier] = /^(\d+) (\d+) ([\d.]+) (\d+)$/.exec(line) ?? [];
+  if (pid === undefined) return undefined;
+  return {
+    wrapper: { pid: Number(pid), startTicks: Number(startTicks) },
+    uptimeMs: Math.round(Number(uptime) * 1_000),
+    earlierCpuMs: Number(earlier),
+  };
+}
+
+/** The same of a wrapper of an earlier version, out of its line of /proc/self/stat. */
+function startOfStat(line: string, uptime: string): TaskStart | undefined {
   const wrapper = keyOfStat(line);
   const [user, system] = fieldsOfStat(line).slice(13, 15).map(Number);
   if (wrapper === undefined || user === undefined || system === undefined) return undefined;
   const msOf = (ticks: number): number => (ticks * 1_000) / TICKS_PER_SECOND;
-  // Wrappers of earlier versions have one task each, and write one line.
+  // The first ones have one task each, and write one line.
   const uptimeMs = uptime === '' ? msOf(wrapper.startTicks) : Math.round(Number(uptime) * 1_000);
   return { wrapper, uptimeMs, earlierCpuMs: msOf(user + system) };
 }
@@ -112,7 +127,8 @@ const MAX_EXIT = 255;
 /** Undefined while the task runs, and where the file was cut short. */
 export async function readStatus(directory: string): Promise<StatusFile | undefined> {
   const lines = (await readIfThere(join(directory, 'status')))?.split('\n') ?? [];
-  const [head = '', , children = '', last] = lines;
+  // The wrapper's are the last, whatever a task has put before them.
+  const [head = '', , children = '', last] = lines.slice(-5);
   // Batch scripts, and wrappers of earlier versions, do not say whose end it is.
   if (last !== 'end' && last !== `end ${basename(directory)}`) return undefined;
   return statusOf(head, children);

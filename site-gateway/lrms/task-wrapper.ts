@@ -3,37 +3,39 @@
  * it outlives the gateway. POSIX sh, and nothing but builtins, because each program that it would start costs a fifth of
  * what a short task costs.
  *
- * An order (launcher.ts) calls `_grid_open DIRECTORY`, in a subshell `_grid_enter DIRECTORY STDIN GROUPS` and then the
+ * An order (launcher.ts) calls `_grid_open DIRECTORY CPU`, in a subshell `_grid_enter DIRECTORY STDIN GROUPS` and then the
  * program by `exec`, and at last `_grid_close DIRECTORY`.
  *
- * - `started` is made with O_EXCL (noclobber): whoever comes second goes away. That fence, and not the journal, is what
- *   keeps a task from ever running twice. It holds /proc/self/stat of the shell, pid and start time, which no other process
- *   shares, the uptime of the machine, and which of its starts that counts from.
+ * - Whoever wants to begin a task appends a line to `started` (O_APPEND, in one piece), and runs it only if that line is the
+ *   first: whoever comes second goes away. That fence, and not the journal, is what keeps a task from ever running twice. The
+ *   line holds pid and start time of the shell, which no other process shares, the uptime of the machine, and the CPU time
+ *   (ms) of the tasks that the shell had before; another line says which start of the machine the uptime counts from.
  * - A signal to the whole group must not end the shell before it has written `status`; caught signals are reset to
  *   their default for the task, ignored ones would not be.
  * - The task joins its control group, GROUPS being the files for that, but the shell does not: what ends or limits the
  *   group spares it. A task that cannot join does not run, and `unconfined` says so.
  * - The task runs in a subshell, so that `exit` or `cd` as a command are looked up as programs.
- * - `status` counts only with its last line, which names the attempt; a gateway that died meanwhile finds it there.
+ * - `status` counts only with its last line, which names the attempt; a gateway that died meanwhile finds it there. To append
+ *   costs less than to write anew: ext4 sends a file that was emptied and written to the disk when it is closed.
  * - The shell is in `work` from before the fence to the end: so a later gateway sees whether it may still begin a task.
- * - Reports go to the gateway through standard output, if it still reads: `s ID UPTIME STAT` once the task is about to run,
+ * - Reports go to the gateway through standard output, if it still reads: `s ID` with that line once the task is about to run,
  *   `e ID` at the very end, whatever went wrong before; `e ID CODE UPTIME` with the lines of `times` before it says what is in
  *   `status`. The files say the rest.
  */
 export const TASK_WRAPPER = `trap : HUP INT TERM PIPE
 ulimit -c 0
 read -r _grid_boot </proc/sys/kernel/random/boot_id
+read -r _grid_stat </proc/self/stat
+set -- \${_grid_stat##*) }
+_grid_key="$$ \${20}"
 _grid_open() {
   cd "$1/work" || return
-  read -r _grid_stat </proc/self/stat
   read -r _grid_up _grid_idle </proc/uptime
-  set -C
-  { echo "$_grid_stat
-$_grid_up
-$_grid_boot"; } >"$1/started"
-  _grid_fence=$?
-  set +C
-  [ $_grid_fence = 0 ] && echo "s \${1##*/} $_grid_up $_grid_stat"
+  _grid_own="$_grid_key $_grid_up $2"
+  { echo "$_grid_own
+$_grid_boot"; } >>"$1/started" || return
+  read -r _grid_first <"$1/started"
+  [ "$_grid_first" = "$_grid_own" ] && echo "s \${1##*/} $_grid_own"
 }
 _grid_enter() {
   set -f
@@ -45,7 +47,7 @@ _grid_enter() {
 _grid_close() {
   if [ -n "$_grid_code" ]; then
     read -r _grid_up _grid_idle </proc/uptime
-    { echo "$_grid_code $_grid_up"; times; echo "end \${1##*/}"; } >"$1/status"
+    { echo "$_grid_code $_grid_up"; times; echo "end \${1##*/}"; } >>"$1/status"
     times
     _grid_code=" $_grid_code $_grid_up"
   fi

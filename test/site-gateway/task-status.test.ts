@@ -29,3 +29,12 @@ test.each(['end attempt-2', 'en', ''])(
     await expect(readStatus(directory)).resolves.toBeUndefined();
   },
 );
+
+test('the last record counts, whatever was written before it', async () => {
+  const record = '3 12.34\n0m0.00s 0m0.01s\n0m1.50s 0m0.25s\nend attempt-1\n';
+  writeFileSync(
+    join(directory, 'status'),
+    `0 1.00\n0m0s 0m0s\n0m0s 0m0s\nend attempt-1\n${record}`,
+  );
+  await expect(readStatus(directory)).resolves.toMatchObject({ exitCode: 3, cpuMs: 1_750 });
+});

@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import { uptime } from 'node:os';
-import { pause } from '../../../service/background.ts';
 import { bootIdNow } from '../../attempts/boot-id.ts';
 import type { ListedTask, LrmsTask, TaskEnd, TaskUsage } from '../lrms.ts';
 import { isInside, latestProcess, type ProcessInfo, treeOf } from '../process-tree.ts';
@@ -12,7 +11,6 @@ import {
   type ProcessKey,
   readLimit,
   readStarted,
-  type StartedFile,
   type StatusFile,
   type TaskStart,
 } from '../task-files.ts';
@@ -76,20 +74,11 @@ export const newForkTask = (task: LrmsTask, state: ForkTask['state']): ForkTask 
 export const isBusySince = ({ state, launchedAtMs }: ForkTask, atMs: number): boolean =>
   (state === 'running' || state === 'launched') && launchedAtMs <= atMs;
 
-/** What its wrapper left when it began: a wrapper that is just starting makes the file and fills it in two steps. */
-export async function wholeStart(directory: string): Promise<StartedFile | undefined> {
-  for (let tries = 0; ; tries += 1) {
-    const started = await readStarted(directory);
-    if (started === undefined || started.start !== undefined || tries === 10) return started;
-    await pause(20);
-  }
-}
-
 /** Exit codes of a sandbox that could not be set up, and of some programs. */
 const SETUP_CODES = [1, 125];
 
 /** The machine itself is the only node. */
-export const hostsOf = ({ cpus }: LrmsTask): string => 'localhost\n'.repeat(cpus);
+export const hostsOf = ({ cpus }: Pick<LrmsTask, 'cpus'>): string => 'localhost\n'.repeat(cpus);
 
 export function writeHosts(task: LrmsTask): void {
   try {

@@ -26,7 +26,6 @@ import {
   processesOf,
   setLaunched,
   setStart,
-  wholeStart,
   withFigures,
   writeHosts,
 } from './fork-task.ts';
@@ -112,7 +111,7 @@ class ForkLrms implements Lrms {
 
   async adopt(task: LrmsTask): Promise<boolean> {
     if (this.tasks.has(task.id)) return true;
-    const started = await wholeStart(task.directory);
+    const started = await readStarted(task.directory);
     if (started === undefined) return false;
     const entry = this.enter(task, 'running');
     entry.share = this.slots.force(task);

@@ -1,5 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { Socket } from 'node:net';
 import { constants, setPriority } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -54,6 +61,8 @@ interface TaskShell {
   /** The task that it was given last has come to its end. */
   rests: boolean;
   idleSinceMs: number;
+  /** What its tasks have used so far. */
+  cpuMs: number;
 }
 
 /** Shells that are kept for later tasks, and for how long. */
@@ -92,7 +101,7 @@ export async function openLauncher(options: LauncherOptions): Promise<Launcher> 
       const shell = at < 0 ? open(cpuSet) : (idle.splice(at, 1)[0] ?? open(cpuSet));
       shell.rests = false;
       busy.set(task.id, shell);
-      shell.process.stdin?.write(orderFor(task, bounds));
+      shell.process.stdin?.write(orderFor(task, bounds, shell.cpuMs));
     },
     release: (id, isClean) => {
       const shell = busy.get(id);
@@ -127,7 +136,11 @@ const hasEnded = ({ process: { exitCode, signalCode } }: TaskShell): boolean =>
   exitCode !== null || signalCode !== null;
 
 /** Commands of the shell; all of a task's own is in single quotes. */
-function orderFor(task: LrmsTask, { groups, words: before }: TaskBounds): string {
+function orderFor(
+  task: LrmsTask,
+  { groups, words: before }: TaskBounds,
+  earlierCpuMs: number,
+): string {
   const { account, directory } = task;
   const mark = { [MARK_VARIABLE]: directory };
   const program = { command: task.command, env: { ...task.env, ...mark } };
@@ -141,7 +154,7 @@ function orderFor(task: LrmsTask, { groups, words: before }: TaskBounds): string
   const confined = before.length > 0 ? ` 5>${own}/confined` : '';
   const enter = `_grid_enter ${own} ${quote(stdin)} ${quote(groups.join(' '))}`;
   const run = `( ${enter}; ${become}${confined} )`;
-  return `{ _grid_open ${own} && { ${run}; _grid_code=$?; }; } 3>>${own}/stdout 4>>${own}/stderr
+  return `{ _grid_open ${own} ${earlierCpuMs} && { ${run}; _grid_code=$?; }; } 3>>${own}/stdout 4>>${own}/stderr
 _grid_close ${own}\n`;
 }
 
@@ -156,11 +169,12 @@ function openShell(cpuSet: string, options: LauncherOptions, onGone: () => void)
     stdio: ['pipe', 'pipe', 'ignore'],
   });
   if (options.isLowest && child.pid !== undefined) setLowest(child.pid, options.log);
-  const shell: TaskShell = { process: child, cpuSet, rests: true, idleSinceMs: 0 };
+  const shell: TaskShell = { process: child, cpuSet, rests: true, idleSinceMs: 0, cpuMs: 0 };
   const hear = readReports({
     onStarted: options.onStarted,
     onEnded: (id, status) => {
       shell.rests = true;
+      shell.cpuMs = status?.cpuMs ?? shell.cpuMs;
       options.onEnded(id, child.pid ?? 0, status);
     },
   });
@@ -189,10 +203,9 @@ function readReports({ onStarted, onEnded }: Reports): (text: string) => void {
     rest = lines.pop() ?? '';
     for (const line of lines) {
       const [what, id = '', ...words] = line.split(' ');
-      const [uptime = '', ...stat] = words;
-      if (what === 's') onStarted(id, startOf(stat.join(' '), uptime));
-      else if (what === 'e')
-        onEnded(id, words.length === 0 ? undefined : statusOf(words.join(' '), times));
+      const said = words.join(' ');
+      if (what === 's') onStarted(id, startOf(said));
+      else if (what === 'e') onEnded(id, said === '' ? undefined : statusOf(said, times));
       else times = line;
     }
   };
@@ -231,12 +244,16 @@ async function launchersGone(spool: string): Promise<void> {
     const words = commandLine(pid);
     if (!words.includes(NAME) || !words.includes(spool)) return false;
     const folder = workOf(pid);
-    return folder === undefined ? false : !existsSync(join(dirname(folder), 'started'));
+    return folder === undefined ? false : isEmpty(join(dirname(folder), 'started'));
   };
   const isAnyBusy = (): boolean =>
     readdirSync('/proc').some((name) => /^\d+$/.test(name) && isBusy(name));
   for (let tries = 0; isAnyBusy() && tries < 200; tries += 1) await pause(50);
 }
+
+/** Or not there. */
+const isEmpty = (file: string): boolean =>
+  (statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0;
 
 function commandLine(pid: string): readonly string[] {
   try {

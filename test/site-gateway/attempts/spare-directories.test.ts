@@ -25,18 +25,16 @@ const readyOnes = (): readonly string[] => readdirSync(join(spool, 'spare'));
 
 /** What the wrapper leaves there when the task has ended. */
 async function run(id: string, task: (work: string) => Promise<void>): Promise<void> {
-  await writeFile(join(directoryOf(id), 'started'), `of ${id}`);
+  await appendFile(join(directoryOf(id), 'started'), `of ${id}`);
   await task(join(directoryOf(id), 'work'));
-  await writeFile(join(directoryOf(id), 'status'), `of ${id}`);
+  await appendFile(join(directoryOf(id), 'status'), `of ${id}`);
 }
 
 const silent = (): Promise<void> => Promise.resolve();
 
 /** One that was made ahead, old enough to be used. */
 async function oneReady(): Promise<void> {
-  await spares.make(directoryOf('first'), how);
-  spares.ended(directoryOf('first'), true);
-  await vi.waitFor(() => expect(readyOnes()).toHaveLength(1), 5_000);
+  await spares.makeAhead(HOSTS, 1);
   await pause(50);
 }
 
@@ -54,8 +52,10 @@ test('a directory in which nothing has happened is used again, with no file of t
   await spares.make(directoryOf('third'), how);
   expect(readyOnes()).toHaveLength(0);
   const names = readdirSync(directoryOf('third'), { recursive: true }).map(String);
-  expect(names.toSorted()).toEqual(['status', 'stderr', 'stdout', 'tmp', 'tmp/grid-hosts', 'work']);
-  expect(readFileSync(join(directoryOf('third'), 'status'), 'utf8')).toBe('');
+  const written = ['started', 'status', 'stderr', 'stdout'];
+  expect(names.toSorted()).toEqual([...written, 'tmp', 'tmp/grid-hosts', 'work']);
+  for (const name of written)
+    expect(readFileSync(join(directoryOf('third'), name), 'utf8')).toBe('');
   expect(readFileSync(join(directoryOf('third'), 'tmp', 'grid-hosts'), 'utf8')).toBe(HOSTS);
 });
 
@@ -83,6 +83,10 @@ test.each<[string, (work: string) => Promise<void>]>([
   ],
   ['stdout has a second name', (work) => link(join(work, '..', 'stdout'), join(spool, 'other'))],
   ['the mode of work/ is another, even the same one set anew', (work) => chmod(work, 0o755)],
+  [
+    '`started` has a second name',
+    (work) => link(join(work, '..', 'started'), join(spool, 'other')),
+  ],
   ['there is a file beside', (work) => writeFile(join(work, '..', 'limit'), '')],
   [
     'work/ is another folder',
@@ -102,6 +106,17 @@ test('not when somebody may have its files open, or its task was not the first t
   await run('third', silent);
   spares.ended(directoryOf('third'), true);
   expect(existsSync(directoryOf('third'))).toBe(true);
+});
+
+test('as many as are wanted are made before the first task comes', async () => {
+  await spares.makeAhead(HOSTS, 3);
+  expect(readyOnes()).toHaveLength(3);
+  await pause(50);
+  await spares.make(directoryOf('first'), how);
+  expect(readyOnes()).toHaveLength(2);
+  await run('first', silent);
+  spares.ended(directoryOf('first'), true);
+  expect(readyOnes()).toHaveLength(3);
 });
 
 test('only for a task with the same hostfile, and never for an attempt of an earlier run', async () => {
