@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
@@ -8,6 +7,7 @@ import type { Account } from '../../site-gateway/accounts/account.ts';
 import { openBatchLrms } from '../../site-gateway/lrms/batch/batch.ts';
 import type { BatchSystem } from '../../site-gateway/lrms/batch/batch-system.ts';
 import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
+import { until } from './daemons.ts';
 
 export const SOON = { timeout: 60_000, interval: 100 };
 
@@ -49,9 +49,9 @@ export async function openPort(
       lrms.submit(task);
       return task;
     },
-    begun: (id) => expect.poll(() => started, SOON).toContain(id),
+    begun: (id) => until(`${id} has begun`, async () => started.includes(id), SOON.timeout),
     endOf: async (id) => {
-      await expect.poll(() => ends.has(id), SOON).toBe(true);
+      await until(`${id} has ended`, async () => ends.has(id), SOON.timeout);
       return ends.get(id);
     },
     [Symbol.asyncDispose]: () => lrms[Symbol.asyncDispose](),

@@ -48,6 +48,8 @@ export interface GridEngineOptions extends RequestOptions {
   readonly licences: Readonly<Record<string, string>>;
   /** A host that is not heard of for so long is lost, and its jobs with it. */
   readonly hostPatienceMs: number;
+  /** How long qsub may take; 30 s where it is not said. */
+  readonly submitTimeoutMs?: number;
   readonly clock: Clock;
 }
 
@@ -80,7 +82,7 @@ export function openGridEngine(options: GridEngineOptions): BatchSystem {
         const words = withoutEnvironment(order.needs, layout.now().environments);
         return { kind: 'refused', words };
       }
-      return submit(run, request, order);
+      return submit(run, request, order, options.submitTimeoutMs);
     },
     poll: async (owners) => {
       await layout.look();

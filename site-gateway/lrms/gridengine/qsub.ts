@@ -25,6 +25,7 @@ export async function submit(
   run: CommandRunner,
   { args, verifiable }: JobRequest,
   order: BatchOrder,
+  timeoutMs = SUBMIT_TIMEOUT_MS,
 ): Promise<SubmitAnswer> {
   const { count } = order;
   const runAs = runnerAs(run, order);
@@ -32,7 +33,7 @@ export async function submit(
     const words = await whyNot(runAs, verifiable);
     if (UNSUITABLE.test(words)) return { kind: 'refused', words };
   }
-  const result = await runAs('qsub', args, SUBMIT_TIMEOUT_MS);
+  const result = await runAs('qsub', args, timeoutMs);
   const id = idOf(result, count);
   if (id !== undefined)
     return { kind: 'submitted', jobOf: (index) => (count > 1 ? `${id}.${index}` : id) };

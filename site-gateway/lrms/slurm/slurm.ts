@@ -52,6 +52,8 @@ export interface SlurmOptions {
   readonly licences: Readonly<Record<string, string>>;
   /** Further arguments of sbatch. */
   readonly extraArgs: readonly string[];
+  /** How long sbatch may take; 30 s where it is not said. */
+  readonly submitTimeoutMs?: number;
   readonly clock: Clock;
 }
 
@@ -95,7 +97,8 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
     submit: async (order) => {
       typical = order.needs;
       const args = submitArgs(order, { ...options, queue: queueFor(order.needs, queues) });
-      const result = await runnerAs(run, order)('sbatch', args, SUBMIT_TIMEOUT_MS);
+      const { submitTimeoutMs = SUBMIT_TIMEOUT_MS } = options;
+      const result = await runnerAs(run, order)('sbatch', args, submitTimeoutMs);
       // It was closed since the last look at it.
       if (CLOSED.test(result.stderr)) looks = 0;
       return unsubmittable(order, result.stderr) ?? submitAnswer(result, order.count);
