@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { SITE_FAILURE_BUDGET } from '../../core/retry/retry.ts';
 import { pause } from '../../service/background.ts';
 import { type GridEngineCluster, startGridEngine } from '../support/gridengine-cluster.ts';
 import { jobEnd } from '../support/jobs.ts';
@@ -213,6 +214,47 @@ describe('how a task ends', () => {
   });
 });
 
+const SOON = { timeout: 60_000, interval: 300 };
+
+test('what a batch system will not have is told in its own words, with the name of the site', async () => {
+  const ge = (option: string, list: string): Promise<string> =>
+    gridEngine.run('qconf', option, 'queue', 'user_lists', list, 'main.q', 'long.q');
+  await gridEngine.configure('-Au', 'name chosen\ntype ACL\nfshare 0\noticket 0\nentries nobody\n');
+  const cases = [
+    {
+      site: SLURM,
+      bar: () => slurm.run('scontrol', 'update', 'PartitionName=main', 'DisableRootJobs=YES'),
+      free: () => slurm.run('scontrol', 'update', 'PartitionName=main', 'DisableRootJobs=NO'),
+      words: `${SLURM}: Slurm did not take it: Invalid user id`,
+    },
+    {
+      site: GRID_ENGINE,
+      bar: () => ge('-aattr', 'chosen'),
+      free: () => ge('-dattr', 'chosen'),
+      words: `${GRID_ENGINE}: Grid Engine did not take it: no suitable queues: has no permission for cluster queue "main.q"`,
+    },
+  ];
+  const refusals = cases.map(async ({ site, bar, free, words }) => {
+    await bar();
+    const id = await said('submit', '--site', site, '--', 'true');
+    const again = `release: queued at ${site}  SITE_REFUSED: ${words}`;
+    await expect.poll(() => said('job', 'events', id), SOON).toContain(again);
+    // While it is being tried once more there is nothing to say.
+    const why = async (): Promise<string> => (await said('why', id)).replaceAll(/\s+/g, ' ');
+    await expect.poll(why, SOON).toContain(words);
+    expect((await ended(id)).taskList).toMatchObject([
+      { state: 'failed', reason: 'SITE_REFUSED', site },
+    ]);
+    const tries = SITE_FAILURE_BUDGET + 1;
+    expect(await said('status', id)).toContain(
+      `gave up after ${tries} failures of sites, the last: ${words}`,
+    );
+    expect((await said('job', 'events', id)).split(again)).toHaveLength(tries);
+    await free();
+  });
+  await Promise.all(refusals);
+}, 180_000);
+
 test('a thousand tasks over Slurm and a plain machine run once each, whatever is killed', async () => {
   const TASKS = 1_000;
   const witness = join(scratch, 'starts');
@@ -253,37 +295,3 @@ test('sites are told apart by their batch systems', async () => {
     [GRID_ENGINE]: 'gridengine',
   });
 });
-
-const SOON = { timeout: 60_000, interval: 300 };
-
-test('what a batch system will not have is told in its own words, with the name of the site', async () => {
-  const ge = (option: string, list: string): Promise<string> =>
-    gridEngine.run('qconf', option, 'queue', 'user_lists', list, 'main.q', 'long.q');
-  await gridEngine.configure('-Au', 'name chosen\ntype ACL\nfshare 0\noticket 0\nentries nobody\n');
-  const cases = [
-    {
-      site: SLURM,
-      bar: () => slurm.run('scontrol', 'update', 'PartitionName=main', 'DisableRootJobs=YES'),
-      free: () => slurm.run('scontrol', 'update', 'PartitionName=main', 'DisableRootJobs=NO'),
-      words: `${SLURM}: Slurm did not take it: Invalid user id`,
-    },
-    {
-      site: GRID_ENGINE,
-      bar: () => ge('-aattr', 'chosen'),
-      free: () => ge('-dattr', 'chosen'),
-      words: `${GRID_ENGINE}: Grid Engine did not take it: no suitable queues: has no permission for cluster queue "main.q"`,
-    },
-  ];
-  for (const { site, bar, free, words } of cases) {
-    await bar();
-    const id = await said('submit', '--site', site, '--', 'true');
-    // It is tried again a few times, less and less often, and more seldom still while the site is in quarantine.
-    const refused = `release: queued at ${site}  SITE_REFUSED: ${words}`;
-    await expect.poll(() => said('job', 'events', id), SOON).toContain(refused);
-    // While it is being tried once more there is nothing to say.
-    const why = async (): Promise<string> => (await said('why', id)).replaceAll(/\s+/g, ' ');
-    await expect.poll(why, SOON).toContain(words);
-    await said('cancel', id);
-    await free();
-  }
-}, 180_000);
