@@ -5,6 +5,7 @@ import { background } from '../../service/background.ts';
 import { checkManifest } from '../../service/staging/read-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import type { Book } from '../book.ts';
+import { lastSwept, noteSwept } from './last-swept.ts';
 import { type LiveChunks, openLiveChunks } from './live-chunks.ts';
 import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
 
@@ -16,7 +17,8 @@ import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
  * - a tree that is named during a pass saves its chunks until the very moment at which they are taken out;
  * - who names a tree later is told which of its chunks have gone meanwhile, and sends them again.
  *
- * The broker forgets what it took out when it ends; for `graceMs` after a start it asks for every chunk of a new tree.
+ * The broker forgets what it took out when it ends; for `graceMs` after a start it asks for every chunk of a new tree that a client
+ * sent, and of one that a gateway sent where chunks were taken out in the `graceMs` before.
  */
 export interface Sweeper extends AsyncDisposable {
   /**
@@ -87,6 +89,8 @@ interface Store {
   pass: Promise<Swept> | undefined;
   /** Ends when the last chunks of `removed` have gone. */
   removing: Promise<void>;
+  /** When an earlier run of the broker took out chunks last; 0 where none did. */
+  readonly sweptBefore: Promise<number>;
 }
 
 /** The ledger has a tree by then, or never will. */
@@ -98,8 +102,9 @@ const TREES_AT_ONCE = 1_000;
 /** Trees of a VO that can be held; the latest ones. */
 const MOST_WHOLE = 10_000;
 
-const openStore = (vo: string, keeper: OpenKeeper): Store => ({
+const openStore = (vo: string, keeper: OpenKeeper, sweptBefore: Promise<number>): Store => ({
   vo,
+  sweptBefore,
   keeper,
   live: openLiveChunks(keeper.store),
   condemned: new Map(),
@@ -117,7 +122,10 @@ export function openSweeper(options: SweeperOptions): Sweeper {
   const storeOf = (vo: string): Store => {
     const known = stores.get(vo);
     if (known !== undefined) return known;
-    const store = openStore(vo, accounts.openKeeper(vo));
+    const sweptBefore = lastSwept(book.db, vo);
+    // Whoever needs it learns by its own await.
+    sweptBefore.catch(() => undefined);
+    const store = openStore(vo, accounts.openKeeper(vo), sweptBefore);
     stores.set(vo, store);
     return store;
   };
@@ -150,7 +158,8 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       const fresh = from !== 'client';
       const isNew = name(store, tree, nowMs);
       if (from === 'live') await store.live.note(tree, nowMs);
-      const distrusts = !fresh && nowMs - startedAtMs < graceMs;
+      const sinceMs = fresh ? await store.sweptBefore : startedAtMs;
+      const distrusts = nowMs - sinceMs < graceMs;
       const isDoubtful = isNew || store.removed.size > 0;
       const isWhole = isDoubtful ? await checkTree(store, tree, distrusts) : !distrusts;
       if (isWhole && !fresh) remember(store, tree);
@@ -239,6 +248,7 @@ async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Sw
   const waiting = new Map(condemned);
   store.condemned = waiting;
   let removed = 0;
+  if (due.length > 0) await noteSwept(book.db, store.vo, nowMs);
   for (let at = 0; at < due.length; at += REMOVED_AT_ONCE) {
     await markNamed(store, marks);
     // From here to the request nothing is awaited: a tree that is named later finds them among the removed.

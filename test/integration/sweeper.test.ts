@@ -201,6 +201,11 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
     await sweeper[Symbol.asyncDispose]();
     sweeper = open(60_000);
     await expect(sweeper.admit('demo', tree)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+    // A gateway may have asked for them before they were taken out.
+    const report = sweeper.admit('demo', tree, 'gateway');
+    await expect(report).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+    aheadMs += 60_000;
+    await sweeper.admit('demo', tree, 'gateway');
   });
 
   test('false bytes under a digest are taken out, and the right ones can be sent', async () => {
