@@ -20,6 +20,7 @@ import { attemptDirectory } from './attempts/attempt-directory.ts';
 import { cleanSpool } from './attempts/clean-spool.ts';
 import { type BootClock, type Lease, openLease } from './attempts/lease.ts';
 import { openPlace } from './attempts/place.ts';
+import { openSendAgain } from './attempts/send-again.ts';
 import { openSpareDirectories, type SpareDirectories } from './attempts/spare-directories.ts';
 import { openStock, type Stock } from './attempts/stock.ts';
 import { Supervisor } from './attempts/supervisor.ts';
@@ -250,6 +251,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
       known: (id) => journal.known([id]).has(id),
       outputsOf: (id) => journal.outputsOf(id),
     },
+    sendAgain: openSendAgain({ ...parts, spool: config.spool }),
   });
 }
 

@@ -15,8 +15,9 @@ import type {
 } from '../proto/gen/grid/v1/site.ts';
 import { pause } from '../service/background.ts';
 import type { CallContext, Handlers } from '../service/rpc/rpc.ts';
-import { offerToWire } from '../service/rpc/wire.ts';
+import { offerToWire, treeToWire } from '../service/rpc/wire.ts';
 import type { Lease } from './attempts/lease.ts';
+import type { SendAgain } from './attempts/send-again.ts';
 import type { Supervisor } from './attempts/supervisor.ts';
 import type { Change } from './change.ts';
 import type { Journal } from './journal/journal.ts';
@@ -38,6 +39,7 @@ export interface GatewayParts {
   readonly addTickets: (tickets: readonly StagingTicket[]) => Promise<void>;
   readonly addSignedUrls: (signed: readonly SignedUrl[]) => void;
   readonly tailSource: TailSource;
+  readonly sendAgain: SendAgain;
 }
 
 /** Changes of the offer within this time are told as one. */
@@ -95,6 +97,7 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
         ...inspected(supervisor, parts.transfers),
         storeTrouble: parts.transfers.storeTrouble(),
       })),
+    ...sendAgainHandler(parts, admit),
     reconcile: async (request, context) => {
       await admit(context, request.epoch);
       const known = journal.known(request.attemptIds);
@@ -106,9 +109,21 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
   };
 }
 
+type Admission = (context: CallContext, epoch: number) => Promise<void>;
+
+const sendAgainHandler = (
+  { sendAgain }: GatewayParts,
+  admit: Admission,
+): Pick<Handlers<typeof SiteGatewayService>, 'sendAgain'> => ({
+  sendAgain: async (request, context) => {
+    await admit(context, request.epoch);
+    return { outputs: treeToWire(await sendAgain(request.attemptId, context.signal)) };
+  },
+});
+
 /** Lets the broker in, and notes its epoch; throws PERMISSION_DENIED, STALE_EPOCH. */
-function admission({ brokerDn, journal }: GatewayParts) {
-  return async (context: CallContext, epoch: number): Promise<void> => {
+function admission({ brokerDn, journal }: GatewayParts): Admission {
+  return async (context, epoch) => {
     const dn = context.peer?.dn ?? '';
     if (dn !== brokerDn)
       throw new GridError('PERMISSION_DENIED', `'${dn}' is not the broker of this site`);

@@ -2,6 +2,7 @@ import type { TreeRef } from '../../core/data/manifest.ts';
 import { sweepPass } from '../../core/data/sweep.ts';
 import { GridError } from '../../core/errors.ts';
 import { background } from '../../service/background.ts';
+import type { Log } from '../../service/log.ts';
 import { checkManifest } from '../../service/staging/read-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import type { Book } from '../book.ts';
@@ -122,10 +123,9 @@ export function openSweeper(options: SweeperOptions): Sweeper {
   const storeOf = (vo: string): Store => {
     const known = stores.get(vo);
     if (known !== undefined) return known;
-    const sweptBefore = lastSwept(book.db, vo);
+    const store = openStore(vo, accounts.openKeeper(vo), lastSwept(book.db, vo));
     // Whoever needs it learns by its own await.
-    sweptBefore.catch(() => undefined);
-    const store = openStore(vo, accounts.openKeeper(vo), sweptBefore);
+    store.sweptBefore.catch(() => undefined);
     stores.set(vo, store);
     return store;
   };
@@ -142,11 +142,9 @@ export function openSweeper(options: SweeperOptions): Sweeper {
   const sweepLive = async (): Promise<void> => {
     for (const store of stores.values()) if (store.live.isMuch()) await sweep(store.vo);
   };
-  const often = (what: string, work: () => Promise<void>, ms: number): NodeJS.Timeout =>
-    setInterval(() => background(what, work(), book.log), ms).unref();
   const timers = [
-    often('sweep the stores', sweepAll, everyMs),
-    often('sweep live outputs', sweepLive, Math.min(everyMs, BRIEF_MS / 2)),
+    often('sweep the stores', sweepAll, everyMs, book.log),
+    often('sweep live outputs', sweepLive, Math.min(everyMs, BRIEF_MS / 2), book.log),
   ];
   return {
     sweep,
@@ -179,6 +177,9 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     },
   };
 }
+
+const often = (what: string, work: () => Promise<void>, ms: number, log: Log): NodeJS.Timeout =>
+  setInterval(() => background(what, work(), log), ms).unref();
 
 /** Whether nobody has named it lately. A manifest that somebody sent stays, though others send none. */
 function name(store: Store, tree: TreeRef, nowMs: number): boolean {

@@ -1,11 +1,16 @@
-import { EMPTY_TREE } from '../../core/data/manifest.ts';
+import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { attemptId, type VoName } from '../../core/ids.ts';
 import type { LiveOutputs } from '../../core/job/live-outputs.ts';
 import { boundedWords } from '../../core/words.ts';
 import type { AttemptUpdate } from '../../proto/gen/grid/v1/site.ts';
 import type { Log } from '../../service/log.ts';
-import { liveFromWire, outcomeFromWire, stateFromWire } from '../../service/rpc/wire.ts';
+import {
+  liveFromWire,
+  outcomeFromWire,
+  stateFromWire,
+  treeFromWire,
+} from '../../service/rpc/wire.ts';
 import { begin, commit } from '../book.ts';
 import type { Admit } from '../data/sweeper.ts';
 import type { ChangeSet } from '../jobs/change-set.ts';
@@ -37,7 +42,7 @@ export async function watchSite(link: Link, session: Session, journal: string): 
       pending = [];
       const seq = lastSeq;
       const read = batch.flatMap((update) => reportOf(update, link.log) ?? []);
-      const reports = await Promise.all(read.map((report) => withOutputs(link, report)));
+      const reports = await Promise.all(read.map((report) => withOutputs(link, session, report)));
       // The next session reads them again, from where the cursor stands by then.
       if (signal.aborted) return;
       const set = begin(book);
@@ -93,8 +98,9 @@ async function cursorOf({ book, site }: Link, journal: string): Promise<number> 
   return row?.journal === journal ? row.seq : 0;
 }
 
-/** The report; where chunks of the outputs have been swept since the gateway saw them, it is one of a failure. */
-async function withOutputs({ book, site, admit, doubt }: Link, report: Report): Promise<Report> {
+/** The report; where chunks of the outputs have been swept and cannot be sent again, it is one of a failure. */
+async function withOutputs(link: Link, session: Session, report: Report): Promise<Report> {
+  const { book, site, admit, doubt } = link;
   const { outcome, live, attemptId: id } = report;
   const vo = attemptAt(book.table, site.id, id)?.task.job.vo;
   if (outcome?.failure === 'data' && vo !== undefined) doubt(vo);
@@ -102,14 +108,51 @@ async function withOutputs({ book, site, admit, doubt }: Link, report: Report): 
     return { ...report, live: await kept(admit, vo, live) };
   if (outcome === undefined || outcome.outputs.digest === '' || vo === undefined) return report;
   try {
-    await admit(vo, outcome.outputs, 'gateway');
-    return report;
+    const outputs = await keptOutputs(link, session, { id, vo, outputs: outcome.outputs });
+    return { ...report, outcome: { ...outcome, outputs } };
   } catch (error) {
-    if (!(error instanceof GridError)) throw error;
-    const lost = { failure: 'data', reason: 'OUTPUTS_LOST', detail: error.message } as const;
-    return { ...report, state: 'failed', outcome: { ...outcome, ...lost, outputs: EMPTY_TREE } };
+    return withoutOutputs({ ...report, outcome }, error);
   }
 }
+
+/** The failure that it is; throws what the next session will try again. */
+function withoutOutputs(
+  report: Report & Required<Pick<Report, 'outcome'>>,
+  error: unknown,
+): Report {
+  if (!(error instanceof GridError) || error.code === 'UNAVAILABLE') throw error;
+  const lost = { failure: 'data', reason: 'OUTPUTS_LOST', detail: error.message } as const;
+  const outcome = { ...report.outcome, ...lost, outputs: EMPTY_TREE };
+  return { ...report, state: 'failed', outcome };
+}
+
+/** What the gateway found in the store when it sent them may have been swept since: then it sends that, while it has the files. */
+async function keptOutputs(
+  { admit, epoch, log }: Link,
+  { gateway, signal }: Session,
+  { id, vo, outputs }: { readonly id: string; readonly vo: VoName; readonly outputs: TreeRef },
+): Promise<TreeRef> {
+  try {
+    await admit(vo, outputs, 'gateway');
+    return outputs;
+  } catch (error) {
+    if (!(error instanceof GridError) || error.code !== 'CHUNK_MISSING') throw error;
+    log.warn({ attempt: id, err: error }, 'outputs are sent again');
+    const request = { epoch, attemptId: id };
+    const again = await gateway
+      .sendAgain(request, { signal, deadlineMs: SEND_AGAIN_MS })
+      .catch((second: unknown) => {
+        if (!(second instanceof GridError)) throw second;
+        throw new GridError(second.code, `${error.message}, and not to be had: ${second.message}`);
+      });
+    const sent = treeFromWire(again.outputs);
+    await admit(vo, sent, 'gateway');
+    return sent;
+  }
+}
+
+/** Only what is missing is sent. */
+const SEND_AGAIN_MS = 300_000;
 
 /** Live outputs whose chunks have been swept since are not there; the next ones will be. */
 async function kept(admit: Admit, vo: VoName, live: LiveOutputs): Promise<LiveOutputs> {

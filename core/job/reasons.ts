@@ -60,7 +60,8 @@ export const REASONS = {
   IMAGE_UNAVAILABLE: 'the site could not get the image of the job',
   NAMES_COLLIDE:
     'files whose names differ by case only came to a file system that takes them for one',
-  OUTPUTS_LOST: 'parts of the outputs were not in the store any more when the site reported them',
+  OUTPUTS_LOST:
+    'parts of the outputs were not in the store any more when the site reported them, and it could not send them again',
   // The grid's doing.
   CANCELLED: 'somebody cancelled it',
   DEPENDENCY_FAILED: 'a job that it waits for did not end well',

@@ -12,7 +12,15 @@ import type { AttemptState, Ending, Journal, LiveAttempt, Step } from './journal
 
 type Attempts = Pick<
   Journal,
-  'accept' | 'known' | 'live' | 'intend' | 'outputsOf' | 'removable' | 'removed' | 'forget'
+  | 'accept'
+  | 'known'
+  | 'live'
+  | 'ended'
+  | 'intend'
+  | 'outputsOf'
+  | 'removable'
+  | 'removed'
+  | 'forget'
 >;
 
 /** What the gateway accepted. */
@@ -47,6 +55,7 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
       }),
     known: (ids) => new Set(ids.filter((id) => find.get(id) !== undefined)),
     live: liveIn(database),
+    ended: endedIn(database),
     intend: (ids, ending) =>
       commits.write(() => {
         for (const id of ids) setEnding.run(ending, id);
@@ -95,6 +104,17 @@ function liveIn(database: DatabaseSync): Journal['live'] {
       jobs.set(row.job_id, job);
       return liveOf(row, job);
     });
+  };
+}
+
+function endedIn(database: DatabaseSync): Journal['ended'] {
+  const find = database.prepare(
+    'SELECT * FROM attempts WHERE id = ? AND ended_at IS NOT NULL AND directory_gone = 0',
+  );
+  const findJob = database.prepare('SELECT placed FROM jobs WHERE id = ?');
+  return (id) => {
+    const row = find.get(id) as unknown as LiveRow | undefined;
+    return row === undefined ? undefined : liveOf(row, placedIn(findJob.get(row.job_id)));
   };
 }
 

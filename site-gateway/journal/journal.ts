@@ -81,6 +81,8 @@ export interface Journal extends Disposable {
   nextCommit(signal: AbortSignal): Promise<void>;
   /** Outputs of an attempt that has ended. */
   outputsOf(id: string): TreeRef | undefined;
+  /** An attempt that has ended and whose directory is there. */
+  ended(id: string): AcceptedAttempt | undefined;
   /** Attempts whose end was acknowledged and lies before `beforeMs`, and whose directories are still there. */
   removable(beforeMs: number, limit: number): readonly AttemptId[];
   removed(ids: readonly AttemptId[]): Promise<void>;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { type OpenBroker, openBroker } from '../../broker/broker.ts';
+import type { StagingAccounts } from '../../broker/data/staging-accounts.ts';
 import type { LedgerPlace } from '../../broker/ledger/open-ledger.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import type { Offer } from '../../core/match/offer.ts';
@@ -67,8 +68,11 @@ const lasting = (): { readonly notBeforeMs: number; readonly notAfterMs: number 
   notAfterMs: Date.now() + DAY_MS,
 });
 
-/** `place` is where the ledger lies: a file of its own without it. */
-export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
+/** `place` is where the ledger lies: a file of its own without it; `accounts` is its staging service, if it has one. */
+export async function openBrokerGrid(
+  place?: LedgerPlace,
+  accounts?: StagingAccounts,
+): Promise<BrokerGrid> {
   const dir = mkdtempSync(join(tmpdir(), 'hanse-broker-'));
   const ledger = place ?? { kind: 'sqlite', file: join(dir, 'ledger.db') };
   const log = pino({ level: process.env['TEST_LOG'] ?? 'silent' });
@@ -92,9 +96,9 @@ export async function openBrokerGrid(place?: LedgerPlace): Promise<BrokerGrid> {
             return subject === site.dn ? undefined : new Error(`the gateway is ${subject}`);
           },
         }),
-      accounts: undefined,
+      accounts,
       sealKey: randomBytes(32),
-      sweep: { everyMs: 0, graceMs: 0 },
+      sweep: { everyMs: HOUR_MS, graceMs: 0 },
       clock: systemClock,
       log,
       onFatal: (error) => fatal.push(error),

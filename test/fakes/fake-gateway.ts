@@ -28,6 +28,10 @@ export interface FakeGateway extends AsyncDisposable {
   unreadable: string;
   /** What becomes of an attempt as soon as it is accepted; nothing by default. */
   onPlaced: (attemptId: string, job: PlacedJob) => void;
+  /** Outputs of what it reports to have ended from now on; none by default. */
+  outputs: TreeRef;
+  /** Sends the outputs of an attempt again; refused by default. */
+  onSendAgain: (attemptId: string) => Promise<TreeRef>;
   offer(change: Partial<Offer>): void;
   report(
     attemptId: string,
@@ -140,6 +144,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
         transfers: [{ vo: 'demo', moving: 2, waiting: 3, background: 1 }],
         storeTrouble: '',
       }),
+    sendAgain: async ({ attemptId }) => ({ outputs: await gateway.onSendAgain(attemptId) }),
     async *tail({ attemptId, offset }) {
       yield { offset, data: Buffer.from(`output of ${attemptId}`), stored: undefined };
     },
@@ -173,6 +178,8 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
     refusal: undefined,
     unreadable: '',
     onPlaced: () => undefined,
+    outputs: NO_TREE,
+    onSendAgain: () => Promise.reject(new GridError('ATTEMPT_NOT_FOUND', 'it is gone')),
     offer: (change) => {
       offer = { ...offer, ...change };
       offers += 1;
@@ -194,7 +201,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
         reason: failed ? reason : '',
         detail: failed ? detail : '',
         usage: undefined,
-        outputs: NO_TREE,
+        outputs: gateway.outputs,
       };
       const ended = ENDS.includes(state);
       if (ended) live.delete(attemptId);

@@ -10,6 +10,7 @@ import { treeFromWire, treeToWire } from '../../service/rpc/wire.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
+import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 import { EPOCH, type Placed, startTestSite, type TestSite } from '../fakes/test-site.ts';
@@ -158,6 +159,20 @@ describe('inputs and outputs', () => {
     const inputs = { digest: 'ab'.repeat(32), totalBytes: 1, files: 1 };
     const outcome = await run(['true'], { inputs: [{ from: 'x', to: 'x' }] }, { inputs });
     expect(outcome).toMatchObject({ failure: 'data', reason: 'CHUNK_MISSING' });
+  });
+
+  test('outputs that the store has lost are sent again while their files are there', async () => {
+    const { id, outputs } = await run(['sh', '-c', 'echo made >made; echo said'], {
+      outputs: ['made'],
+    });
+    await using keeper = nats.accounts.openKeeper('demo');
+    await keeper.remove(await treeChunks(member, outputs));
+    await expect(contentOf(outputs)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+    const again = await site.call().sendAgain({ epoch: EPOCH, attemptId: id });
+    expect(treeFromWire(again.outputs)).toEqual(outputs);
+    expect(await contentOf(outputs)).toMatchObject({ made: 'made\n', '.grid/stdout': 'said\n' });
+    const unknown = site.call().sendAgain({ epoch: EPOCH, attemptId: 'j-none-0-1' });
+    await expect(unknown).rejects.toMatchObject({ code: 'ATTEMPT_NOT_FOUND' });
   });
 
   test('a link that leads out of the directory is no output', async () => {

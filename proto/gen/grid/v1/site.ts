@@ -304,6 +304,20 @@ export interface InspectResponse {
   storeTrouble: string;
 }
 
+/** Names the attempt. */
+export interface SendAgainRequest {
+  /** The broker's fencing number. */
+  epoch: number;
+  /** Attempt id. */
+  attemptId: string;
+}
+
+/** All of it is in the store now. */
+export interface SendAgainResponse {
+  /** The outputs as they were sent. */
+  outputs: TreeRef | undefined;
+}
+
 function createBaseAdvertiseRequest(): AdvertiseRequest {
   return { epoch: 0, leaseMs: 0 };
 }
@@ -2067,6 +2081,130 @@ export const InspectResponse: MessageFns<InspectResponse> = {
   },
 };
 
+function createBaseSendAgainRequest(): SendAgainRequest {
+  return { epoch: 0, attemptId: "" };
+}
+
+export const SendAgainRequest: MessageFns<SendAgainRequest> = {
+  encode(message: SendAgainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).int64(message.epoch);
+    }
+    if (message.attemptId !== "") {
+      writer.uint32(18).string(message.attemptId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SendAgainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSendAgainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.attemptId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SendAgainRequest>, I>>(base?: I): SendAgainRequest {
+    return SendAgainRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SendAgainRequest>, I>>(object: I): SendAgainRequest {
+    const message = createBaseSendAgainRequest();
+    message.epoch = object.epoch ?? 0;
+    message.attemptId = object.attemptId ?? "";
+    return message;
+  },
+};
+
+function createBaseSendAgainResponse(): SendAgainResponse {
+  return { outputs: undefined };
+}
+
+export const SendAgainResponse: MessageFns<SendAgainResponse> = {
+  encode(message: SendAgainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outputs !== undefined) {
+      TreeRef.encode(message.outputs, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SendAgainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSendAgainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outputs = TreeRef.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SendAgainResponse>, I>>(base?: I): SendAgainResponse {
+    return SendAgainResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SendAgainResponse>, I>>(object: I): SendAgainResponse {
+    const message = createBaseSendAgainResponse();
+    message.outputs = (object.outputs !== undefined && object.outputs !== null)
+      ? TreeRef.fromPartial(object.outputs)
+      : undefined;
+    return message;
+  },
+};
+
 /**
  * What a gateway does for its broker. Every call carries the broker's epoch: a gateway refuses one that is lower
  * than the highest it has seen (STALE_EPOCH), so that a broker that was replaced can do no harm.
@@ -2153,6 +2291,16 @@ export const SiteGatewayService = {
     responseSerialize: (value: InspectResponse): Buffer => Buffer.from(InspectResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): InspectResponse => InspectResponse.decode(value),
   },
+  /** Sends the outputs of an ended attempt once more, where the store has lost some of them and the files are still there. */
+  sendAgain: {
+    path: "/grid.v1.SiteGateway/SendAgain" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SendAgainRequest): Buffer => Buffer.from(SendAgainRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SendAgainRequest => SendAgainRequest.decode(value),
+    responseSerialize: (value: SendAgainResponse): Buffer => Buffer.from(SendAgainResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SendAgainResponse => SendAgainResponse.decode(value),
+  },
 } as const;
 
 export interface SiteGatewayServer extends UntypedServiceImplementation {
@@ -2172,6 +2320,8 @@ export interface SiteGatewayServer extends UntypedServiceImplementation {
   reconcile: handleUnaryCall<ReconcileRequest, ReconcileResponse>;
   /** What the gateway and its batch system have now, for people. */
   inspect: handleUnaryCall<InspectRequest, InspectResponse>;
+  /** Sends the outputs of an ended attempt once more, where the store has lost some of them and the files are still there. */
+  sendAgain: handleUnaryCall<SendAgainRequest, SendAgainResponse>;
 }
 
 export interface SiteGatewayClient extends Client {
@@ -2271,6 +2421,22 @@ export interface SiteGatewayClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: InspectResponse) => void,
+  ): ClientUnaryCall;
+  /** Sends the outputs of an ended attempt once more, where the store has lost some of them and the files are still there. */
+  sendAgain(
+    request: SendAgainRequest,
+    callback: (error: ServiceError | null, response: SendAgainResponse) => void,
+  ): ClientUnaryCall;
+  sendAgain(
+    request: SendAgainRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SendAgainResponse) => void,
+  ): ClientUnaryCall;
+  sendAgain(
+    request: SendAgainRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SendAgainResponse) => void,
   ): ClientUnaryCall;
 }
 
