@@ -59,7 +59,7 @@ export async function fetchTree(
   const twins = riskyTwins(manifest);
   const place = await openTarget(target, options.shared);
   try {
-    await checkFolder(twins, place.root);
+    await checkFolder(twins, place.root, place.probe);
     await makeFolders(place, manifest.entries);
     const wanted = await without(files, async (file) => {
       const kept = await place.hasFile(file);

@@ -41,11 +41,18 @@ export function riskyTwins({ entries }: Manifest): readonly Twins[] {
   return twins.filter(({ first, second }) => digestOf(first) !== digestOf(second));
 }
 
-/** Throws NAMES_COLLIDE where the file system of a folder would take some of them for one. It is tried there, as above. */
-export async function checkFolder(twins: readonly Twins[], folder: string): Promise<void> {
+/**
+ * Throws NAMES_COLLIDE where the file system of a folder would take some of them for one. It is tried there, as above, in a
+ * directory whose name begins with `prefix`.
+ */
+export async function checkFolder(
+  twins: readonly Twins[],
+  folder: string,
+  prefix: string,
+): Promise<void> {
   if (twins.length === 0) return;
   const colliding: Twins[] = [];
-  const probe = await makeProbe(folder);
+  const probe = await makeProbe(folder, prefix);
   try {
     for (const pair of twins) if (await areOne(probe, pair)) colliding.push(pair);
   } finally {
@@ -93,9 +100,9 @@ async function existing(dir: string): Promise<string> {
   }
 }
 
-async function makeProbe(dir: string): Promise<string> {
+async function makeProbe(dir: string, prefix = '.grid-names-'): Promise<string> {
   try {
-    return await mkdtemp(join(dir, '.grid-names-'));
+    return await mkdtemp(join(dir, prefix));
   } catch (error) {
     throw writeFailure(dir, error);
   }

@@ -16,16 +16,18 @@ import { safePath } from '../../core/data/paths.ts';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
 import { type Anchors, openAnchors } from './anchors.ts';
-import { sha256 } from './chunk-store.ts';
 import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
+import { halfNamesOf, removeHalf } from './half-files.ts';
 import { makeFolders } from './make-folders.ts';
 
 /** A directory into which a tree is written, and nothing outside of it. */
 export interface Target {
   /** A name of the directory that leads to it whatever is put in its place. */
   readonly root: string;
+  /** What the name of a directory in it in which names are tried out begins with. */
+  readonly probe: string;
   /** Makes a folder and those above it; throws PATH_REFUSED where one of them is a link. */
   makeFolder(path: string): Promise<void>;
   /** Whether the file is there with its content; its mode is then mended. Nothing is looked for in a folder made here. */
@@ -63,11 +65,11 @@ export async function openTarget(root: string, shared?: SharedPlace): Promise<Ta
     await makeFolder(dirname(path));
     folders.set(path, await places.ensure(path));
   };
-  const name = shared === undefined ? randomUUID() : nameOf(shared);
+  const half = halfNamesOf(shared?.transfer ?? randomUUID());
   let partials = 0;
   const partialOf = (path: string): string => {
     partials += 1;
-    return `${folderAt(dirname(safePath(path)))}/.grid-${name}-${partials}.part`;
+    return `${folderAt(dirname(safePath(path)))}/${half.file(partials)}`;
   };
   const accept: Target['accept'] = async (partial, path) => {
     try {
@@ -81,6 +83,7 @@ export async function openTarget(root: string, shared?: SharedPlace): Promise<Ta
   };
   return {
     root: folderAt('.'),
+    probe: half.probe,
     makeFolder,
     accept,
     landingOf: (path) => ({ to: at(path), mayBeThere: !isFresh(path) }),
@@ -164,21 +167,11 @@ async function anchoredPlaces(root: string, shared: SharedPlace): Promise<Places
 
 async function clearHalfFiles(anchors: Anchors, path: string, shared: SharedPlace): Promise<void> {
   const folder = anchors.nameOf(path);
-  const isHalfFile = halfFilesOf(shared);
+  const { has } = halfNamesOf(shared.transfer);
   // A folder that may be written but not listed keeps what is there.
-  for (const name of await readdir(folder).catch(() => [])) {
-    if (isHalfFile(name)) await rm(`${folder}/${name}`, { force: true });
-  }
+  for (const name of await readdir(folder).catch(() => []))
+    if (has(name)) await removeHalf(`${folder}/${name}`);
 }
-
-/** Tells by its name whether a file is a half one of any try of a transfer. */
-export function halfFilesOf(shared: Pick<SharedPlace, 'transfer'>): (name: string) => boolean {
-  const begin = `.grid-${nameOf(shared)}-`;
-  return (name) => name.startsWith(begin) && name.endsWith('.part');
-}
-
-const nameOf = ({ transfer }: Pick<SharedPlace, 'transfer'>): string =>
-  sha256(Buffer.from(transfer)).slice(0, 32);
 
 /** Of a file, and not of what a link leads to. */
 async function setFileMode(place: string, mode: number): Promise<void> {

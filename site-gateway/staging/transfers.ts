@@ -10,9 +10,9 @@ import { callerFromWire } from '../../service/rpc/wire.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { conflictsOf } from '../../service/staging/conflicts.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
+import { halfNamesOf } from '../../service/staging/half-files.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
-import { halfFilesOf } from '../../service/staging/target.ts';
 import type { Attempt } from '../attempts/attempt.ts';
 import { failed, NO_USAGE } from '../attempts/outcome.ts';
 import { removeHalfFiles } from './half-files.ts';
@@ -73,7 +73,7 @@ export async function clearTransfer(
   const { real } = await resolved(transfer.path);
   const base = await realpath(allowed.path.path).catch(() => allowed.path.path);
   await using held = await openFolderWithin(base, real);
-  if (held !== undefined) await removeHalfFiles(held.at, halfFilesOf({ transfer: id }));
+  if (held !== undefined) await removeHalfFiles(held.at, halfNamesOf(id));
 }
 
 async function warm(

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { transferCommand } from '../../core/job/transfer.ts';
 import type { VoTransfers } from '../../proto/gen/grid/v1/common.ts';
 import { State } from '../../proto/gen/grid/v1/common.ts';
+import { halfNamesOf } from '../../service/staging/half-files.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
@@ -121,6 +122,9 @@ test('a gateway that is killed while it copies leaves no half file when it has g
     .toEqual([expect.stringMatching(/^\.grid-.*\.part$/)]);
   await site.kill();
   expect(await names()).toHaveLength(1);
+  // As it is killed while it tries out names.
+  await mkdir(join(path, `${halfNamesOf('cut').probe}a1`));
+  await writeFile(join(path, `${halfNamesOf('cut').probe}a1`, 'name'), '');
   await site.start();
   await site.giveTicket(nats.accounts, 'demo');
   expect(await site.outcomeOf('cut')).toMatchObject({ exitCode: 0, reason: '' });
@@ -148,6 +152,7 @@ test('a copy that is given up while its gateway is dead leaves no half file', as
   await site.kill();
   // Somebody else's stays.
   await writeFile(join(path, 'deep', '.grid-other-1.part'), '');
+  await mkdir(join(path, 'deep', `${halfNamesOf('given-up').probe}a1`));
   await nats.crash();
   await site.start();
   await site.call().control({ epoch: EPOCH, cancel: ['given-up'], acknowledgedSeq: 0 });
