@@ -56,7 +56,7 @@ export interface GatewayOptions {
   readonly bootClock: BootClock;
   readonly log: Log;
   /** The cache of input files. */
-  readonly cache: Pick<CacheKeeper, 'free'>;
+  readonly cache: Pick<CacheKeeper, 'free' | 'clearable'>;
   readonly openStaging: (parts: StagingNeeds) => SiteStaging;
 }
 
@@ -91,7 +91,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       spool: config.spool,
       minFreeBytes: config['min-free-disk'],
       mostBytes: config.disk,
-      makeRoom: (bytes) => options.cache.free(bytes),
+      cache: options.cache,
       log,
       onChange: announce,
     }),

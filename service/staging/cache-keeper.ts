@@ -49,6 +49,8 @@ export interface CacheKeeper {
   prune(keepBytes: number): Promise<Pruned>;
   /** Takes out at least `bytes`, if there is so much that may go. */
   free(bytes: number): Promise<void>;
+  /** How many bytes `free` could take out; as it was found at most a minute ago, or longer where looking takes long. */
+  clearable(): Promise<number>;
   /** Reads every file, and takes out what has not the content of its name. */
   verify(onProgress: (progress: TransferProgress) => void): Promise<VerifiedCache>;
   /** `bytes` have been added; clears the cache when that is too much. */
@@ -72,8 +74,13 @@ export function openCacheKeeper(options: CacheKeeperOptions): CacheKeeper {
     const entries = await listCache(dir);
     const evicted = chooseEvicted(entries, keepBytes, clock.nowMs() - recentMs);
     await mapAtOnce(AT_ONCE, evicted, ({ path }) => rm(join(dir, path), { force: true }));
+    if (evicted.length > 0) clearable.forget();
     return { files: evicted.length, bytes: bytesOf(evicted) };
   };
+  const clearable = seldom(clock, async () => {
+    const evicted = chooseEvicted(await listCache(dir), 0, clock.nowMs() - recentMs);
+    return bytesOf(evicted);
+  });
   const clear = async (): Promise<void> => {
     const before = bytesOf(await listCache(dir));
     const pruned = before > bounds.highBytes ? await prune(bounds.lowBytes) : NOTHING;
@@ -87,6 +94,7 @@ export function openCacheKeeper(options: CacheKeeperOptions): CacheKeeper {
       const pruned = await prune(Math.max(0, bytesOf(await listCache(dir)) - wanted));
       if (pruned.files > 0) log.warn(pruned, 'the cache was cleared to make room on the disk');
     },
+    clearable: () => clearable.get(),
     verify: (onProgress) => verifyCache(dir, onProgress),
     added: (fresh) => {
       bytes += fresh;
@@ -97,6 +105,35 @@ export function openCacheKeeper(options: CacheKeeperOptions): CacheKeeper {
       background('clear the cache', running, log);
     },
     settled: async () => running?.catch(() => undefined),
+  };
+}
+
+/** Between two looks at every file, at least. */
+const SELDOM_MS = 30_000;
+/** Looking takes at most this part of the time. */
+const PART = 0.01;
+
+/** Gives what `look` found last; looks again where that is too long ago, one look at a time. */
+function seldom(clock: Clock, look: () => Promise<number>) {
+  let found: { readonly value: Promise<number>; readonly untilMs: number } | undefined;
+  return {
+    get: (): Promise<number> => {
+      const nowMs = clock.monotonicMs();
+      if (found === undefined || nowMs >= found.untilMs) {
+        const value = look();
+        found = { value, untilMs: Infinity };
+        const settle = (): void => {
+          const endMs = clock.monotonicMs();
+          const waitMs = Math.max(SELDOM_MS, (endMs - nowMs) / PART);
+          if (found?.value === value) found = { value, untilMs: endMs + waitMs };
+        };
+        value.then(settle, settle);
+      }
+      return found.value;
+    },
+    forget: (): void => {
+      found = undefined;
+    },
   };
 }
 

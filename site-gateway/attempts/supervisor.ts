@@ -242,6 +242,8 @@ export class Supervisor {
         needOf(attempt.spec.resources),
         attempt.abort.signal,
       );
+      // What the cache holds was offered as free.
+      await this.options.disk.roomFor(attempt.spec.resources.diskBytes);
       const how = { hosts: lrms.hostsOf?.(task), again };
       await this.prepare(() => this.options.spares.make(attempt.directory, how));
       await this.makeReady(attempt, task);

@@ -4,6 +4,7 @@ import type { Outcome } from '../../core/job/outcome.ts';
 import { formatBytes } from '../../core/units.ts';
 import { background } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
+import type { CacheKeeper } from '../../service/staging/cache-keeper.ts';
 import { failed } from '../attempts/outcome.ts';
 
 /** Watches whether the spool can take more. */
@@ -12,7 +13,7 @@ export interface Disk extends Disposable {
   closedReason(): string;
   /** What the grid may fill, as the last look found it. */
   space(): DiskSpace;
-  /** Makes room for so many bytes if need be; gives what the grid may fill then. */
+  /** Makes room for so many bytes if need be; gives what the grid may fill then without clearing anything more. */
   roomFor(bytes: number): Promise<number>;
   /** Looks now, after something could not be written. */
   probe(): Promise<void>;
@@ -25,7 +26,7 @@ export interface Disk extends Disposable {
 /** Scratch space of the site, without what has to stay free. */
 export interface DiskSpace {
   readonly totalBytes: number;
-  /** What is there now; running tasks may be about to fill it. */
+  /** What is there now, with what the cache would give up; running tasks may be about to fill it. */
   readonly availableBytes: number;
 }
 
@@ -34,8 +35,8 @@ export interface DiskOptions {
   readonly minFreeBytes: number;
   /** The most that the grid may fill; undefined for all. */
   readonly mostBytes: number | undefined;
-  /** Frees at least so many bytes if it can; tried before the site closes. */
-  readonly makeRoom: (bytes: number) => Promise<void>;
+  /** Gives up what it can before the site closes. */
+  readonly cache: Pick<CacheKeeper, 'free' | 'clearable'>;
   readonly log: Log;
   /** The reason has changed. */
   readonly onChange: () => void;
@@ -63,7 +64,7 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
   const probe = async (): Promise<void> => {
     const found = await lookAt(options);
     const before = space;
-    space = await spaceOf(options).catch(() => before);
+    space = await spaceOf(options, await options.cache.clearable()).catch(() => before);
     set(() => {
       disk = found;
     });
@@ -77,7 +78,7 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
     space: () => space,
     roomFor: async (bytes) => {
       const short = bytes + options.minFreeBytes - (await freeBytes(options.spool));
-      if (short > 0) await options.makeRoom(short);
+      if (short > 0) await options.cache.free(short);
       return (await spaceOf(options)).availableBytes;
     },
     probe,
@@ -93,10 +94,10 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
   };
 }
 
-async function lookAt({ spool, minFreeBytes, makeRoom }: DiskOptions): Promise<string> {
+async function lookAt({ spool, minFreeBytes, cache }: DiskOptions): Promise<string> {
   try {
     const short = minFreeBytes - (await freeBytes(spool));
-    if (short > 0) await makeRoom(short);
+    if (short > 0) await cache.free(short);
     const free = await freeBytes(spool);
     if (free < minFreeBytes)
       return `disk full: ${formatBytes(free)} free, the site keeps ${formatBytes(minFreeBytes)}`;
@@ -115,11 +116,17 @@ async function freeBytes(spool: string): Promise<number> {
   return bavail * bsize;
 }
 
-async function spaceOf({ spool, minFreeBytes, mostBytes }: DiskOptions): Promise<DiskSpace> {
+async function spaceOf(
+  { spool, minFreeBytes, mostBytes }: DiskOptions,
+  clearableBytes = 0,
+): Promise<DiskSpace> {
   const { blocks, bavail, bsize } = await statfs(spool);
-  const offered = (blocksThere: number): number =>
-    Math.max(0, Math.min(blocksThere * bsize - minFreeBytes, mostBytes ?? Infinity));
-  return { totalBytes: offered(blocks), availableBytes: offered(bavail) };
+  const offered = (bytes: number): number =>
+    Math.max(0, Math.min(bytes - minFreeBytes, mostBytes ?? Infinity));
+  return {
+    totalBytes: offered(blocks * bsize),
+    availableBytes: offered(bavail * bsize + clearableBytes),
+  };
 }
 
 const messageOf = (error: unknown): string =>

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -14,7 +14,7 @@ test('looks at the same time do not take one another for a disk that cannot be w
     spool,
     minFreeBytes: 0,
     mostBytes: undefined,
-    makeRoom: () => Promise.resolve(),
+    cache: { free: () => Promise.resolve(), clearable: () => Promise.resolve(0) },
     log: openLog('test', 'silent'),
     onChange: () => reasons.push(opened.disk?.closedReason() ?? ''),
   });
@@ -22,5 +22,30 @@ test('looks at the same time do not take one another for a disk that cannot be w
   await Promise.all(Array.from({ length: 40 }, () => disk.probe()));
   expect(reasons.filter((reason) => reason !== '')).toEqual([]);
   expect(readdirSync(join(spool, 'attempts'))).toEqual([]);
+  rmSync(spool, { recursive: true });
+});
+
+test('what the cache would give up counts as free, and room is made before it is filled', async () => {
+  const spool = mkdtempSync(join(tmpdir(), 'hanse-disk-'));
+  mkdirSync(join(spool, 'attempts'));
+  const { blocks, bavail, bsize } = statfsSync(spool);
+  // So much is to stay free that nothing is.
+  const minFreeBytes = (bavail * bsize + blocks * bsize) / 2;
+  const short = minFreeBytes - bavail * bsize;
+  const freed: number[] = [];
+  using disk = await openDisk({
+    spool,
+    minFreeBytes,
+    mostBytes: undefined,
+    cache: {
+      free: (bytes) => Promise.resolve(void freed.push(bytes)),
+      clearable: () => Promise.resolve(short + 2 ** 30),
+    },
+    log: openLog('test', 'silent'),
+    onChange: () => undefined,
+  });
+  expect(Math.abs(disk.space().availableBytes - 2 ** 30)).toBeLessThan(2 ** 29);
+  expect(await disk.roomFor(2 ** 30)).toBe(0);
+  expect(Math.abs((freed.at(-1) ?? 0) - short - 2 ** 30)).toBeLessThan(2 ** 29);
   rmSync(spool, { recursive: true });
 });
