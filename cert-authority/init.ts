@@ -1,5 +1,5 @@
 import { createPrivateKey } from 'node:crypto';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { stringify } from 'yaml';
@@ -9,6 +9,7 @@ import { parseIp } from '../core/pki/ip.ts';
 import { formatName } from '../core/pki/name.ts';
 import { type Entitlement, subjectOf } from '../core/pki/profile.ts';
 import { type Clock, systemClock } from '../service/clock.ts';
+import { ensureDirectory } from '../service/directories.ts';
 import { openLog } from '../service/log.ts';
 import {
   basicConstraints,
@@ -88,8 +89,8 @@ export async function initAuthority(wish: AuthorityWish): Promise<NewAuthority> 
   const admins = adminsOf(wish);
   const trust = resolve(wish.trust ?? join(dir, 'trust'));
   const vomsdir = resolve(wish.vomsdir ?? join(dir, 'vomsdir'));
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  mkdirSync(vomsdir, { recursive: true });
+  ensureDirectory(dir, 0o700);
+  ensureDirectory(vomsdir);
   const trustFiles = await makeRoot({ name: wish.name, keyKind, dir, trust, clock });
   await writeConfig(configFile, { ...wish, trust, vomsdir, admins });
   const hostNames = wish.hostNames ?? hostNamesOf(wish.public ?? wish.listen ?? DEFAULT_LISTEN);
@@ -169,7 +170,7 @@ async function makeRoot(at: {
   await writeAtomic(join(at.dir, 'ca.key'), keyPem, 0o600);
   await writeAtomic(join(at.dir, 'ca.pem'), toPem('CERTIFICATE', der), 0o644);
   const state = join(at.dir, 'state');
-  mkdirSync(state, { recursive: true, mode: 0o700 });
+  ensureDirectory(state, 0o700);
   const log = openLog('authority', 'silent');
   await using ledger = await openLedger({ file: join(state, 'authority.db'), clock, log });
   const publishing = { crlLifetimeMs: FIRST_CRL_MS, inTurn: makeQueue() };

@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../service/clock.ts';
+import { ensureDirectory } from '../service/directories.ts';
 import type { Log } from '../service/log.ts';
 import type { Authority } from './authority.ts';
 import type { AuthorityConfig } from './config.ts';
@@ -20,7 +20,7 @@ export async function openAuthority(
   },
 ): Promise<Authority> {
   const keys = loadAuthorityKeys({ certificate: config['ca-certificate'], key: config['ca-key'] });
-  mkdirSync(config.state, { recursive: true, mode: 0o700 });
+  ensureDirectory(config.state, 0o700);
   const { clock, log } = around;
   const ledger = await openLedger({ file: join(config.state, 'authority.db'), clock, log });
   return {

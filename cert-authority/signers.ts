@@ -1,9 +1,10 @@
 import type { KeyObject } from 'node:crypto';
 import { createPrivateKey } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VoName } from '../core/ids.ts';
 import type { CertInfo } from '../core/pki/cert.ts';
+import { ensureDirectory } from '../service/directories.ts';
 import { makeSigningRequest } from '../service/pki/csr.ts';
 import { pemBlocks, toPem } from '../service/pki/pem.ts';
 import { readCertificate } from '../service/pki/x509.ts';
@@ -38,7 +39,7 @@ export async function makeSigner(around: Signers, vo: VoName): Promise<CertInfo>
     actor: 'authority',
     forSigner: true,
   });
-  await mkdir(around.signerDir, { recursive: true, mode: 0o700 });
+  ensureDirectory(around.signerDir, 0o700);
   await writeAtomic(fileOf(around, vo), toPem('CERTIFICATE', certificate.der) + keyPem, 0o600);
   return certificate;
 }

@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import { type Dn, dn, isVoName, type VoName } from '../core/ids.ts';
 import { isDnText } from '../core/pki/name.ts';
 import { managerFqan, memberFqans } from '../core/vo/membership.ts';
+import { ensureDirectory } from '../service/directories.ts';
 import { writeAtomic } from '../service/write-atomic.ts';
 import type { LedgerTransaction } from './ledger.ts';
 import { makeSigner, type Signers } from './signers.ts';
@@ -65,7 +65,7 @@ export async function createVo(around: Membership, name: string, creator: Dn): P
 /** Writes the VO's `.lsc` to where relying parties beside us look. */
 async function publishLsc(around: Membership, vo: VoName, lsc: string): Promise<void> {
   const dir = join(around.vomsDir, vo);
-  await mkdir(dir, { recursive: true });
+  ensureDirectory(dir);
   await writeAtomic(join(dir, `${hostOf(around.address)}.lsc`), lsc, 0o644);
 }
 

@@ -1,4 +1,5 @@
 import { ERRORS, GridError } from '../core/errors.ts';
+import { writeFailure } from '../service/staging/file-errors.ts';
 
 /** What a failed command leaves behind. */
 export interface Failure {
@@ -36,13 +37,25 @@ export function describeFailure(error: unknown, style: FailureStyle): Failure {
   return { exit, text: lines.join('\n') };
 }
 
-/** Whatever was thrown, as one of our errors: an aborted wait becomes INTERRUPTED, the unexpected INTERNAL. */
+/**
+ * Whatever was thrown, as one of our errors: an aborted wait becomes INTERRUPTED, a directory that cannot be made
+ * FILE_UNWRITABLE or DISK_FULL, the unexpected INTERNAL.
+ */
 function asGridError(error: unknown): GridError {
   if (error instanceof GridError) return error;
   if (error instanceof Error && error.name === 'AbortError')
     return new GridError('INTERRUPTED', 'interrupted', { cause: error });
+  const unmade = unmadeDirectory(error);
+  if (unmade instanceof GridError) return unmade;
   const message = error instanceof Error ? error.message : String(error);
   return new GridError('INTERNAL', message, { cause: error });
+}
+
+/** A directory that a command wanted to make and could not, as a GridError. */
+function unmadeDirectory(error: unknown): unknown {
+  if (!(error instanceof Error)) return undefined;
+  const { syscall, path }: NodeJS.ErrnoException = error;
+  return syscall === 'mkdir' && path !== undefined ? writeFailure(path, error) : undefined;
 }
 
 function stackOf(error: GridError): string {

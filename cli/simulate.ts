@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { GridError } from '../core/errors.ts';
@@ -20,6 +20,7 @@ import {
 } from '../core/simulate/report.ts';
 import { sum } from '../core/simulate/statistics.ts';
 import type { History, SchedulingPolicy, World } from '../core/simulate/world.ts';
+import { ensureDirectory } from '../service/directories.ts';
 import { loadScenario, type Scenario } from '../service/documents/scenario-file.ts';
 import { openRules } from '../service/expression/rules.ts';
 import { writeFailure } from '../service/staging/file-errors.ts';
@@ -126,7 +127,7 @@ function writeReport(
     ...plots.map(([name, plot]) => [name, drawSvg(plot)] as const),
   ];
   try {
-    mkdirSync(dir, { recursive: true });
+    ensureDirectory(dir);
     for (const [name, content] of files) writeFileSync(join(dir, name), content);
   } catch (error) {
     throw writeFailure(dir, error);

@@ -70,3 +70,11 @@ test('core takes no package and no node: module', () => {
   );
   expect(packages).toEqual([]);
 });
+
+test('nobody makes a directory in a way that may never come back', () => {
+  // Node's recursive mkdir hangs below /proc: service/directories.ts has another.
+  const hanging = FILES.filter((file) =>
+    /\bmkdir(?:Sync)?\([^;]*\brecursive\b/.test(readFileSync(file, 'utf8')),
+  );
+  expect(hanging).toEqual([]);
+});

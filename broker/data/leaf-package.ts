@@ -1,7 +1,8 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createAccount, fromSeed } from '@nats-io/nkeys';
 import { GridError } from '../../core/errors.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import { keepKey } from '../../service/nats/nats-config.ts';
 import type { LeafManifest } from '../../service/nats/nats-leaf.ts';
 import { writeAtomic } from '../../service/write-atomic.ts';
@@ -28,8 +29,8 @@ export async function writeLeafPackage(options: LeafOptions): Promise<void> {
       throw new GridError('CONFIG_INVALID', message, { cause });
     });
   const operator = fromSeed(Buffer.from((await read('operator.seed')).trim()));
-  await mkdir(dir, { recursive: true, mode: 0o700 });
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  ensureDirectory(dir, 0o700);
+  ensureDirectory(stateDir, 0o700);
   for (const name of ['operator.jwt', 'system.jwt'])
     await writeAtomic(join(dir, name), await read(name), 0o600);
   const accounts: LeafManifest['accounts'][number][] = [];

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   DiscardPolicy,
@@ -19,6 +19,7 @@ import {
 import { GridError } from '../../core/errors.ts';
 import { background, pause } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import type { Log } from '../../service/log.ts';
 import { keepKey } from '../../service/nats/nats-config.ts';
 import {
@@ -93,7 +94,7 @@ const CLOCK_SKEW_S = 60;
  */
 export async function openStagingAccounts(options: AccountsOptions): Promise<StagingAccounts> {
   const { vos, stateDir, servers, clock, log } = options;
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  ensureDirectory(stateDir, 0o700);
   const keys = new Map<string, KeyPair>();
   for (const vo of vos) keys.set(vo, await keepKey(join(stateDir, `${vo}.seed`), createAccount));
   const stopping = new AbortController();

@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import { CertAuthorityService } from '../../proto/gen/grid/v1/authority.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import { loadUserCertificate } from '../../service/pki/credential.ts';
 import { type KeyKind, makeSigningRequest } from '../../service/pki/csr.ts';
 import { peekToken, type TokenHints } from '../../service/pki/enrolment-token.ts';
@@ -137,7 +138,7 @@ function refuseToReplace(places: Places, force: boolean): void {
 
 async function install(places: Places, keyPem: string, certPem: string): Promise<void> {
   for (const file of [places.key, places.cert]) {
-    mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 });
+    ensureDirectory(join(file, '..'), 0o700);
   }
   await writeAtomic(places.key, keyPem, 0o600);
   await writeAtomic(places.cert, certPem, 0o644);
@@ -150,7 +151,7 @@ async function rememberAuthority(settings: Settings, address: string): Promise<v
   const document = parseDocument(readOr(file, ''));
   if (document.get('authority') === address) return;
   document.set('authority', address);
-  mkdirSync(settings.home, { recursive: true, mode: 0o700 });
+  ensureDirectory(settings.home, 0o700);
   await writeAtomic(file, document.toString(), 0o600);
 }
 

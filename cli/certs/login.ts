@@ -1,9 +1,9 @@
-import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import type { Dn } from '../../core/ids.ts';
 import { formatDuration } from '../../core/units.ts';
 import { VoMembershipService } from '../../proto/gen/grid/v1/authority.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import { loadUserCertificate, type UserCredential } from '../../service/pki/credential.ts';
 import type { KeyKind } from '../../service/pki/csr.ts';
 import { makeProxy, openPrivateKey } from '../../service/pki/proxy-cert.ts';
@@ -116,7 +116,7 @@ export async function logIn(wish: LoginWish): Promise<Login> {
     attributeCertificates: membership.attributeCertificates,
   });
   const file = wish.out ?? join(settings.home, 'proxy.pem');
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  ensureDirectory(dirname(file), 0o700);
   await writeAtomic(file, proxy.fileText, 0o600);
   return {
     dn: own.dn,

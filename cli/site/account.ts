@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { GridError } from '../../core/errors.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import { runTool } from '../../service/run-tool.ts';
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
@@ -39,7 +39,7 @@ export async function gatewayAccount(
 /** Makes the directories above those of a site, such that any account gets through, as in /etc and /var/lib. */
 export function makeWay({ dir, spool }: SiteLayout): void {
   if (process.getuid?.() !== 0) return;
-  for (const folder of [dir, spool]) mkdirSync(dirname(folder), { recursive: true, mode: 0o755 });
+  for (const folder of [dir, spool]) ensureDirectory(dirname(folder), 0o755);
 }
 
 /** Lets the account have what `grid site enrol` made; throws UNAVAILABLE where that cannot be, or it cannot get there. */

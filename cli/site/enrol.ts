@@ -1,7 +1,8 @@
 import { lookup } from 'node:dns/promises';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import { peekToken } from '../../service/pki/enrolment-token.ts';
 import { certificatesFromPem } from '../../service/pki/x509.ts';
 import { writeAtomic } from '../../service/write-atomic.ts';
@@ -149,7 +150,7 @@ async function ensureConfig(
     ...(input.on('owner') ? { owner: {} } : {}),
     ...(admins.length === 0 ? {} : { admins: [...new Set(admins)] }),
   };
-  mkdirSync(layout.spool, { recursive: true, mode: 0o700 });
+  ensureDirectory(layout.spool, 0o700);
   const head =
     '# Made by `grid site enrol`; `grid site serve --config FILE --print-config` explains every setting.\n';
   await writeAtomic(layout.config, head + stringify(settings), 0o600);

@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { ensureDirectory } from '../../service/directories.ts';
 import { freePort } from '../../service/nats/nats-config.ts';
 import { makeSigningRequest } from '../../service/pki/csr.ts';
 import { writeTrust } from '../../service/trust/trust-dir.ts';
@@ -34,7 +34,7 @@ const HOST_NAMES = ['localhost', '127.0.0.1'];
 export async function makeGrid(layout: Layout, wish: GridWish): Promise<GridPlan> {
   const { initAuthority, issueOffline } = await import('../../cert-authority/main.ts');
   for (const dir of [layout.logs, layout.vomsdir, layout.user, layout.broker, layout.nats]) {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    ensureDirectory(dir, 0o700);
   }
   const authorityPort = await freePort('127.0.0.1');
   const userDn = `${BASE}/OU=People/CN=${USER_NAME}`;
@@ -58,7 +58,7 @@ export async function makeGrid(layout: Layout, wish: GridWish): Promise<GridPlan
   await writeIdentity(layout.nats, await issue('host', 'nats.localhost'));
   const sites: SitePlan[] = [];
   for (const [at, name] of SITE_NAMES.slice(0, wish.sites).entries()) {
-    mkdirSync(layout.site(name), { recursive: true, mode: 0o700 });
+    ensureDirectory(layout.site(name), 0o700);
     const identity = await issue('host', `${name}.localhost`);
     await writeIdentity(layout.site(name), identity);
     const settings = wish.siteSettings?.[at];

@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { GridError } from '../../core/errors.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import { type NatsServerFiles, writeNatsServer } from '../../service/nats/nats-config.ts';
 import { writeLeafServer } from '../../service/nats/nats-leaf.ts';
 import { startNatsServer } from '../../service/nats/nats-process.ts';
@@ -196,6 +197,6 @@ export function obtainNatsServer(
   onProgress: (text: string) => void,
 ): Promise<NatsServerBinary> {
   const cacheDir = join(env['XDG_CACHE_HOME'] ?? join(userHome, '.cache'), 'hanse');
-  mkdirSync(cacheDir, { recursive: true });
+  ensureDirectory(cacheDir);
   return findNatsServer({ cacheDir, env, signal, onProgress });
 }

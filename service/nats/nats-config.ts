@@ -1,11 +1,12 @@
 import { createHmac, randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { encodeAccount, encodeOperator, encodeUser, fmtCreds } from '@nats-io/jwt';
 import { createAccount, createOperator, createUser, fromSeed, type KeyPair } from '@nats-io/nkeys';
 import { CHUNK_BYTES } from '../../core/data/manifest.ts';
+import { ensureDirectory } from '../directories.ts';
 import { JS_DOMAIN } from '../staging/names.ts';
 import { writeAtomic } from '../write-atomic.ts';
 
@@ -61,8 +62,8 @@ export const MAX_PAYLOAD = CHUNK_BYTES + 256 * 1024;
 export async function writeNatsServer(options: NatsServerOptions): Promise<NatsServerFiles> {
   const { dir, host, keysDir = dir } = options;
   const brokerDir = join(keysDir, 'broker');
-  await mkdir(join(dir, 'accounts'), { recursive: true, mode: 0o700 });
-  await mkdir(brokerDir, { recursive: true, mode: 0o700 });
+  ensureDirectory(join(dir, 'accounts'), 0o700);
+  ensureDirectory(brokerDir, 0o700);
   const operator = await keepKey(join(keysDir, 'operator.seed'), createOperator);
   // The broker signs accounts with a key of its own, which the operator can replace.
   const signing = await keepKey(join(brokerDir, 'operator.seed'), createOperator);

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { access, constants, copyFile, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { access, constants, copyFile, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
+import { ensureDirectory } from '../directories.ts';
 import { runTool } from '../run-tool.ts';
 
 /** The release that we build where nothing recent is installed. */
@@ -168,7 +169,7 @@ async function unpackDebian({
 
 /** Copies beside the target and renames, so that two grids which start together never run half a program. */
 async function install(file: string, target: string): Promise<void> {
-  await mkdir(join(target, '..'), { recursive: true });
+  ensureDirectory(join(target, '..'));
   const partial = `${target}.${randomUUID()}`;
   await copyFile(file, partial);
   await rename(partial, target);

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, link, mkdir, rm, stat, utimes } from 'node:fs/promises';
+import { chmod, link, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
+import { ensureDirectory } from '../directories.ts';
 import { copySparse } from './copy-sparse.ts';
 import { anyDisk } from './disk/disk.ts';
 import type { Landing } from './disk/disk-jobs.ts';
@@ -79,7 +80,7 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
   const trusted = new Set<string>();
   const partials = join(dir, 'partial');
   await rm(partials, { recursive: true, force: true });
-  await mkdir(partials, { recursive: true, mode: 0o700 });
+  ensureDirectory(partials, 0o700);
   const filling = new Map<string, Promise<void>>();
 
   const fillOf = (file: CachedFile, end: () => void): CacheFill => {

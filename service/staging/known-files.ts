@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Piece } from '../../core/data/pack-plan.ts';
+import { ensureDirectory } from '../directories.ts';
 import { mapAtOnce } from './at-once.ts';
 import { sha256 } from './chunk-store.ts';
 import type { FoundFile } from './walk.ts';
@@ -117,7 +118,7 @@ async function read(place: string): Promise<Kept> {
 }
 
 async function keep(dir: string, place: string, kept: Kept): Promise<void> {
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  ensureDirectory(dir, 0o700);
   const json = JSON.stringify(kept);
   const partial = `${place}.${randomUUID()}`;
   await writeFile(partial, `${sha256(Buffer.from(json))}\n${json}`, { mode: 0o600 });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
@@ -7,6 +7,7 @@ import { GridError } from '../../core/errors.ts';
 import { isVoName } from '../../core/ids.ts';
 import type { CertInfo } from '../../core/pki/cert.ts';
 import { CertAuthorityService, type VoTrust } from '../../proto/gen/grid/v1/authority.ts';
+import { ensureDirectory } from '../directories.ts';
 import { crlDerOf, readCrl } from '../pki/crl.ts';
 import { toPem } from '../pki/pem.ts';
 import { certificatesFromPem } from '../pki/x509.ts';
@@ -57,7 +58,7 @@ export async function installTrust(
   trusted: FetchedTrust,
   to: { readonly dir: string; readonly vomsDir?: string | undefined },
 ): Promise<void> {
-  mkdirSync(to.dir, { recursive: true });
+  ensureDirectory(to.dir);
   const number = crlNumber(trusted, Buffer.from(trusted.crlPem));
   const present = readIfThere(`${trustFileBase(to.dir, trusted.certificate)}.r0`);
   if (present !== undefined && crlNumber(trusted, present) > number) {
@@ -70,7 +71,7 @@ export async function installTrust(
   if (to.vomsDir === undefined) return;
   for (const { vo, host, lsc } of trusted.vos) {
     if (!isVoName(vo) || !/^[A-Za-z0-9.:-]+$/.test(host)) continue;
-    mkdirSync(join(to.vomsDir, vo), { recursive: true });
+    ensureDirectory(join(to.vomsDir, vo));
     await writeAtomic(join(to.vomsDir, vo, `${host}.lsc`), lsc, 0o644);
   }
 }

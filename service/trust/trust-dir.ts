@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import type { Dn } from '../../core/ids.ts';
 import type { CertInfo } from '../../core/pki/cert.ts';
+import { ensureDirectory } from '../directories.ts';
 import { oid, sequence, set, TAG, text } from '../pki/der.ts';
 import { readName } from '../pki/name.ts';
 import { certificatesFromPem, readCertificateParts } from '../pki/x509.ts';
@@ -26,7 +26,7 @@ export interface TrustFiles {
 export async function writeTrust(dir: string, files: TrustFiles): Promise<void> {
   const [certificate] = certificatesFromPem(files.certificatePem);
   if (certificate === undefined) throw new GridError('CERT_INVALID', 'no certificate to trust');
-  await mkdir(dir, { recursive: true });
+  ensureDirectory(dir);
   const name = readCertificateParts(certificate.der).subject;
   // Tools from before OpenSSL 1.0 look for the old hash.
   for (const hash of [oldSubjectHash(name), subjectHash(name)]) {

@@ -1,13 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, chownSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GridError, type Problem } from '../../core/errors.ts';
 import {
@@ -16,6 +8,7 @@ import {
   accountRuleAt,
   withoutAccount,
 } from '../../core/match/accounts.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import type { SiteConfig } from '../config.ts';
 import { STEP_SCRIPTS } from '../lrms/batch/batch-steps.ts';
 import { type Account, parsePasswd, SETPRIV, unfit, wordsAs } from './account.ts';
@@ -111,7 +104,7 @@ function openPaths(spool: string): void {
   for (const entry of readdirSync(spool, { withFileTypes: true }))
     if (![...PASSED, ...SCRIPTS].includes(entry.name))
       chmodSync(join(spool, entry.name), entry.isDirectory() ? 0o700 : 0o600);
-  for (const name of PASSED) mkdirSync(join(spool, name), { recursive: true });
+  for (const name of PASSED) ensureDirectory(join(spool, name));
   for (const directory of [spool, ...PASSED.map((name) => join(spool, name))])
     chmodSync(directory, 0o711);
 }

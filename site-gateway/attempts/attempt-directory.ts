@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { chmod, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { ensureDirectory } from '../../service/directories.ts';
 import type { Log } from '../../service/log.ts';
 import { isHandedOver } from '../accounts/hand-over.ts';
 
@@ -11,7 +12,7 @@ export const attemptDirectory = (spool: string, id: string): string => join(spoo
 /** Makes an attempt's directory with `work/` and `tmp/`; `again` first removes what an earlier run made there. */
 export async function makeDirectory(directory: string, again: boolean): Promise<void> {
   if (again) await removeTree(directory);
-  for (const name of ['work', 'tmp']) await mkdir(join(directory, name), { recursive: true });
+  for (const name of ['work', 'tmp']) ensureDirectory(join(directory, name));
 }
 
 /** Removes a directory with all that is in it, also below directories that a task has made read-only. */

@@ -1,10 +1,11 @@
-import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseRemote, type RemoteFile } from '../../core/data/remote-file.ts';
 import { GridError } from '../../core/errors.ts';
 import { type InputFile, remoteInputs } from '../../core/job/spec.ts';
 import { formatBytes } from '../../core/units.ts';
 import type { Clock } from '../../service/clock.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import { land } from '../../service/staging/disk/chunk-writer.ts';
 import type { FileCache } from '../../service/staging/file-cache.ts';
 import { openTarget, type Target } from '../../service/staging/target.ts';
@@ -44,7 +45,7 @@ export function openRemoteInputs(options: RemoteInputsOptions): RemoteInputs {
     place: async (attempt, into, { cache, partials }, signal) => {
       const inputs = remoteInputs(attempt.spec);
       if (inputs.length === 0) return 0;
-      await mkdir(partials, { recursive: true, mode: 0o700 });
+      ensureDirectory(partials, 0o700);
       await removeForgotten(partials, options.clock.nowMs());
       const target = await openTarget(into);
       const room = roomOf(attempt, options);

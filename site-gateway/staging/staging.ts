@@ -1,10 +1,11 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
 import { encodeManifest } from '../../core/data/manifest-codec.ts';
 import { GridError } from '../../core/errors.ts';
 import type { AttemptId } from '../../core/ids.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { takeBack } from '../accounts/hand-over.ts';
@@ -67,7 +68,7 @@ export function openAttemptStaging({ storeOf, fetch }: StagingParts): AttemptSta
       if (isSilent && spec.outputs.length === 0) return { outputs: SILENT_TREE, bytesOut: 0 };
       const work = join(directory, 'work');
       // A task may have removed its own directory.
-      await mkdir(work, { recursive: true });
+      ensureDirectory(work);
       const found = await findOutputs(work, spec.outputs, await stagedIn(directory, spec));
       const problem = strict ? missingOutput(found.missing) : {};
       if (found.files.length === 0 && isSilent)

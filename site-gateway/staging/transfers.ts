@@ -1,4 +1,4 @@
-import { mkdir, realpath, rm, stat } from 'node:fs/promises';
+import { realpath, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { allowedPath, type DataPath } from '../../core/data/data-paths.ts';
 import { EMPTY_TREE } from '../../core/data/manifest.ts';
@@ -6,6 +6,7 @@ import { isWithin } from '../../core/data/paths.ts';
 import type { FailureKind, Outcome } from '../../core/job/outcome.ts';
 import type { Transfer } from '../../core/job/transfer.ts';
 import { formatBytes } from '../../core/units.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import { callerFromWire } from '../../service/rpc/wire.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { conflictsOf } from '../../service/staging/conflicts.ts';
@@ -82,7 +83,7 @@ async function warm(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const { directory } = attempt;
-  await mkdir(join(directory, 'work'), { recursive: true });
+  ensureDirectory(join(directory, 'work'));
   const bytesIn = await stageIn(attempt, signal);
   await rm(directory, { recursive: true, force: true });
   return done(`${formatBytes(bytesIn)} came to the site's cache`, { bytesIn });

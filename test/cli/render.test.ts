@@ -7,6 +7,7 @@ import { offeredFacts } from '../../cli/site/offered-facts.ts';
 import { GridError } from '../../core/errors.ts';
 import { parseSpec } from '../../core/job/parse-spec.ts';
 import type { Offer } from '../../core/match/offer.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import { offerOf } from '../fakes/offers.ts';
 
 const plain = palette(false);
@@ -83,6 +84,21 @@ test('a failure is its code, its problems and what to do', () => {
   });
   expect(JSON.parse(describeFailure(error, { ...style, json: true }).text)).toMatchObject({
     error: { code: 'SPEC_INVALID', exit: 2, problems: [{ where: 'job.yaml:2:1' }] },
+  });
+});
+
+test('a directory that cannot be made is named', () => {
+  const made = (): void => ensureDirectory('/proc/none/of/these');
+  const failure = (() => {
+    try {
+      return made();
+    } catch (error) {
+      return describeFailure(error, style);
+    }
+  })();
+  expect(failure).toMatchObject({
+    exit: 6,
+    text: expect.stringMatching(/FILE_UNWRITABLE: '\/proc\/none' cannot be made where it is to be/),
   });
 });
 

@@ -4,7 +4,6 @@ import {
   constants,
   fchmodSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   renameSync,
   rmSync,
@@ -13,6 +12,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
+import { ensureDirectory } from '../../directories.ts';
 import { sha256, verified } from '../chunk-store.ts';
 import { errnoOf, writeFailure } from '../file-errors.ts';
 import { isZeros, ZEROS_DIGEST } from '../holes.ts';
@@ -124,7 +124,7 @@ export function land({ partial, landing }: Pick<WrittenFile, 'partial' | 'landin
     renameSync(partial, to);
   } catch (error) {
     if (folderMode === undefined || errnoOf(error) !== 'ENOENT') throw error;
-    mkdirSync(dirname(to), { recursive: true, mode: folderMode });
+    ensureDirectory(dirname(to), folderMode);
     renameSync(partial, to);
   }
   if (mayBeThere) rmSync(partial, { force: true });

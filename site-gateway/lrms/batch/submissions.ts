@@ -16,6 +16,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AttemptId } from '../../../core/ids.ts';
+import { ensureDirectory } from '../../../service/directories.ts';
 import type { Log } from '../../../service/log.ts';
 import type { Account } from '../../accounts/account.ts';
 import { handedOverTo, handOverMarks, handOverToScript } from '../../accounts/hand-over.ts';
@@ -108,7 +109,7 @@ export async function openSubmissions(
   onMark: (mark: Mark) => void,
 ): Promise<Submissions> {
   const root = join(spool, 'submissions');
-  await mkdir(root, { recursive: true });
+  ensureDirectory(root);
   const script = join(spool, 'batch-script');
   await writeScript(script, BATCH_SCRIPT);
   for (const [name, text] of Object.entries(STEP_SCRIPTS))

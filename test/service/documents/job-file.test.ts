@@ -113,7 +113,10 @@ describe('problems have their place', () => {
       ["job.yaml:4:5 there is no file 'fti.py' in DIR; did you mean 'fit.py'?"],
     ],
     ['command: x\ninputs: ["*.txt"]\n', ["job.yaml:2:10 '*.txt' matches nothing in DIR"]],
-    ['command: x\ninputs:\n  - {from: ../no-such/up, to: x}\n', ["job.yaml:3:5 there is no file '../no-such/up'"]],
+    [
+      'command: x\ninputs:\n  - {from: ../no-such/up, to: x}\n',
+      ["job.yaml:3:5 there is no file '../no-such/up'"],
+    ],
     ['command: x\ninputs: /dev/null\n', ["job.yaml:2:9 '/dev/null' is neither file nor directory"]],
     ['command: x\ninputs: ["../nowhere/*"]\n', ["job.yaml:2:10 '../nowhere/*' matches nothing"]],
     ['command: x\ninputs: broken\n', ["job.yaml:2:9 'broken' is a link to nothing"]],
