@@ -1,17 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  existsSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { constants, setPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
-import { pause } from '../../../service/background.ts';
+import { background, pause } from '../../../service/background.ts';
 import type { Log } from '../../../service/log.ts';
 import { wordsAs } from '../../accounts/account.ts';
 import type { LrmsTask } from '../lrms.ts';
@@ -20,6 +12,7 @@ import { quote } from '../shell-word.ts';
 import { becoming, becomingBehind } from '../task-environment.ts';
 import { type StatusFile, startOf, statusOf, type TaskStart } from '../task-files.ts';
 import { TASK_WRAPPER } from '../task-wrapper.ts';
+import { setLowest } from './lowest-priority.ts';
 
 /**
  * Starts tasks by way of shells that wait for orders on their standard input: to fork a gateway of 150 MB costs it some
@@ -69,7 +62,6 @@ interface TaskShell {
 const MAX_IDLE = 64;
 const IDLE_MS = 60_000;
 const SHELL = '/bin/sh';
-const LOWEST = constants.priority.PRIORITY_LOW;
 const NAME = 'grid-launcher';
 /** The whole of what a shell knows; programs that a launch needs are named by path, PATH is the task's own. */
 const SHELL_ENV = { PATH: '/usr/bin:/bin' };
@@ -168,7 +160,8 @@ function openShell(cpuSet: string, options: LauncherOptions, onGone: () => void)
     env: SHELL_ENV,
     stdio: ['pipe', 'pipe', 'ignore'],
   });
-  if (options.isLowest && child.pid !== undefined) setLowest(child.pid, options.log);
+  if (options.isLowest && child.pid !== undefined)
+    background('lower the priority of tasks', setLowest(child.pid), options.log);
   const shell: TaskShell = { process: child, cpuSet, rests: true, idleSinceMs: 0, cpuMs: 0 };
   const hear = readReports({
     onStarted: options.onStarted,
@@ -209,20 +202,6 @@ function readReports({ onStarted, onEnded }: Reports): (text: string) => void {
       else times = line;
     }
   };
-}
-
-/**
- * What a shell runs inherits it. A desktop gives each session its share of the machine, whatever the priorities within it
- * (sched(7), autogroup): that share, too, is to be the least.
- */
-function setLowest(pid: number, log: Log): void {
-  try {
-    setPriority(pid, LOWEST);
-    const file = `/proc/${pid}/autogroup`;
-    if (existsSync(file)) writeFileSync(file, String(LOWEST));
-  } catch (error) {
-    log.warn({ err: error }, 'tasks may not have the lowest priority');
-  }
 }
 
 /** Full path of a program that every Linux has; throws TOOL_MISSING. */
