@@ -39,7 +39,7 @@ export async function serveBroker(
     return;
   }
   setFlagsFromString(HEAP_GROWTH);
-  const log = openLog('broker', config['log-level']);
+  const log = openLog('broker', config['log-level'], process.env['JOURNAL_STREAM']);
   endBySignals();
   await openStateDirectory('state', config.state);
   const stopped = untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });

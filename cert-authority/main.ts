@@ -35,7 +35,7 @@ export async function serveAuthority(
     process.stdout.write(formatSettings(settings));
     return;
   }
-  const log = openLog('authority', config['log-level']);
+  const log = openLog('authority', config['log-level'], process.env['JOURNAL_STREAM']);
   endBySignals();
   await openStateDirectory('state', config.state);
   await using running = await startAuthority(config, { clock: systemClock, log }).catch(

@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { forJournal } from '../../service/log.ts';
+
+test.each([
+  ['trace', 10, 7],
+  ['info', 30, 6],
+  ['warn', 40, 4],
+  ['error', 50, 3],
+  ['fatal', 60, 2],
+])('for the journal a line of level %s begins with its priority', (_name, level, priority) => {
+  const line = `{"level":${level},"msg":"hello"}\n`;
+  expect(forJournal(line)).toBe(`<${priority}>${line}`);
+});
