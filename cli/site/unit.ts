@@ -6,6 +6,9 @@ import { runTool } from '../../service/run-tool.ts';
 import { gridProgram } from '../up/process.ts';
 import type { SiteLayout } from './layout.ts';
 
+/** Where podman of root has a lock, with netavark or with CNI; it runs no container where it cannot take that. */
+const PODMAN_LOCKS = '-/etc/containers/networks -/etc/cni/net.d';
+
 /** What the unit of a gateway depends on. */
 export interface UnitWish {
   readonly site: string;
@@ -47,6 +50,7 @@ export const openerOf = (site: string): string => {
 export const unitOf = ({ site, layout, user, systemd }: UnitWish): string => {
   const { config, spool } = layout;
   const needed = [dirname(config), spool].map(path).join(' ');
+  const written = user === 'root' ? `${needed} ${PODMAN_LOCKS}` : needed;
   const command = [process.execPath, gridProgram(), 'site', 'serve', '--config', config];
   const opener = needsOpener(systemd) ? ` ${openerName(site)}` : '';
   return [
@@ -72,7 +76,7 @@ export const unitOf = ({ site, layout, user, systemd }: UnitWish): string => {
     'LimitNOFILE=65536',
     '# Holds for tasks, too: no programs and no configuration of the machine can be changed.',
     'ProtectSystem=full',
-    `ReadWritePaths=${needed}`,
+    `ReadWritePaths=${written}`,
     '',
     '[Install]',
     'WantedBy=multi-user.target',
@@ -129,10 +133,15 @@ export async function startUnit(wish: UnitWish, signal: AbortSignal): Promise<st
   return name;
 }
 
-/** Stops the gateway of a site and removes its unit; undefined where this machine has none, or we may not. */
+/** Stops the gateway of a site, ends all that it has left and removes its unit; undefined where this machine has none, or we may not. */
 export async function removeUnit(site: string, signal: AbortSignal): Promise<string | undefined> {
   if (!hasSystemd() || !existsSync(unitFile(site))) return undefined;
   await systemctl(['disable', '--now', unitName(site)], signal);
+  // Tasks of a site that was given up, and what podman leaves running; that there is nothing is no failure.
+  await runTool('systemctl', ['kill', '--signal=KILL', unitName(site)], {
+    timeoutMs: 10_000,
+    signal,
+  });
   await rm(unitFile(site));
   await rm(openerFile(site), { force: true });
   await systemctl(['daemon-reload'], signal);

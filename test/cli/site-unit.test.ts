@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import { openerOf, unitOf } from '../../cli/site/unit.ts';
 
 const layout = { config: '/srv/my sites/50%/$x"y.yaml', spool: '/srv/a $pool' };
-const linesOf = (systemd: number): readonly string[] =>
-  unitOf({ site: 'campus', layout, user: 'hanse', systemd }).split('\n');
+const linesOf = (systemd: number, user = 'hanse'): readonly string[] =>
+  unitOf({ site: 'campus', layout, user, systemd }).split('\n');
 
 test('a unit restarts the gateway and leaves its tasks alone, whatever the path is called', () => {
   const lines = linesOf(252);
@@ -19,6 +19,13 @@ test('a unit restarts the gateway and leaves its tasks alone, whatever the path 
       'WantedBy=multi-user.target',
     ]),
   );
+});
+
+test('podman of root can take its lock in /etc, and nobody else needs it', () => {
+  const written = (user: string): string | undefined =>
+    linesOf(252, user).find((line) => line.startsWith('ReadWritePaths='));
+  expect(written('root')).toMatch(/ -\/etc\/containers\/networks -\/etc\/cni\/net\.d$/);
+  expect(written('hanse')).not.toContain('containers');
 });
 
 test('the group of running tasks is opened to the next gateway, by systemd itself from 254 on', () => {
