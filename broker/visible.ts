@@ -1,5 +1,6 @@
 import { GridError } from '../core/errors.ts';
 import type { JobId } from '../core/ids.ts';
+import { isFlowId } from '../core/job/flow.ts';
 import type { Peer } from '../core/vo/caller.ts';
 import { type Access, mayList, mayRead, type Owned } from '../core/vo/policy.ts';
 import type { CallContext } from '../service/rpc/rpc.ts';
@@ -31,9 +32,12 @@ export async function visible(parts: Parts, peer: Peer, id: string): Promise<Own
   const job = await ownerOf(parts.book, id as JobId);
   if (job === undefined) await refusePast(parts, peer, id);
   if (job === undefined || !mayList(peer, job, parts.access))
-    throw new GridError('JOB_NOT_FOUND', `there is no job '${id.slice(0, 40)}'`);
+    throw new GridError('JOB_NOT_FOUND', `there is no job '${id.slice(0, 40)}'${ofFlow(id)}`);
   return job;
 }
+
+const ofFlow = (id: string): string =>
+  isFlowId(id) ? ` (that is a flow: \`grid flow status ${id}\`)` : '';
 
 /** Throws JOB_ARCHIVED with what is known of a job that was removed for its age. */
 async function refusePast({ book, access }: Parts, peer: Peer, id: string): Promise<void> {

@@ -10,6 +10,8 @@ export interface Failure {
 
 /** How a failure is to be shown. */
 export interface FailureStyle {
+  /** What was typed of the command, for instance `grid data put`. */
+  readonly command?: string;
   readonly json: boolean;
   readonly debug: boolean;
   readonly red: (text: string) => string;
@@ -19,7 +21,8 @@ export interface FailureStyle {
 /** Error -> exit code and text: code and message, every problem on a line of its own, what to do. */
 export function describeFailure(error: unknown, style: FailureStyle): Failure {
   const known = asGridError(error);
-  const { exit, remedy } = ERRORS[known.code];
+  const { exit, remedy: advice } = ERRORS[known.code];
+  const remedy = advice.replace('grid COMMAND', style.command ?? 'grid COMMAND');
   const shown = style.debug || known.code === 'INTERNAL' ? stackOf(known) : undefined;
   if (style.json) {
     const { code, message, problems } = known;

@@ -5,6 +5,7 @@ import { type Context, connectBroker, type Terminal } from './context.ts';
 import { describeFailure } from './errors.ts';
 import type { Input } from './input.ts';
 import { palette } from './palette.ts';
+import { printable } from './printable.ts';
 import { buildProgram, type Invocation } from './program.ts';
 
 /** What `main.ts` knows of the process. */
@@ -27,15 +28,24 @@ export interface Edge {
 export async function runCommand(argv: readonly string[], edge: Edge): Promise<number> {
   const early = { json: argv.includes('--json'), debug: argv.includes('--debug') };
   const colour = palette(wantsColour(edge.env, edge.stderrIsTerminal));
+  let command = 'grid';
   try {
-    const invocation = parse(argv, edge);
+    const invocation = parse(argv, edge, (name) => {
+      command = name;
+    });
     if (invocation === undefined) return 0;
     const { spec, input, program } = invocation;
+    command = `grid ${spec.path}`;
     return await spec.run(contextOf(input, edge), input, program);
   } catch (error) {
     const shown = edge.signal.aborted ? interrupted(error) : error;
-    const failure = describeFailure(shown, { ...early, red: colour.bad, dim: colour.dim });
-    edge.stderr(`${failure.text}\n`);
+    const failure = describeFailure(shown, {
+      ...early,
+      command,
+      red: colour.bad,
+      dim: colour.dim,
+    });
+    edge.stderr(`${printable(failure.text)}\n`);
     return failure.exit;
   }
 }
@@ -45,8 +55,12 @@ interface Parsed extends Invocation {
   readonly program: Command;
 }
 
-/** Undefined where commander itself has answered (`--help`, `--version`). */
-function parse(argv: readonly string[], edge: Edge): Parsed | undefined {
+/** Undefined where commander itself has answered (`--help`, `--version`); `failing` is told which command was misused. */
+function parse(
+  argv: readonly string[],
+  edge: Edge,
+  failing: (command: string) => void,
+): Parsed | undefined {
   const cut = argv.indexOf('--');
   const words = cut === -1 ? argv : argv.slice(0, cut);
   const rest = cut === -1 ? [] : argv.slice(cut + 1);
@@ -63,15 +77,18 @@ function parse(argv: readonly string[], edge: Edge): Parsed | undefined {
     writeOut: edge.stdout,
     // Help that commander shows for want of a subcommand; a usage error comes through outputError.
     writeErr: edge.stderr,
-    outputError: (text: string) => {
-      usage = text;
-    },
     getOutHelpWidth: () => edge.columns,
     getErrHelpWidth: () => edge.columns,
     getOutHasColors: () => wantsColour(edge.env, edge.stdoutIsTerminal),
     getErrHasColors: () => wantsColour(edge.env, edge.stderrIsTerminal),
   };
-  for (const command of withAllBelow(program)) command.configureOutput(output);
+  for (const command of withAllBelow(program)) {
+    const outputError = (text: string): void => {
+      usage = text;
+      failing(nameOf(command));
+    };
+    command.configureOutput({ ...output, outputError });
+  }
   try {
     program.parse([...words], { from: 'user' });
   } catch (error) {
@@ -93,6 +110,10 @@ function usageError(error: CommanderError, usage: string): GridError {
   return new GridError('USAGE', error.code === 'commander.help' ? 'a command is missing' : message);
 }
 
+/** All words of a command: `grid data put`. */
+const nameOf = (command: Command): string =>
+  command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
+
 const withAllBelow = (command: Command): readonly Command[] => [
   command,
   ...command.commands.flatMap(withAllBelow),
@@ -112,10 +133,10 @@ function contextOf(input: Input, edge: Edge): Context {
     quiet,
     colours: palette(wantsColour(edge.env, edge.stdoutIsTerminal)),
     terminal: {
-      out: (text) => edge.stdout(`${text}\n`),
+      out: (text) => edge.stdout(`${printable(text)}\n`),
       write: edge.writeBytes,
       note: (text) => {
-        if (!quiet) edge.stderr(`${text}\n`);
+        if (!quiet) edge.stderr(`${printable(text)}\n`);
       },
       columns: edge.columns,
       showsProgress: edge.stderrIsTerminal && !quiet && edge.env['TERM'] !== 'dumb',

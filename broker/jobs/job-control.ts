@@ -73,7 +73,14 @@ async function controlled(
   return ids;
 }
 
-const because = (text: string): string => (text === '' ? '' : `: ${text.slice(0, 500)}`);
+/** One line, whatever was written: it stands in histories and messages among lines of ours. */
+function because(text: string): string {
+  const line = text
+    .slice(0, 500)
+    .replace(/\p{Cc}+/gu, ' ')
+    .trim();
+  return line === '' ? '' : `: ${line}`;
+}
 
 /** All of the jobs are looked at before any is touched. */
 async function cancelJobs(

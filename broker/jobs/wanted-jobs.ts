@@ -3,7 +3,7 @@ import { isDatasetInput } from '../../core/data/dataset.ts';
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { GridError, type Problem } from '../../core/errors.ts';
 import { voName } from '../../core/ids.ts';
-import { checkSpec } from '../../core/job/check-spec.ts';
+import { checkSpec, MAX_JOBS } from '../../core/job/check-spec.ts';
 import { type CheckRef, isKnownJob } from '../../core/job/parse-after.ts';
 import { fileInputs, type JobSpec } from '../../core/job/spec.ts';
 import type { Peer } from '../../core/vo/caller.ts';
@@ -20,7 +20,6 @@ export interface WantedJob {
   readonly node: string;
 }
 
-const MAX_JOBS = 1_000;
 const MAX_KEY = 64;
 const MAX_MANIFEST_BYTES = 262_144;
 

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { GridError } from '../../core/errors.ts';
+import { MAX_JOBS } from '../../core/job/check-spec.ts';
 import { type CheckedJob, checkJobs } from '../../service/documents/check-jobs.ts';
 import { readJobText, type WrittenJob } from '../../service/documents/job-file.ts';
 import { looksLikeScript, readScript } from '../../service/documents/job-script.ts';
@@ -16,6 +17,11 @@ export async function readJobs(context: Context, input: Input): Promise<readonly
     file === undefined
       ? { written: [emptyJob(context.cwd)], isScript: false }
       : await readFrom(context, file, input.rest);
+  if (written.length > MAX_JOBS)
+    throw new GridError(
+      'SPEC_INVALID',
+      `${file} has ${written.length} jobs, at most ${MAX_JOBS} go at a time: split it, or make tasks of an array of them`,
+    );
   // Words after `--` are the arguments of a script, and the command of everything else.
   const flags: Input = isScript ? { ...input, rest: [] } : input;
   const vo = (await context.settings()).vo;

@@ -48,6 +48,9 @@ const SPEC_LIMITS = {
 /** Adds a problem where a condition does not hold. */
 type Demand = (holds: boolean, where: string, message: string) => void;
 
+/** Jobs that one submission has at most; an array is one job. */
+export const MAX_JOBS = 1_000;
+
 /**
  * Everything that is wrong with a spec, whoever wrote it: bounds and forms that need neither files nor other jobs.
  * Expressions are only measured here; service/expression/expression-check.ts reads them. `check` judges the names of other jobs.

@@ -97,6 +97,10 @@ export function parseSpec(raw: unknown, check: CheckRef = isKnownJob): ParsedSpe
     collect([], `a job is a set of keys such as 'command: [...]', not ${found}`);
     return { ok: false, problems };
   }
+  if ('jobs' in raw && !('command' in raw)) {
+    collect(['jobs'], 'this is a flow, not a job: `grid flow submit` takes it', 'key');
+    return { ok: false, problems };
+  }
   for (const key of Object.keys(raw)) {
     if (!SPEC_KEYS.some((known) => known === key))
       collect([key], `there is no key '${key}'${suggestion(key, SPEC_KEYS)}`, 'key');

@@ -76,9 +76,15 @@ function readOutline(source: JobText, problems: Problem[]): Outline {
   const [document, second] = readJobText(source);
   if (document === undefined) throw invalidJobs(problems);
   const collect = collectInto(problems, document);
+  const raw = isRecord(document.raw) ? document.raw : {};
+  if ('command' in raw && !('jobs' in raw)) {
+    const one = 'this is a job, not a flow: `grid submit` takes it';
+    const several = 'these are jobs, not a flow: `grid submit` takes them';
+    collect([], second === undefined ? one : several);
+    throw invalidJobs(problems);
+  }
   if (second !== undefined)
     problems.push({ where: second.where([]), message: 'a flow is one YAML document' });
-  const raw = isRecord(document.raw) ? document.raw : {};
   for (const key of Object.keys(raw).filter((name) => !FLOW_KEYS.some((known) => known === name)))
     collect([key], `a flow has no key '${key}'${suggestion(key, FLOW_KEYS)}`, 'key');
   const { jobs } = raw;

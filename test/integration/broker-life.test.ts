@@ -272,6 +272,8 @@ test('what cannot be held, released or retried is refused, and says why', async 
   const unknown = "JOB_NOT_FOUND: there is no job 'j0'";
   expect(await refusal(again('j0'))).toBe(unknown);
   expect(await refusal(hold('j0'))).toBe(unknown);
+  const flow = "there is no job 'f0123456789a' (that is a flow: `grid flow status f0123456789a`)";
+  expect(await refusal(again('f0123456789a'))).toBe(`JOB_NOT_FOUND: ${flow}`);
   site.report(lastPlaced(site), State.STATE_DONE);
   await ends(id, 'done');
   expect(await refusal(hold(id))).toBe(`${code} has ended: it cannot be held`);

@@ -199,9 +199,9 @@ test('a job that is held while a task of it runs hears that it runs on', async (
   site.onPlaced = (attempt) => site.report(attempt, State.STATE_RUNNING);
   const id = await grid.submit({ resources: resourcesOf({ cpus: 1 }) });
   await until(async () => (await grid.stateOf(id)) === 'running');
-  await grid.as('Alice').holdJobs({ jobIds: [id], reason: 'calibration' });
+  await grid.as('Alice').holdJobs({ jobIds: [id], reason: ' calibra\u001b[2J\ntion\n' });
   expect((await whyOf(id)).answer).toMatch(
-    /^it is held by .*CN=Alice: calibration; what is at aachen runs on$/,
+    /^it is held by .*CN=Alice: calibra \[2J tion; what is at aachen runs on$/,
   );
 });
 

@@ -257,6 +257,7 @@ describe('refusals', () => {
       'command: command must be a list of words or one text, not a set of keys',
     ],
     [[1], ": a job is a set of keys such as 'command: [...]', not a list"],
+    [{ jobs: {} }, 'jobs: this is a flow, not a job: `grid flow submit` takes it'],
     ['x', ": a job is a set of keys such as 'command: [...]', not a single value"],
   ])('%j', ([raw, expected]) => expect(problemsOf(raw)).toEqual([expected]));
 

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GridError } from '../../../core/errors.ts';
@@ -57,13 +57,22 @@ test('a flow is put in order, each job with the defaults under it', async () => 
   ]);
 });
 
+test('docs/jobs.md shows one', async () => {
+  const page = await readFile('docs/jobs.md', 'utf8');
+  const [, text = ''] = /\n## Flows\n.*?```yaml\n(.*?)```/s.exec(page) ?? [];
+  for (const name of ['split', 'all.fa']) await writeFile(join(base, name), '');
+  const { name, nodes } = await readFlow({ name: 'flow.yaml', text, base });
+  expect(name).toBe('study');
+  expect(nodes.map(({ node }) => node)).toEqual(['split', 'count', 'sum', 'alarm']);
+});
+
 describe('what is wrong with a flow has its place', () => {
   test.for<[string, readonly string[]]>([
     ['jobs: {}\n', ["flow.yaml:1:7 a flow has 'jobs: {NAME: {command: ...}, ...}'"]],
     [
-      'command: x\n',
+      'cpus: 2\n',
       [
-        "flow.yaml:1:1 a flow has no key 'command'",
+        "flow.yaml:1:1 a flow has no key 'cpus'",
         "flow.yaml:1:1 a flow has 'jobs: {NAME: {command: ...}, ...}'",
       ],
     ],
@@ -98,6 +107,14 @@ describe('what is wrong with a flow has its place', () => {
       ],
     ],
     ['jobs: { a: { command: x } }\n---\njobs: {}\n', ['flow.yaml:3:1 a flow is one YAML document']],
+    [
+      'name: fit\ncommand: x\n',
+      ['flow.yaml:1:1 this is a job, not a flow: `grid submit` takes it'],
+    ],
+    [
+      'command: x\n---\ncommand: y\n---\ncommand: z\n',
+      ['flow.yaml:1:1 these are jobs, not a flow: `grid submit` takes them'],
+    ],
     [
       'jobs: { a: [x] }\n',
       ["flow.yaml:1:12 a job is a set of keys such as 'command: [...]', not a list"],

@@ -8,7 +8,8 @@ import { readJobText } from '../../../service/documents/job-file.ts';
 import { looksLikeScript, readScript } from '../../../service/documents/job-script.ts';
 import { testDirs } from '../../support/test-dirs.ts';
 
-const base = testDirs('jobs')();
+/** In a directory of its own, so that nothing is beside it. */
+const base = join(testDirs('jobs')(), 'study');
 beforeAll(async () => {
   await mkdir(join(base, 'data/deep'), { recursive: true });
   for (const name of ['fit.py', 'data/a.csv', 'data/b.csv', 'data/deep/c.csv'])

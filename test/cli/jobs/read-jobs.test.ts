@@ -1,0 +1,20 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { commandLine } from '../../support/command-line.ts';
+import { testDirs } from '../../support/test-dirs.ts';
+
+const dir = testDirs('read-jobs')();
+
+test('a file with more jobs than go at a time is refused before anything is sent', async () => {
+  const jobs = Array.from({ length: 1_001 }, (_, n) => `command: [echo, ${n}]\n`);
+  await writeFile(join(dir, 'jobs.yaml'), jobs.join('---\n'));
+  expect(await commandLine(['submit', 'jobs.yaml'], dir)).toEqual({
+    code: 2,
+    stdout: '',
+    stderr:
+      'grid: SPEC_INVALID: jobs.yaml has 1001 jobs, at most 1000 go at a time: split it, or make tasks of an array of them\n  -> mend the listed problems and submit again\n',
+  });
+  await writeFile(join(dir, 'jobs.yaml'), jobs.slice(1).join('---\n'));
+  expect((await commandLine(['submit', 'jobs.yaml'], dir)).stderr).toContain('NOT_CONFIGURED');
+});
