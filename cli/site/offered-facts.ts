@@ -1,5 +1,6 @@
 import { formatFetchRules } from '../../core/data/fetch-rules.ts';
 import type { Containers } from '../../core/job/image.ts';
+import { offeredSandbox } from '../../core/job/sandbox.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../../core/units.ts';
 
@@ -9,10 +10,18 @@ export const offeredFacts = (offer: Offer): readonly (readonly [string, string])
   ['cpus', `${offer.freeCpus} of ${offer.totalCpus} free`],
   ['memory', memoryText(offer)],
   ['expected wait', waitText(offer)],
+  ['sandbox', sandboxText(offer)],
   ['fetches from', offer.fetchFrom === undefined ? '' : formatFetchRules(offer.fetchFrom)],
   ['modules', modulesText(offer.modules)],
   ['images', imagesText(offer.containers)],
 ];
+
+/** Only `fork` has classes; a batch system keeps tasks apart by its own means. */
+function sandboxText({ lrms, features }: Offer): string {
+  const best = offeredSandbox(features);
+  if (lrms !== 'fork') return '';
+  return best === 'account' ? 'account: why no more is in the log of the gateway' : best;
+}
 
 const modulesText = (modules: readonly string[]): string =>
   modules.length <= SHOWN_MODULES

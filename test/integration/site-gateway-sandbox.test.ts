@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,6 +62,25 @@ test('a site without the sandbox refuses a task that demands it, and says both',
       detail: 'it demands sandbox namespaces, the site has account',
     },
   ]);
+});
+
+test('a site that shall have namespaces and can make none ends with what bubblewrap said', async () => {
+  const spool = mkdtempSync(join(tmpdir(), 'hanse-trial-'));
+  try {
+    const denied = 'bwrap: No permissions to create new namespace';
+    const opened = (path: string) =>
+      openSandbox({ spool, wanted: 'cgroup', path, hidden: [], log });
+    await expect(opened('/nonexistent')).rejects.toThrow('there is none in /nonexistent');
+    // As where sysctl kernel.unprivileged_userns_clone is 0.
+    writeFileSync(join(spool, 'bwrap'), `#!/bin/sh\necho '${denied}' >&2; exit 1\n`, {
+      mode: 0o755,
+    });
+    await expect(opened(spool)).rejects.toThrow(
+      `${join(spool, 'bwrap')} can make no namespaces: ${denied} (see sysctl user.max_user_namespaces`,
+    );
+  } finally {
+    rmSync(spool, { recursive: true });
+  }
 });
 
 describe.for(best === 'account' ? [] : ['in namespaces of its own'])('%s', () => {

@@ -2,8 +2,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { GridError } from '../../../core/errors.ts';
 import { isWeaker, type Sandbox } from '../../../core/job/sandbox.ts';
+import { boundedWords } from '../../../core/words.ts';
 import type { Log } from '../../../service/log.ts';
 import type { LrmsTask } from '../lrms.ts';
 import { NO_GROUPS, openTaskGroups, type TaskGroups } from './cgroups.ts';
@@ -49,14 +51,17 @@ export async function openSandbox(options: SandboxOptions): Promise<TaskSandbox>
   const { spool, wanted, log } = options;
   if (wanted === 'account') return BARE_SANDBOX;
   const groups = await openTaskGroups(spool, log);
-  const bubble = await openBubble(options);
+  const { bubble, fault } = await openBubble(options);
+  if (fault !== '') log.info({ fault }, 'tasks cannot have namespaces of their own');
   const best = bestOf(bubble !== undefined, groups !== NO_GROUPS);
   const least = wanted === 'auto' ? 'account' : wanted;
   if (isWeaker(best, least)) {
     groups[Symbol.dispose]();
     throw new GridError(
       'TOOL_MISSING',
-      `'sandbox: ${wanted}' is configured, and what this machine can do is '${best}': namespaces take bwrap (package bubblewrap), limits take control groups of one's own (systemd: Delegate=yes)`,
+      `'sandbox: ${wanted}' is configured, and what this machine can do is '${best}': ${
+        fault || "limits take control groups of one's own (systemd: Delegate=yes)"
+      }`,
     );
   }
   return {
@@ -78,18 +83,18 @@ function bestOf(hasNamespaces: boolean, hasGroups: boolean): Sandbox {
 type Boxed = Pick<LrmsTask, 'directory' | 'network' | 'account'>;
 type Bubble = (task: Boxed) => readonly string[];
 
-/** Bubblewrap, where it is installed and this account may use it. */
+/** Bubblewrap, where it is installed and this account may use it; else why not. */
 async function openBubble({
   path,
   spool,
   hidden,
-  log,
-}: SandboxOptions): Promise<Bubble | undefined> {
+}: SandboxOptions): Promise<{ readonly bubble?: Bubble; readonly fault: string }> {
   const program = path
     .split(delimiter)
     .map((folder) => join(folder, 'bwrap'))
     .find((file) => existsSync(file));
-  if (program === undefined) return undefined;
+  if (program === undefined)
+    return { fault: `namespaces take bwrap, and there is none in ${path} (package bubblewrap)` };
   const bubble: Bubble = (task) => [program, ...bubbleWords(task, spool, hidden)];
   const directory = mkdtempSync(join(spool, 'self-test-'));
   mkdirSync(join(directory, 'work'));
@@ -97,19 +102,30 @@ async function openBubble({
     const [, ...words] = bubble({ directory, network: 'none' });
     const test = `: >tried && ! (: >/tried-${process.pid}) && [ $$ -lt 10 ]`;
     const child = spawn(program, [...words, 'sh', '-c', test], {
-      stdio: ['ignore', 'ignore', 'ignore', 'ignore', 'ignore', 'pipe'],
-      timeout: 10_000,
+      stdio: ['ignore', 'ignore', 'pipe', 'ignore', 'ignore', 'pipe'],
+      timeout: TEST_MS,
     });
-    await once(child, 'exit');
-    if (child.exitCode !== 0 || !existsSync(join(directory, 'work', 'tried')))
-      throw new TypeError(`bwrap ended with ${child.exitCode ?? child.signalCode}`);
-    return bubble;
-  } catch (error) {
-    log.info({ err: error }, 'tasks cannot have namespaces of their own');
-    return undefined;
+    const [output] = await Promise.all([
+      child.stderr === null ? '' : text(child.stderr),
+      once(child, 'close'),
+    ]);
+    if (child.exitCode === 0 && existsSync(join(directory, 'work', 'tried')))
+      return { bubble, fault: '' };
+    return { fault: `${program} can make no namespaces: ${whyNot(output)}` };
   } finally {
     rmSync(directory, { recursive: true });
   }
+}
+
+const TEST_MS = 10_000;
+
+/** What bubblewrap says, with the settings that mostly are behind it. */
+function whyNot(output: string): string {
+  const said = boundedWords(output.trim().split('\n').at(-1) ?? '') || 'it says nothing';
+  const isDenied = /permission|not permitted|user namespaces|uid map|No space left/i.test(said);
+  return isDenied
+    ? `${said} (see sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns)`
+    : said;
 }
 
 /** Where bubblewrap says whether the task began; the wrapper opens it. */
