@@ -102,7 +102,7 @@ export const ERRORS = {
     status: 'FAILED_PRECONDITION',
     exit: 4,
     remedy:
-      '`grid site leave` drains it first and waits; `--move` starts its tasks elsewhere, `--force` gives up a site that is gone',
+      'wait longer, or start its tasks elsewhere with `--move`; `grid site leave --force` gives up a site that is gone',
   },
   DATASET_NOT_FOUND: {
     status: 'NOT_FOUND',

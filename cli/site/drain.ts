@@ -26,15 +26,24 @@ export async function drainSite(context: Context, input: Input): Promise<number>
   const { terminal, json } = context;
   const { attempts } = site;
   if (json) terminal.out(JSON.stringify({ id, state: 'draining', attempts }));
-  else {
-    const tasks = attempts === 1 ? '1 task' : `${attempts} tasks`;
-    const rest = input.on('move') ? 'which are moved' : 'which end there';
-    terminal.out(
-      `${id} takes nothing new${attempts === 0 ? ' and is empty' : `; it has ${tasks}, ${rest}`}`,
-    );
-  }
+  else terminal.out(`${id} takes nothing new${restOf(site, input.on('move'))}`);
   return 0;
 }
+
+/** What becomes of the tasks that a draining site has. */
+function restOf({ attempts, state, detail }: SiteSummary, moves: boolean): string {
+  if (attempts === 0) return ' and is empty';
+  const has = `; it has ${tasksText(attempts)}`;
+  // Nobody can say of a site that is away whether it has ended them: its lease decides.
+  if (state === SiteState.SITE_STATE_LOST || detail.startsWith('not connected'))
+    return `${has}, and the broker does not hear it (${detail}): they begin again elsewhere when its lease is over, if it is not back`;
+  const one = attempts === 1;
+  return moves
+    ? `${has}, which ${one ? 'is' : 'are'} moved`
+    : `${has}, which ${one ? 'ends' : 'end'} there`;
+}
+
+const tasksText = (count: number): string => (count === 1 ? '1 task' : `${count} tasks`);
 
 /** `grid site leave`: drained, emptied, taken out of the grid, its certificate revoked. */
 export async function leaveGrid(context: Context, input: Input): Promise<number> {
@@ -92,7 +101,7 @@ async function untilEmpty(
   return openSteps(context).run(`${id} drains`, async (say) => {
     for (;;) {
       const site = await drain(context, broker, id, eviction);
-      const tasks = site.attempts === 1 ? '1 task' : `${site.attempts} tasks`;
+      const tasks = tasksText(site.attempts);
       say(site.attempts === 0 ? 'it is empty' : `${tasks} left`);
       if (site.attempts === 0) return site;
       if (performance.now() > deadline)

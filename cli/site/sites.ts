@@ -96,12 +96,17 @@ export async function resumeSite(context: Context, input: Input): Promise<number
     eviction: Eviction.EVICTION_UNSPECIFIED,
   };
   const { site } = await broker.call.setSiteState(request, { signal: context.signal });
-  return answer(context, site, 'takes work again');
+  const isHeard =
+    site?.state === SiteState.SITE_STATE_UP && !site.detail.startsWith('not connected');
+  return isHeard
+    ? answer(context, site, 'takes work again')
+    : answer(context, site, 'drains no more, and takes work once the broker hears it');
 }
 
 function answer(context: Context, site: SiteSummary | undefined, words: string): number {
   if (site === undefined) return 0;
   const view = siteView(site);
-  context.terminal.out(context.json ? JSON.stringify(view) : `${view.id} ${words} (${view.state})`);
+  const state = view.detail === '' ? view.state : view.detail;
+  context.terminal.out(context.json ? JSON.stringify(view) : `${view.id} ${words} (${state})`);
   return 0;
 }
