@@ -22,11 +22,15 @@ export interface UserStaging extends ChunkStore {
   readonly askRoom: AskRoom;
 }
 
-/** The user's way to the chunks of a VO, with tickets from the broker; dispose of it. */
+/**
+ * The user's way to the chunks of a VO, with tickets from the broker; dispose of it. `patienceMs` is how long it waits for a
+ * nats-server that is away, a minute by default.
+ */
 export async function openUserStaging(
   context: Context,
   broker: RpcClient<BrokerService>,
   vo: string,
+  patienceMs?: number,
 ): Promise<UserStaging & AsyncDisposable> {
   keepHeapSmall();
   const nkey = newNkey();
@@ -37,6 +41,7 @@ export async function openUserStaging(
     vo,
     caPem: readAuthorities(trust),
     ticket: () => broker.issueStagingTicket({ vo, nkey: nkey.publicKey }, { signal }),
+    ...(patienceMs === undefined ? {} : { patienceMs }),
   });
   return {
     ...store,

@@ -52,12 +52,55 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
+/** Why a site takes nothing, or nothing more, in its own words, and what mends it. */
+const CLOSED: readonly (readonly [RegExp, string])[] = [
+  [
+    /Protocol authentication error|munge|authentication credential/i,
+    'on HOST: does munged run there, with the key of the controller, and do their clocks agree (`munge -n | unmunge`)?',
+  ],
+  [
+    /^Slurm does not answer/,
+    'on HOST, as the account of the gateway: `sinfo`; does slurmctld run? the site opens by itself',
+  ],
+  [
+    /^Grid Engine does not answer/,
+    'on HOST, as the account of the gateway: `qstat -f`; does sge_qmaster run? the site opens by itself',
+  ],
+  [
+    /takes no more jobs/,
+    'on HOST, as the account of the gateway: `sinfo`, `squeue`, `sacctmgr show assoc` (`qstat -f` on Grid Engine); the site opens by itself',
+  ],
+  [/no node of partition/, '`sinfo -R` says why; once a node is up the site opens by itself'],
+  [
+    /shows this account no partition/,
+    'AllowGroups and AllowAccounts of the partition in slurm.conf have to let the account of the gateway in',
+  ],
+  [
+    /^disk full/,
+    'make room on the disk of the spool (`grid site cache prune`), or set `min-free-disk` in site.yaml; the site opens by itself',
+  ],
+  [
+    /spool cannot be written/,
+    'on HOST: is its file system mounted for writing, and may the account of the gateway write there? the site opens by itself',
+  ],
+  [/^in use/, 'its owner is there: tasks begin when nobody has used it for `owner.idle-after`'],
+];
+
+/** What to do where a site is closed; `reason` is what it says. */
+export const closedRemedy = ({ address }: { readonly address: string }, reason: string): string =>
+  (
+    CLOSED.find(([pattern]) => pattern.test(reason))?.[1] ??
+    'mend that at the site; it opens by itself'
+  ).replaceAll('HOST', hostOf(address));
+
+const hostOf = (address: string): string => address.replace(/:\d+$/, '');
+
 /** What to do where the broker does not hear a gateway; `detail` is what the broker says of it. */
 export function linkRemedy(
   { id, address }: { readonly id: string; readonly address: string },
   detail: string,
 ): string {
-  const host = address.replace(/:\d+$/, '');
+  const host = hostOf(address);
   const [, known] = REMEDIES.find(([pattern]) => pattern.test(detail)) ?? [];
   return (
     known?.replace(/\bHOST\b(?!:PORT)/g, host) ??

@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import { followJob } from '../jobs/follow.ts';
 import type { EventView } from '../jobs/job-view.ts';
 import { BrokenLink, type Chain } from './probe-links.ts';
+import { type Trouble, untilTrouble } from './probe-watch.ts';
 
 /** A probe that the broker has. */
 export interface FollowedProbe {
@@ -73,6 +74,38 @@ const TELLING: Readonly<Record<string, keyof typeof STAGES>> = {
   OUTPUT_MISSING: 'staging-out',
 };
 
+/** Where the probe is on its way through the stages. */
+interface Walk {
+  readonly at: () => number;
+  readonly state: () => JobState | undefined;
+  /** Notes the stages before this one, which hold. */
+  readonly pass: (upTo: number) => void;
+  /** Notes that the present one does not. */
+  readonly breakHere: (detail: string, remedy?: string) => BrokenLink;
+}
+
+function openWalk(chain: Chain): Walk {
+  let at = 0;
+  let sinceMs = performance.now();
+  const stage = (): Stage => STAGES[ORDER[at] ?? 'queued'];
+  chain.tries(stage().link);
+  return {
+    at: () => at,
+    state: () => ORDER[at],
+    pass: (upTo) => {
+      for (; at < upTo; at += 1) {
+        chain.holds(stage().link, sinceMs, stage().words);
+        sinceMs = performance.now();
+      }
+      if (at < ORDER.length) chain.tries(stage().link);
+    },
+    breakHere: (detail, remedy = stage().remedy) => {
+      chain.breaks(stage().link, sinceMs, detail, remedy);
+      return new BrokenLink(detail, remedy);
+    },
+  };
+}
+
 /**
  * Notes each link as the task passes it, to its end. A task that is quick may skip states: the links between hold, too.
  * Throws BrokenLink where it fails, is given back, is held, or stands still for longer than `patienceMs`.
@@ -80,60 +113,54 @@ const TELLING: Readonly<Record<string, keyof typeof STAGES>> = {
 export async function followProbe(probe: FollowedProbe): Promise<void> {
   const { context, chain, broker, jobId, patienceMs } = probe;
   const patience = AbortSignal.timeout(patienceMs);
-  const signal = AbortSignal.any([context.signal, patience]);
-  let at = 0;
-  let sinceMs = performance.now();
-  const pass = (upTo: number): void => {
-    for (; at < upTo; at += 1) {
-      const stage: Stage | undefined = STAGES[ORDER[at] ?? 'queued'];
-      chain.holds(stage.link, sinceMs, stage.words);
-      sinceMs = performance.now();
-    }
-    if (at < ORDER.length) chain.tries(STAGES[ORDER[at] ?? 'queued'].link);
-  };
-  const breakHere = (detail: string): BrokenLink => {
-    const { link, remedy }: Stage = STAGES[ORDER[at] ?? 'queued'];
-    chain.breaks(link, sinceMs, detail, remedy);
-    return new BrokenLink(detail, remedy);
-  };
-  chain.tries(STAGES.queued.link);
+  const over = new AbortController();
+  const signal = AbortSignal.any([context.signal, patience, over.signal]);
+  const walk = openWalk(chain);
+  let stuck: Trouble | undefined;
+  const watching = untilTrouble(probe, () => walk.state(), signal).then((trouble) => {
+    stuck = trouble;
+    over.abort();
+  });
   try {
     for await (const event of followJob({ broker: broker.call, jobId, signal })) {
       if (event.ordinal < 0) continue;
       if (event.state === 'done') {
-        pass(ORDER.length);
+        walk.pass(ORDER.length);
         return;
       }
-      const stage = ORDER.indexOf(event.state as keyof typeof STAGES);
-      if (stage > at) pass(stage);
-      const words = troubleOf(event, at);
-      if (words === undefined) continue;
-      const telling = TELLING[event.reason];
-      if (telling !== undefined && at >= ORDER.indexOf('staging-in'))
-        pass(Math.max(at, ORDER.indexOf(telling)));
-      throw breakHere(words);
+      goTo(walk, event);
     }
   } catch (error) {
-    if (!patience.aborted || context.signal.aborted) throw error;
+    if (error instanceof BrokenLink || context.signal.aborted) throw error;
+    if (!patience.aborted && !over.signal.aborted) throw error;
+    if (stuck !== undefined) throw walk.breakHere(stuck.words, stuck.remedy);
     const why = await broker.call.whyJob({ jobId }, { signal: context.signal });
-    const words = await siteWords(probe, at).catch(() => '');
-    throw breakHere(
-      `nothing happened within ${formatDuration(patienceMs)}: ${words === '' ? why.answer : words}`,
-    );
+    const words = (await batchReason(probe).catch(() => '')) || why.answer;
+    throw walk.breakHere(`nothing happened within ${formatDuration(patienceMs)}: ${words}`);
+  } finally {
+    over.abort();
+    await watching;
   }
-  throw breakHere('the job ended without a word');
+  throw walk.breakHere('the job ended without a word');
 }
 
-/** What the site itself says of a probe that stands still: why the store or the batch system keeps it; '' for nothing. */
-async function siteWords(probe: FollowedProbe, at: number): Promise<string> {
-  const { broker, site, jobId, context } = probe;
-  const answer = await broker.call.inspectSite({ id: site }, { signal: context.signal });
-  const state = ORDER[at];
-  if (state === 'staging-in' || state === 'staging-out')
-    return answer.storeTrouble === '' ? '' : `the site waits for the store: ${answer.storeTrouble}`;
-  const own = answer.attempts.find((one) => one.jobId === jobId);
-  const reason = own?.batchReason || answer.site?.offer?.closedReason || '';
-  return reason === '' ? '' : `the site says of it: ${reason}`;
+/** Passes the links that an event has left behind; throws BrokenLink where it tells that one does not hold. */
+function goTo(walk: Walk, event: EventView): void {
+  const stage = ORDER.indexOf(event.state as keyof typeof STAGES);
+  if (stage > walk.at()) walk.pass(stage);
+  const words = troubleOf(event, walk.at());
+  if (words === undefined) return;
+  const telling = TELLING[event.reason];
+  if (telling !== undefined && walk.at() >= ORDER.indexOf('staging-in'))
+    walk.pass(Math.max(walk.at(), ORDER.indexOf(telling)));
+  throw walk.breakHere(words);
+}
+
+/** What keeps the task of the probe in the queue of the batch system, which may be that others are before it; '' for nothing. */
+async function batchReason({ broker, site, jobId, context }: FollowedProbe): Promise<string> {
+  const { attempts } = await broker.call.inspectSite({ id: site }, { signal: context.signal });
+  const reason = attempts.find((one) => one.jobId === jobId)?.batchReason ?? '';
+  return reason === '' ? '' : `the batch system says of it: ${reason}`;
 }
 
 /** Words for an event that no healthy task has: it ended badly, was held, or went back into the queue. */

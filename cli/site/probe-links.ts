@@ -28,6 +28,14 @@ export class BrokenLink extends Error {
   }
 }
 
+/** What a link gives to the next one, and the words for its line. */
+export interface Held<T> {
+  readonly value: T;
+  readonly words: string;
+}
+
+export const held = <T>(value: T, words: string): Held<T> => ({ value, words });
+
 /** The chain as it is tried; each link is one line on stdout as soon as it is known. */
 export interface Chain {
   readonly reports: readonly LinkReport[];

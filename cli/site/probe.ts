@@ -5,21 +5,21 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { ERRORS, GridError } from '../../core/errors.ts';
 import { vosOf } from '../../core/vo/caller.ts';
-import { type BrokerService, SiteState, type SiteSummary } from '../../proto/gen/grid/v1/broker.ts';
+import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import { type CheckedJob, checkJobs } from '../../service/documents/check-jobs.ts';
 import type { Connection } from '../../service/rpc/grpc-client.ts';
-import { callerFromWire, specToWire } from '../../service/rpc/wire.ts';
+import { callerFromWire } from '../../service/rpc/wire.ts';
 import { readTreeFile } from '../../service/staging/read-tree.ts';
 import { checkCertificate, checkKey, checkProxy, checkTrust } from '../certs/cert-checks.ts';
 import type { Context } from '../context.ts';
 import { chooseVo, openUserStaging } from '../data/staging.ts';
 import { argument, type Input } from '../input.ts';
 import { readJob } from '../jobs/job-detail.ts';
-import { submitJobs } from '../jobs/submit.ts';
+import { pathsOf, sendOne, submitJobs } from '../jobs/submit.ts';
 import { tailTask } from '../jobs/tail.ts';
-import { linkRemedy } from './link-remedy.ts';
 import { followProbe } from './probe-follow.ts';
-import { BrokenLink, type Chain, openChain } from './probe-links.ts';
+import { BrokenLink, type Chain, type Held, held, openChain } from './probe-links.ts';
+import { checkMatch, checkSite } from './probe-site.ts';
 
 const PATIENCE_MS = 300_000;
 
@@ -36,12 +36,14 @@ export async function testSite(context: Context, input: Input): Promise<number> 
     await link(chain, 'site', () => checkSite(broker, site, context.signal));
     const job = await probeJob(probe, await voOf(context, broker, input));
     await link(chain, 'match', () => checkMatch(broker, site, job, context.signal));
+    const patienceMs = input.duration('timeout') ?? PATIENCE_MS;
+    await link(chain, 'store', () => sendInput({ ...probe, patienceMs }, broker, job));
     jobId = await link(chain, 'submit', () => submitProbe(context, broker, job));
     await tryLinks({
       ...probe,
       broker,
       jobId,
-      patienceMs: input.duration('timeout') ?? PATIENCE_MS,
+      patienceMs,
     });
   } catch (error) {
     if (!(error instanceof BrokenLink)) throw error;
@@ -64,14 +66,6 @@ function verdict(context: Context, chain: Chain, site: string, jobId: string): n
   }
   return ok ? 0 : 1;
 }
-
-/** What a link gives to the next one, and the words for its line. */
-interface Held<T> {
-  readonly value: T;
-  readonly words: string;
-}
-
-const held = <T>(value: T, words: string): Held<T> => ({ value, words });
 
 /** Tries one link; throws BrokenLink after its line was written. */
 async function link<T>(chain: Chain, name: string, work: () => Promise<Held<T>>): Promise<T> {
@@ -138,52 +132,6 @@ async function voOf(
   return named ?? chooseVo(context, broker.call);
 }
 
-async function checkSite(
-  broker: Connection<BrokerService>,
-  id: string,
-  signal: AbortSignal,
-): Promise<Held<void>> {
-  const { sites } = await broker.call.listSites({}, { signal });
-  const site = sites.find((one) => one.id === id);
-  if (site === undefined)
-    throw new BrokenLink(
-      `the broker knows no site '${id}', only ${sites.map((one) => one.id).join(', ') || 'none'}`,
-      'an administrator of the grid runs `grid site invite`',
-    );
-  const broken = troubleOf(site);
-  if (broken !== undefined) throw broken;
-  const { offer } = site;
-  return held(
-    undefined,
-    `${offer?.lrms} at ${site.address}, ${offer?.freeCpus} of ${offer?.totalCpus} cpus free`,
-  );
-}
-
-/** Why nothing goes to a site, from the broker's side. */
-function troubleOf(site: SiteSummary): BrokenLink | undefined {
-  const { id, state, detail, address, quarantined, offer } = site;
-  if (state === SiteState.SITE_STATE_DRAINING)
-    return new BrokenLink('it is draining', `\`grid site resume ${id}\``);
-  if (state === SiteState.SITE_STATE_LOST || detail.startsWith('not connected'))
-    return new BrokenLink(`the broker does not hear it: ${detail}`, linkRemedy(site, detail));
-  if (state !== SiteState.SITE_STATE_UP || offer === undefined)
-    return new BrokenLink(
-      `the broker has never heard of it at ${address}${detail === '' ? '' : `: ${detail}`}`,
-      linkRemedy(site, detail),
-    );
-  if (offer.closedReason !== '')
-    return new BrokenLink(
-      `it takes nothing: ${offer.closedReason}`,
-      'mend that at the site; it opens by itself',
-    );
-  if (quarantined !== '')
-    return new BrokenLink(
-      `it is in quarantine: ${quarantined}`,
-      `mend that, then \`grid site resume ${id}\``,
-    );
-  return undefined;
-}
-
 interface Probe {
   readonly context: Context;
   readonly chain: Chain;
@@ -212,23 +160,25 @@ async function probeJob({ site, word, base }: Probe, vo: string): Promise<Checke
   return job;
 }
 
-/** That it would have to wait is no fault of the site's. */
-const BUSY = 'no-free-slots';
+/** Longer than a restart of nats-server takes. */
+const STORE_PATIENCE_MS = 8_000;
 
-async function checkMatch(
+const silent = (context: Context): Context => ({
+  ...context,
+  quiet: true,
+  terminal: { ...context.terminal, note: () => undefined },
+});
+
+/** Sends the input before the job is, so that a store that is away is named within seconds. */
+async function sendInput(
+  { context, base, patienceMs }: Probe & { readonly patienceMs: number },
   broker: Connection<BrokerService>,
-  site: string,
   { spec }: CheckedJob,
-  signal: AbortSignal,
 ): Promise<Held<void>> {
-  const why = await broker.call.explainJob({ spec: specToWire(spec) }, { signal });
-  const verdictOf = why.sites.find((one) => one.site === site);
-  if (verdictOf === undefined) throw new BrokenLink('the broker says nothing of it', why.answer);
-  const { matches, refusal, detail } = verdictOf;
-  if (matches) return held(undefined, 'takes a job of 1 cpu, 64 MiB and 5 minutes');
-  if (refusal === BUSY) return held(undefined, `takes it, after a wait: ${detail}`);
-  const remedy = why.advice[0] ?? "see the site's configuration: policy, vos, limits";
-  throw new BrokenLink(`${refusal}: ${detail}`, remedy);
+  const atMostMs = Math.min(STORE_PATIENCE_MS, patienceMs);
+  await using store = await openUserStaging(context, broker.call, spec.vo, atMostMs);
+  await sendOne(silent(context), store, base, pathsOf(spec));
+  return held(undefined, `nats-server has the input, in the store of VO ${spec.vo}`);
 }
 
 async function submitProbe(
@@ -236,10 +186,9 @@ async function submitProbe(
   broker: Connection<BrokerService>,
   job: CheckedJob,
 ): Promise<Held<string>> {
-  const quiet: Context = { ...context, terminal: { ...context.terminal, note: () => undefined } };
-  const [submitted] = await submitJobs(quiet, broker.call, [job]);
+  const [submitted] = await submitJobs(silent(context), broker.call, [job]);
   const id = submitted?.id ?? '';
-  return held(id, `input is in the store, and job ${id} in the ledger`);
+  return held(id, `job ${id} is in the ledger`);
 }
 
 interface Sent extends Probe {

@@ -1,8 +1,8 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { ERRORS, type ErrorCode, GridError, isErrorCode, type Problem } from '../../core/errors.ts';
 import { ErrorDetail } from '../../proto/gen/grid/v1/common.ts';
+import { connectionWords } from '../connection-words.ts';
 import type { Log } from '../log.ts';
-import { connectionWords } from './connection-words.ts';
 
 /** Trailer that carries an encoded `grid.v1.ErrorDetail`. */
 const DETAIL_KEY = 'grid-error-bin';

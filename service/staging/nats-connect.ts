@@ -7,6 +7,7 @@ import {
   setTransportFactory,
 } from '@nats-io/transport-node';
 import { GridError } from '../../core/errors.ts';
+import { connectionWords } from '../connection-words.ts';
 import { openBulkTransport } from './wire/nats-transport.ts';
 
 interface ConnectOptions {
@@ -43,10 +44,20 @@ export async function connectNats(options: ConnectOptions): Promise<NatsConnecti
         noAsyncTraces: true,
       });
     } catch (error) {
-      failure = error;
+      failure = new Error(`${server} ${wordsOf(error)}`, { cause: error });
     }
   }
   throw failure;
+}
+
+/** What a server did that let nobody in: `does not answer: nothing listens at 127.0.0.1:4222 (ECONNREFUSED)`. */
+function wordsOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (/authorization violation|authentication/i.test(message))
+    return `lets nobody in with tickets of the broker (${message}): is it the nats-server of this grid, and has it got its accounts from the broker?`;
+  if (error instanceof Error && error.name === 'TimeoutError')
+    return `does not answer within ${CONNECT_TIMEOUT_MS / 1_000} s`;
+  return `does not answer: ${connectionWords(message)}`;
 }
 
 /** TLS has no server name for an address (RFC 6066 section 3), yet the certificate must still be for it. */

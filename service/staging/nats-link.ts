@@ -189,7 +189,7 @@ function failureOf(error: unknown): GridError {
   const denied = /permissions violation/i.test(reason);
   return denied
     ? new GridError('PERMISSION_DENIED', `the store refuses: ${reason}`, { cause: error })
-    : new GridError('STAGING_UNAVAILABLE', `the store does not answer: ${reason}`, {
+    : new GridError('STAGING_UNAVAILABLE', `the store cannot be used: ${reason}`, {
         cause: error,
       });
 }

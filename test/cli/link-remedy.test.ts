@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { linkRemedy } from '../../cli/site/link-remedy.ts';
+import { closedRemedy, linkRemedy } from '../../cli/site/link-remedy.ts';
 
 const SITE = { id: 'campus', address: 'login.campus.example:7460' };
 
@@ -25,4 +25,17 @@ test.each([
   ['', /^is its gateway running/],
 ])('%s', (detail, remedy) => {
   expect(linkRemedy(SITE, detail)).toMatch(remedy);
+});
+
+test.each([
+  [
+    'Slurm does not answer since 2026-11-29T10:35:44.041Z: slurm_load_jobs error: Protocol authentication error',
+    /^on login\.campus\.example: does munged run there/,
+  ],
+  ['Slurm does not answer since now: Unable to contact slurm controller', /does slurmctld run\?/],
+  ['Slurm: no node of partition main is up: a1 IDLE+DRAIN (maintenance)', /^`sinfo -R` says why/],
+  ['disk full: 0 B free, the site keeps 1 MiB', /^make room on the disk of the spool/],
+  ['something new', /opens by itself/],
+])('a site that says: %s', (reason, remedy) => {
+  expect(closedRemedy(SITE, reason)).toMatch(remedy);
 });

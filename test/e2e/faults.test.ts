@@ -87,7 +87,14 @@ describe('every task ends done, exactly once', () => {
     const { file, starts } = newWitness();
     const id = await submitArray(grid, file, starts);
     await grid.crash('nats-server');
-    await pause(1_000);
+    const site = grid.plan.sites[0]?.name ?? '';
+    const tested = await grid.grid(['site', 'test', site, '--timeout', '1s', '--json']);
+    const { links } = JSON.parse(tested.stdout) as { links: readonly unknown[] };
+    expect(links.at(-1)).toMatchObject({
+      link: 'store',
+      ok: false,
+      detail: expect.stringMatching(/STAGING_UNAVAILABLE: .*: nothing listens at /),
+    });
     await grid.processes.startNats();
     const job = await endOf(grid, id);
     expect(job.summary?.counts).toMatchObject({ done: TASKS, failed: 0 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { connectionWords } from '../../../service/rpc/connection-words.ts';
+import { connectionWords } from '../../service/connection-words.ts';
 
 const behind = (words: string): string => `No connection established. Last error: ${words}`;
 
