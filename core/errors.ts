@@ -21,7 +21,7 @@ export const ERRORS = {
   CONFIG_INVALID: {
     status: 'FAILED_PRECONDITION',
     exit: 2,
-    remedy: 'mend the listed lines of the configuration file; `--print-config` shows every setting',
+    remedy: 'mend what is named, in the configuration file; `--print-config` shows every setting',
   },
   NOT_CONFIGURED: {
     status: 'FAILED_PRECONDITION',

@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { type ErrorCode, GridError, type Problem } from '../core/errors.ts';
 import { suggestion } from '../core/nearest.ts';
 import { parseBytes, parseDuration } from '../core/units.ts';
+import { schemaWords } from './schema-words.ts';
 import { readTrouble } from './staging/file-errors.ts';
 
 /** A file or directory; relative to the directory of the configuration file. */
@@ -48,6 +49,8 @@ export interface Setting {
   /** `default`, or the line of the file. */
   readonly source: string;
   readonly description: string;
+  /** It is of a section that the file does not have, and that means something when it is there. */
+  readonly isAbsent: boolean;
 }
 
 /**
@@ -73,7 +76,7 @@ export function loadConfig<S extends z.ZodObject>(
   const root = isMap(document.contents) ? document.contents : undefined;
   const lineOf = (path: readonly PropertyKey[]): string => at(offsetOf(root, path));
   const input = resolvePaths(schema, (document.toJS() ?? {}) as Json, dirname(resolve(file)));
-  const result = schema.strict().safeParse(input);
+  const result = schema.strict().safeParse(input, { error: schemaWords });
   if (!result.success) {
     throw invalid(
       file,
@@ -92,7 +95,7 @@ export function loadConfig<S extends z.ZodObject>(
   }
   return {
     config: result.data as z.output<S>,
-    settings: settingsOf(schema, input, root, lineOf, []),
+    settings: settingsOf(lineOf, schema, input, { path: [], isAbsent: false }),
   };
 }
 
@@ -112,10 +115,20 @@ function unknownKey(
     })
     .map(([name]) => `'${name}.${key}'`);
   const hint =
+    dottedHint(schema, key) ||
     suggestion(key, known) ||
     (elsewhere.length > 0 ? `; did you mean ${elsewhere.join(' or ')}?` : '');
   const where = path.slice(0, -1).join('.') || 'file';
   return { where: lineOf(path), message: `${where}: there is no setting '${key}'${hint}` };
+}
+
+/** For who writes a section and its setting in one word, as we speak of them. */
+function dottedHint(schema: z.ZodObject, key: string): string {
+  const [name = '', ...below] = key.split('.');
+  const field = schema.shape[name];
+  return below.length > 0 && field !== undefined && unwrap(field) instanceof z.ZodObject
+    ? `: write \`${name}:\`, and \`${below.join('.')}:\` indented below it`
+    : '';
 }
 
 /** The object that `path` leads to, through sections and lists; undefined where there is none. */
@@ -128,16 +141,6 @@ function sectionAt(schema: z.ZodObject, path: readonly PropertyKey[]): z.ZodObje
     else return undefined;
   }
   return at instanceof z.ZodObject ? at : undefined;
-}
-
-/** The settings as `--print-config` shows them: a YAML line each, with its source and its meaning behind it. */
-export function formatSettings(settings: readonly Setting[]): string {
-  const lines = settings.map(({ path, value, source, description }) => {
-    const shown = value === undefined ? '' : ` ${JSON.stringify(value)}`;
-    return { setting: `${path}:${shown}`, about: `# ${source}: ${description}` };
-  });
-  const width = Math.min(60, Math.max(...lines.map(({ setting }) => setting.length)));
-  return lines.map(({ setting, about }) => `${setting.padEnd(width)}  ${about}\n`).join('');
 }
 
 type Json = { [key: string]: unknown };
@@ -202,25 +205,31 @@ function resolvePaths(schema: z.ZodObject, input: Json, base: string): Json {
   return output;
 }
 
+interface Place {
+  readonly path: readonly string[];
+  readonly isAbsent: boolean;
+}
+
 function settingsOf(
+  lineOf: (path: readonly PropertyKey[]) => string,
   schema: z.ZodObject,
   input: Json,
-  root: YAMLMap | undefined,
-  lineOf: (path: readonly PropertyKey[]) => string,
-  path: readonly string[],
+  { path, isAbsent }: Place,
 ): Setting[] {
   return Object.entries(schema.shape).flatMap(([key, field]) => {
     const here = [...path, key];
     const inner = unwrap(field);
     const given = input[key];
     if (inner instanceof z.ZodObject) {
-      return settingsOf(inner, (given ?? {}) as Json, root, lineOf, here);
+      const isGone = isAbsent || (given === undefined && field instanceof z.ZodOptional);
+      return settingsOf(lineOf, inner, (given ?? {}) as Json, { path: here, isAbsent: isGone });
     }
     const described = metaOf(field)?.['description'];
     const description = typeof described === 'string' ? described : '';
-    if (given !== undefined)
-      return [{ path: here.join('.'), value: given, source: lineOf(here), description }];
-    return [{ path: here.join('.'), value: defaultOf(field), source: 'default', description }];
+    const common = { path: here.join('.'), description, isAbsent };
+    return given === undefined
+      ? [{ ...common, value: defaultOf(field), source: 'default' }]
+      : [{ ...common, value: given, source: lineOf(here) }];
   });
 }
 

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { BROKER_CONFIG, ledgerPlace } from '../../broker/config.ts';
-import { formatSettings, loadConfig } from '../../service/config.ts';
+import { loadConfig } from '../../service/config.ts';
+import { formatSettings } from '../../service/config-text.ts';
 
 let dir: string;
 beforeEach(() => {

@@ -187,7 +187,7 @@ describe('a gateway that cannot do with what it was told', () => {
     [
       'unknown-template',
       ['cpus: 2', 'memory: 1G', 'command: {template: loadleveler}'],
-      /command\.template: Invalid option: expected one of "lsf"\|"pbs"/,
+      /command\.template: must be one of lsf, pbs/,
     ],
     [
       'no-size',

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { BROKER_CONFIG } from '../../broker/config.ts';
 import { GridError } from '../../core/errors.ts';
 import { loadConfig } from '../../service/config.ts';
+import { formatSettings } from '../../service/config-text.ts';
 import { SITE_CONFIG } from '../../site-gateway/config.ts';
 
 let dir: string;
@@ -49,11 +50,52 @@ test.for([
     'partitions: [batch]',
     "7: file: there is no setting 'partitions'; did you mean 'slurm.partitions'?",
   ],
-  ['slurm: [batch]', '7: slurm: Invalid input: expected object, received array'],
-  ['fetch-ca: ""', '7: fetch-ca: Too small'],
-  ['cpus: 0', '7: cpus: Too small'],
+  [
+    'slurm.partitions: [batch]',
+    "7: file: there is no setting 'slurm.partitions': write `slurm:`, and `partitions:` indented below it",
+  ],
+  [
+    'slurm: [batch]',
+    '7: slurm: must be a section: lines of their own below it, `name: value`, not a list',
+  ],
+  [
+    'slurm: {partitions: batch}',
+    "7: slurm.partitions: must be a list, for instance [a, b], not 'batch'",
+  ],
+  ['fetch-ca: ""', '7: fetch-ca: must not be empty'],
+  ['cpus: 0', '7: cpus: must be at least 1, not 0'],
+  ['cpus: many', "7: cpus: must be a number, not 'many'"],
+  ['cpus: 1.5', '7: cpus: must be a whole number, not 1.5'],
+  ['cpus:', '7: cpus: has no value: it must be a number, or the line has to go'],
+  ['price: 2000000', '7: price: must be at most 1000000, not 2000000'],
+  ['crl: never', "7: crl: must be require or optional, not 'never'"],
 ] as const)('%j is a fault that says where and what was meant', ([lines, fault]) => {
   expect(faultsOf(lines)).toEqual([expect.stringContaining(fault)]);
+});
+
+test('what is missing is said to be', () => {
+  const file = join(dir, 'empty.yaml');
+  writeFileSync(file, NEEDED.replace(/^spool.*\n/m, ''));
+  expect(() => loadConfig(SITE_CONFIG, file)).toThrow(
+    expect.objectContaining({
+      problems: [{ where: `${file}:1`, message: 'spool: is missing: it must be a text' }],
+    }),
+  );
+});
+
+test('what --print-config shows is a configuration that says the same', () => {
+  const file = join(dir, 'written.yaml');
+  writeFileSync(file, `${NEEDED}slurm:\n  partitions: [batch, 'a "b"']\nmax-walltime: 1h30m\n`);
+  const written = loadConfig(SITE_CONFIG, file);
+  const text = formatSettings(written.settings);
+  const shown = join(dir, 'shown.yaml');
+  writeFileSync(shown, text);
+  expect(loadConfig(SITE_CONFIG, shown).config).toEqual(written.config);
+  expect(text).toContain('  partitions: ["batch","a \\"b\\""]  # line 8\n');
+  // A section that means something when it is there stands as a remark.
+  expect(text).toMatch(/^# owner:\n# {3}# tasks begin .*\n# {3}idle-after: "15m" {2}# default$/m);
+  const remarks = text.split('\n').filter((line) => line.startsWith('#'));
+  expect(Math.max(...remarks.map((line) => line.length))).toBeLessThan(101);
 });
 
 /** Objects below a schema in which an unknown key would be passed over. */

@@ -169,11 +169,15 @@ describe('a scenario is refused', () => {
     ['without sites', `workload: [${STREAM}]`, '1: sites: '],
     ['with no site', `sites: []\nworkload: [${STREAM}]`, '1: sites: there must be a site'],
     ['without jobs', SITES, 'there is no job: give a workload or a trace'],
-    ['with zero cpus', 'sites:\n  - { id: a, cpus: 0 }', '2: sites.0.cpus: Too small'],
+    [
+      'with zero cpus',
+      'sites:\n  - { id: a, cpus: 0 }',
+      '2: sites.0.cpus: must be at least 1, not 0',
+    ],
     [
       'with a negative speed',
       'sites:\n  - id: a\n    cpus: 1\n    speed: -1',
-      '4: sites.0.speed: Too small',
+      '4: sites.0.speed: must be',
     ],
     [
       'with a speed that is no number',
@@ -183,7 +187,7 @@ describe('a scenario is refused', () => {
     [
       'with a failure above 1',
       'sites:\n  - { id: a, cpus: 1, failure: 2 }',
-      '2: sites.0.failure: Too big',
+      '2: sites.0.failure: must be at most 1, not 2',
     ],
     ['with a bad id', 'sites:\n  - { id: A_b, cpus: 1 }', '2: sites.0.id: must be lower-case'],
     [
@@ -261,7 +265,7 @@ describe('a scenario is refused', () => {
     [
       'with a weight of nothing',
       `${SITES}\nshares:\n  - { vo: a, weight: 0 }`,
-      '3: shares.0.weight: Too small',
+      '3: shares.0.weight: must be',
     ],
     [
       'with a bad rank',
