@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,6 +101,23 @@ test('above its upper bound the cache is cleared by itself', async () => {
   await letAge();
   expect(await bytesIn(await treeOf('b'))).toBeGreaterThanOrEqual(SIZE);
   await expect.poll(cached, { timeout: 10_000 }).toMatchObject({ files: 1, bytes: SIZE });
+});
+
+test('of two gateways of one site the second does not start, and touches nothing of the first', async () => {
+  const tree = await treeOf('c');
+  await bytesIn(tree);
+  const second = spawn(
+    process.execPath,
+    [join(import.meta.dirname, '../../cli/main.ts'), 'site', 'serve', '--config', config],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  let said = '';
+  second.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  const [code] = (await once(second, 'close')) as [number];
+  expect([code, said]).toEqual([2, expect.stringContaining('another gateway uses')]);
+  expect(await bytesIn(tree)).toBe(0);
 });
 
 test('a size that is none is refused', async () => {

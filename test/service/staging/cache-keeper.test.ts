@@ -98,6 +98,37 @@ describe('the keeper of a cache', () => {
     expect(await keeper.prune(0)).toEqual({ files: 1, bytes: SIZE });
   });
 
+  test.for(['link', 'copy'] as const)(
+    'a file that is evicted while a job takes it is whole there: %s',
+    async (placement) => {
+      const trees = await Promise.all(['a', 'b', 'c'].map(treeOf));
+      // Nothing is too young to be taken.
+      const keeper = keeperOf(2 ** 30, 2 ** 30, -60_000);
+      const cache = await openFileCache({ dir: join(dir, 'demo'), placement });
+      let evicted = 0;
+      let isOver = false;
+      const evicting = (async () => {
+        while (!isOver) evicted += (await keeper.prune(0)).files;
+      })();
+      for (let round = 0; round < 12; round += 1)
+        await Promise.all(
+          trees.map(async (tree, number) => {
+            const target = join(at.dir, `job-${round}-${number}`);
+            await fetchTree(at.store, tree, target, { cache });
+            const [name = ''] = await readdir(target);
+            const [got, sent] = await Promise.all(
+              [target, at.root].map((root) => readFile(join(root, name))),
+            );
+            expect(got && sent && got.equals(sent)).toBe(true);
+            await rm(target, { recursive: true });
+          }),
+        );
+      isOver = true;
+      await evicting;
+      expect(evicted).toBeGreaterThan(3);
+    },
+  );
+
   test('a cache smaller than what one task wants is no endless loop', async () => {
     for (const name of ['a', 'b', 'c']) await at.write(name, randomBytes(SIZE));
     const { tree } = await at.send('a', 'b', 'c');

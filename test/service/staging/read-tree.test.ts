@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest';
+import { encodeManifest } from '../../../core/data/manifest-codec.ts';
+import { encodeManifestIndex } from '../../../core/data/manifest-index.ts';
+import { sha256 } from '../../../service/staging/chunk-store.ts';
+import { loadManifest } from '../../../service/staging/read-tree.ts';
+import { memoryStore } from '../../fakes/memory-store.ts';
+
+const DIGEST = 'ab'.repeat(32);
+const fileOf = (chunk: string): Uint8Array =>
+  encodeManifest({
+    entries: [
+      {
+        kind: 'file',
+        path: 'x',
+        mode: 0o644,
+        sizeBytes: 9,
+        digest: DIGEST,
+        slices: [{ digest: chunk, offset: 0, length: 9 }],
+      },
+    ],
+  });
+const indexOf = (totalBytes: number, ...chunks: readonly string[]): Uint8Array =>
+  encodeManifestIndex({ totalBytes, chunks });
+const refOf = (digest: string) => ({ digest, totalBytes: 9, files: 1 });
+
+describe('a manifest that refers to itself', () => {
+  // No digest is that of bytes that hold it, so it can only be put under a name that is not its own.
+  test.for<[string, Uint8Array]>([
+    ['as the index of its own pieces', indexOf(200, DIGEST)],
+    ['as a chunk of its file', fileOf(DIGEST)],
+  ])('%s is taken for the false bytes that it is', async ([, bytes]) => {
+    const store = memoryStore();
+    await store.put(DIGEST, bytes);
+    await expect(loadManifest(store, refOf(DIGEST))).rejects.toMatchObject({
+      code: 'CHUNK_CORRUPT',
+    });
+    expect(store.calls.get).toBe(1);
+    const inline = { ...refOf(DIGEST), manifest: bytes };
+    await expect(loadManifest(store, inline)).rejects.toMatchObject({ code: 'MANIFEST_INVALID' });
+  });
+
+  test('by way of another one is none: an index of an index is not followed', async () => {
+    const store = memoryStore();
+    let bytes = fileOf(DIGEST);
+    for (let level = 0; level < 3; level += 1) {
+      await store.put(sha256(bytes), bytes);
+      bytes = indexOf(bytes.byteLength, sha256(bytes));
+    }
+    await store.put(sha256(bytes), bytes);
+    await expect(loadManifest(store, refOf(sha256(bytes)))).rejects.toMatchObject({
+      code: 'MANIFEST_INVALID',
+    });
+    expect(store.calls.get).toBe(2);
+  });
+});
