@@ -6,6 +6,7 @@ import { isLicenceName } from '../core/job/spec.ts';
 import { isDnText } from '../core/pki/name.ts';
 import { byteSize, duration, filePath, hostPort } from '../service/config.ts';
 import { checkExpression } from '../service/expression/expression-check.ts';
+import { GPUS_CONFIG } from './lrms/fork/gpu-settings.ts';
 import { BATCH_SETTINGS } from './lrms/settings.ts';
 import { OWNER_CONFIG } from './owner/settings.ts';
 import { CONTAINERS_CONFIG, MODULES_CONFIG } from './software/settings.ts';
@@ -46,12 +47,14 @@ export const SITE_CONFIG = z.object({
   spool: filePath().describe('directory of the journal, the attempts and the cache'),
   cpus: count(1).optional().describe('CPU cores that the grid may fill (default: all)'),
   memory: byteSize().optional().describe('memory that the grid may fill (default: all)'),
-  gpus: z.literal(0).default(0).describe('GPUs; the fork LRMS has none to give'),
+  gpus: GPUS_CONFIG,
   'gpu-models': z
     .array(z.string().min(1).max(128))
     .max(64)
     .default([])
-    .describe('models of the GPUs, as jobs may ask for them'),
+    .describe(
+      'models of the GPUs of a batch system that does not tell them, as jobs may ask for them',
+    ),
   disk: byteSize()
     .optional()
     .describe(

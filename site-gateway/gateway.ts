@@ -274,7 +274,7 @@ function keptNkey(file: string): Nkey {
 function factsOf(
   { config, version }: GatewayOptions,
   nkey: string,
-  { sandbox = 'account' }: LrmsState,
+  { sandbox = 'account', gpuModels = [] }: LrmsState,
   { accounts, modules, runtime }: Pick<Parts, 'accounts' | 'modules' | 'runtime'>,
 ): SiteFacts {
   const found = [...detectFeatures(config.path), ...sandboxFeatures(sandbox)];
@@ -291,7 +291,7 @@ function factsOf(
     backlog: config.backlog,
     nkey,
     admins: config.admins.map(dn),
-    gpuModels: config['gpu-models'],
+    gpuModels: [...new Set([...config['gpu-models'], ...gpuModels])],
     licences: config.licences,
     price: config.price,
     accounts: accounts.rules,

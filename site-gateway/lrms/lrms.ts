@@ -124,6 +124,8 @@ export interface LrmsState {
   readonly capacity?: Capacity;
   /** What tasks may be put into; absent where the batch system decides that. */
   readonly sandbox?: Sandbox;
+  /** Of each GPU of a machine of its own; absent where the capacity says what there is. */
+  readonly gpuModels?: readonly string[];
 }
 
 /** A task as the batch system has it, by the last look. */

@@ -10,6 +10,7 @@ import { openBatchLrms } from './batch/batch.ts';
 import { openCommand } from './command/open-command.ts';
 import { commandOptions, pathFault } from './command-site.ts';
 import { openForkLrms } from './fork/fork.ts';
+import { gpusOf } from './fork/gpu-settings.ts';
 import { parseCpuList } from './fork/slots.ts';
 import { openGridEngine } from './gridengine/gridengine.ts';
 import { openHTCondor } from './htcondor/htcondor.ts';
@@ -32,7 +33,8 @@ export async function openLrms(
       const { log } = around;
       const sandbox = await openSandbox({ spool, wanted, path: COMMAND_PATH, hidden: [key], log });
       const isLowest = config.owner !== undefined;
-      const own = { ...coresOf(config), ...ownSize(config), sandbox, isLowest };
+      const gpus = await gpusOf(config.gpus, COMMAND_PATH);
+      const own = { ...coresOf(config), ...ownSize(config), gpus, sandbox, isLowest };
       return openForkLrms({ ...own, spool, ...around, listener });
     }
     case 'slurm':
@@ -118,12 +120,12 @@ function gridEngineOptions(
 export type SiteSize = Capacity;
 
 /** A machine of its own has what the configuration says; a batch system says itself what it has. */
-export function sizeOf(config: SiteConfig, { capacity }: LrmsState): SiteSize {
+export function sizeOf(config: SiteConfig, { capacity, gpuModels = [] }: LrmsState): SiteSize {
   if (capacity === undefined) {
     const { cpus, memoryBytes } = ownSize(config);
     const whole = { cpus, memoryBytes, usableCpus: cpus, usableMemoryBytes: memoryBytes };
-    const none = { gpus: 0, usableGpus: 0 };
-    return { ...whole, ...none, maxNodes: 1, maxWalltimeMs: config['max-walltime'], queues: [] };
+    const all = { gpus: gpuModels.length, usableGpus: gpuModels.length };
+    return { ...whole, ...all, maxNodes: 1, maxWalltimeMs: config['max-walltime'], queues: [] };
   }
   const { cpus: mostCpus = capacity.cpus, memory: mostBytes = capacity.memoryBytes } = config;
   const limits = [config['max-walltime'], capacity.maxWalltimeMs].filter((ms) => ms > 0);

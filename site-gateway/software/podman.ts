@@ -118,6 +118,14 @@ const CONFINED = [
   '--entrypoint=',
 ];
 
+/** What tells a program which GPUs are its own; the batch system sets them, where it has any. */
+const OF_GPUS = [
+  'CUDA_VISIBLE_DEVICES',
+  'ROCR_VISIBLE_DEVICES',
+  'GPU_DEVICE_ORDINAL',
+  'ZE_AFFINITY_MASK',
+];
+
 export function podmanWords(
   runtime: Runtime,
   task: ImageTask,
@@ -130,6 +138,7 @@ export function podmanWords(
   const variables = [
     ...Object.keys(shared),
     'GRID_ATTEMPT_DIR',
+    ...OF_GPUS,
     ...Object.entries(own).map(([key, value]) => `${key}=${value}`),
   ];
   return [

@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sandboxFeatures } from '../../core/job/sandbox.ts';
+import type { Offer } from '../../proto/gen/grid/v1/common.ts';
 import { Acceptance } from '../../proto/gen/grid/v1/site.ts';
 import { openLog } from '../../service/log.ts';
 import { openSandbox } from '../../site-gateway/lrms/sandbox/sandbox.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
+import { resourcesOf } from '../fakes/offers.ts';
 import { EPOCH, type Placed, startTestSite, type TestSite } from '../fakes/test-site.ts';
 import { needs } from '../setup/needs.ts';
 
@@ -24,13 +26,19 @@ const { best, groups } = await openSandbox({
 groups[Symbol.dispose]();
 rmSync(trial, { recursive: true });
 
+/** No GPU is in a machine that tests run on: these stand for the device files of three, the first of two models. */
+const GPUS = `gpus:
+  - {model: Card X1, devices: [/dev/fuse], env: {CUDA_VISIBLE_DEVICES: '5'}}
+  - {model: Card X2, devices: [/dev/loop-control, /dev/kmsg], env: {CUDA_VISIBLE_DEVICES: '7'}}`;
+const SOON = { timeout: 60_000, interval: 50 };
 let grid: LiveGrid;
 let site: TestSite;
 let bare: TestSite;
 beforeAll(async () => {
   grid = await openLiveGrid();
-  site = await startTestSite(grid, 'boxed', ['cpus: 2', 'memory: 4G', 'staging-patience: 0s']);
-  bare = await startTestSite(grid, 'bare', ['cpus: 2', 'memory: 4G', 'sandbox: account']);
+  const size = ['cpus: 4', 'memory: 4G', 'staging-patience: 0s', GPUS];
+  site = await startTestSite(grid, 'boxed', size);
+  bare = await startTestSite(grid, 'bare', [...size, 'sandbox: account']);
 });
 afterAll(async () => {
   await site[Symbol.asyncDispose]();
@@ -38,19 +46,54 @@ afterAll(async () => {
   await grid[Symbol.asyncDispose]();
 });
 
-const featuresOf = async (one: TestSite): Promise<readonly string[]> => {
+const offerOf = async (one: TestSite): Promise<Offer | undefined> => {
   const stop = new AbortController();
   const stream = one.call().advertise({ epoch: EPOCH, leaseMs: 9_000 }, { signal: stop.signal });
   for await (const { offer } of stream) {
     stop.abort();
-    return (offer?.features ?? []).filter((name) => name.startsWith('sandbox:'));
+    return offer;
   }
-  return [];
+  return undefined;
 };
+const featuresOf = async (one: TestSite): Promise<readonly string[]> =>
+  (await offerOf(one))?.features.filter((name) => name.startsWith('sandbox:')) ?? [];
+const withGpus = (gpus: number, gpuModel = '') => ({
+  resources: { ...resourcesOf({}), memoryBytes: 2 ** 26, gpus, gpuModel },
+});
+const SHOWN = 'cd /dev; ls fuse loop-control kmsg 2>/dev/null; echo "[$CUDA_VISIBLE_DEVICES]"';
+const stdoutAt = (one: TestSite, id: string): Promise<string> =>
+  readFile(join(one.spool, 'attempts', id, 'stdout'), 'utf8');
 
 test('a site offers what the machine can do, and no more than it is told to', async () => {
   expect(await featuresOf(site)).toEqual([...sandboxFeatures(best)].toSorted());
   expect(await featuresOf(bare)).toEqual([]);
+});
+
+test('GPUs of the machine are offered by number and model, and what it has not is refused', async () => {
+  expect(await offerOf(site)).toMatchObject({
+    ...{ totalGpus: 2, freeGpus: 2, gpuModels: ['Card X1', 'Card X2'] },
+  });
+  const place = (part: ReturnType<typeof withGpus>, id: string) =>
+    bare.place([{ id, spec: { command: ['true'], ...part } }]);
+  expect(await place(withGpus(3), 'too-many')).toMatchObject([
+    { reason: 'TOO_LARGE', detail: 'it asks for 3 GPUs, the site has 2' },
+  ]);
+  await place(withGpus(2, 'x1'), 'too-many-of-one');
+  expect(await bare.outcomeOf('too-many-of-one')).toMatchObject({
+    reason: 'SITE_REFUSED',
+    detail: 'it asks for 2 GPUs of model x1, and this machine has 1',
+  });
+});
+
+test('without a sandbox a task is told which GPUs are its own, or that none is', async () => {
+  const run = async (id: string, gpus: number, model = '') => {
+    await bare.place([{ id, spec: { command: ['sh', '-c', SHOWN], ...withGpus(gpus, model) } }]);
+    expect(await bare.outcomeOf(id)).toMatchObject({ exitCode: 0 });
+    return stdoutAt(bare, id);
+  };
+  const all = 'fuse\nkmsg\nloop-control\n';
+  expect(await run('has-one', 1, 'x2')).toBe(`${all}[7]\n`);
+  expect(await run('has-none', 0)).toBe(`${all}[]\n`);
 });
 
 test('a site without the sandbox refuses a task that demands it, and says both', async () => {
@@ -92,8 +135,7 @@ describe.for(best === 'account' ? [] : ['in namespaces of its own'])('%s', () =>
     await site.place([{ id, spec }]);
     return { id, ...(await site.outcomeOf(id)) };
   };
-  const stdoutOf = (id: string): Promise<string> =>
-    readFile(join(site.spool, 'attempts', id, 'stdout'), 'utf8');
+  const stdoutOf = (id: string): Promise<string> => stdoutAt(site, id);
 
   test('a task writes to its directories and to a /tmp of its own, and nowhere else', async () => {
     const mine = await run('touch a "$TMPDIR/b" /tmp/c && ls / >/dev/null');
@@ -119,6 +161,35 @@ describe.for(best === 'account' ? [] : ['in namespaces of its own'])('%s', () =>
     expect(await stdoutOf(id)).toBe('1\n');
     const open = await run('grep -c : /proc/net/dev');
     expect(Number(await stdoutOf(open.id))).toBeGreaterThan(0);
+  });
+
+  test('it sees the device files of its own GPUs and no others', async () => {
+    const shown = async (gpus: number, model = '') =>
+      stdoutOf((await run(`${SHOWN}; : </dev/kmsg`, withGpus(gpus, model))).id);
+    expect(await shown(1, 'x1')).toBe('fuse\n[0]\n');
+    expect(await shown(1, 'x2')).toBe('kmsg\nloop-control\n[0]\n');
+    expect(await shown(2)).toBe('fuse\nkmsg\nloop-control\n[0,1]\n');
+    expect(await shown(0)).toBe('[]\n');
+  });
+
+  test('its GPU is no other task’s before it has ended, also after a crash of the gateway', async () => {
+    const go = join(site.dir, 'go');
+    const wait = ['sh', '-c', `echo up; until [ -e ${go} ]; do sleep 0.1; done`];
+    const [first, second] = ['holds', 'wants'] as const;
+    await site.place([{ id: first, spec: { command: wait, ...withGpus(1, 'x2') } }]);
+    await expect.poll(() => stdoutOf(first).catch(() => ''), SOON).toBe('up\n');
+    const free = async () => (await offerOf(site))?.freeGpus;
+    await expect.poll(free, SOON).toBe(1);
+    await site.kill();
+    await site.start();
+    const spec = { command: ['ls', go], ...withGpus(1, 'x2') };
+    await site.place([{ id: second, spec }]);
+    await expect.poll(free, SOON).toBe(0);
+    await run('true', withGpus(0));
+    expect(existsSync(join(site.spool, 'attempts', second, 'started'))).toBe(false);
+    writeFileSync(go, '');
+    for (const id of [first, second])
+      expect(await site.outcomeOf(id)).toMatchObject({ exitCode: 0 });
   });
 
   test('it ends as it would outside', async () => {

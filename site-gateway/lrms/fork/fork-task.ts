@@ -14,7 +14,8 @@ import {
   type StatusFile,
   type TaskStart,
 } from '../task-files.ts';
-import type { Share } from './slots.ts';
+import type { GpuPool } from './gpu-pool.ts';
+import type { Share, Slots } from './slots.ts';
 
 /**
  * A task here: `queued` until there is room, `launched` once a shell has the order, `running` once the wrapper said so
@@ -77,6 +78,44 @@ export const isBusySince = ({ state, launchedAtMs }: ForkTask, atMs: number): bo
 /** Exit codes of a sandbox that could not be set up, and of some programs. */
 const SETUP_CODES = [1, 125];
 
+/**
+ * The first in turn. While tasks wait for GPUs others go before them, but none that would take GPUs away. When these are
+ * free, it is their turn again.
+ */
+function nextOf(queue: readonly ForkTask[], gpus: GpuPool): ForkTask | undefined {
+  if (gpus.models.length === 0) return queue[0];
+  const waits = queue.findIndex(({ task }) => !gpus.fits(task));
+  return waits < 0 ? queue[0] : queue.find(({ task }, at) => at < waits || task.gpus === 0);
+}
+
+/** Takes the next task out of the queue, with its share of the machine; undefined where it has to wait for that. */
+export function takeNext(queue: ForkTask[], slots: Slots, gpus: GpuPool): ForkTask | undefined {
+  const next = nextOf(queue, gpus);
+  if (next === undefined) return undefined;
+  next.share = slots.take(next.task);
+  if (next.share === undefined) return undefined;
+  gpus.take(next.task);
+  queue.splice(queue.indexOf(next), 1);
+  return next;
+}
+
+/** Why a task that waits does so, as far as this machine knows. */
+export function waitReasonOf(
+  id: string,
+  queue: readonly ForkTask[],
+  gpus: Pick<GpuPool, 'fits'>,
+): string {
+  const one = queue.find(({ task }) => task.id === id)?.task;
+  const what = one === undefined || gpus.fits(one) ? 'CPUs' : 'GPUs';
+  return `waits for free ${what} at the site`;
+}
+
+/** It asks for what this machine has not. */
+export const gpuFault = (detail: string): TaskEnd | undefined =>
+  detail === ''
+    ? undefined
+    : { kind: 'not-started', fault: 'site', reason: 'SITE_REFUSED', detail };
+
 /** The machine itself is the only node. */
 export const hostsOf = ({ cpus }: Pick<LrmsTask, 'cpus'>): string => 'localhost\n'.repeat(cpus);
 
@@ -118,6 +157,11 @@ export const restOf = (
   processes: readonly ProcessInfo[],
 ): readonly ProcessInfo[] =>
   processesOf(entry, groups, processes).filter(({ pid }) => pid !== entry.wrapper?.pid);
+
+/** It has run for as long as it may. */
+export function walltimeLimit({ task: { walltimeMs: allowed } }: ForkTask): LimitFile {
+  return { limit: 'walltime', measured: allowed, allowed };
+}
 
 /** By how much it is over its memory; undefined while it is not. The kernel sees more than a look at its processes. */
 export function memoryExcess(

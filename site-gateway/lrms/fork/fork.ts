@@ -18,6 +18,7 @@ import {
   endWithoutStatus,
   endWithStatus,
   type ForkTask,
+  gpuFault,
   hostsOf,
   isBusySince,
   listForkTasks,
@@ -26,9 +27,13 @@ import {
   processesOf,
   setLaunched,
   setStart,
+  takeNext,
+  waitReasonOf,
+  walltimeLimit,
   withFigures,
   writeHosts,
 } from './fork-task.ts';
+import { type GpuPool, openGpuPool } from './gpu-pool.ts';
 import { type Launcher, openLauncher } from './launcher.ts';
 import { openReaper, type Reaper } from './reaper.ts';
 import { openSlots, type Slots } from './slots.ts';
@@ -62,6 +67,7 @@ class ForkLrms implements Lrms {
   private readonly options: ForkOptions;
   private readonly launcher: Launcher;
   private readonly slots: Slots;
+  private readonly gpus: GpuPool;
   private readonly scan: ProcessTable;
   private readonly reaper: Reaper;
   private readonly killer: TaskKiller;
@@ -74,32 +80,30 @@ class ForkLrms implements Lrms {
   private readonly closed = (): boolean => this.stop.signal.aborted;
 
   constructor(options: ForkOptions, launcher: Launcher) {
-    const { cpus, memoryBytes, cores, firstCore, clock, log } = options;
+    const { cpus, memoryBytes, cores, firstCore, gpus = [], spool, clock, log } = options;
     const { groups } = options.sandbox;
     this.options = options;
     this.launcher = launcher;
     this.slots = openSlots({ cpus, memoryBytes }, cores, firstCore);
-    this.scan = openProcessTable();
-    const { scan } = this;
+    this.gpus = openGpuPool(gpus, spool, log);
+    const scan = openProcessTable();
+    this.scan = scan;
     this.reaper = openReaper(scan, groups, log);
     this.killer = openTaskKiller({ scan, groups, clock, isClosed: this.closed });
     this.suspender = openSuspender({ ...options, scan, groups, onWalltime: this.overWalltime });
     const tidy = (): Promise<void> => groups.tidy((id) => this.tasks.has(id));
     this.timers = [
       setInterval(() => this.sweep(), SWEEP_MS).unref(),
-      setInterval(() => this.pollAdopted(), ADOPTED_POLL_MS).unref(),
+      setInterval(() => this.settleAll(this.adopted), ADOPTED_POLL_MS).unref(),
       setInterval(() => this.run('remove control groups', tidy()), TIDY_MS).unref(),
     ];
-    const exceed = (entry: ForkTask, limit: LimitFile): void => this.exceed(entry, limit, 0);
-    this.run(
-      'watch disk',
-      watchDisk(() => this.tasks.values(), exceed, this.stop.signal),
-    );
+    const watch = watchDisk(() => this.tasks.values(), this.exceed, this.stop.signal);
+    this.run('watch disk', watch);
   }
 
   submit(task: LrmsTask): void {
     if (this.tasks.has(task.id)) return;
-    const fault = faultOf(task);
+    const fault = faultOf(task) ?? gpuFault(this.gpus.refusal(task));
     if (fault !== undefined) {
       queueMicrotask(() => this.options.listener.ended(task.id, fault));
       return;
@@ -115,6 +119,7 @@ class ForkLrms implements Lrms {
     if (started === undefined) return false;
     const entry = this.enter(task, 'running');
     entry.share = this.slots.force(task);
+    this.gpus.resume(task.id);
     setStart(entry, started.start);
     this.options.sandbox.groups.renew(task.id, task.memoryBytes);
     this.options.listener.started(task.id, started.atMs);
@@ -138,9 +143,13 @@ class ForkLrms implements Lrms {
 
   readonly hostsOf = hostsOf;
   readonly suspend = (why: string): void => this.suspender.suspend(why, this.tasks.values());
-  readonly waitReason = (): string => 'waits for free CPUs at the site';
+  readonly waitReason = (id: string): string => waitReasonOf(id, this.queue, this.gpus);
   readonly list = (): ReturnType<Lrms['list']> => listForkTasks(this.tasks.values());
-  readonly state = (): LrmsState => ({ closedReason: '', sandbox: this.options.sandbox.best });
+  readonly state = (): LrmsState => ({
+    closedReason: '',
+    sandbox: this.options.sandbox.best,
+    gpuModels: this.gpus.models,
+  });
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.stop.abort();
@@ -179,11 +188,10 @@ class ForkLrms implements Lrms {
 
   /** Starts what fits, strictly in order: a large task is not overtaken for ever by small ones. */
   private pump(): void {
-    for (let head = this.queue[0]; head !== undefined && !this.closed(); head = this.queue[0]) {
-      head.share = this.slots.take(head.task);
-      if (head.share === undefined) return;
-      this.queue.shift();
-      this.launch(head);
+    while (!this.closed()) {
+      const next = takeNext(this.queue, this.slots, this.gpus);
+      if (next === undefined) return;
+      this.launch(next);
     }
   }
 
@@ -194,19 +202,19 @@ class ForkLrms implements Lrms {
     try {
       const { sandbox } = this.options;
       const groups = sandbox.groups.make(task.id, task.memoryBytes);
-      this.launcher.launch(task, { cpuSet: share?.cpuSet, groups, words: sandbox.wordsFor(task) });
+      const words = sandbox.wordsFor(task, this.gpus.devicesOf(task.id));
+      const env = { ...task.env, ...this.gpus.envOf(task.id, words.length > 0) };
+      this.launcher.launch({ ...task, env }, { cpuSet: share?.cpuSet, groups, words });
     } catch (error) {
       const detail = `its sandbox could not be made: ${String(error)}`;
       this.end(entry, { kind: 'not-started', fault: 'site', reason: 'SANDBOX_FAILED', detail });
     }
   }
 
-  private readonly overWalltime = (entry: ForkTask): void => {
-    const allowed = entry.task.walltimeMs;
-    this.exceed(entry, { limit: 'walltime', measured: allowed, allowed }, WALLTIME_GRACE_MS);
-  };
+  private readonly overWalltime = (entry: ForkTask): void =>
+    this.exceed(entry, walltimeLimit(entry), WALLTIME_GRACE_MS);
 
-  private exceed(entry: ForkTask, limit: LimitFile, graceMs: number): void {
+  private readonly exceed = (entry: ForkTask, limit: LimitFile, graceMs = 0): void => {
     if (entry.killing || entry.state !== 'running') return;
     entry.killing = true;
     entry.hasLimit = true;
@@ -216,7 +224,7 @@ class ForkLrms implements Lrms {
       this.kill(entry, graceMs);
     });
     this.run('end a task over its limit', work);
-  }
+  };
 
   private kill(entry: ForkTask, graceMs: number): void {
     if (entry.killing) return;
@@ -225,9 +233,9 @@ class ForkLrms implements Lrms {
     this.run('end a task', this.killer(entry, graceMs));
   }
 
-  private pollAdopted(): void {
-    for (const entry of this.adopted) this.settle(entry, true);
-  }
+  private readonly settleAll = (some: Iterable<ForkTask>): void => {
+    for (const entry of some) this.settle(entry, true);
+  };
 
   /** Once a second: memory in use, wrappers that are gone without a word, launches that were lost. */
   private sweep(): void {
@@ -245,7 +253,7 @@ class ForkLrms implements Lrms {
     const { groups } = this.options.sandbox;
     const tree = processesOf(entry, groups, processes);
     const excess = memoryExcess(entry, tree, groups.figures(entry.task.id));
-    if (excess !== undefined) this.exceed(entry, excess, 0);
+    if (excess !== undefined) this.exceed(entry, excess);
     this.suspender.stopRest(entry, processes);
     if (tree[0]?.pid !== entry.wrapper?.pid) this.settle(entry, true);
   }
@@ -308,13 +316,13 @@ class ForkLrms implements Lrms {
     if (entry.share !== undefined) this.slots.give(entry.share);
     this.pump();
     const work = async (): Promise<void> => {
-      const { listener, log } = this.options;
-      const { groups } = this.options.sandbox;
+      const { listener, log, sandbox } = this.options;
       const { id, memoryBytes } = entry.task;
       const leftBehind = await this.reaper.reap(entry);
-      const complete = withFigures(end, groups.figures(id), memoryBytes, leftBehind);
+      const complete = withFigures(end, sandbox.groups.figures(id), memoryBytes, leftBehind);
       this.launcher.release(id, end.kind === 'exited' && leftBehind.length === 0);
-      await groups.remove(id);
+      if (this.gpus.give(id)) this.pump();
+      await sandbox.groups.remove(id);
       if (entry.killing || complete.kind !== 'exited') await cleanUp(entry.task, log);
       this.tasks.delete(id);
       if (!this.closed()) listener.ended(id, complete);

@@ -15,8 +15,11 @@ export interface TaskSandbox {
   readonly groups: TaskGroups;
   /** The strongest class that a task may get. */
   readonly best: Sandbox;
-  /** Words that go before those of the task, none for the class `account`; throws for one that is not there. */
-  wordsFor(task: LrmsTask): readonly string[];
+  /**
+   * Words that go before those of the task, none for the class `account`; throws for one that is not there. Of the device
+   * files of the machine it sees these and the usual ones.
+   */
+  wordsFor(task: LrmsTask, devices: readonly string[]): readonly string[];
 }
 
 export interface SandboxOptions {
@@ -67,10 +70,12 @@ export async function openSandbox(options: SandboxOptions): Promise<TaskSandbox>
   return {
     groups,
     best,
-    wordsFor: (task) => {
+    wordsFor: (task, devices) => {
       demand(best, task);
       const isBare = task.sandbox === 'account' && least === 'account';
-      return bubble === undefined || isBare || task.boxed !== undefined ? [] : bubble(task);
+      return bubble === undefined || isBare || task.boxed !== undefined
+        ? []
+        : bubble(task, devices);
     },
   };
 }
@@ -81,7 +86,7 @@ function bestOf(hasNamespaces: boolean, hasGroups: boolean): Sandbox {
 }
 
 type Boxed = Pick<LrmsTask, 'directory' | 'network' | 'account'>;
-type Bubble = (task: Boxed) => readonly string[];
+type Bubble = (task: Boxed, devices: readonly string[]) => readonly string[];
 
 /** Bubblewrap, where it is installed and this account may use it; else why not. */
 async function openBubble({
@@ -95,11 +100,11 @@ async function openBubble({
     .find((file) => existsSync(file));
   if (program === undefined)
     return { fault: `namespaces take bwrap, and there is none in ${path} (package bubblewrap)` };
-  const bubble: Bubble = (task) => [program, ...bubbleWords(task, spool, hidden)];
+  const bubble: Bubble = (task, devices) => [program, ...bubbleWords(task, devices, spool, hidden)];
   const directory = mkdtempSync(join(spool, 'self-test-'));
   mkdirSync(join(directory, 'work'));
   try {
-    const [, ...words] = bubble({ directory, network: 'none' });
+    const [, ...words] = bubble({ directory, network: 'none' }, []);
     const test = `: >tried && ! (: >/tried-${process.pid}) && [ $$ -lt 10 ]`;
     const child = spawn(program, [...words, 'sh', '-c', test], {
       stdio: ['ignore', 'ignore', 'pipe', 'ignore', 'ignore', 'pipe'],
@@ -148,6 +153,7 @@ const passable = (folder: string): readonly string[] => ['--chmod', '0711', fold
  */
 function bubbleWords(
   { directory, network, account }: Boxed,
+  devices: readonly string[],
   spool: string,
   hidden: readonly string[],
 ): readonly string[] {
@@ -157,6 +163,7 @@ function bubbleWords(
   };
   return [
     ...SEEN,
+    ...devices.flatMap((file) => ['--dev-bind', file, file]),
     '--tmpfs',
     spool,
     ...own('work'),
