@@ -56,6 +56,8 @@ start() {
     done
     words=systemd.unified_cgroup_hierarchy=0
   fi
+  # No process may stand in the first group of version 2: whoever started this one goes first.
+  until [ -e "$state/alone" ]; do sleep 0.1; done
   pivot_root . media
   umount -l media
   exec env -i container=hanse "SYSTEMD_PROC_CMDLINE=$words" PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd
@@ -87,6 +89,7 @@ trees() { for procs in "$groups"/cgroup.procs "$groups"/*/cgroup.procs; do [ ! -
 own_groups() { for tree in $(trees); do [ ! -d "$tree/$own" ] || echo "$tree/$own"; done; }
 
 boot() {
+  rm -f "$state/alone"
   (
     for tree in $(trees); do
       mkdir -p "$tree/$own"
@@ -97,12 +100,18 @@ boot() {
   ) &
   outer=$!
   tries=0
-  until init=$(cat "/proc/$outer/task/$outer/children") && [ -n "$init" ] && inside systemctl is-system-running --wait >"$state/said" 2>&1; do
+  until init=$(cat "/proc/$outer/task/$outer/children") && [ -n "$init" ] && make_way && inside systemctl is-system-running --wait >"$state/said" 2>&1; do
     tries=$((tries + 1))
     [ "$tries" -lt 60 ] || { echo "$name: systemd did not start: $(cat "$state/said")" >&2; cat "$state/console" >&2; exit 1; }
     sleep 0.5
   done
   echo "$name: $(inside systemctl --version | head -1) has started, control groups $1"
+}
+
+make_way() {
+  [ ! -e "$state/alone" ] || return 0
+  for tree in $(trees); do echo "$outer" >"$tree/cgroup.procs"; done
+  : >"$state/alone"
 }
 
 # Runs a command in the machine, beside its systemd.

@@ -28,12 +28,14 @@ export const openerName = (site: string): string => `hanse-site-${site}-open.ser
 /**
  * A group that shares its controllers out to the groups of running tasks can be entered by nobody, not even by an older
  * systemd with the next gateway. This unit, which comes before each start, takes them back; the gateway, having moved
- * down, shares them out again. Where a gateway runs, it does nothing.
+ * down, shares them out again. While a gateway runs, it does nothing.
  */
 export const openerOf = (site: string): string => {
   const group = `/sys/fs/cgroup/system.slice/${unitName(site)}`;
   const files = 'hanse-*/cgroup.subtree_control cgroup.subtree_control';
-  const script = `cd ${group} || exit 0; [ -z "$(cat gateway/cgroup.procs)" ] || exit 0; for f in ${files}; do [ ! -e "$f" ] || echo "-memory -pids" >"$f"; done`;
+  // What else is left where the gateway was (podman may have begun a process of its own there) is in nobody's way.
+  const isRunning = `[ "$(systemctl show -p MainPID --value ${unitName(site)})" != 0 ]`;
+  const script = `${isRunning} && exit 0; cd ${group} || exit 0; for f in ${files}; do [ ! -e "$f" ] || echo "$(sed 's/[^ ][^ ]*/-&/g' "$f")" >"$f"; done`;
   return [
     '[Unit]',
     `Description=Control group of the tasks of Hanse site ${site}, opened to the next gateway`,

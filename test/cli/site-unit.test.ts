@@ -43,5 +43,7 @@ test('the shell text of a unit comes to the shell as it was', () => {
     .filter((text) => text.startsWith('ExecStart='));
   expect(line).toContain('system.slice/hanse-site-campus.service || exit 0;');
   expect(line).toContain('>\\"$$f\\"');
+  // Not whether something is left in its group: that would keep the next gateway out for ever.
+  expect(line).toContain('systemctl show -p MainPID --value hanse-site-campus.service');
   expect(line).not.toMatch(/[^$]\$(?!\$)/);
 });
