@@ -1,5 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 import { GridError } from '../core/errors.ts';
+import { errorForJournal, isJournal } from '../service/systemd-journal.ts';
 import type { Env } from './config.ts';
 import { type Context, connectBroker, type Terminal } from './context.ts';
 import { describeFailure } from './errors.ts';
@@ -45,10 +46,13 @@ export async function runCommand(argv: readonly string[], edge: Edge): Promise<n
       red: colour.bad,
       dim: colour.dim,
     });
-    edge.stderr(`${printable(failure.text)}\n`);
+    edge.stderr(`${forStderr(printable(failure.text), edge.env)}\n`);
     return failure.exit;
   }
 }
+
+const forStderr = (text: string, env: Env): string =>
+  isJournal(env['JOURNAL_STREAM']) ? errorForJournal(text) : text;
 
 /** What was asked for, and the command tree that said so. */
 interface Parsed extends Invocation {

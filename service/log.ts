@@ -1,5 +1,5 @@
-import { fstatSync } from 'node:fs';
 import { pino } from 'pino';
+import { forJournal, isJournal } from './systemd-journal.ts';
 
 /** Structured log, one JSON object a line on stderr: fields for values, a short lower-case sentence for the event. */
 export type Log = pino.Logger;
@@ -15,28 +15,6 @@ export function openLog(service: string, level: string, journal?: string): Log {
   };
   return pino(
     { name: service, level, base: { service }, timestamp: pino.stdTimeFunctions.isoTime },
-    isStderr(journal) ? { write } : stderr,
+    isJournal(journal) ? { write } : stderr,
   );
-}
-
-/** pino's levels from this on have this priority of syslog(3). */
-const PRIORITIES: readonly (readonly [level: number, priority: number])[] = [
-  [60, 2],
-  [50, 3],
-  [40, 4],
-  [30, 6],
-];
-const DEBUG = 7;
-
-/** With the priority in front, as sd-daemon(3) has it: the journal takes it off, and `journalctl -p warning` shows what is one. */
-export function forJournal(line: string): string {
-  const level = Number(/^\{"level":(\d+)/.exec(line)?.[1] ?? 0);
-  return `<${PRIORITIES.find(([from]) => level >= from)?.[1] ?? DEBUG}>${line}`;
-}
-
-/** Whether stderr is the file `device:inode`. */
-function isStderr(file: string | undefined): boolean {
-  if (file === undefined) return false;
-  const { dev, ino } = fstatSync(2);
-  return file === `${dev}:${ino}`;
 }
