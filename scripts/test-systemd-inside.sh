@@ -9,7 +9,7 @@ cd /home
 
 fail() {
   echo "FAIL  $*"
-  journalctl --no-pager -o short-precise -n 30 -u 'hanse-site-*' | cut -c1-400
+  journalctl --no-pager -o short-precise -n 40 -u 'hanse-site-*' | cut -c1-400
   journalctl --no-pager -o short-precise -n 15 -u hanse-broker -u init.scope | cut -c1-400
   exit 1
 }
@@ -115,6 +115,15 @@ enrol() {
   see "$site: tasks run $how control groups" "logged $site | grep -q 'tasks run $how control groups'"
 }
 
+# A unit whose gateway cannot serve, because somebody has its port.
+taken() {
+  command=$(ada --quiet site invite taken --host desk.example.org --port 4222)
+  said=$($command --lrms fork 2>&1) && fail "enrolled at a port that was taken: $said"
+  must 'grid site enrol shows what the gateway says of a port that is taken' says 'cannot listen at .*4222' echo "$said"
+  must 'so does the journal, among what is wrong' says 'cannot listen at' journalctl --no-pager -o cat -p err -u hanse-site-taken
+  must 'grid site leave --force' admin site leave taken --force --keep-certificate
+}
+
 # `tasks SITE USER`: what holds a task, and what it leaves.
 tasks() {
   site=$1 user=$2
@@ -173,7 +182,7 @@ drained() {
 
 # An image of a shell and what it needs, in the store of root.
 image() {
-  see "podman of root works under the unit" "ada site status office | grep -qi podman"
+  fault=$(logged office | grep '"runtime":"podman"') && fail "podman of root does not work under the unit: $fault"
   tar -c -C / bin lib lib64 usr/bin/dash usr/lib/x86_64-linux-gnu/libc.so.6 usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 usr/lib64 |
     podman import --quiet - localhost/shell:1 >/dev/null || fail 'podman import'
   job=$(submit --site office --image localhost/shell:1 -- /usr/bin/dash -c 'echo in an image >out; read -r line <out; echo "$line"')
@@ -262,6 +271,7 @@ first() {
   the_grid
   enrol office 7460 --lrms fork
   enrol desk 7461 --lrms fork --account grid
+  taken
   for site in office desk; do
     user=root
     [ $site = office ] || user=grid

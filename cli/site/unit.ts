@@ -5,6 +5,7 @@ import { GridError } from '../../core/errors.ts';
 import { runTool } from '../../service/run-tool.ts';
 import { gridProgram } from '../up/process.ts';
 import type { SiteLayout } from './layout.ts';
+import { unitRun, untilServing } from './unit-ready.ts';
 
 /** Where podman of root has a lock, with netavark or with CNI; it runs no container where it cannot take that. */
 const PODMAN_LOCKS = '-/etc/containers/networks -/etc/cni/net.d';
@@ -120,18 +121,24 @@ export function unitUser(site: string): string | undefined {
   return /^User=(.+)$/m.exec(readFileSync(unitFile(site), 'utf8'))?.[1];
 }
 
-/** Installs and starts the unit, again where it is another one now; throws UNAVAILABLE with systemctl's words. Gives its name. */
+/**
+ * Installs and starts the unit, again where it is another one now, and waits until it serves. Throws UNAVAILABLE with the
+ * words of systemctl, or of the gateway. Gives its name.
+ */
 export async function startUnit(wish: UnitWish, signal: AbortSignal): Promise<string> {
   const name = unitName(wish.site);
   const file = unitFile(wish.site);
   const text = unitOf(wish);
   const before = existsSync(file) ? readFileSync(file, 'utf8') : text;
+  const isNew = before !== text;
+  const ran = await unitRun(name, signal);
   if (needsOpener(wish.systemd))
     await writeFile(openerFile(wish.site), openerOf(wish.site), { mode: 0o644 });
   await writeFile(file, text, { mode: 0o644 });
   await systemctl(['daemon-reload'], signal);
   await systemctl(['enable', name], signal);
-  await systemctl([before === text ? 'start' : 'restart', name], signal);
+  await systemctl([isNew ? 'restart' : 'start', name], signal);
+  if (isNew || !ran.isRunning) await untilServing(name, signal);
   return name;
 }
 
