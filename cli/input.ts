@@ -36,7 +36,7 @@ export function readInput(
       return Array.isArray(value) ? value.map(String) : [];
     },
     whole: (name) =>
-      convert(name, text(name), 'a whole number', (value) =>
+      convert(name, text(name), 'a whole number, 0 or more', (value) =>
         /^\d{1,15}$/.test(value) ? Number(value) : undefined,
       ),
     duration: (name) => convert(name, text(name), 'a duration such as 30s or 1h30m', parseDuration),

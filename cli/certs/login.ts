@@ -79,7 +79,7 @@ export async function login(context: Context, input: Input): Promise<number> {
     vo: input.text('vo'),
     fqans: input.list('fqan'),
     plain: input.on('plain'),
-    lifetimeMs: input.duration('lifetime'),
+    lifetimeMs: lifetimeOf(input),
     limited: input.on('limited'),
     keyKind: keyKindOf(input),
     out: input.text('out'),
@@ -101,20 +101,40 @@ export async function login(context: Context, input: Input): Promise<number> {
   return 0;
 }
 
+const LEAST_LIFETIME_MS = 60_000;
+
+/** How long the login shall last; undefined where nobody has said. */
+function lifetimeOf(input: Input): number | undefined {
+  const lifetimeMs = input.duration('lifetime');
+  if (lifetimeMs === undefined || lifetimeMs >= LEAST_LIFETIME_MS) return lifetimeMs;
+  throw new GridError('USAGE', `--lifetime '${input.text('lifetime')}' is too short: at least 1m`);
+}
+
+/** Less than what was asked for by more than clocks and calls make. */
+const LESS_MS = 120_000;
+
 /** Refreshes what is trusted, has the VO sign the membership, and writes the proxy (mode 0600). */
 export async function logIn(wish: LoginWish): Promise<Login> {
   const { settings, env = {}, lifetimeMs = DEFAULT_LIFETIME_MS } = wish;
   const own = await unlocked(loadUserCertificate({ home: settings.home, env }), wish);
   const membership = wish.plain === true ? NO_VO : await fetchMembership(wish, own, lifetimeMs);
+  const nowMs = Date.now();
   const proxy = await makeProxy({
     certPem: own.certPem,
     keyPem: own.keyPem,
-    lifetimeMs,
-    nowMs: Date.now(),
+    // Nobody knows of a proxy that it lasts longer than what it was made for.
+    lifetimeMs: Math.min(lifetimeMs, membership.expiresAtMs - nowMs),
+    nowMs,
     kind: wish.limited === true ? 'limited' : 'full',
     keyKind: wish.keyKind ?? keyKindLike(own),
     attributeCertificates: membership.attributeCertificates,
   });
+  if (wish.lifetimeMs !== undefined && proxy.expiresAtMs < nowMs + lifetimeMs - LESS_MS) {
+    const isSigned = membership.expiresAtMs < nowMs + lifetimeMs;
+    wish.note?.(
+      `this ends earlier than you asked: ${isSigned ? 'the authority vouches for a membership for no longer' : 'your certificate ends then'}`,
+    );
+  }
   const file = wish.out ?? join(settings.home, 'proxy.pem');
   ensureDirectory(dirname(file), 0o700);
   await writeAtomic(file, proxy.fileText, 0o600);
@@ -122,7 +142,7 @@ export async function logIn(wish: LoginWish): Promise<Login> {
     dn: own.dn,
     vo: membership.vo,
     fqans: membership.fqans,
-    expiresAtMs: Math.min(proxy.expiresAtMs, membership.expiresAtMs),
+    expiresAtMs: proxy.expiresAtMs,
     file,
   };
 }

@@ -8,7 +8,9 @@ export async function holdJobs(context: Context, input: Input): Promise<number> 
   const request = { jobIds: [...input.args], reason: input.text('reason') ?? '' };
   const { held } = await broker.call.holdJobs(request, { signal: context.signal });
   if (context.json) context.terminal.out(JSON.stringify({ held }));
-  else for (const id of held) context.terminal.out(`${id} is held`);
+  else
+    for (const id of held)
+      context.terminal.out(`${id} is held: nothing more of it starts, what is at a site runs on`);
   return 0;
 }
 
@@ -19,6 +21,8 @@ export async function releaseJobs(context: Context, input: Input): Promise<numbe
   if (input.on('s3')) await giveS3(context, broker.call, request.jobIds);
   const { released } = await broker.call.releaseJobs(request, { signal: context.signal });
   if (context.json) context.terminal.out(JSON.stringify({ released }));
-  else for (const id of released) context.terminal.out(`${id} waits for a site again`);
+  else
+    for (const id of released)
+      context.terminal.out(`${id} is released: what waits of it may start again`);
   return 0;
 }

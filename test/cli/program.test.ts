@@ -87,7 +87,7 @@ describe('a command line', () => {
 
   test('refuses values of the wrong type, by the name of the option', () => {
     expect(() => parsed('ls -l many').input.whole('limit')).toThrow(
-      "--limit 'many' is not a whole number",
+      "--limit 'many' is not a whole number, 0 or more",
     );
     expect(() => parsed('wait j1 --timeout 5').input.duration('timeout')).toThrow(
       "--timeout '5' is not a duration such as 30s or 1h30m",

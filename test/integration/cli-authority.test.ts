@@ -95,6 +95,22 @@ describe('logging in', () => {
     });
   });
 
+  test('for longer than a membership is signed says so, and for no time is refused', async () => {
+    const { root, grid, json } = cli;
+    const out = join(root, 'long.pem');
+    const { exit, err } = await grid(['login', '--lifetime', '9999d', '--out', out]);
+    expect({ exit, err }).toMatchObject({
+      exit: 0,
+      err: expect.stringContaining('the authority vouches for a membership for no longer'),
+    });
+    // Neither does the proxy outlast it.
+    const [, until = ''] =
+      /"notAfterMs":(\d+)/.exec(JSON.stringify(await json(['cert', 'show', out]))) ?? [];
+    expect((Number(until) - Date.now()) / 3_600_000).toBeCloseTo(24, 0);
+    const short = await grid(['login', '--lifetime', '0s', '--out', out]);
+    expect(short).toMatchObject({ exit: 2, err: expect.stringContaining('at least 1m') });
+  });
+
   test('without a VO works, and says so', async () => {
     const { grid, newcomer } = cli;
     const dir = await newcomer('Lonely Person');
