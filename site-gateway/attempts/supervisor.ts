@@ -16,7 +16,8 @@
  *
  * After a restart each live attempt is offered to the LRMS first (`adopt`): if its task was ever started there it is
  * taken up again, whatever state the journal has. Otherwise nothing of it has run, and its life begins anew. Telling the
- * broker a step twice is harmless; starting a task twice is not, and the LRMS's own fence sees to that.
+ * broker a step twice is harmless; starting a task twice is not, and the LRMS's own fence sees to that. A power cut may
+ * take the fence, which is not synced, but not the journal: what that says has run does not run again.
  */
 import { EMPTY_TREE } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
@@ -49,6 +50,7 @@ export interface LiveView {
 
 const CANCEL_GRACE_MS = 3_000;
 const BEGUN: readonly AttemptState[] = ['running', 'suspended'];
+const LOST = 'it had begun, and all word of it is lost: the machine went down';
 const PREPARED_AT_A_TIME = 8;
 /** A task that has waited this long is told of as `submitted`. */
 const WAITING_MS = 1_000;
@@ -236,6 +238,8 @@ export class Supervisor {
     const task = lrmsTaskOf(attempt, basics, accounts.accountFor(wish));
     const adopted = again && (await this.takeUp.one(attempt, lrms.adopt(task), this.options.stock));
     if (!adopted) {
+      if (attempt.startedBefore)
+        return attempt.ending === '' ? failed('site', 'TASK_VANISHED', LOST) : endedEarly(attempt);
       const denied = accounts.refusal(wish);
       if (denied !== undefined) return failed('site', 'NO_ACCOUNT', denied);
       attempt.giveBack = await this.options.stock.take(

@@ -79,6 +79,26 @@ describe('a gateway that is killed', () => {
     });
   });
 
+  test('does not run a task again whose fence a power cut took', async () => {
+    const ran = join(site.dir, 'power');
+    const command = ['sh', '-c', `echo ran >>${ran}; exec sleep 300`];
+    await site.place([{ id: 'power', spec: { command } }]);
+    for await (const { attemptId, state } of site.call().watch({ epoch: EPOCH, afterSeq: 0 }))
+      if (attemptId === 'power' && state === State.STATE_RUNNING) break;
+    await expect.poll(() => existsSync(ran), { timeout: 10_000 }).toBe(true);
+    const started = join(site.spool, 'attempts', 'power', 'started');
+    await site.kill();
+    process.kill(-Number.parseInt(readFileSync(started, 'utf8'), 10), 'SIGKILL');
+    // What was written last had not reached the disk.
+    writeFileSync(started, '');
+    await site.start();
+    expect(await site.outcomeOf('power')).toMatchObject({
+      failure: 'site',
+      reason: 'TASK_VANISHED',
+    });
+    expect(await linesOf(ran)).toEqual(['ran']);
+  });
+
   test('does not blame a task for the signal that it got when the machine was shut down', async () => {
     const ids = ['shut-down', 'ended-itself'];
     await site.place(ids.map((id) => ({ id, spec: { command: ['sleep', '300'] } })));
