@@ -16,11 +16,11 @@ type EncodedSlice = readonly [number, number, number];
 export function encodeManifest(manifest: Manifest): Uint8Array {
   const entries = manifest.entries.toSorted(byPath);
   checkEntries(entries);
-  return encodeChecked(entries);
+  return new TextEncoder().encode(textOf(entries));
 }
 
-/** `entries` have been checked, and are sorted by path. */
-function encodeChecked(entries: readonly ManifestEntry[]): Uint8Array {
+/** The one line; `entries` have been checked, and are sorted by path. */
+function textOf(entries: readonly ManifestEntry[]): string {
   const chunks = new Map<string, number>();
   const slice = ({ digest, offset, length }: Slice): EncodedSlice => {
     const index = chunks.get(digest) ?? chunks.size;
@@ -33,37 +33,52 @@ function encodeChecked(entries: readonly ManifestEntry[]): Uint8Array {
     const { path, mode, sizeBytes, digest, slices } = entry;
     return ['f', path, mode, sizeBytes, digest, ...slices.map(slice)];
   });
-  const text = JSON.stringify({ manifest: 1, chunks: [...chunks.keys()], entries: rows });
-  return new TextEncoder().encode(text);
+  const digests = [...chunks.keys()];
+  if (!digests.every(isDigest)) throw invalid('has a slice of no chunk');
+  return JSON.stringify({ manifest: 1, chunks: digests, entries: rows });
 }
 
 /** The tree of an encoding; throws MANIFEST_INVALID with what is wrong. Nothing in it leaves the tree. */
 export function decodeManifest(bytes: Uint8Array): Manifest {
-  const root = parseJson(bytes);
+  const text = decodeText(bytes);
+  const root = parseJson(text);
   if (!isRecord(root) || root['manifest'] !== 1) throw invalid('is of another version');
   const { chunks, entries: rows } = root;
   if (!isList(chunks) || !isList(rows)) throw invalid('lacks its chunks or its entries');
   const entries = rows.map((row) => decodeEntry(row, chunks));
   checkEntries(entries);
-  if (!sameBytes(encodeChecked(entries), bytes)) throw invalid('is not in its canonical form');
+  // Of text that is well-formed there is one encoding in UTF-8.
+  if (textOf(entries) !== text) throw invalid('is not in its canonical form');
   return { entries };
 }
 
-function parseJson(bytes: Uint8Array): unknown {
+function decodeText(bytes: Uint8Array): string {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw new GridError('MANIFEST_INVALID', 'manifest is not JSON in UTF-8', { cause: error });
+    throw notJson(error);
   }
 }
 
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw notJson(error);
+  }
+}
+
+const notJson = (cause: unknown): GridError =>
+  new GridError('MANIFEST_INVALID', 'manifest is not JSON in UTF-8', { cause });
+
+/** Types only: what the values may be is checked for all entries alike. */
 function decodeEntry(row: unknown, chunks: readonly unknown[]): ManifestEntry {
   if (!isList(row)) throw invalid('has an entry that is no list');
   const [kind, path, third, size, digest, ...slices] = row;
   if (typeof path !== 'string') throw invalid('has an entry without a path');
   if (kind === 'd' && isMode(third)) return { kind: 'directory', path, mode: third };
   if (kind === 'l' && typeof third === 'string') return { kind: 'link', path, target: third };
-  if (kind === 'f' && isMode(third) && isCount(size) && isDigest(digest)) {
+  if (kind === 'f' && isMode(third) && isCount(size) && typeof digest === 'string') {
     return {
       kind: 'file',
       path,
@@ -80,7 +95,7 @@ function decodeSlice(row: unknown, chunks: readonly unknown[]): Slice {
   if (!isList(row)) throw invalid('has a slice that is no list');
   const [index, offset, length] = row;
   const digest = isCount(index) ? chunks[index] : undefined;
-  if (!isDigest(digest) || !isCount(offset) || !isCount(length)) {
+  if (typeof digest !== 'string' || !isCount(offset) || !isCount(length)) {
     throw invalid('has a slice of no chunk');
   }
   return { digest, offset, length };
@@ -124,10 +139,10 @@ function slicesProblem(entry: {
 }): string | undefined {
   if (!isDigest(entry.digest)) return 'has no digest';
   let sum = 0;
-  for (const { digest, offset, length } of entry.slices) {
+  for (const { offset, length } of entry.slices) {
     const inside =
       isCount(offset) && isCount(length) && length > 0 && offset + length <= CHUNK_BYTES;
-    if (!inside || !isDigest(digest)) return 'has a slice outside its chunk';
+    if (!inside) return 'has a slice outside its chunk';
     sum += length;
   }
   return sum === entry.sizeBytes ? undefined : 'has slices that do not add up to its size';
@@ -147,14 +162,7 @@ const invalid = (what: string): GridError => new GridError('MANIFEST_INVALID', `
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
-const isDigest = (value: unknown): value is string =>
-  typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
+const isDigest = (value: string): boolean => /^[0-9a-f]{64}$/.test(value);
 const isCount = (value: unknown): value is number =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 const isMode = (value: unknown): value is number => isCount(value) && value <= 0o777;
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.byteLength !== b.byteLength) return false;
-  for (let at = 0; at < a.byteLength; at += 1) if (a[at] !== b[at]) return false;
-  return true;
-}
