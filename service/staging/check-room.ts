@@ -4,24 +4,30 @@ import { GridError } from '../../core/errors.ts';
 import { formatBytes } from '../../core/units.ts';
 import { bytesWritten } from './holes.ts';
 
+/** A folder that is to be filled: its name, and where it is at this moment. */
+interface Filled {
+  readonly target: string;
+  readonly root: string;
+}
+
 /**
- * Throws DISK_FULL where `files` cannot fit below `dir`, before any of them is fetched. `placeOf` says what a file will replace: the
- * room of that counts, as it is freed on the way.
+ * Throws DISK_FULL where `files` cannot fit below a folder, before any of them is fetched. `placeOf` says what a file will
+ * replace: the room of that counts, as it is freed on the way.
  */
 export async function checkRoom(
-  dir: string,
+  { target, root }: Filled,
   files: readonly FileEntry[],
   placeOf: (file: FileEntry) => string,
 ): Promise<void> {
   const wanted = files.reduce((sum, file) => sum + bytesWritten(file), 0);
-  const { bfree, bsize } = await statfs(dir);
+  const { bfree, bsize } = await statfs(root);
   const free = bfree * bsize;
   if (wanted <= free) return;
   let replaced = 0;
   for (const file of files) {
     replaced += (await lstat(placeOf(file)).catch(() => undefined))?.size ?? 0;
   }
-  if (wanted > free + replaced) throw noRoom(dir, wanted, free);
+  if (wanted > free + replaced) throw noRoom(target, wanted, free);
 }
 
 /**
@@ -29,14 +35,14 @@ export async function checkRoom(
  * for some of the files may be on their way already for somebody else.
  */
 export async function makeCacheRoom(
-  dir: string,
+  { target, root }: Filled,
   files: readonly FileEntry[],
   free: (bytes: number) => Promise<void>,
 ): Promise<void> {
   const sizes = new Map(files.map((file) => [file.digest, bytesWritten(file)]));
   const wanted = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-  const { blocks, bavail, bsize } = await statfs(dir);
-  if (wanted > blocks * bsize) throw noRoom(dir, wanted, blocks * bsize);
+  const { blocks, bavail, bsize } = await statfs(root);
+  if (wanted > blocks * bsize) throw noRoom(target, wanted, blocks * bsize);
   const short = wanted - bavail * bsize;
   if (short > 0) await free(short);
 }

@@ -7,13 +7,13 @@ import { withZeros, ZEROS_DIGEST } from './holes.ts';
 import { chunksInOrder } from './read-tree.ts';
 import { giveSlab } from './wire/slabs.ts';
 
-/** A file to fetch and where to: its bytes go to `partial`, which must not exist, and when they are right it lands. */
+/** A file to fetch and where to: its bytes go to `partial`, which must not exist; when they are right it lands, or stays. */
 export interface FileFetch {
   readonly file: FileEntry;
   readonly partial: string;
   /** What `partial` is made with. */
   readonly mode: number;
-  readonly landing: Landing;
+  readonly landing?: Landing;
   /** It is there. */
   landed(): void;
   /** It will not come; `partial` is gone. */
@@ -72,10 +72,11 @@ export async function fetchFiles(
     }
     await Promise.all(writing);
   } finally {
+    // What was begun may still become whole.
+    await Promise.allSettled(writing);
     const lost = [...pending];
-    // Whatever was begun ends before it.
     if (lost.length > 0) await disk.drop(lost.map(({ partial }) => partial));
-    for (const fetch of lost) if (pending.has(fetch)) fetch.abandon();
+    for (const fetch of lost) fetch.abandon();
   }
 }
 
@@ -127,5 +128,5 @@ const writtenFile = ({ file, partial, mode, landing }: FileFetch): WrittenFile =
   digest: file.digest,
   partial,
   mode,
-  landing,
+  ...(landing === undefined ? {} : { landing }),
 });

@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import type { Manifest, ManifestEntry, TreeRef } from '../../core/data/manifest.ts';
 import { type FileEntry, filesOf, filterTree, selectTree } from '../../core/data/select.ts';
 import type { InputFile } from '../../core/job/spec.ts';
@@ -32,6 +31,8 @@ export interface FetchedTree {
   readonly bytesFromCache: number;
 }
 
+/** A tree that is fetched so fast may be fetched again as a whole when it is killed on the way. */
+const SMALL_BYTES = 16 * 2 ** 20;
 const FILES_AT_ONCE = 32;
 const LINKS_AT_ONCE = 256;
 
@@ -57,20 +58,23 @@ export async function fetchTree(
     onProgress?.({ doneBytes, totalBytes });
   };
   const twins = riskyTwins(manifest);
-  const place = await openTarget(target, options.shared);
+  const isSmall = totalBytes <= SMALL_BYTES;
+  const place = await openTarget(target, { shared: options.shared, isSmall });
   try {
     await checkFolder(twins, place.root, place.probe);
     await makeFolders(place, manifest.entries);
-    const wanted = await without(files, async (file) => {
-      const kept = await place.hasFile(file);
-      if (kept) done(file.sizeBytes);
-      return kept;
-    });
+    const wanted = place.isFresh
+      ? files
+      : await without(files, async (file) => {
+          const kept = await place.hasFile(file);
+          if (kept) done(file.sizeBytes);
+          return kept;
+        });
     const run: Run = { store, target, place, signal, counts, done };
     if (cache === undefined) await fetchInto(run, wanted);
     else await fetchThrough(run, wanted, cache);
     await finish(place, manifest.entries);
-    await checkWritten(twins, target);
+    await checkWritten(twins, place.root);
   } finally {
     await place.close();
   }
@@ -93,13 +97,22 @@ function selected(manifest: Manifest, select: FetchTreeOptions['select']): Manif
 
 /** Folders are writable until everything is in them. */
 async function makeFolders(place: Target, entries: readonly ManifestEntry[]): Promise<void> {
+  let last = '.';
   for (const entry of entries) {
-    const folder = entry.kind === 'directory' ? entry.path : dirname(entry.path);
+    const folder = entry.kind === 'directory' ? entry.path : parentOf(entry.path);
+    if (folder === last) continue;
+    last = folder;
     await place.makeFolder(folder);
     if (entry.kind === 'directory' && (entry.mode & 0o700) !== 0o700) {
       await place.setMode(folder, 0o700);
     }
   }
+}
+
+/** Of a path in a tree: '.' for what lies in its root. */
+function parentOf(path: string): string {
+  const end = path.lastIndexOf('/');
+  return end === -1 ? '.' : path.slice(0, end);
 }
 
 /** Links come after the files, so that no file is written through one; modes of folders last, the deepest first. */
@@ -114,18 +127,16 @@ async function finish(place: Target, entries: readonly ManifestEntry[]): Promise
 
 async function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
   const { store, target, place, signal, counts, done } = run;
-  await checkRoom(target, files, ({ path }) => place.landingOf(path).to);
-  const fetches = files.map((file): FileFetch => {
-    const partial = place.partialOf(file.path);
-    return {
+  await checkRoom({ target, root: place.root }, files, ({ path }) => place.landingOf(path).to);
+  const fetches = files.map(
+    (file): FileFetch => ({
       file,
-      partial,
+      ...place.writingOf(file.path),
       mode: file.mode,
-      landing: place.landingOf(file.path),
       landed: () => done(file.sizeBytes),
       abandon: () => undefined,
-    };
-  });
+    }),
+  );
   const onChunk = (bytes: number): void => {
     counts.bytesFetched += bytes;
   };
@@ -140,7 +151,9 @@ type Same = readonly FileEntry[];
  */
 async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<void> {
   const cold = await withoutWarm(run, files, cache);
-  await makeCacheRoom(run.target, cold, (bytes) => cache.free(bytes));
+  await makeCacheRoom({ target: run.target, root: run.place.root }, cold, (bytes) =>
+    cache.free(bytes),
+  );
   let rest: readonly Same[] = [
     ...Map.groupBy(cold, ({ digest, mode }) => `${digest} ${(mode & 0o111) !== 0}`).values(),
   ];

@@ -20,6 +20,7 @@ import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 import { halfNamesOf, removeHalf } from './half-files.ts';
+import { type HiddenFolder, makeHiddenFolder } from './hidden-folder.ts';
 import { makeFolders } from './make-folders.ts';
 
 /** A directory into which a tree is written, and nothing outside of it. */
@@ -30,6 +31,8 @@ export interface Target {
   readonly probe: string;
   /** Makes a folder and those above it; throws PATH_REFUSED where one of them is a link. */
   makeFolder(path: string): Promise<void>;
+  /** Whether it was made here, so that nothing can be in it. */
+  readonly isFresh: boolean;
   /** Whether the file is there with its content; its mode is then mended. Nothing is looked for in a folder made here. */
   hasFile(file: FileEntry): Promise<boolean>;
   /** A name beside `path` that does not exist. */
@@ -38,10 +41,18 @@ export interface Target {
   accept(partial: string, path: string): Promise<void>;
   /** The same, for whoever writes the file. */
   landingOf(path: string): Landing;
+  /** Where a file is written, and lands if it is not written in its place. */
+  writingOf(path: string): Writing;
   makeLink(path: string, target: string): Promise<void>;
   /** Of a folder that was made. */
   setMode(path: string, mode: number): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A file that does not exist; without a landing nobody sees it before it is whole. */
+interface Writing {
+  readonly partial: string;
+  readonly landing?: Landing;
 }
 
 /** How a target is written where others may write at the same time, and where nobody else clears up after a crash. */
@@ -52,11 +63,28 @@ export interface SharedPlace {
   readonly transfer: string;
 }
 
+interface TargetOptions {
+  readonly shared?: SharedPlace | undefined;
+  /** A root that is not there appears with all that is in it when the target is closed. For what is soon written again. */
+  readonly isSmall?: boolean;
+}
+
 /** Makes `root` if it is not there. Without `shared` nobody else may write below it meanwhile. */
-export async function openTarget(root: string, shared?: SharedPlace): Promise<Target> {
-  const places = await (shared === undefined ? plainPlaces(root) : anchoredPlaces(root, shared));
+export async function openTarget(
+  root: string,
+  { shared, isSmall = false }: TargetOptions = {},
+): Promise<Target> {
+  const hidden = shared === undefined && isSmall ? await makeHiddenFolder(root) : undefined;
+  if (hidden !== undefined) return targetIn(hiddenPlaces(hidden), randomUUID());
+  return shared === undefined
+    ? targetIn(await plainPlaces(root), randomUUID())
+    : targetIn(await anchoredPlaces(root, shared), shared.transfer);
+}
+
+/** `transfer` names half files. */
+function targetIn(places: Places, transfer: string): Target {
   const { folderAt } = places;
-  const at = (path: string): string => `${folderAt(dirname(safePath(path)))}/${basename(path)}`;
+  const at = (path: string): string => places.fileAt(safePath(path));
   /** Every folder that is known to be one, and whether it was made here, empty. */
   const folders = new Map<string, boolean>([['.', places.isFresh]]);
   const isFresh = (path: string): boolean => folders.get(dirname(path)) === true;
@@ -65,7 +93,7 @@ export async function openTarget(root: string, shared?: SharedPlace): Promise<Ta
     await makeFolder(dirname(path));
     folders.set(path, await places.ensure(path));
   };
-  const half = halfNamesOf(shared?.transfer ?? randomUUID());
+  const half = halfNamesOf(transfer);
   let partials = 0;
   const partialOf = (path: string): string => {
     partials += 1;
@@ -81,13 +109,19 @@ export async function openTarget(root: string, shared?: SharedPlace): Promise<Ta
       throw writeFailure(path, error);
     }
   };
+  const landingOf: Target['landingOf'] = (path) => ({ to: at(path), mayBeThere: !isFresh(path) });
   return {
     root: folderAt('.'),
     probe: half.probe,
+    isFresh: places.isFresh,
     makeFolder,
     accept,
-    landingOf: (path) => ({ to: at(path), mayBeThere: !isFresh(path) }),
+    landingOf,
     partialOf,
+    writingOf: (path) =>
+      places.isHidden
+        ? { partial: at(path) }
+        : { partial: partialOf(path), landing: landingOf(path) },
     hasFile: async (file) => {
       if (isFresh(file.path)) return false;
       const place = at(file.path);
@@ -114,7 +148,10 @@ export async function openTarget(root: string, shared?: SharedPlace): Promise<Ta
 /** Folders below a root, '.', and how they are made. */
 interface Places {
   readonly isFresh: boolean;
+  /** Nobody sees what is in them before they are closed. */
+  readonly isHidden: boolean;
   readonly folderAt: (path: string) => string;
+  readonly fileAt: (path: string) => string;
   /** Whether the folder had to be made; the one above it is there. */
   ensure(path: string): Promise<boolean>;
   readonly close: () => Promise<void>;
@@ -125,12 +162,22 @@ async function plainPlaces(root: string): Promise<Places> {
   const isFresh = await makeFolders(base).catch((error: unknown) => {
     throw writeFailure(root, error);
   });
+  return { ...placesBelow(base), isFresh, isHidden: false, close: () => Promise.resolve() };
+}
+
+const hiddenPlaces = ({ path, show }: HiddenFolder): Places => ({
+  ...placesBelow(path),
+  isFresh: true,
+  isHidden: true,
+  close: show,
+});
+
+function placesBelow(base: string): Pick<Places, 'folderAt' | 'fileAt' | 'ensure'> {
   const folderAt = (path: string): string => (path === '.' ? base : `${base}/${path}`);
   return {
-    isFresh,
     folderAt,
+    fileAt: (path) => `${base}/${path}`,
     ensure: (path) => ensureFolder(folderAt(path), path),
-    close: () => Promise.resolve(),
   };
 }
 
@@ -155,7 +202,9 @@ async function anchoredPlaces(root: string, shared: SharedPlace): Promise<Places
     if (names.length === 0) await clearHalfFiles(anchors, '.', shared);
     return {
       isFresh,
+      isHidden: false,
       folderAt: anchors.nameOf,
+      fileAt: (path) => `${anchors.nameOf(dirname(path))}/${basename(path)}`,
       ensure: (path) => enter(dirname(path), basename(path), path),
       close: anchors.close,
     };

@@ -116,8 +116,9 @@ function writeAll(fd: number, bytes: Uint8Array, position: number): void {
   }
 }
 
-/** Gives a file that is whole its times and its name. */
+/** Gives a file that is whole its times and its name, unless it has them. */
 export function land({ partial, landing }: Pick<WrittenFile, 'partial' | 'landing'>): void {
+  if (landing === undefined) return;
   const { to, times, folderMode, mayBeThere = false } = landing;
   if (times !== undefined) utimesSync(partial, ...times);
   try {

@@ -15,7 +15,7 @@ export interface Landing {
   readonly mayBeThere?: boolean;
 }
 
-/** A file that is written to `partial`, which must not exist, and then lands. */
+/** A file that is written to `partial`, which must not exist, and then lands; without a landing that is its place. */
 export interface WrittenFile {
   /** As messages name it. */
   readonly path: string;
@@ -24,7 +24,7 @@ export interface WrittenFile {
   readonly partial: string;
   /** What `partial` is made with. */
   readonly mode: number;
-  readonly landing: Landing;
+  readonly landing?: Landing;
 }
 
 /** Bytes of a chunk that go to the end of a file. */

@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto';
+import { lstat, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { errnoOf, writeFailure } from './file-errors.ts';
+import { makeFolders } from './make-folders.ts';
+
+/**
+ * A folder under a hidden name beside the one that is wanted, which is not there. What is made in it appears at once, with one
+ * rename, instead of file by file.
+ */
+export interface HiddenFolder {
+  readonly path: string;
+  /** Gives it its name. Where something has come there meanwhile, what it has goes into that, name by name. */
+  readonly show: () => Promise<void>;
+}
+
+/** Undefined where something is at `root` already. Throws FILE_UNWRITABLE. */
+export async function makeHiddenFolder(root: string): Promise<HiddenFolder | undefined> {
+  const wanted = resolve(root);
+  const failed = await lstat(wanted).then(() => '', errnoOf);
+  if (failed !== 'ENOENT') return undefined;
+  const above = dirname(wanted);
+  const path = join(above, `.grid-${randomUUID()}.part`);
+  try {
+    await makeFolders(path);
+  } catch (error) {
+    throw writeFailure(root, error);
+  }
+  const mergeAfter = async (error: unknown): Promise<void> => {
+    try {
+      if (!IN_THE_WAY.has(errnoOf(error))) throw writeFailure(root, error);
+      await merge(path, wanted, '');
+    } finally {
+      await rm(path, { recursive: true, force: true });
+    }
+  };
+  return {
+    path,
+    show: async () => {
+      try {
+        await rename(path, wanted);
+      } catch (error) {
+        await mergeAfter(error);
+      }
+    },
+  };
+}
+
+const IN_THE_WAY: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST']);
+
+/** Moves what is in `from` into the folder `to`, which is there; follows no link. */
+async function merge(from: string, to: string, path: string): Promise<void> {
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const { name } = entry;
+    try {
+      await rename(join(from, name), join(to, name));
+    } catch (error) {
+      const isFull = entry.isDirectory() && IN_THE_WAY.has(errnoOf(error));
+      if (!isFull) throw writeFailure(join(path, name), error);
+      await merge(join(from, name), join(to, name), join(path, name));
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { fetchTree } from '../../../service/staging/fetch-tree.ts';
+import { loadManifest } from '../../../service/staging/read-tree.ts';
+import { listing, type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
+
+let at: TreeFixture;
+beforeEach(async () => {
+  at = await treeFixture();
+});
+afterEach(() => at[Symbol.asyncDispose]());
+
+/** Fetches a small tree, and does `meanwhile` when its list is known and nothing of it has come yet. */
+async function fetchWhile(meanwhile: () => Promise<void>): Promise<void> {
+  await at.write('data/a', 'AAAA');
+  await at.write('data/deep/b', 'BBBB', 0o755);
+  await at.write('c', 'CCCC');
+  const { tree } = await at.send('.');
+  const store = {
+    ...at.store,
+    receive: async (digest: string) => {
+      await meanwhile();
+      return at.store.receive(digest);
+    },
+  };
+  await fetchTree(store, tree, at.target);
+}
+
+describe('a small tree that goes where nothing is', () => {
+  test('appears when it is whole', async () => {
+    let names: readonly string[] = [];
+    await fetchWhile(async () => {
+      names = await readdir(at.dir);
+    });
+    expect(names).toEqual([expect.stringMatching(/^\.grid-.*\.part$/), 'root']);
+    expect(await listing(at.target)).toEqual(await listing(at.root));
+    expect((await readdir(at.dir)).toSorted()).toEqual(['root', 'target']);
+  });
+
+  test('goes into the folder that came there meanwhile, and leaves the rest of it alone', async () => {
+    await fetchWhile(async () => {
+      await mkdir(join(at.target, 'data', 'deep'), { recursive: true });
+      await writeFile(join(at.target, 'data', 'theirs'), 'theirs');
+      await writeFile(join(at.target, 'data', 'deep', 'b'), 'old');
+    });
+    expect(await readFile(join(at.target, 'data', 'theirs'), 'utf8')).toBe('theirs');
+    expect(await readFile(join(at.target, 'data', 'deep', 'b'), 'utf8')).toBe('BBBB');
+    expect(await readFile(join(at.target, 'c'), 'utf8')).toBe('CCCC');
+    expect((await readdir(at.dir)).toSorted()).toEqual(['root', 'target']);
+  });
+
+  test.each([
+    { what: 'a file', put: (place: string) => writeFile(place, 'theirs') },
+    { what: 'a link', put: (place: string) => symlink('root', place) },
+  ])('is refused where $what came there meanwhile', async ({ put }) => {
+    const fetching = fetchWhile(() => put(at.target).catch(() => undefined));
+    await expect(fetching).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
+    expect((await readdir(at.root)).toSorted()).toEqual(['c', 'data']);
+    expect((await readdir(at.dir)).toSorted()).toEqual(['root', 'target']);
+  });
+
+  test('keeps what was whole when the rest of it could not come', async () => {
+    await at.write('a', 'AAAA');
+    await at.write('large', Buffer.alloc(300_000, 7));
+    const { tree } = await at.send('.');
+    const { entries } = await loadManifest(at.store, tree);
+    const large = entries.find(({ path }) => path === 'large');
+    const digest = large?.kind === 'file' ? large.slices[0]?.digest : undefined;
+    at.store.chunks.delete(digest ?? '');
+    await expect(fetchTree(at.store, tree, at.target)).rejects.toMatchObject({
+      code: 'CHUNK_MISSING',
+    });
+    expect(await readdir(at.target)).toEqual(['a']);
+    expect((await readdir(at.dir)).toSorted()).toEqual(['root', 'target']);
+  });
+});
