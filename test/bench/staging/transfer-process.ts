@@ -1,6 +1,6 @@
 /**
  * One transfer in a process of its own, as the CLI and a gateway make them: `node transfer-process.ts JSON`. Tells on stdout, a
- * line of JSON each, how far it is, and at the end what it came to.
+ * line of JSON each, how far it is, and at the end what it came to. Without JSON it does nothing but load its code.
  */
 import { readFileSync } from 'node:fs';
 import type { TreeRef } from '../../../core/data/manifest.ts';
@@ -60,7 +60,9 @@ export interface Transferred {
   readonly again?: { readonly ms: number; readonly moved: number };
 }
 
-const wanted = JSON.parse(process.argv[2] ?? '{}') as Transfer;
+const [, , json] = process.argv;
+if (json === undefined) process.exit();
+const wanted = JSON.parse(json) as Transfer;
 const { access, root, cache } = wanted;
 // As the CLI does.
 keepHeapSmall();

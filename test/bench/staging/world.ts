@@ -70,15 +70,21 @@ export async function openWorld(below = tmpdir()): Promise<World> {
   };
 }
 
+const PROGRAM = join(import.meta.dirname, 'transfer-process.ts');
+/** Compiled code is kept as `grid` keeps it from its second call on, in the same place. */
+const ENV = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') };
+let compiled: Promise<unknown> | undefined;
+
 export async function runTransfer(
   wanted: Transfer,
   onProgress?: (done: Progress, child: ChildProcess) => void,
 ): Promise<Transferred> {
+  await (compiled ??= run(process.execPath, [PROGRAM], { env: ENV }));
   await touchMemory();
-  const program = join(import.meta.dirname, 'transfer-process.ts');
   // Each line of progress costs both processes 0.2 ms, which no command spends.
   const transfer = JSON.stringify({ ...wanted, tells: onProgress !== undefined });
-  const child = spawn(process.execPath, [program, transfer], {
+  const child = spawn(process.execPath, [PROGRAM, transfer], {
+    env: ENV,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');
