@@ -154,6 +154,12 @@ export const ERRORS = {
     remedy:
       'look at the log of the broker: it stops when it cannot write, and goes on from its ledger',
   },
+  STATE_TOO_NEW: {
+    status: 'FAILED_PRECONDITION',
+    exit: 5,
+    remedy:
+      'start the version that wrote it last, or a newer one; nothing was changed. To go back for good, restore what was saved before the upgrade',
+  },
   SITE_CLOSED: {
     status: 'UNAVAILABLE',
     exit: 5,

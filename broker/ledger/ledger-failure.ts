@@ -5,6 +5,8 @@ const POSTGRES_DISK_FULL = '53100';
 
 /** Why the ledger cannot be used, as a person may see it; `what` was tried. */
 export function ledgerFailure(what: string, cause: unknown): GridError {
+  if (cause instanceof GridError && cause.code === 'STATE_TOO_NEW')
+    return new GridError(cause.code, `${what}: ${cause.message}`, { cause });
   if (cause instanceof GridError) return cause;
   if (isDiskFull(cause)) return new GridError('DISK_FULL', `${what}: its disk is full`, { cause });
   const why = cause instanceof Error ? cause.message : String(cause);

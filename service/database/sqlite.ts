@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { Kysely, type Migration, Migrator, SqliteDialect } from 'kysely';
+import { GridError } from '../../core/errors.ts';
 
 /** What Kysely's SQLite dialect wants of a prepared statement (the shape of better-sqlite3). */
 interface Statement {
@@ -58,14 +59,31 @@ function adapt(database: DatabaseSync, sql: string): Statement {
   };
 }
 
-/** Brings the schema up to date; migrations run once each, in the order of their names (`001-first`). */
+/**
+ * Brings the schema up to date. Migrations run once each, in the order of their names (`001-first`); one that was named later
+ * than its neighbours runs late, so it must not need them. Throws STATE_TOO_NEW where a newer version has been at work.
+ */
 export async function migrate<Schema>(
   db: Kysely<Schema>,
   migrations: Readonly<Record<string, Migration>>,
 ): Promise<void> {
   const provider = { getMigrations: () => Promise.resolve({ ...migrations }) };
-  const { error } = await new Migrator({ db, provider }).migrateToLatest();
-  if (error !== undefined) {
-    throw new Error('the database could not be brought up to date', { cause: error });
-  }
+  const migrator = new Migrator({ db, provider, allowUnorderedMigrations: true });
+  const { error, results } = await migrator.migrateToLatest();
+  if (error === undefined) return;
+  const [, unknown] = /previously executed migration (\S+) is missing/.exec(wordsOf(error)) ?? [];
+  if (unknown !== undefined)
+    throw new GridError(
+      'STATE_TOO_NEW',
+      `the database was written by a newer version, and this one does not know its part '${unknown}'`,
+      { cause: error },
+    );
+  const failed = results?.find(({ status }) => status === 'Error')?.migrationName;
+  const part = failed === undefined ? '' : ` (${failed})`;
+  throw new Error(`the database could not be brought up to date${part}: ${wordsOf(error)}`, {
+    cause: error,
+  });
 }
+
+const wordsOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

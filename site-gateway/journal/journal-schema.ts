@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
+import { GridError } from '../../core/errors.ts';
 
 /** Each is run once, in order; a change of the schema is a further one, never an edit. */
 const MIGRATIONS = [
@@ -32,10 +33,16 @@ const MIGRATIONS = [
 
 /**
  * Brings the journal up to date. Sequence numbers of a new outbox begin at the time of its making in microseconds, so
- * that a gateway whose spool was wiped does not use numbers again that its broker has seen.
+ * that a gateway whose spool was wiped does not use numbers again that its broker has seen. Throws STATE_TOO_NEW where a newer
+ * gateway has been at work.
  */
 export function migrateJournal(database: DatabaseSync, nowMs: number): void {
   const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
+  if (version > MIGRATIONS.length)
+    throw new GridError(
+      'STATE_TOO_NEW',
+      `the journal was written by a newer version of the gateway (${version}, and this one knows ${MIGRATIONS.length})`,
+    );
   database.exec('BEGIN EXCLUSIVE');
   for (const sql of MIGRATIONS.slice(version)) database.exec(sql);
   if (version === 0) {

@@ -70,6 +70,29 @@ test('a stream of rows and a query with the same text do not disturb each other'
 test('a migration that fails says so', async () => {
   const db = openSqlite<Schema>(':memory:');
   const broken: Migration = { up: () => Promise.reject(new Error('no timber')) };
-  await expect(migrate(db, { '001-broken': broken })).rejects.toThrow(/up to date/);
+  await expect(migrate(db, { '001-broken': broken })).rejects.toThrow(
+    'the database could not be brought up to date (001-broken): no timber',
+  );
+  await db.destroy();
+});
+
+test('a database of before a migration that sorts among its own is brought up to date', async () => {
+  const db = openSqlite<Schema>(':memory:');
+  const nothing: Migration = { up: () => Promise.resolve() };
+  await migrate(db, { '001-first': FIRST, '002-late': nothing });
+  const later = migrate(db, { '001-first': FIRST, '002-early': nothing, '002-late': nothing });
+  await expect(later).resolves.toBeUndefined();
+  await db.destroy();
+});
+
+test('a database of a newer version is refused and left as it is', async () => {
+  const db = openSqlite<Schema>(':memory:');
+  const nothing: Migration = { up: () => Promise.resolve() };
+  await migrate(db, { '001-first': FIRST, '002-second': nothing });
+  await expect(migrate(db, { '001-first': FIRST, '001-other': nothing })).rejects.toMatchObject({
+    code: 'STATE_TOO_NEW',
+    message: expect.stringContaining("'002-second'"),
+  });
+  await migrate(db, { '001-first': FIRST, '002-second': nothing });
   await db.destroy();
 });

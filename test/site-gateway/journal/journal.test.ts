@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EMPTY_TREE } from '../../../core/data/manifest.ts';
 import { attemptId } from '../../../core/ids.ts';
@@ -32,6 +33,23 @@ beforeEach(() => {
 afterEach(() => {
   journal[Symbol.dispose]();
   rmSync(dir, { recursive: true });
+});
+
+test('a journal of a newer gateway is refused and left as it is', () => {
+  journal[Symbol.dispose]();
+  const versionOf = (change = ''): unknown => {
+    const database = new DatabaseSync(join(dir, 'journal.db'));
+    database.exec(change);
+    const row = database.prepare('PRAGMA user_version').get();
+    database.close();
+    return row?.['user_version'];
+  };
+  const known = Number(versionOf());
+  versionOf('PRAGMA user_version = 999');
+  expect(open).toThrow(expect.objectContaining({ code: 'STATE_TOO_NEW' }));
+  expect(versionOf()).toBe(999);
+  versionOf(`PRAGMA user_version = ${known}`);
+  journal = open();
 });
 
 const attempt = (id: string, jobId = 'job'): AcceptedAttempt => ({
