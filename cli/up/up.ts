@@ -12,6 +12,7 @@ import { isRunning, obtainNatsServer } from './start-grid.ts';
 import { openSteps, type Steps } from './steps.ts';
 
 const MAX_SITES = 20;
+const KEPT_ALIVE_MS = 3_600_000;
 
 /** `grid up`. */
 export async function up(context: Context, input: Input): Promise<number> {
@@ -39,8 +40,10 @@ export async function up(context: Context, input: Input): Promise<number> {
   showEnvironment(context, layout);
   if (detached) return 0;
   context.terminal.note('the grid runs until Ctrl-C');
+  // Neither programs nor signals that are waited for keep a process alive.
+  const alive = setInterval(() => undefined, KEPT_ALIVE_MS);
   const end = await Promise.race([firstEnd(grid.processes.needed), untilAborted(context.signal)]);
-  await grid.processes.stop();
+  await grid.processes.stop().finally(() => clearInterval(alive));
   if (end === undefined) return 0;
   throw new GridError('UNAVAILABLE', `${end}; its log is in ${layout.logs}`);
 }

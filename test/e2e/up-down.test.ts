@@ -1,9 +1,11 @@
+import { type StdioOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endProcessesBelow, processesBelow } from '../../cli/up/process.ts';
-import { runGrid } from '../support/local-grid.ts';
+import { GRID, runGrid } from '../support/local-grid.ts';
 
 let home = '';
 beforeAll(() => {
@@ -20,6 +22,19 @@ const env = (): NodeJS.ProcessEnv => ({
   NO_COLOR: '1',
 });
 const grid = (...args: readonly string[]) => runGrid(args, { cwd: home, env: env() });
+
+/** `grid up` as it is without a flag: it stays until Ctrl-C. */
+async function upInFront() {
+  const stdio: StdioOptions = ['ignore', 'ignore', 'pipe'];
+  const child = spawn(GRID, ['up', '--dir', 'g'], { cwd: home, env: env(), stdio });
+  const ended = once(child, 'exit');
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  await expect.poll(() => said, { timeout: 60_000 }).toContain('the grid runs until Ctrl-C');
+  return { child, ended };
+}
 
 test('a grid survives down and up with its jobs and results', async () => {
   const up = await grid('up', '--dir', 'g', '--sites', '3', '--detach');
@@ -41,12 +56,13 @@ test('a grid survives down and up with its jobs and results', async () => {
 
   expect((await grid('down', '--dir', 'g')).code).toBe(0);
   expect((await grid('ls')).code).toBe(5);
-  expect(await grid('up', '--dir', 'g', '--detach')).toMatchObject({ code: 0 });
+  const again = await upInFront();
 
   expect((await grid('wait', waiting.stdout.trim(), '--timeout', '60s')).code).toBe(0);
   expect(await grid('logs', id)).toMatchObject({ code: 0, stdout: 'one\ntwo\n' });
   expect((await grid('ls')).stdout).toMatch(/first[\s\S]*|later/);
-  expect((await grid('down', '--dir', 'g')).code).toBe(0);
+  again.child.kill('SIGINT');
+  expect(await again.ended).toEqual([0, null]);
   expect(processesBelow(home)).toEqual([]);
 });
 
