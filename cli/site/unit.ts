@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
+import { pause } from '../../service/background.ts';
 import { runTool } from '../../service/run-tool.ts';
 import { gridProgram } from '../up/process.ts';
 import type { SiteLayout } from './layout.ts';
@@ -146,15 +147,26 @@ export async function startUnit(wish: UnitWish, signal: AbortSignal): Promise<st
 export async function removeUnit(site: string, signal: AbortSignal): Promise<string | undefined> {
   if (!hasSystemd() || !existsSync(unitFile(site))) return undefined;
   await systemctl(['disable', '--now', unitName(site)], signal);
-  // Tasks of a site that was given up, and what podman leaves running; that there is nothing is no failure.
-  await runTool('systemctl', ['kill', '--signal=KILL', unitName(site)], {
-    timeoutMs: 10_000,
-    signal,
-  });
+  await emptyUnit(unitName(site), signal);
   await rm(unitFile(site));
   await rm(openerFile(site), { force: true });
   await systemctl(['daemon-reload'], signal);
   return unitName(site);
+}
+
+/**
+ * Ends tasks of a site that was given up, and what podman leaves running; that there is nothing is no failure. systemd removes
+ * the control groups of a unit when they are empty, but not those of one that it does not know any more.
+ */
+async function emptyUnit(name: string, signal: AbortSignal): Promise<void> {
+  const timeoutMs = 10_000;
+  await runTool('systemctl', ['kill', '--signal=KILL', name], { timeoutMs, signal });
+  for (let tries = 0; tries < 50; tries += 1) {
+    const words = ['show', '-p', 'ControlGroup', name];
+    const { output } = await runTool('systemctl', words, { timeoutMs, signal });
+    if (!/^ControlGroup=./m.test(output)) return;
+    await pause(100, signal);
+  }
 }
 
 async function systemctl(words: readonly string[], signal: AbortSignal): Promise<void> {
