@@ -260,6 +260,21 @@ owner() {
   must 'grid site leave' admin site leave pc
 }
 
+# The gateway of root gets an account, but not while it has tasks that this could not end.
+account() {
+  job=$(submit --site office -- sh -c "until test -e $marks/account; do sleep 0.3; done")
+  see 'office: a job runs' "ada status $job | grep -q running"
+  command=$(ada --quiet site invite office --host office.example.org --port 7460)
+  said=$($command --account grid 2>&1) && fail "it got another account: $said"
+  must 'office: no account for its gateway while root has a task' says 'a task .*account root, which grid could not end' echo "$said"
+  touch $marks/account
+  ends "$job" done 'office: the job comes to its end'
+  must 'office: then it gets one' $command --account grid
+  job=$(submit --site office -- id -un)
+  ends "$job" done 'office: a job comes to its end'
+  must 'office: as this account' test "$(ada logs "$job")" = grid
+}
+
 # `gone SITE`: what `grid site leave` has to leave of a unit.
 gone() {
   must "$1: it has no unit any more" sh -c "! ls /etc/systemd/system/hanse-site-$1* /etc/systemd/system/*/hanse-site-$1* 2>/dev/null"
@@ -294,6 +309,7 @@ after() {
 
 last() {
   owner
+  account
   must 'office: grid site leave' admin site leave office
   gone office
   submit --site desk -- sleep 4714 >/dev/null

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { GridError } from '../../core/errors.ts';
 import { BrokerService, SiteState } from '../../proto/gen/grid/v1/broker.ts';
 import { pause } from '../../service/background.ts';
-import { openClient } from '../../service/rpc/grpc-client.ts';
+import { type Connection, openClient } from '../../service/rpc/grpc-client.ts';
 import { readTrust } from '../../service/trust/read-trust.ts';
 import type { SiteLayout } from './layout.ts';
 import type { SiteToken } from './token.ts';
@@ -17,13 +17,32 @@ export interface Wait {
 const PATIENCE_MS = 60_000;
 const LOOK_MS = 250;
 
-/** Waits, as the host, until the broker has met the gateway; throws UNAVAILABLE with what the broker says of it. */
-export async function untilWelcome({ token, layout, signal, say }: Wait): Promise<string> {
-  using broker = openClient(BrokerService, 'broker', token.broker, {
+/** The broker, spoken to as the host. */
+const openBroker = ({ token, layout }: Pick<Wait, 'token' | 'layout'>): Connection<BrokerService> =>
+  openClient(BrokerService, 'broker', token.broker, {
     ...readTrust(layout.trust),
     certPem: readFileSync(layout.certificate, 'utf8'),
     keyPem: readFileSync(layout.key, 'utf8'),
   });
+
+/** Throws SITE_NOT_DRAINED where tasks of the account `before` are at the site, which the account `after` could not end. */
+export async function assertNoTasks(
+  { token, layout, signal }: Omit<Wait, 'say'>,
+  { before, after }: Readonly<Record<'before' | 'after', string>>,
+): Promise<void> {
+  using broker = openBroker({ token, layout });
+  const { sites } = await broker.call.listSites({}, { signal });
+  const tasks = sites.find(({ id }) => id === token.site)?.attempts ?? 0;
+  if (tasks > 0)
+    throw new GridError(
+      'SITE_NOT_DRAINED',
+      `${token.site} has ${tasks === 1 ? 'a task' : `${tasks} tasks`} of its gateway's account ${before}, which ${after} could not end: grid site drain ${token.site} --wait, then this again, then grid site resume ${token.site}`,
+    );
+}
+
+/** Waits, as the host, until the broker has met the gateway; throws UNAVAILABLE with what the broker says of it. */
+export async function untilWelcome({ token, layout, signal, say }: Wait): Promise<string> {
+  using broker = openBroker({ token, layout });
   const deadline = performance.now() + PATIENCE_MS;
   for (;;) {
     const { sites } = await broker.call.listSites({}, { signal });

@@ -11,11 +11,19 @@ import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { openSteps } from '../up/steps.ts';
 import { gatewayAccount, handOver, makeWay } from './account.ts';
-import { untilWelcome } from './await-broker.ts';
+import { assertNoTasks, untilWelcome } from './await-broker.ts';
 import { startGateway } from './gateway-process.ts';
 import { type SiteLayout, siteLayout } from './layout.ts';
 import { parseSiteToken, type SiteToken } from './token.ts';
-import { hasSystemd, needsOpener, openerName, openerOf, systemdVersion, unitOf } from './unit.ts';
+import {
+  hasSystemd,
+  needsOpener,
+  openerName,
+  openerOf,
+  systemdVersion,
+  unitOf,
+  unitUser,
+} from './unit.ts';
 
 type Found = Extract<Awaited<ReturnType<typeof findLrms>>, { readonly lrms: string }>;
 
@@ -42,6 +50,9 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
   await steps.run('configuration', async (say) =>
     say(await ensureConfig(context, input, token, layout, found)),
   );
+  const before = hasSystemd() ? unitUser(token.site) : undefined;
+  if (before !== undefined && before !== user && user !== 'root')
+    await assertNoTasks({ token, layout, signal: context.signal }, { before, after: user });
   await handOver(layout, user, context.signal);
   if (input.on('print-unit')) {
     const systemd = await systemdVersion(context.signal);
