@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { openBatchLrms } from '../../site-gateway/lrms/batch/batch.ts';
+import { keyOf } from '../../site-gateway/lrms/batch/batch-system.ts';
 import type { LrmsListener } from '../../site-gateway/lrms/lrms.ts';
 import { openSlurm, type SlurmOptions } from '../../site-gateway/lrms/slurm/slurm.ts';
 import { lrmsContract } from '../contract/lrms.contract.ts';
@@ -12,6 +13,15 @@ import { SELF } from '../fakes/job-owners.ts';
 import { processesNaming } from '../support/daemons.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 
+/** Nodes sleep when they are told to; what wakes them is the test. */
+const POWER_SAVING = [
+  'SuspendProgram=/bin/true',
+  'ResumeProgram=/bin/true',
+  'SuspendTime=1000000',
+  'SuspendTimeout=1',
+  'ResumeTimeout=60',
+  'SlurmctldParameters=power_save_interval=1,power_save_min_interval=0',
+];
 let cluster: SlurmCluster;
 beforeAll(async () => {
   cluster = await startSlurm({
@@ -20,7 +30,7 @@ beforeAll(async () => {
     memoryMb: 1_000,
     each: 'Gres=gpu:a100_40g:2 Feature=avx512,ib',
     gres: ['null', 'zero'].map((file) => `Name=gpu Type=a100_40g File=/dev/${file}`),
-    settings: ['Licenses=flex:3', 'GresTypes=gpu'],
+    settings: ['Licenses=flex:3', 'GresTypes=gpu', ...POWER_SAVING],
   });
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
@@ -119,6 +129,40 @@ test('a cluster whose slurmd was killed leaves no process behind', async () => {
   await other[Symbol.asyncDispose]();
   expect(processesNaming(other.dir)).toEqual([]);
 }, 60_000);
+
+test('a node that Slurm lets sleep is capacity, and is woken for a task', async () => {
+  const soon = { timeout: 30_000, interval: 200 };
+  // Nothing that another test has left is to wake it.
+  await expect.poll(() => cluster.run('squeue', '-h'), soon).toBe('');
+  await cluster.untilIdle();
+  const system = openSystem();
+  const whole = { capacity: { cpus: 2, usableCpus: 2, gpus: 2, maxNodes: 1 }, closedReason: '' };
+  const state = () => cluster.run('scontrol', 'show', 'node', 'n1');
+  await cluster.run('scontrol', 'update', 'NodeName=n1', 'State=POWER_DOWN');
+  await expect.poll(state, soon).toMatch(/State=IDLE\+POWERED_DOWN /);
+  expect(await system.poll(SELF)).toMatchObject(whole);
+  const script = join(cluster.dir, 'wakes');
+  writeFileSync(script, '#!/bin/sh\n');
+  const needs = { cpus: 2, memoryBytes: 2 ** 26, gpus: 0, nodes: 1, walltimeMs: 60_000 };
+  const element = { token: 'd'.repeat(16), index: 1 };
+  const answer = await system.submit({
+    ...{ token: element.token, directory: cluster.dir, script, count: 1, needs },
+    comment: 'wakes a node',
+  });
+  if (answer.kind !== 'submitted') throw new TypeError(answer.words);
+  const job = async () => (await system.poll(SELF)).jobs.get(keyOf(element));
+  const waits = { state: 'waits', reason: 'its nodes are being made ready' };
+  await expect.poll(job, soon).toMatchObject(waits);
+  await expect.poll(state, soon).toMatch(/NOT_RESPONDING\+POWERING_UP /);
+  expect(await system.poll(SELF)).toMatchObject(whole);
+  // Woken is a node that says that it was booted since.
+  await cluster.kill('n1');
+  cluster.start('n1', '-b');
+  await expect.poll(state, soon).toMatch(/State=ALLOCATED /);
+  expect(await system.poll(SELF)).toMatchObject(whole);
+  // Its job follows when Slurm looks at it next, within half a minute.
+  await cluster.run('scancel', answer.jobOf(1));
+}, 120_000);
 
 test('nodes of a reservation are for its jobs alone', async () => {
   await cluster.untilIdle();

@@ -116,6 +116,12 @@ test('the words of an end carry the reason where there is one', () => {
 const node = (state: string): string =>
   `NodeName=n1 Arch=x86_64 CoresPerSocket=1 CPUAlloc=1 CPUEfctv=4 CPUTot=8 AvailableFeatures=avx512,ib,off ActiveFeatures=avx512,ib Gres=gpu:a100:4(S:0-1) GresUsed=gpu:a100:2(IDX:0,2) RealMemory=1000 AllocMem=64 State=${state} Partitions=main,long CfgTRES=cpu=4 AllocTRES=cpu=1\n`;
 
+test('a job whose nodes are being woken has them, and waits', () => {
+  const [line] = parseQueue(queueLine('17|N/A', 'CONFIGURING'));
+  const waits = { id: '17', state: 'waits', reason: 'its nodes are being made ready' };
+  expect(line && [isRunning(line), jobOf(line, 1)]).toEqual([true, waits]);
+});
+
 describe('nodes', () => {
   test('a node tells what it has and what is taken', () => {
     expect(parseNodes(node('MIXED'))).toEqual([
@@ -140,6 +146,25 @@ describe('nodes', () => {
 
   test.for(['DOWN', 'IDLE*', 'IDLE+DRAIN', 'MIXED+MAINT', 'IDLE+NOT_RESPONDING', 'FUTURE'])(
     'a node that is %s is not up',
+    (state) => {
+      expect(parseNodes(node(state))[0]?.isUp).toBe(false);
+    },
+  );
+
+  // As Slurm 22.05 shows them, and older ones.
+  test.for([
+    'IDLE+POWERED_DOWN',
+    'IDLE+POWERING_DOWN',
+    'IDLE+POWER_DOWN',
+    'IDLE+CLOUD+POWERED_DOWN',
+    'MIXED+NOT_RESPONDING+POWERING_UP',
+    'IDLE*+CLOUD+POWER',
+  ])('a node that sleeps, or is being woken, is up: %s', (state) => {
+    expect(parseNodes(node(state))[0]?.isUp).toBe(true);
+  });
+
+  test.for(['DOWN+POWERED_DOWN', 'IDLE+DRAIN+POWER_DOWN', 'DOWN+POWERING_DOWN'])(
+    'a node that sleeps and would not be woken is not up: %s',
     (state) => {
       expect(parseNodes(node(state))[0]?.isUp).toBe(false);
     },

@@ -17,7 +17,8 @@ export interface SlurmCluster extends AsyncDisposable {
   run(command: string, ...args: readonly string[]): Promise<string>;
   /** Ends a daemon as a crash does: `slurmctld`, or the slurmd of a node. */
   kill(daemon: string): Promise<void>;
-  start(daemon: string): void;
+  /** `options` of the daemon: with `-b` a slurmd says that its node was booted just now. */
+  start(daemon: string, ...options: readonly string[]): void;
   untilIdle(): Promise<void>;
 }
 
@@ -48,8 +49,8 @@ export async function startSlurm(size: SlurmSize): Promise<SlurmCluster> {
     // The controller last: the nodes say goodbye to it.
     for (const daemon of [...daemons.values()].toReversed()) await daemon.stop();
   });
-  const start = (name: string): void => {
-    const args = name === 'slurmctld' ? ['-D'] : ['-D', '-N', name];
+  const start = (name: string, ...options: readonly string[]): void => {
+    const args = [...options, ...(name === 'slurmctld' ? ['-D'] : ['-D', '-N', name])];
     const program = name === 'slurmctld' ? name : 'slurmd';
     const log = join(dir, 'log', `${name}.out`);
     daemons.set(name, startDaemon(program, [...args, '-f', conf], { log, env: SBIN }));

@@ -85,10 +85,13 @@ const WAITING = [
 
 export const isRunning = ({ state }: QueueLine): boolean => !WAITING.includes(state);
 
+/** It has its nodes, and they are not up yet. */
+const BOOTS = 'CONFIGURING';
+
 export const jobOf = (line: QueueLine, index: number): BatchJob => ({
   id: line.idOf(index),
-  state: isRunning(line) ? 'runs' : 'waits',
-  reason: line.reason,
+  state: isRunning(line) && line.state !== BOOTS ? 'runs' : 'waits',
+  reason: line.state === BOOTS ? 'its nodes are being made ready' : line.reason,
 });
 
 const ENDS: Readonly<Record<string, BatchEnd['kind']>> = {
@@ -141,8 +144,19 @@ export interface NodeLine {
   readonly features: readonly string[];
 }
 
-const UNUSABLE =
-  /DOWN|DRAIN|FAIL|MAINT|NOT_RESPONDING|\*|REBOOT|UNKNOWN|FUTURE|INVAL|BLOCKED|POWERING/;
+const UNUSABLE = /DOWN|DRAIN|FAIL|MAINT|NOT_RESPONDING|\*|REBOOT|UNKNOWN|FUTURE|INVAL|BLOCKED/;
+/** Slurm saves its power, or wakes it: until it is up it does not answer. */
+const SLEEP = /^POWER(?:(?:ED|ING)?_(?:DOWN|UP))?$/;
+const SILENT = /^NOT_RESPONDING$|\*/;
+
+/** Whether a node in a state like `IDLE+CLOUD+POWERED_DOWN` can run jobs, now or once Slurm has woken it. */
+function canRun(state: string): boolean {
+  const flags = state.split('+');
+  const awake = flags.filter((flag) => !SLEEP.test(flag));
+  const others =
+    awake.length < flags.length ? awake.map((flag) => flag.replace(SILENT, '')) : flags;
+  return !UNUSABLE.test(others.join('+'));
+}
 
 /** At the end of a node's line, with who wrote it and when. */
 const REASON = / Reason=(.*?)(?: \[[^\]]*@[^\]]*\].*| Comment=.*)?$/;
@@ -154,7 +168,7 @@ export function parseNodes(text: string): readonly NodeLine[] {
     return {
       name: field('NodeName'),
       partitions: field('Partitions').split(','),
-      isUp: !UNUSABLE.test(field('State')),
+      isUp: canRun(field('State')),
       state: field('State'),
       reason: REASON.exec(line)?.[1] ?? '',
       isReserved: field('State').includes('RESERVED'),
