@@ -2,6 +2,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import * as z from 'zod';
 import { GridError, type Problem } from '../../../core/errors.ts';
 import { filePath } from '../../../service/config.ts';
+import { schemaWords } from '../../../service/schema-words.ts';
 import { findGpus, type Gpu } from './find-gpus.ts';
 
 const MOST = 64;
@@ -19,10 +20,21 @@ const DECLARED = z.strictObject({
     .describe('variables by which programs find it; values of several GPUs are joined with commas'),
 });
 
-/** GPUs of a machine of its own. */
+const LIST = z.array(DECLARED).max(MOST);
+const COUNT = z.union([z.literal('auto'), z.int().min(0).max(MOST)], {
+  error: `must be auto, a number from 0 to ${MOST}, or a list of GPUs with model and devices`,
+});
+
+/** GPUs of a machine of its own. What is wrong in a list is told of the list alone. */
 export const GPUS_CONFIG = z
-  .union([z.literal('auto'), z.int().min(0).max(MOST), z.array(DECLARED).max(MOST)], {
-    error: 'must be auto, a number, or a list of GPUs with model and devices',
+  .unknown()
+  .transform((raw, context): z.output<typeof LIST> | z.output<typeof COUNT> => {
+    const words = { error: schemaWords };
+    const parsed = Array.isArray(raw) ? LIST.safeParse(raw, words) : COUNT.safeParse(raw, words);
+    if (parsed.success) return parsed.data;
+    for (const { path, message } of parsed.error.issues)
+      context.addIssue({ code: 'custom', path, message });
+    return z.NEVER;
   })
   .default('auto')
   .describe(
