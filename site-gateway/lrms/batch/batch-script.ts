@@ -1,4 +1,11 @@
 import { BATCH_METER } from './batch-meter.ts';
+import type { BatchSystem } from './batch-system.ts';
+
+/**
+ * Slurm and others hold tasks to their memory; Grid Engine does where h_vmem is asked for, HTCondor where it has control groups.
+ * A container may be out of their sight.
+ */
+const HELD = '[ -n "$SGE_ROOT$_CONDOR_SCRATCH_DIR$_grid_boxed" ] || _grid_most=\n';
 
 /**
  * The script that a batch system is given: always this text, `SCRIPT SUBMISSION [INDEX]`; INDEX may be the name of the
@@ -23,7 +30,7 @@ import { BATCH_METER } from './batch-meter.ts';
  * - An exit code of 99 or 100 is a wish to Grid Engine (start again, leave in error), so it gets another one.
  * - `status` counts only with its last line. INDEX.ended tells the gateway that it is there.
  */
-export const BATCH_SCRIPT = `#!/bin/sh
+const BATCH_SCRIPT = `#!/bin/sh
 _grid_index=\${2:-\${GRID_ELEMENT:-\${SLURM_ARRAY_TASK_ID:-$SGE_TASK_ID}}}
 case $_grid_index in *[!0-9]*) _grid_index=$(printenv "$_grid_index") ;; esac
 _grid_submission=\${1:-$GRID_SUBMISSION}
@@ -54,7 +61,7 @@ _grid_in=
 . "$_grid_dir/order" && [ -n "$_grid_in" ] || exit 1
 read -r _grid_stat </proc/self/stat
 set -C
-{ echo "$_grid_stat"; echo "$_grid_job"; } >"$_grid_mark.started" || {
+[ ! -e "$_grid_mark.started" ] && { echo "$_grid_stat"; echo "$_grid_job"; } >"$_grid_mark.started" || {
   { read -r _grid_first; read -r _grid_other; } <"$_grid_mark.started"
   [ "$_grid_other" = "$_grid_job" ] || exit 0
   _grid_birth() { set -- \${1##*)}; echo "\${20}"; }
@@ -96,10 +103,7 @@ if [ "$_grid_notify" = yes ]; then
 fi
 ${BATCH_METER}
 _grid_root=$$ _grid_usage=$_grid_dir/usage
-# Slurm and others hold tasks to their memory; Grid Engine does where h_vmem is asked for, HTCondor where it has control groups.
-# A container may be out of their sight.
-[ -n "$SGE_ROOT$_CONDOR_SCRATCH_DIR$_grid_boxed" ] || _grid_most=
-_grid_meter </dev/null >/dev/null 2>&1 3>&- 4>&- &
+${HELD}_grid_meter </dev/null >/dev/null 2>&1 3>&- 4>&- &
 _grid_meter=$!
 ( exec "$@" <"$_grid_in" 1>&3 2>&4 3>&- 4>&- )
 _grid_code=$?
@@ -114,3 +118,7 @@ if [ -n "$_grid_watch" ]; then kill -KILL "$_grid_watch"; fi
 case $_grid_code in 99 | 100) [ -z "$SGE_ROOT" ] || exit 1 ;; esac
 exit "$_grid_code"
 `;
+
+/** The script for a batch system; where that leaves memory to it, it watches that of all tasks. */
+export const batchScript = ({ leavesMemory }: Pick<BatchSystem, 'leavesMemory'>): string =>
+  leavesMemory === true ? BATCH_SCRIPT.replace(HELD, '') : BATCH_SCRIPT;

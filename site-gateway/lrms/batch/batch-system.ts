@@ -8,6 +8,8 @@ import type { Capacity, LrmsTask, TaskUsage } from '../lrms.ts';
 export interface BatchSystem {
   /** As people call it: `Slurm`. */
   readonly name: string;
+  /** Whether it does not hear how much memory a task may have: the script beside the task sees to that then. */
+  readonly leavesMemory?: boolean;
   /** How long it may take to tell how an element ended that it does not list any more; nothing where it is left out. */
   readonly settleMs?: number;
   /** Most tasks of one submission. */

@@ -25,9 +25,9 @@ import { readPlain } from '../../read-plain.ts';
 import type { LrmsTask } from '../lrms.ts';
 import { quote } from '../shell-word.ts';
 import { envWords } from '../task-environment.ts';
-import { BATCH_SCRIPT } from './batch-script.ts';
+import { batchScript } from './batch-script.ts';
 import { readSteps, STEP_SCRIPTS, type StepUsage } from './batch-steps.ts';
-import type { Element, JobOwners } from './batch-system.ts';
+import type { BatchSystem, Element, JobOwners } from './batch-system.ts';
 import { openJobOwners, type Submitted } from './job-owners.ts';
 
 /** A file that the batch script has made: the element has begun, or has come to its end. */
@@ -98,6 +98,7 @@ const EVENTS_MORE = 1_000;
 const OLD_MS = 3_600_000;
 
 interface SubmissionOptions {
+  readonly system: Pick<BatchSystem, 'leavesMemory'>;
   readonly spool: string;
   readonly log: Log;
   /** Accounts that tasks run as. */
@@ -105,13 +106,13 @@ interface SubmissionOptions {
 }
 
 export async function openSubmissions(
-  { spool, log, accounts = [] }: SubmissionOptions,
+  { system, spool, log, accounts = [] }: SubmissionOptions,
   onMark: (mark: Mark) => void,
 ): Promise<Submissions> {
   const root = join(spool, 'submissions');
   ensureDirectory(root);
   const script = join(spool, 'batch-script');
-  await writeScript(script, BATCH_SCRIPT);
+  await writeScript(script, batchScript(system));
   for (const [name, text] of Object.entries(STEP_SCRIPTS))
     await writeScript(join(spool, name), text);
   const revoked = join(spool, 'batch-revoked');

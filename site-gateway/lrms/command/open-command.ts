@@ -46,6 +46,7 @@ export function openCommand(options: CommandOptions): BatchSystem {
   };
   return {
     name: template.name,
+    leavesMemory: template.ignores.includes('memory'),
     maxTasks: () => template.array?.most ?? 1,
     submit: async (order) => {
       const { submit } = template;
