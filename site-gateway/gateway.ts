@@ -231,6 +231,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
     supervisor,
     transfers: { ...parts.transfers, ...staging },
     lease,
+    nowMs: () => clock.nowMs(),
     offer,
     offerChange: parts.offerChange,
     place: openPlace({

@@ -32,6 +32,7 @@ export interface GatewayParts {
   readonly supervisor: Supervisor;
   readonly transfers: Pick<TransferQueue, 'counts'> & Pick<SiteStaging, 'storeTrouble'>;
   readonly lease: Lease;
+  readonly nowMs: () => number;
   readonly place: (request: PlaceRequest) => Promise<readonly PlacedAnswer[]>;
   readonly offer: () => Offer;
   /** Something of the offer may have changed. */
@@ -178,6 +179,7 @@ async function* advertise(
     told = text;
     yield {
       beaconMs: lease.beaconMs(),
+      nowMs: parts.nowMs(),
       instance: lease.instance,
       offer: changed ? offerToWire(offer) : undefined,
       journal: parts.journal.id,

@@ -195,5 +195,6 @@ export function siteToWire(site: SiteRecord, book: Book): SiteSummary {
     quarantined: quarantineOf(site, book.table, book.clock.nowMs()).quarantined ?? '',
     quarantinedUntilMs: site.conduct.quarantine?.untilMs ?? 0,
     waits: waitsOf(viewOf(site, book.table, book.clock.nowMs())),
+    clockAheadMs: site.clockAheadMs,
   };
 }

@@ -21,6 +21,8 @@ export interface SiteRecord {
   trouble: string;
   /** Wall clock; 0 for never. */
   lastHeardAtMs: number;
+  /** By how much its clock is ahead, or behind where it is negative; 0 for so little that it harms nobody. */
+  clockAheadMs: number;
   offer?: Offer;
   /** Counts the offers, to tell whether one came in while a call was under way. */
   offers: number;
@@ -50,6 +52,7 @@ export const siteRecord = (row: SiteRow): SiteRecord => ({
   link: 'unknown',
   trouble: '',
   lastHeardAtMs: 0,
+  clockAheadMs: 0,
   offers: 0,
   conduct: row.conduct === null ? GOOD_CONDUCT : (JSON.parse(row.conduct) as Conduct),
   unreflected: new Set(),
@@ -68,6 +71,15 @@ export const siteRow = (site: SiteRecord): SiteRow => ({
 /** What is to be written of a site beside a change that may have told something of it. */
 export const conductRows = (site: SiteRecord, before: Conduct): Pick<Change, 'sites'> =>
   site.conduct === before ? {} : { sites: [siteRow(site)] };
+
+/** Less than what certificates bear; a word may have been a while on its way. */
+const BEARABLE_SKEW_MS = 30_000;
+
+/** Notes what the clock of a gateway shows; 0 for one that does not say. */
+export function noteClock(site: SiteRecord, theirMs: number, nowMs: number): void {
+  const aheadMs = theirMs === 0 ? 0 : theirMs - nowMs;
+  site.clockAheadMs = Math.abs(aheadMs) < BEARABLE_SKEW_MS ? 0 : aheadMs;
+}
 
 /** A new offer, or a beacon that says that the last one still holds: what is in the journal there is counted in it. */
 export function noteAdvertisement(site: SiteRecord, offer: Offer | undefined, nowMs: number): void {

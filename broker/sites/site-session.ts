@@ -6,7 +6,7 @@ import { offerFromWire } from '../../service/rpc/wire.ts';
 import type { JobRecord } from '../jobs/records.ts';
 import { openSiteUrls } from '../s3/site-urls.ts';
 import { CALL_MS, type Link, releaseAll, type Session } from './site-context.ts';
-import { noteAdvertisement } from './site-registry.ts';
+import { noteAdvertisement, noteClock } from './site-registry.ts';
 import { runSender } from './site-sender.ts';
 import { openSiteTickets } from './site-tickets.ts';
 import { watchSite } from './site-watch.ts';
@@ -63,6 +63,7 @@ async function followOffers(
     const heardAtMs = book.clock.monotonicMs();
     const offer = message.offer && credible(offerFromWire(message.offer), site.id);
     noteAdvertisement(site, offer, book.clock.nowMs());
+    noteClock(site, message.nowMs, book.clock.nowMs());
     onFirst(message);
     if (link.session === session) {
       link.onChange();

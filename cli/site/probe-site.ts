@@ -4,6 +4,7 @@ import type { Connection } from '../../service/rpc/grpc-client.ts';
 import { specToWire } from '../../service/rpc/wire.ts';
 import { closedRemedy, linkRemedy } from './link-remedy.ts';
 import { BrokenLink, type Held, held } from './probe-links.ts';
+import { clockText } from './sites.ts';
 
 /** Whether the broker would send a site anything at all. */
 export async function checkSite(
@@ -43,6 +44,11 @@ function troubleOf(site: SiteSummary): BrokenLink | undefined {
     return new BrokenLink(
       `it takes nothing: ${offer.closedReason}`,
       closedRemedy(site, offer.closedReason),
+    );
+  if (site.clockAheadMs !== 0)
+    return new BrokenLink(
+      clockText(site.clockAheadMs),
+      `set the clock of ${address.replace(/:\d+$/, '')} (\`timedatectl\`, NTP), or that of the broker: certificates are refused where they differ by more than a minute`,
     );
   if (quarantined !== '')
     return new BrokenLink(

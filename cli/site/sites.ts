@@ -1,5 +1,5 @@
 import type { Offer } from '../../core/match/offer.ts';
-import { formatBytes } from '../../core/units.ts';
+import { formatBytes, formatDuration } from '../../core/units.ts';
 import { Eviction, SiteState, type SiteSummary } from '../../proto/gen/grid/v1/broker.ts';
 import { offerFromWire } from '../../service/rpc/wire.ts';
 import type { Context } from '../context.ts';
@@ -42,7 +42,8 @@ export async function listSites(context: Context): Promise<number> {
     const cells = rows.map((row) => shown.map((at) => row[at] ?? ''));
     terminal.out(table(heads, cells, colours));
     for (const site of views) {
-      const trouble = site.offer?.closedReason || site.quarantined || site.detail;
+      const trouble =
+        site.offer?.closedReason || site.quarantined || site.detail || clockText(site.clockAheadMs);
       if (trouble !== '') terminal.out(wrap(`${site.id}: ${trouble}`, terminal.columns));
     }
   }
@@ -67,6 +68,12 @@ function rowOf({ colours }: Context, site: SiteView): readonly string[] {
     `${offer.lrms} ${offer.arch}`,
     ...end,
   ];
+}
+
+/** `its clock is 1h 00m ahead of the broker's`; '' where the two agree. */
+export function clockText(aheadMs: number): string {
+  if (aheadMs === 0) return '';
+  return `its clock is ${formatDuration(Math.abs(aheadMs))} ${aheadMs > 0 ? 'ahead of' : 'behind'} the broker's`;
 }
 
 /** `3/23.5 GiB`, or with both units where they differ. */

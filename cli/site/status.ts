@@ -8,7 +8,7 @@ import { argument, type Input } from '../input.ts';
 import { agoText, facts, table, wrap } from '../render.ts';
 import { differenceOf, type SiteAttemptView } from './differences.ts';
 import { offeredFacts } from './offered-facts.ts';
-import { type SiteView, siteView } from './sites.ts';
+import { clockText, type SiteView, siteView } from './sites.ts';
 
 interface Line extends SiteAttemptView {
   readonly difference: string;
@@ -69,6 +69,7 @@ function show(
         ['site', `${site.id} at ${site.address}`],
         ['state', said(`${site.state}${closed === '' ? '' : `: ${closed}`}`)],
         ['heard', agoText(site.lastHeardAtMs, Date.now())],
+        ['clock', clockText(site.clockAheadMs)],
         ...(offer === undefined ? [] : offeredFacts(offer)),
         ['transfers', transfers.map(transfersText).join('; ')],
         ['store', storeTrouble === '' ? '' : said(`met by the last transfers: ${storeTrouble}`)],

@@ -94,7 +94,13 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
       for (let sent = 0; !signal.aborted; ) {
         const news = sent === offers ? undefined : offerToWire(offer);
         sent = offers;
-        yield { beaconMs: Math.round(performance.now()), instance, offer: news, journal };
+        yield {
+          beaconMs: Math.round(performance.now()),
+          instance,
+          offer: news,
+          journal,
+          nowMs: Date.now(),
+        };
         if (sent === offers) await rung(signal, options.beaconMs);
       }
     },

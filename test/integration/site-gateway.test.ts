@@ -151,6 +151,7 @@ describe('the offer', () => {
     expect(seen[0]?.offer?.features).toContain('blackboard');
     expect(seen[0]?.offer?.nkey).toMatch(/^U[A-Z0-9]{55}$/);
     expect(seen[1]?.offer).toBeUndefined();
+    expect(Math.abs((seen[0]?.nowMs ?? 0) - Date.now())).toBeLessThan(60_000);
     expect(seen[1]?.beaconMs).toBeGreaterThan(seen[0]?.beaconMs ?? Number.POSITIVE_INFINITY);
     expect(seen[1]?.instance).toBe(seen[0]?.instance);
     expect(seen.at(-1)?.offer).toMatchObject({ freeCpus: 3 });

@@ -505,6 +505,11 @@ export interface SiteSummary {
   quarantinedUntilMs: number;
   /** How long tasks are expected to wait in its batch system; only what is a second or more. */
   waits: SiteWait[];
+  /**
+   * By how much its clock is ahead of the broker's, negative where it is behind, by its last word; 0 for less than half a
+   * minute.
+   */
+  clockAheadMs: number;
 }
 
 /** How long one more task is expected to wait at a site, by what the broker has seen there and what the site says. */
@@ -3748,6 +3753,7 @@ function createBaseSiteSummary(): SiteSummary {
     quarantined: "",
     quarantinedUntilMs: 0,
     waits: [],
+    clockAheadMs: 0,
   };
 }
 
@@ -3785,6 +3791,9 @@ export const SiteSummary: MessageFns<SiteSummary> = {
     }
     for (const v of message.waits) {
       SiteWait.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.clockAheadMs !== 0) {
+      writer.uint32(96).int64(message.clockAheadMs);
     }
     return writer;
   },
@@ -3890,6 +3899,14 @@ export const SiteSummary: MessageFns<SiteSummary> = {
             message.waits.push(SiteWait.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.clockAheadMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3918,6 +3935,7 @@ export const SiteSummary: MessageFns<SiteSummary> = {
     message.quarantined = object.quarantined ?? "";
     message.quarantinedUntilMs = object.quarantinedUntilMs ?? 0;
     message.waits = object.waits?.map((e) => SiteWait.fromPartial(e)) || [];
+    message.clockAheadMs = object.clockAheadMs ?? 0;
     return message;
   },
 };

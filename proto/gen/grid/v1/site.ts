@@ -86,6 +86,8 @@ export interface Advertisement {
    * from 0 again.
    */
   journal: string;
+  /** Wall clock of the gateway, ms since 1970; 0 where it does not say. */
+  nowMs: number;
 }
 
 /** One attempt to accept. */
@@ -386,7 +388,7 @@ export const AdvertiseRequest: MessageFns<AdvertiseRequest> = {
 };
 
 function createBaseAdvertisement(): Advertisement {
-  return { beaconMs: 0, instance: "", offer: undefined, journal: "" };
+  return { beaconMs: 0, instance: "", offer: undefined, journal: "", nowMs: 0 };
 }
 
 export const Advertisement: MessageFns<Advertisement> = {
@@ -402,6 +404,9 @@ export const Advertisement: MessageFns<Advertisement> = {
     }
     if (message.journal !== "") {
       writer.uint32(34).string(message.journal);
+    }
+    if (message.nowMs !== 0) {
+      writer.uint32(40).int64(message.nowMs);
     }
     return writer;
   },
@@ -451,6 +456,14 @@ export const Advertisement: MessageFns<Advertisement> = {
             message.journal = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.nowMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -472,6 +485,7 @@ export const Advertisement: MessageFns<Advertisement> = {
     message.instance = object.instance ?? "";
     message.offer = (object.offer !== undefined && object.offer !== null) ? Offer.fromPartial(object.offer) : undefined;
     message.journal = object.journal ?? "";
+    message.nowMs = object.nowMs ?? 0;
     return message;
   },
 };
