@@ -37,6 +37,7 @@ export async function openUserStaging(
   const { signal } = context;
   const { trust } = await context.settings();
   const store = openStaging({
+    heard: tellTrouble((text) => context.terminal.note(text)),
     nkey,
     vo,
     caPem: readAuthorities(trust),
@@ -52,6 +53,29 @@ export async function openUserStaging(
         () => false,
       ),
     askRoom: roomIn(context, broker, vo),
+  };
+}
+
+/** Trouble that is over by then is not worth a word. */
+const WORTH_TELLING_MS = 3_000;
+
+/** Tells once of each trouble that lasts. */
+export function tellTrouble(tell: (text: string) => void): (trouble: string) => void {
+  let told = '';
+  let latest = '';
+  let timer: NodeJS.Timeout | undefined;
+  return (trouble) => {
+    latest = trouble;
+    if (trouble === '') {
+      clearTimeout(timer);
+      timer = undefined;
+    } else if (trouble !== told) {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        told = latest;
+        tell(`waiting: ${latest}; what was sent is kept`);
+      }, WORTH_TELLING_MS).unref();
+    }
   };
 }
 

@@ -62,6 +62,12 @@ export async function pruneCache(context: Context, input: Input): Promise<number
   const pruned = await keeper.prune(keepBytes);
   const words = `${pruned.files} files taken out, ${formatBytes(pruned.bytes)} freed`;
   context.terminal.out(context.json ? JSON.stringify(pruned) : words);
+  const left = await keeper.list();
+  const leftBytes = left.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (leftBytes > keepBytes)
+    context.terminal.note(
+      `${left.length} files, ${formatBytes(leftBytes)} stay: a task has them, or they were used in the last minute`,
+    );
   return 0;
 }
 

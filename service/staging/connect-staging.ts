@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import type { StagingTicket } from './names.ts';
 import { type Nkey, openNatsLink } from './nats-link.ts';
-import { natsChunkStore } from './nats-store.ts';
+import { natsChunkStore, probeOf } from './nats-store.ts';
 
 interface StagingOptions {
   /** The user for whose public key `ticket` gets tickets. */
@@ -30,7 +30,8 @@ export function newNkey(): Nkey {
 export function openStaging(options: StagingOptions): ChunkStore & AsyncDisposable {
   const { nkey, ticket, caPem, vo, clock = systemClock, patienceMs = 60_000 } = options;
   const heard = options.heard ?? (() => undefined);
-  const link = openNatsLink({ nkey, ticket, caPem, clock, patienceMs, heard });
+  const probe = probeOf(vo);
+  const link = openNatsLink({ nkey, ticket, caPem, clock, patienceMs, heard, probe });
   return {
     ...natsChunkStore(link, vo),
     [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts';
 import type { Again } from './flight-window.ts';
 import { inboxPrefix, type StagingTicket } from './names.ts';
 import { connectNats, isFinalNatsError } from './nats-connect.ts';
+import { openStuckWatch, StuckStore } from './stuck-watch.ts';
 import { nkeyAuthenticator } from './wire/nkey-authenticator.ts';
 
 /** An NKEY user of the staging service; the seed never leaves the process that made it. */
@@ -23,6 +24,8 @@ interface LinkOptions {
   readonly patienceMs: number;
   /** Told what each try came to: '' for an answer, else why there was none and it is tried again. */
   readonly heard?: (trouble: string) => void;
+  /** A question that costs nothing, to find out whether the store answers at all. */
+  readonly probe?: (connection: NatsConnection) => Promise<unknown>;
 }
 
 /** A connection that comes back: work that a lost connection cut off is done again on the next one. */
@@ -59,14 +62,16 @@ const RETRIED: ReadonlySet<ErrorCode> = new Set([
 export function openNatsLink(options: LinkOptions): NatsLink {
   const { clock, patienceMs, heard = () => undefined } = options;
   const lines = openLines(options);
+  const watch = openStuckWatch(clock, () => whyStuck(options));
   const attempt = async <T>(work: (connection: NatsConnection) => Promise<T>): Promise<T> => {
     const used = await lines.current();
     used.users += 1;
     try {
-      return await work(used.connection);
+      return await watch.over(work(used.connection));
     } catch (error) {
       // No answer for so long means a dead peer; whoever comes next dials anew.
-      if (error instanceof Error && error.name === 'TimeoutError') lines.drop(used);
+      const isTimeout = error instanceof Error && error.name === 'TimeoutError';
+      if (isTimeout || error instanceof StuckStore) lines.drop(used);
       throw error;
     } finally {
       used.users -= 1;
@@ -168,6 +173,32 @@ async function openLine({ nkey, ticket, caPem, clock }: LinkOptions): Promise<Li
     caPem,
   });
   return { connection, renewAtMs: nowMs + (expiresAtMs - nowMs) * 0.75, users: 0, retired: false };
+}
+
+/** A store that takes no longer than this to answer a small question on a connection of its own is not stuck. */
+const STUCK_MS = 3_000;
+
+/**
+ * nats-server may answer pings, and nothing that is asked of its stream; a connection that asked is not read any more (2.9 with
+ * a full disk). On a new one that can be told from a line that is thin. '' where the store answers.
+ */
+async function whyStuck(options: LinkOptions): Promise<string> {
+  if (options.probe === undefined) return '';
+  const { connection } = await openLine(options);
+  try {
+    const waitMs = Math.max(STUCK_MS, 10 * (await connection.rtt()));
+    const answer = options.probe(connection).then(
+      () => true,
+      () => true,
+    );
+    const isAnswered = await Promise.race([answer, pause(waitMs).then(() => false)]);
+    const server = connection.getServer();
+    return isAnswered
+      ? ''
+      : `the store at ${server} does not answer, though its nats-server does: its disk is full, or was and it has not been started again since`;
+  } finally {
+    connection.close().catch(() => undefined);
+  }
 }
 
 /** Closes a line once nobody waits for an answer on it. */

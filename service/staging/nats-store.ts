@@ -136,6 +136,12 @@ async function isThere(nc: NatsConnection, subject: string): Promise<boolean> {
   return last !== undefined && last !== '0';
 }
 
+/** A question that the store of a VO answers whatever it has. */
+export const probeOf =
+  (vo: string) =>
+  (nc: NatsConnection): Promise<unknown> =>
+    isThere(nc, chunkSubject(vo, '0'.repeat(64)));
+
 /** Any server of a cluster answers, and one that was away may not have caught up; the one that leads knows. */
 async function read(nc: NatsConnection, subject: string, digest: string): Promise<Uint8Array> {
   const found = await directGet(nc, subject);

@@ -4,7 +4,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '../../service/clock.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
+import { newNkey, openStaging } from '../../service/staging/connect-staging.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
@@ -94,6 +96,55 @@ test('a store whose disk fills up is waited for, and loses nothing that it took'
   await fetchTree(store, tree, join(scratch, 'got'));
   expect(bytes.equals(await readFile(join(scratch, 'got', 'large')))).toBe(true);
 }, 60_000);
+
+test.for((await natsServers()).slice(1))(
+  "$name whose disk others have filled answers nothing: that is told by the store's name in seconds, and nothing is lost",
+  { timeout: 60_000 },
+  async ({ path }) => {
+    await using stuck = await startTestNats({ binary: path, vos: ['demo'], within: small });
+    await using before = stuck.open('demo');
+    const root = join(scratch, 'stuck');
+    await mkdir(root);
+    await writeFile(join(root, 'early'), randomBytes(MIB));
+    const early = await sendTree(before, { root, paths: ['early'] });
+    const bytes = randomBytes(8 * MIB);
+    await writeFile(join(root, 'large'), bytes);
+    const filler = join(small, 'somebody-elses');
+    fill(filler, 4 * MIB);
+    const nkey = newNkey();
+    await using hasty = openStaging({
+      nkey,
+      vo: 'demo',
+      caPem: stuck.caPem,
+      ticket: () =>
+        stuck.accounts.issueTicket({
+          vo: 'demo',
+          nkey: nkey.publicKey,
+          lifetimeMs: 600_000,
+          purpose: 'user',
+        }),
+      patienceMs: 0,
+      // It looks after five seconds.
+      clock: { ...systemClock, monotonicMs: () => 5 * systemClock.monotonicMs() },
+    });
+    const fromMs = Date.now();
+    await expect(sendTree(hasty, { root, paths: ['large'] })).rejects.toMatchObject({
+      code: 'STAGING_UNAVAILABLE',
+      message: expect.stringMatching(
+        `^the store at 127.0.0.1:${stuck.files.port} does not answer, though its nats-server does: its disk is full`,
+      ),
+    });
+    expect(Date.now() - fromMs).toBeLessThan(25_000);
+    await rm(filler);
+    await stuck.crash();
+    await stuck.start();
+    const { tree, sentBytes, savedBytes } = await sendTree(hasty, { root, paths: ['large'] });
+    expect(sentBytes + savedBytes).toBe(bytes.byteLength);
+    await fetchTree(before, tree, join(scratch, 'unstuck'));
+    await fetchTree(before, early.tree, join(scratch, 'unstuck'));
+    expect(bytes.equals(await readFile(join(scratch, 'unstuck', 'large')))).toBe(true);
+  },
+);
 
 test.for(await natsServers())(
   '$name that may keep no more says so, and with room the same command sends the rest',
