@@ -4,6 +4,7 @@ import type { InputFile } from '../../core/job/spec.ts';
 import { mapAtOnce } from './at-once.ts';
 import { checkRoom, makeCacheRoom } from './check-room.ts';
 import type { ChunkStore } from './chunk-store.ts';
+import { diskFor } from './disk/disk.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
 import { checkFolder, checkWritten, riskyTwins } from './folded-names.ts';
@@ -48,6 +49,8 @@ export async function fetchTree(
   options: FetchTreeOptions = {},
 ): Promise<FetchedTree> {
   const { cache, signal, onProgress } = options;
+  // A thread that will be needed starts while the list of files comes.
+  if (cache === undefined && options.select === undefined) diskFor(tree.totalBytes);
   const manifest = selected(await loadManifest(store, tree, signal), options.select);
   const files = filesOf(manifest);
   const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);

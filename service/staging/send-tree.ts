@@ -135,7 +135,7 @@ async function sendPlan(sending: Sending, plan: TreePlan): Promise<SentTree> {
   const { tree, stored } = nameTree(plan);
   for (const chunk of stored) {
     await uploads.reserve();
-    uploads.add(chunk);
+    uploads.add({ ...chunk, isNew: true });
   }
   return { tree, ...(await uploads.finish()) };
 }

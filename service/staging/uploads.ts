@@ -1,4 +1,3 @@
-import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { openByteBudget } from './byte-budget.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { giveSlab } from './wire/slabs.ts';
@@ -6,9 +5,11 @@ import { giveSlab } from './wire/slabs.ts';
 interface Chunk {
   readonly digest: string;
   readonly bytes: Uint8Array;
+  /** The store cannot have it, unless it has all that was added before: it names that. */
+  readonly isNew?: boolean;
 }
 
-/** Chunks on their way into the store: asked about in batches, sent while the next ones are read. */
+/** Chunks on their way into the store: each is asked about, and sent where it lacks, while the next ones are read. */
 export interface Uploads {
   /** Waits until one more chunk may be in memory; throws what an earlier one failed with. */
   reserve(): Promise<void>;
@@ -28,10 +29,7 @@ interface UploadOptions {
 
 /** Chunks in memory at a time, whatever the size of the tree. */
 const CHUNKS_IN_MEMORY = 24;
-/** What is asked about at once; less than what is in memory. */
-const BATCH_BYTES = 4 * CHUNK_BYTES;
-const BATCH_CHUNKS = 12;
-/** Less than this is sent without asking first: the answer would take as long. */
+/** So much of a tree is sent without asking first: the answers would take as long. */
 const UNASKED_BYTES = 65_536;
 
 export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions): Uploads {
@@ -40,8 +38,7 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
   const running = new Set<Promise<void>>();
   const stop = new AbortController();
   const untilFailure = AbortSignal.any([stop.signal, ...(signal === undefined ? [] : [signal])]);
-  const batch: Chunk[] = [];
-  let batchBytes = 0;
+  const isHere = openAsking(store, untilFailure);
   let [sentBytes, savedBytes] = [0, 0];
 
   const settle = ({ bytes }: Chunk, sent: number): void => {
@@ -51,16 +48,17 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
     giveSlab(bytes);
     onDone(bytes.byteLength);
   };
-  const flush = (): void => {
-    const chunks = batch.splice(0);
-    batchBytes = 0;
-    if (chunks.length === 0) return;
-    const work = sendBatch(store, chunks, settle, untilFailure)
+  const send = async (chunk: Chunk): Promise<void> => {
+    const { digest, bytes } = chunk;
+    settle(chunk, (await isHere(chunk)) ? 0 : await store.put(digest, bytes, untilFailure));
+  };
+  const begin = (chunk: Chunk): void => {
+    const work = send(chunk)
       .catch((error: unknown) => {
         // The others would each wait for what has been waited for.
         stop.abort(error);
         // Whoever waits for memory must wake up to see the failure.
-        memory.give(chunks.length);
+        memory.give(1);
       })
       .finally(() => running.delete(work));
     running.add(work);
@@ -81,16 +79,13 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
         return;
       }
       seen.add(chunk.digest);
-      batch.push(chunk);
-      batchBytes += chunk.bytes.byteLength;
-      if (batchBytes >= BATCH_BYTES || batch.length >= BATCH_CHUNKS) flush();
+      begin(chunk);
     },
     skip: (bytes) => {
       savedBytes += bytes;
       onDone(bytes);
     },
     finish: async () => {
-      flush();
       await Promise.all(running);
       check();
       return { sentBytes, savedBytes };
@@ -98,18 +93,16 @@ export function openUploads(store: ChunkStore, { onDone, signal }: UploadOptions
   };
 }
 
-async function sendBatch(
-  store: ChunkStore,
-  chunks: readonly Chunk[],
-  settle: (chunk: Chunk, sent: number) => void,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const digests = chunks.map(({ digest }) => digest);
-  const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0);
-  const missing = bytes <= UNASKED_BYTES ? new Set(digests) : await store.missing(digests, signal);
-  const one = async (chunk: Chunk): Promise<void> => {
-    const needed = missing.has(chunk.digest);
-    settle(chunk, needed ? await store.put(chunk.digest, chunk.bytes, signal) : 0);
+/** Tells of a chunk whether the store has it; asks only where that is worth it. */
+function openAsking(store: ChunkStore, signal: AbortSignal): (chunk: Chunk) => Promise<boolean> {
+  let unaskedBytes = UNASKED_BYTES;
+  let hasLacked = false;
+  return async ({ digest, bytes, isNew = false }) => {
+    if (isNew && hasLacked) return false;
+    unaskedBytes -= bytes.byteLength;
+    if (unaskedBytes >= 0) return false;
+    const lacks = (await store.missing([digest], signal)).size > 0;
+    hasLacked ||= lacks;
+    return !lacks;
   };
-  await Promise.all(chunks.map(one));
 }

@@ -46,7 +46,7 @@ export function* walk(
       refuse(path, pathProblem(path));
       refuseLinkedParents(realRoot, path);
       using folder = holdFolder(realRoot, parentOf(path));
-      const isFolder = look({ root: realRoot, folder, path }, found);
+      const isFolder = look({ root: realRoot, folder, path, name: basename(path) }, found);
       if (isFolder) yield* walkFolder(realRoot, path, found);
     }
   }
@@ -57,12 +57,14 @@ interface Place {
   readonly root: string;
   readonly folder: HeldFolder;
   readonly path: string;
+  /** The last part of `path`. */
+  readonly name: string;
 }
 
 /** Notes what is at a place; whether that is a folder which has not been looked at yet. */
-function look({ root, folder, path }: Place, found: Map<string, Found>): boolean {
+function look({ root, folder, path, name }: Place, found: Map<string, Found>): boolean {
   if (found.has(path)) return false;
-  const at = `${folder.at}/${basename(path)}`;
+  const at = `${folder.at}/${name}`;
   const stats = reading(path, () => lstatSync(at));
   if (stats.isFile()) {
     found.set(path, fileOf(path, stats));
@@ -97,7 +99,7 @@ function* walkFolder(
       const entry = path === '' ? name : `${path}/${name}`;
       // Node shows bytes that are no UTF-8 as U+FFFD, and the file could not be opened by that name.
       refuse(entry, name.includes('\uFFFD') ? 'has a name that is not UTF-8' : pathProblem(entry));
-      if (look({ root, folder, path: entry }, found)) folders.push(entry);
+      if (look({ root, folder, path: entry, name }, found)) folders.push(entry);
       if (found.size % PAUSE_EVERY === 0) yield;
     }
   }

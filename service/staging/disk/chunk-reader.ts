@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
-import { basename, dirname, isAbsolute } from 'node:path';
+import { isAbsolute } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
 import { sha256 } from '../chunk-store.ts';
 import { errnoOf, readFailure } from '../file-errors.ts';
@@ -95,15 +95,16 @@ function openFolders(root: () => string): Disposable & { readonly open: OpenPiec
   let folder: HeldFolder | undefined;
   return {
     open: (piece) => {
-      const wanted = dirname(piece.path);
+      const end = piece.path.lastIndexOf('/');
+      // Of an absolute path the slash may be all that there is of its folder.
+      const wanted = piece.path.slice(0, end === 0 ? 1 : Math.max(0, end));
       if (folder === undefined || path !== wanted) {
         folder?.[Symbol.dispose]();
         folder = undefined;
-        const below = isAbsolute(wanted) ? '/' : root();
-        folder = holdFolderOf(piece, below, wanted === '.' ? '' : wanted);
+        folder = holdFolderOf(piece, isAbsolute(piece.path) ? '/' : root(), wanted);
         path = wanted;
       }
-      return openSync(`${folder.at}/${basename(piece.path)}`, FLAGS);
+      return openSync(`${folder.at}/${piece.path.slice(end + 1)}`, FLAGS);
     },
     [Symbol.dispose]: () => folder?.[Symbol.dispose](),
   };

@@ -1,5 +1,5 @@
+import { randomUUID } from 'node:crypto';
 import {
-  createInbox,
   errors,
   type Msg,
   type MsgHdrs,
@@ -39,7 +39,7 @@ export function requestsOn(connection: NatsConnection): Requests {
 }
 
 function openRequests(nc: NatsConnectionImpl): Requests {
-  const inbox = createInbox(nc.options.inboxPrefix);
+  const inbox = `${nc.options.inboxPrefix}.${randomUUID()}`;
   const transport = nc.protocol.transport as BulkTransport;
   const waiting = openQuestions({
     heardAtMs: () => transport.heardAtMs,

@@ -23,7 +23,7 @@ const later = { nowMs: () => Date.now() + 60_000, monotonicMs: () => performance
 const send = (...paths: string[]) =>
   sendTree(at.store, { root: at.root, paths }, { knownDir: known, clock: later });
 
-/** What is read is asked about in batches, what is known in one question. */
+/** What is read is asked about chunk by chunk, what is known in one question. */
 const questionsOf = async (work: () => Promise<unknown>): Promise<number> => {
   const before = at.store.calls.missing;
   await work();

@@ -93,6 +93,15 @@ describe('a tree that is sent and fetched', () => {
     expect(await listing(at.target)).toEqual(await listing(at.root));
   });
 
+  test('is asked about chunk by chunk, but for the list of what the store had not', async () => {
+    for (let n = 0; n < 400; n += 1) await at.write(`f${n}`, randomBytes(2_000));
+    await at.send('.');
+    const { size } = at.store.chunks;
+    expect(at.store.calls).toEqual({ missing: size - 1, put: size, get: 0 });
+    await at.send('.');
+    expect(at.store.calls).toEqual({ missing: 2 * size - 1, put: size, get: 0 });
+  });
+
   test('shares most chunks with the tree before one small file grew', async () => {
     for (let n = 0; n < 400; n += 1) await at.write(`f${n}`, randomBytes(8_000));
     const first = await at.send('.');
