@@ -10,7 +10,7 @@ import { type Log, openLog } from '../service/log.ts';
 import { readCertificate } from '../service/pki/x509.ts';
 import { openClient } from '../service/rpc/grpc-client.ts';
 import { startServer } from '../service/rpc/grpc-server.ts';
-import { readHostIdentity } from '../service/rpc/host-identity.ts';
+import { readHostIdentity, warnOfDates } from '../service/rpc/host-identity.ts';
 import { announceReady, endBySignals, untilStopped } from '../service/shutdown.ts';
 import { openStateDirectory, stateFailure } from '../service/state-directory.ts';
 import { openAuthenticator } from '../service/trust/authenticator.ts';
@@ -110,6 +110,7 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
   const { clock, log, onFatal, signal } = around;
   const trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
   const identity = readHostIdentity(config);
+  warnOfDates(config.certificate, identity.certPem, around);
   const accounts = await openAccounts(config, trust, around);
   if (accounts !== undefined) stack.use(accounts);
   const open: (site: SiteRecord) => ReturnType<LinkOptions['open']> = (site) =>

@@ -7,7 +7,7 @@ import { loadConfig } from '../service/config.ts';
 import { formatSettings } from '../service/config-text.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { served, startServer } from '../service/rpc/grpc-server.ts';
-import { readHostIdentity, readSettingFile } from '../service/rpc/host-identity.ts';
+import { readHostIdentity, readSettingFile, warnOfDates } from '../service/rpc/host-identity.ts';
 import { announceReady, endBySignals, untilStopped } from '../service/shutdown.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import { openRate, type Rate } from '../service/staging/rate.ts';
@@ -112,11 +112,13 @@ async function startSite(
     }),
   );
   const { host } = config.listen;
+  const identity = readHostIdentity(config);
+  warnOfDates(config.certificate, identity.certPem, around);
   const server = stack.use(
     await startServer({
       host,
       port: config.listen.port,
-      identity: readHostIdentity(config),
+      identity,
       authenticator: openAuthenticator({ trust, vomsDir: config.vomsdir, clock }),
       services: [served(SiteGatewayService, gateway.handlers)],
       log,

@@ -22,6 +22,7 @@ import type { Clock } from '../../service/clock.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import type { Log } from '../../service/log.ts';
 import { keepKey } from '../../service/nats/nats-config.ts';
+import { privacyFault } from '../../service/private-file.ts';
 import {
   type ChunkKeeper,
   keeperSubjects,
@@ -311,8 +312,12 @@ function checkedNkey(nkey: string): string {
 
 async function readSecret(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    const secret = await readFile(file, 'utf8');
+    const fault = privacyFault(file);
+    if (fault !== '') throw new GridError('CONFIG_INVALID', `${file}: ${fault}`);
+    return secret;
   } catch (error) {
+    if (error instanceof GridError) throw error;
     throw new GridError('CONFIG_INVALID', `cannot read ${file}, which nats-server's setup makes`, {
       cause: error,
     });

@@ -1,6 +1,9 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { GridError, type Problem } from '../../core/errors.ts';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { privacyFault } from '../private-file.ts';
 import { readTrouble } from '../staging/file-errors.ts';
 
 /** The settings of a service that name its host certificate and the key of that. */
@@ -26,11 +29,49 @@ export function readHostIdentity({ certificate, key }: IdentityFiles): {
     fault(certificate, 'certificate: there is no certificate in it, PEM');
   if (keyPem !== undefined && secret === undefined)
     fault(key, 'key: there is no private key in it, PEM and without a passphrase');
-  if (leaf !== undefined && secret !== undefined && !leaf.checkPrivateKey(secret))
-    fault(key, `key: it is not the key of ${certificate}`);
+  if (secret !== undefined)
+    for (const words of keyFaults(key, secret, certificate, leaf)) fault(key, words);
   if (certPem === undefined || keyPem === undefined || problems.length > 0)
     throw new GridError('CONFIG_INVALID', 'the host certificate cannot be used', { problems });
   return { certPem, keyPem };
+}
+
+function* keyFaults(
+  key: string,
+  secret: KeyObject,
+  certificate: string,
+  leaf: X509Certificate | undefined,
+): Generator<string> {
+  const openness = privacyFault(key);
+  if (openness !== '') yield `key: ${openness}`;
+  if (leaf?.checkPrivateKey(secret) === false) yield `key: it is not the key of ${certificate}`;
+}
+
+/** Logs what of the dates of a host's certificate, of this file, its administrator should know. */
+export function warnOfDates(
+  certificate: string,
+  certPem: string,
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+): void {
+  const trouble = certificateTrouble(certPem, clock.nowMs());
+  if (trouble !== '') log.warn({ certificate }, trouble);
+}
+
+/** What is told of a certificate for so long before its end. */
+const SOON_MS = 30 * 86_400_000;
+
+/** What of the dates of a host's certificate its administrator should know; '' for nothing. */
+export function certificateTrouble(certPem: string, nowMs: number): string {
+  const { validFrom, validTo } = new X509Certificate(certPem);
+  const [fromMs, endMs] = [Date.parse(validFrom), Date.parse(validTo)];
+  const at = (ms: number): string => new Date(ms).toISOString();
+  if (nowMs < fromMs)
+    return `the host certificate is not valid before ${at(fromMs)}: is the clock of this machine right?`;
+  if (nowMs >= endMs)
+    return `the host certificate has ended at ${at(endMs)}, and everybody refuses it: ask for a token (grid ca token --profile host), then grid cert request --force --token TOKEN, and start this again`;
+  return nowMs < endMs - SOON_MS
+    ? ''
+    : `the host certificate ends at ${at(endMs)}: grid cert renew makes a new one, then start this again`;
 }
 
 /** The text of the file that a setting names; throws CONFIG_INVALID with both. */

@@ -1,8 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readHostIdentity, readSettingFile } from '../../../service/rpc/host-identity.ts';
+import {
+  certificateTrouble,
+  readHostIdentity,
+  readSettingFile,
+} from '../../../service/rpc/host-identity.ts';
 import { writeTlsIdentity } from '../../fakes/tls-identity.ts';
 
 let dir: string;
@@ -13,7 +17,7 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'hanse-identity-'));
   otherKey = join(dir, 'other.pem');
   const other = await writeTlsIdentity(dir);
-  writeFileSync(otherKey, readSettingFile('key', other.keyFile));
+  writeFileSync(otherKey, readSettingFile('key', other.keyFile), { mode: 0o600 });
   ({ certFile: certificate, keyFile: key } = await writeTlsIdentity(dir));
 });
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -49,4 +53,45 @@ test('what is wrong with the files of a host is said by setting and file', () =>
       code: 'CONFIG_INVALID',
       problems: [{ where, message }],
     });
+});
+
+test('a key that others may read or change is refused, one that its group may read is not', () => {
+  const inMode = (mode: number): unknown => {
+    chmodSync(key, mode);
+    return refused({ certificate, key });
+  };
+  try {
+    for (const [mode, octal] of [
+      [0o644, '0644'],
+      [0o660, '0660'],
+    ] as const)
+      expect(inMode(mode)).toMatchObject({
+        code: 'CONFIG_INVALID',
+        problems: [
+          {
+            where: key,
+            message: `key: others may read or change it (mode ${octal}): chmod 600 ${key}`,
+          },
+        ],
+      });
+    expect(inMode(0o640)).toMatchObject({ keyPem: readSettingFile('key', key) });
+  } finally {
+    chmodSync(key, 0o600);
+  }
+});
+
+test('a host certificate that has ended, ends soon or has yet to begin is told of', () => {
+  const pem = readSettingFile('certificate', certificate);
+  const DAY_MS = 86_400_000;
+  // It is good for a day from now on.
+  expect(certificateTrouble(pem, Date.now())).toMatch(
+    /^the host certificate ends at .*Z: grid cert renew/,
+  );
+  expect(certificateTrouble(pem, Date.now() + 2 * DAY_MS)).toMatch(
+    /^the host certificate has ended at /,
+  );
+  expect(certificateTrouble(pem, Date.now() - DAY_MS)).toMatch(
+    /is the clock of this machine right\?$/,
+  );
+  expect(certificateTrouble(pem, Date.now() - 40 * DAY_MS)).toMatch(/is not valid before/);
 });
