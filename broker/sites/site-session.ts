@@ -11,6 +11,9 @@ import { runSender } from './site-sender.ts';
 import { openSiteTickets } from './site-tickets.ts';
 import { watchSite } from './site-watch.ts';
 
+/** At most so many within a lease; of beacons that are due there are three. */
+const RENEWALS = 10;
+
 /**
  * One connection to a gateway: its offers first, then both lists are compared, and only then does work flow. Returns or
  * throws when the connection ends, after all calls of it have settled: an old `Place` must not meet a new `Reconcile`.
@@ -59,6 +62,7 @@ async function followOffers(
 ): Promise<void> {
   const { book, site, epoch, leaseMs } = link;
   const { gateway, signal } = session;
+  let renewedAtMs = Number.NEGATIVE_INFINITY;
   for await (const message of gateway.advertise({ epoch, leaseMs }, { signal })) {
     const heardAtMs = book.clock.monotonicMs();
     const offer = message.offer && credible(offerFromWire(message.offer), site.id);
@@ -67,6 +71,9 @@ async function followOffers(
     onFirst(message);
     if (link.session === session) {
       link.onChange();
+      // A busy site advertises many times a second.
+      if (heardAtMs - renewedAtMs < leaseMs / RENEWALS) continue;
+      renewedAtMs = heardAtMs;
       renew(link, session, message, heardAtMs).catch((error: unknown) =>
         link.log.warn({ err: error }, 'the lease could not be renewed'),
       );

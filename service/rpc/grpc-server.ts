@@ -118,8 +118,20 @@ function implementationOf(
     if (handler === undefined) throw new TypeError(`no handler for ${method.path}`);
     const contextOf = (call: AnyCall): CallContext => {
       const peer = peerOf(listener, call, service.anonymous.includes(name));
-      const fields = { method: method.path, dn: peer?.dn };
-      return { peer, log: log.child(fields), signal: signalOf(call, stopping) };
+      let own: Log | undefined;
+      let signal: AbortSignal | undefined;
+      // Most handlers ask for neither, and both cost as much as many a handler does.
+      return {
+        peer,
+        get log() {
+          own ??= log.child({ method: method.path, dn: peer?.dn });
+          return own;
+        },
+        get signal() {
+          signal ??= signalOf(call, stopping);
+          return signal;
+        },
+      };
     };
     return [
       name,
@@ -177,7 +189,7 @@ function signalOf(call: AnyCall, stopping: AbortSignal): AbortSignal {
     stopping.removeEventListener('abort', abort);
     controller.abort();
   };
-  if (call.cancelled || stopping.aborted) abort();
+  if (call.cancelled || stopping.aborted) return AbortSignal.abort();
   call.once('cancelled', abort);
   call.once('close', () => stopping.removeEventListener('abort', abort));
   stopping.addEventListener('abort', abort, { once: true });

@@ -63,7 +63,7 @@ export function openAttemptStaging({ storeOf, fetch }: StagingParts): AttemptSta
     },
     stageOut: async ({ directory, spec }, strict, signal) => {
       await takeBack(directory);
-      const sizes = await streamSizes(directory);
+      const sizes = streamSizes(directory);
       const isSilent = sizes.every((size) => size === 0);
       if (isSilent && spec.outputs.length === 0) return { outputs: SILENT_TREE, bytesOut: 0 };
       const work = join(directory, 'work');

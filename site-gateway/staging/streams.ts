@@ -1,4 +1,4 @@
-import { constants, createWriteStream } from 'node:fs';
+import { constants, createWriteStream, statSync } from 'node:fs';
 import { type FileHandle, link, mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -11,13 +11,14 @@ const END_BYTES = MAX_STREAM_BYTES / 2;
 export const STREAMS = ['stdout', 'stderr'] as const;
 
 /** Sizes of both streams; 0 for one that is not there. */
-export async function streamSizes(directory: string): Promise<readonly number[]> {
-  return Promise.all(
-    STREAMS.map(
-      async (name) => (await stat(join(directory, name)).catch(() => undefined))?.size ?? 0,
-    ),
-  );
-}
+export const streamSizes = (directory: string): readonly number[] =>
+  STREAMS.map((name) => {
+    try {
+      return statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0;
+    } catch {
+      return 0;
+    }
+  });
 
 /** Puts both streams below `work/.grid/`, cut in the middle where they are too long; gives their paths in `work/`. */
 export async function placeStreams(directory: string): Promise<readonly string[]> {

@@ -62,7 +62,7 @@ export interface BrokerGrid extends AsyncDisposable {
   stateOf(id: string): Promise<string>;
 }
 
-const LEASE_MS = 1_000;
+export const LEASE_MS = 1_000;
 const lasting = (): { readonly notBeforeMs: number; readonly notAfterMs: number } => ({
   notBeforeMs: Date.now() - HOUR_MS,
   notAfterMs: Date.now() + DAY_MS,

@@ -22,6 +22,8 @@ export interface FakeGateway extends AsyncDisposable {
   readonly placed: { readonly attempt: PlacedAttempt; readonly job: PlacedJob }[];
   readonly cancelled: string[];
   readonly epochs: Set<number>;
+  /** How often its lease was renewed. */
+  renewals: number;
   /** Answers with this refusal while it is set. */
   refusal: { readonly reason: string; readonly detail: string } | undefined;
   /** Name of a job that it cannot read: it refuses every message that the job is in. */
@@ -137,7 +139,10 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
         setImmediate(() => gateway.report(id, State.STATE_CANCELLED));
       return Promise.resolve({ unknown: cancel.filter((id) => !live.has(id)) });
     },
-    renew: () => Promise.resolve({}),
+    renew: () => {
+      gateway.renewals += 1;
+      return Promise.resolve({});
+    },
     inspect: () =>
       Promise.resolve({
         attempts: [...live].map((attemptId) => ({
@@ -181,6 +186,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
     placed: [],
     cancelled: [],
     epochs: new Set(),
+    renewals: 0,
     refusal: undefined,
     unreadable: '',
     onPlaced: () => undefined,

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { bootIdNow } from '../../attempts/boot-id.ts';
 import type { ListedTask, LrmsTask, TaskEnd, TaskUsage } from '../lrms.ts';
@@ -120,11 +120,13 @@ export const gpuFault = (detail: string): TaskEnd | undefined =>
 export const hostsOf = ({ cpus }: Pick<LrmsTask, 'cpus'>): string => 'localhost\n'.repeat(cpus);
 
 export function writeHosts(task: LrmsTask): void {
+  const file = hostfileOf(task.directory);
+  if (existsSync(file)) return;
   try {
     // Never through a link that stands there.
-    writeFileSync(hostfileOf(task.directory), hostsOf(task), { flag: 'wx' });
+    writeFileSync(file, hostsOf(task), { flag: 'wx' });
   } catch {
-    // It is there already; or the wrapper finds out what is wrong with the directory, and says so.
+    // The wrapper finds out what is wrong with the directory, and says so.
   }
 }
 

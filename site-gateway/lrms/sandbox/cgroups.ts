@@ -196,13 +196,14 @@ function figuresOf(layout: GroupLayout, id: string): GroupFigures | undefined {
   const events = join(memory, files.events);
   const peak = Number.parseInt(textOf(join(memory, files.peak)), 10);
   // The kernel may also have ended it because the machine as a whole was full. Version 1 counts no failures of use.
-  const wasFull = layout.isPure
-    ? numberIn(events, 'max') > 0
-    : peak > numberIn(join(memory, files.limit), '') - SLACK_BYTES;
+  const wasFull = (): boolean =>
+    layout.isPure
+      ? numberIn(events, 'max') > 0
+      : peak > numberIn(join(memory, files.limit), '') - SLACK_BYTES;
   return {
     cpuMs: Math.round(numberIn(join(layout.tree, id, 'cpu.stat'), 'usage_usec') / 1_000),
     peakMemoryBytes: Number.isNaN(peak) ? undefined : peak,
-    isOverMemory: numberIn(events, 'oom_kill') > 0 && wasFull,
+    isOverMemory: numberIn(events, 'oom_kill') > 0 && wasFull(),
   };
 }
 
