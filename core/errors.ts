@@ -75,7 +75,8 @@ export const ERRORS = {
   VO_DENIED: {
     status: 'PERMISSION_DENIED',
     exit: 3,
-    remedy: 'ask a manager of the VO to add you, then run `grid login --vo VO` again',
+    remedy:
+      'run `grid login --vo VO`; where you are no member, a manager of the VO has to add you first',
   },
   TOKEN_INVALID: {
     status: 'PERMISSION_DENIED',

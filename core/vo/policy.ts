@@ -55,10 +55,14 @@ export function chooseVo(caller: Caller, wanted: string, access: Access): Decisi
   const vo = own.find((name) => name === wanted);
   if (vo === undefined) {
     const shown = own.length === 0 ? 'none' : own.join(', ');
-    return denied(`${caller.dn} is no member of VO ${wanted} (shows: ${shown})`);
+    return denied(
+      `the credential of ${caller.dn} does not show membership of VO ${wanted} (shows: ${shown})`,
+    );
   }
   if (!isServed(vo, access))
-    return denied(`this broker does not serve VO ${vo} (serves: ${access.vos.join(', ')})`);
+    return denied(
+      `this broker does not serve VO ${vo} (serves: ${access.vos.join(', ')}); \`vos\` of its configuration says which`,
+    );
   return { allowed: true, vo };
 }
 

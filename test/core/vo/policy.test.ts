@@ -37,7 +37,7 @@ test('the only VO that is served is taken, two must be told apart', () => {
 test.each([
   [[], '', 'shows no VO membership'],
   [['/other'], '', 'is a member of other'],
-  [['/demo'], 'bio', 'is no member of VO bio'],
+  [['/demo'], 'bio', 'does not show membership of VO bio'],
   [['/other'], 'other', 'does not serve VO other'],
 ])('%o may not act under "%s": %s', (fqans, wanted, words) => {
   const decision = chooseVo(peer('A', fqans), wanted, ACCESS);
