@@ -57,9 +57,14 @@ export async function leaveGrid(context: Context, input: Input): Promise<number>
     await untilEmpty(context, broker, { id, eviction, timeoutMs: input.duration('timeout') });
   const { site } = await broker.call.removeSite({ id, force }, { signal });
   const dn = site?.dn ?? '';
+  const { sites } = await broker.call.listSites({}, { signal });
+  const sharing = sites.find((other) => other.dn === dn);
+  const stays = `the certificate of ${dn} stays good`;
   const revoked = input.on('keep-certificate')
-    ? { serials: [], words: `the certificate of ${dn} stays good` }
-    : await revokeCertificates(context, dn);
+    ? { serials: [], words: stays }
+    : sharing === undefined
+      ? await revokeCertificates(context, dn)
+      : { serials: [], words: `${stays}: site ${sharing.id} has one of the same name` };
   const unit = await removeUnit(id, signal);
   const stopped = unit === undefined ? {} : { unit };
   if (json)

@@ -1,4 +1,4 @@
-/** A trouble of the link between broker and gateway, and what mends it; HOST is the gateway's, ID the site's. */
+/** A trouble of the link between broker and gateway, and what mends it; HOST is the gateway's, NAME that of its certificate. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [
     /refuses the broker: (?:NOT_YET_VALID|EXPIRED)/,
@@ -22,12 +22,12 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /its certificate has expired/,
-    'on HOST, if the clock of the broker is right: a new token (`grid ca token --profile host --name HOST`), `grid cert request --force --token TOKEN --out DIR` with the directory of hostcert.pem, and a restart of the gateway',
+    'on HOST, if the clock of the broker is right: a new token (`grid ca token --profile host --name NAME`), `grid cert request --force --token TOKEN --out DIR` with the directory of hostcert.pem, and a restart of the gateway',
   ],
   [/its certificate is not valid yet/, 'set the clocks of HOST and of the broker (`timedatectl`)'],
   [
     /its certificate has been revoked/,
-    'on HOST: a new token (`grid ca token --profile host --name HOST`), `grid cert request --force --token TOKEN --out DIR`, and a restart of the gateway',
+    'on HOST: a new token (`grid ca token --profile host --name NAME`), `grid cert request --force --token TOKEN --out DIR`, and a restart of the gateway',
   ],
   [
     /is of no trusted authority/,
@@ -97,13 +97,13 @@ const hostOf = (address: string): string => address.replace(/:\d+$/, '');
 
 /** What to do where the broker does not hear a gateway; `detail` is what the broker says of it. */
 export function linkRemedy(
-  { id, address }: { readonly id: string; readonly address: string },
+  { id, address, dn }: { readonly id: string; readonly address: string; readonly dn: string },
   detail: string,
 ): string {
   const host = hostOf(address);
   const [, known] = REMEDIES.find(([pattern]) => pattern.test(detail)) ?? [];
   return (
-    known?.replace(/\bHOST\b(?!:PORT)/g, host) ??
+    known?.replace(/\bHOST\b(?!:PORT)/g, host).replaceAll('NAME', dn.replace(/^.*\/CN=/, '')) ??
     `is its gateway running, and the port open? look at its log on ${host} (systemctl status hanse-site-${id}, or gateway.log)`
   );
 }

@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest';
 import { closedRemedy, linkRemedy } from '../../cli/site/link-remedy.ts';
 
-const SITE = { id: 'campus', address: 'login.campus.example:7460' };
+const SITE = {
+  id: 'campus',
+  address: 'login.campus.example:7460',
+  dn: '/DC=org/OU=Hosts/CN=gate.campus.example',
+};
 
 test.each([
   [
@@ -14,7 +18,7 @@ test.each([
   ],
   [
     'silent for longer than its lease of 15 s: site campus at x:1: its certificate has expired',
-    /grid ca token --profile host --name login\.campus\.example/,
+    /grid ca token --profile host --name gate\.campus\.example/,
   ],
   ["the gateway refuses the broker: '/CN=b' is not the broker of this site", /`broker-dn`/],
   ['site campus at x:1: its certificate is not for x, only for: DNS:y', /invite it again/],

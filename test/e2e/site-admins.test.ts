@@ -312,6 +312,13 @@ test('leaving revokes the certificate of that site and of no other', {
   };
   expect([await asks(gone), await asks(stays)]).toEqual(['gone.example.org', 'stays.example.org']);
 
+  // A second gateway of that host shows the same certificate.
+  const { subject } = new X509Certificate(certOf(gone));
+  const dn = `/${subject.split('\n').join('/')}`;
+  await grid.grid(['site', 'add', 'twin', '--address', 'gone.example.org:7461', '--dn', dn]);
+  const twin = await grid.grid(['site', 'leave', 'twin', '--force', '--json']);
+  expect(JSON.parse(twin.stdout)).toMatchObject({ dn, removed: true, revoked: [] });
+
   const left = await grid.grid(['site', 'leave', 'gone', '--force', '--json']);
   const { revoked } = JSON.parse(left.stdout);
   expect(revoked.map((text: string) => BigInt(`0x${text}`))).toEqual([serial]);
