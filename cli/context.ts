@@ -58,7 +58,7 @@ export async function connectService<D extends object>(
   return openClient(service, 'broker', settings.broker, credentials);
 }
 
-/** What the user shows to services and trusts; throws CREDENTIAL_MISSING, also for a key that nobody has decrypted. */
+/** What the user shows to services and trusts; throws CREDENTIAL_MISSING, and KEY_LOCKED for a key that nobody has decrypted. */
 export async function userCredentials(settings: Settings, env: Env): Promise<ClientCredentials> {
   const [{ loadCredential }, { readTrust }] = await Promise.all([
     import('../service/pki/credential.ts'),
@@ -66,6 +66,6 @@ export async function userCredentials(settings: Settings, env: Env): Promise<Cli
   ]);
   const { certPem, keyPem, certFile } = loadCredential({ home: settings.home, env });
   if (keyPem.includes('ENCRYPTED'))
-    throw new GridError('CREDENTIAL_MISSING', `the key of ${certFile} is encrypted: log in first`);
+    throw new GridError('KEY_LOCKED', `the key of ${certFile} is encrypted: log in first`);
   return { ...readTrust(settings.trust), certPem, keyPem };
 }

@@ -34,6 +34,9 @@ export function paceText(
   return `, ${formatBytes(Math.round((bytes * 1_000) / elapsedMs))}/s, ${left} left`;
 }
 
+/** Cells of the bar where a terminal has so many columns: what is done and how much there is comes before it. */
+export const barWidth = (columns: number): number => Math.max(4, Math.min(24, columns - 56));
+
 /** Opens a line for `what` (`sending`, `fetching`). Stop it before anything else is written. */
 export async function openProgress(context: Context, what: string): Promise<ProgressLine> {
   let first: { readonly fromBytes: number; readonly atMs: number } | undefined;
@@ -57,7 +60,7 @@ export async function openBar(
   const { SingleBar } = await import('cli-progress');
   const bar = new SingleBar({
     format: `${what} {bar} {percentage}% {done} of {all}{more}`,
-    barsize: 24,
+    barsize: barWidth(process.stderr.columns ?? 80),
     barCompleteChar: '█',
     barIncompleteChar: '─',
     clearOnComplete: true,

@@ -55,6 +55,18 @@ export const ERRORS = {
     exit: 3,
     remedy: 'get a certificate with `grid cert request`, then run `grid login`',
   },
+  KEY_EXPOSED: {
+    status: 'FAILED_PRECONDITION',
+    exit: 3,
+    remedy:
+      'make the file yours alone (`chmod 600 FILE`); if somebody may have read it, get another key with `grid cert renew`',
+  },
+  KEY_LOCKED: {
+    status: 'FAILED_PRECONDITION',
+    exit: 3,
+    remedy:
+      'run `grid login` and give the pass phrase of your key (`--passphrase-stdin` reads it from a pipe)',
+  },
   CERT_INVALID: {
     status: 'INVALID_ARGUMENT',
     exit: 3,

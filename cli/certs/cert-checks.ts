@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CertInfo } from '../../core/pki/cert.ts';
 import { formatDuration } from '../../core/units.ts';
@@ -101,6 +101,7 @@ export function checkProxy(settings: Settings, env: Env, nowMs: number): Finding
   const [leaf] = chain;
   const remedy = 'run `grid login`';
   if (leaf === undefined) {
+    if (existsSync(file)) return fail(check, `${file} holds no certificate`, remedy);
     return warn(check, 'none: commands act with the certificate, without a VO', remedy);
   }
   const mode = statSync(file).mode & 0o777;

@@ -1,4 +1,4 @@
-import { GridError } from '../../core/errors.ts';
+import { ERRORS, GridError } from '../../core/errors.ts';
 import { formatDuration } from '../../core/units.ts';
 import { fetchTrust } from '../../service/trust/fetch-trust.ts';
 import { readAuthorities } from '../../service/trust/read-trust.ts';
@@ -84,8 +84,8 @@ async function checkBroker(context: Context, settings: Settings): Promise<Findin
     await broker.call.whoAmI({}, { signal: within(context.signal), deadlineMs: ANSWER_MS });
     return ok('broker', `${settings.broker} lets you in`);
   } catch (error) {
-    const refused = error instanceof GridError && error.code === 'UNAUTHENTICATED';
-    const remedy = refused
+    const isOurs = error instanceof GridError && ERRORS[error.code].exit === 3;
+    const remedy = isOurs
       ? 'see the findings above; `grid login` mends most of them'
       : 'check the address and the network';
     return fail('broker', messageOf(error), remedy);

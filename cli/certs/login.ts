@@ -156,7 +156,7 @@ async function readPassphrase(context: Context, input: Input): Promise<string | 
   return askSecret('pass phrase of your key: ', context.signal);
 }
 
-/** With the key in the clear, in memory only; throws CERT_INVALID for a missing or wrong pass phrase. */
+/** With the key in the clear, in memory only; throws KEY_LOCKED for a missing or wrong pass phrase. */
 async function unlocked(own: UserCredential, wish: LoginWish): Promise<UserCredential> {
   if (!/ENCRYPTED/.test(own.keyPem)) return own;
   const key = openPrivateKey(own.keyPem, await wish.passphrase?.());

@@ -2,6 +2,12 @@ import { formatDuration } from '../../core/units.ts';
 import type { Context } from '../context.ts';
 import { facts, instantText } from '../render.ts';
 
+/** What is shown says nothing of what the person is a member of. */
+const noAttributes = (proxyDepth: number): string =>
+  proxyDepth === 0
+    ? 'none: a certificate carries no VO; `grid login` makes a proxy that does'
+    : 'none: this proxy carries no VO that counts here; `grid login --vo VO` makes one that does';
+
 /** `grid whoami`. */
 export async function showCaller(context: Context): Promise<number> {
   using broker = await context.openBroker();
@@ -30,7 +36,7 @@ export async function showCaller(context: Context): Promise<number> {
     facts(
       [
         ['you', dn],
-        ['attributes', fqans.join('\n') || 'none: you are in no VO that this broker knows'],
+        ['attributes', fqans.join('\n') || noAttributes(proxyDepth)],
         ['credential', proxyDepth === 0 ? 'certificate' : `proxy (depth ${proxyDepth})`],
         ['ends', `${instantText(expiresAtMs)} (${soon})`],
         ['broker', `${(await context.settings()).broker ?? ''} serves ${vosServed.join(', ')}`],

@@ -35,7 +35,11 @@ export function fqansToSign(
   const texts = wanted.map((text) => formatFqan(fqanOf(vo, text)));
   const lacking = texts.filter((text) => !held.includes(text));
   if (lacking.length > 0) {
-    throw new GridError('VO_DENIED', `not yours in '${vo}': ${lacking.join(', ')}`);
+    const yours = held.join(', ');
+    throw new GridError(
+      'VO_DENIED',
+      `not yours in '${vo}': ${lacking.join(', ')} (yours: ${yours})`,
+    );
   }
   return [...new Set([...texts, formatFqan({ vo, groups: [] })])];
 }

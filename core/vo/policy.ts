@@ -69,7 +69,7 @@ export function chooseVo(caller: Caller, wanted: string, access: Access): Decisi
 /** Who may submit: anybody under a VO that is served, but not with a limited proxy. */
 export function maySubmit(peer: Peer, wanted: string, access: Access): Decision {
   if (peer.limited) {
-    const why = 'a limited proxy may move data, but not submit jobs';
+    const why = 'a limited proxy may move data, but not submit jobs: run `grid login`';
     return { allowed: false, code: 'PERMISSION_DENIED', why };
   }
   return chooseVo(peer, wanted, access);

@@ -40,8 +40,8 @@ interface CredentialOptions {
 
 /**
  * Finds the user's credential: X509_USER_PROXY, `proxy.pem`, X509_USER_CERT with X509_USER_KEY, `usercert.pem` with
- * `userkey.pem`. Throws CREDENTIAL_MISSING where there is none (or others may read the key), CERT_INVALID where it
- * cannot be read, UNAUTHENTICATED where it has ended. An ended proxy is not skipped: silently acting as another
+ * `userkey.pem`. Throws CREDENTIAL_MISSING where there is none, KEY_EXPOSED where others may read the key, CERT_INVALID
+ * where it cannot be read, UNAUTHENTICATED where it has ended. An ended proxy is not skipped: silently acting as another
  * credential, with other rights, would be worse.
  */
 export function loadCredential({
@@ -92,7 +92,11 @@ function readCredential({ certFile, keyFile }: CredentialPlace): UserCredential 
   const depth = chain.findIndex(({ proxy }) => proxy === undefined);
   const endEntity = chain[depth];
   if (endEntity === undefined) {
-    throw new GridError('CERT_INVALID', `${certFile} holds no certificate of a person or host`);
+    const hint = certFile === keyFile ? ': `grid login` makes a new proxy there' : '';
+    throw new GridError(
+      'CERT_INVALID',
+      `${certFile} holds no certificate of a person or host${hint}`,
+    );
   }
   const keyPem = privateKeyPem(readText(keyFile));
   if (keyPem === undefined) throw new GridError('CERT_INVALID', `${keyFile} holds no private key`);
@@ -121,7 +125,7 @@ function requirePrivate(file: string): void {
   if ((mode & 0o077) !== 0) {
     const octal = (mode & 0o777).toString(8).padStart(4, '0');
     throw new GridError(
-      'CREDENTIAL_MISSING',
+      'KEY_EXPOSED',
       `${file} holds a private key and may be read by others (mode ${octal}): chmod 600 ${file}`,
     );
   }

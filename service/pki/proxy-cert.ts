@@ -148,18 +148,17 @@ const newKeyPair = (
     ? generate('rsa', { modulusLength: 2048 })
     : generate('ec', { namedCurve: 'P-256' });
 
-/** PEM -> private key; throws CERT_INVALID, naming a missing pass phrase. */
+/** PEM -> private key; throws KEY_LOCKED for a missing or wrong pass phrase, CERT_INVALID for a damaged key. */
 export function openPrivateKey(pem: string, passphrase?: string): KeyObject {
   try {
     return createPrivateKey({ key: pem, ...(passphrase === undefined ? {} : { passphrase }) });
   } catch (error) {
     const encrypted = /BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED/.test(pem);
-    const why = !encrypted
-      ? 'it is damaged'
-      : passphrase === undefined
-        ? 'it needs its pass phrase'
-        : 'the pass phrase is wrong';
-    throw new GridError('CERT_INVALID', `the private key cannot be read: ${why}`, { cause: error });
+    const what = 'the private key cannot be read';
+    if (!encrypted) throw new GridError('CERT_INVALID', `${what}: it is damaged`, { cause: error });
+    const lacks = passphrase === undefined || passphrase === '';
+    const why = lacks ? 'it needs its pass phrase' : 'the pass phrase is wrong';
+    throw new GridError('KEY_LOCKED', `${what}: ${why}`, { cause: error });
   }
 }
 

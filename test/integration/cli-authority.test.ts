@@ -89,6 +89,8 @@ describe('logging in', () => {
     const wish = ['--fqan', '/demo/Role=manager', '--lifetime', '1h', '--limited', '--out', out];
     const made = await json(['login', ...wish]);
     expect(made.fqans).toEqual(['/demo/Role=manager', '/demo']);
+    const denied = await cli.grid(['login', '--fqan', '/demo/Role=boss']);
+    expect(denied.err).toContain('/demo/Role=boss (yours: /demo, /demo/Role=manager)');
     expect((made.expiresAtMs - Date.now()) / 3_600_000).toBeCloseTo(1, 1);
     expect(await json(['cert', 'show', out])).toMatchObject({
       chain: [{ kind: 'limited proxy' }, {}],
@@ -133,7 +135,8 @@ describe('logging in', () => {
     expect((await grid(login, dir, 's3cret\n')).exit).toBe(0);
     const wrong = await grid(login, dir, 'guess\n');
     expect(wrong.exit).toBe(3);
-    expect(wrong.err).toContain('the pass phrase is wrong');
+    expect(wrong.err).toMatch(/KEY_LOCKED: .*the pass phrase is wrong\n.*pass phrase of your key/);
+    expect((await grid(login, dir, '')).err).toContain('it needs its pass phrase');
   });
 
   test('replaces a revocation list that has run out', async () => {

@@ -45,6 +45,11 @@ describe('the doctor', () => {
       'is not the key of',
     ],
     [
+      'a proxy that is none',
+      (dir: string) => writeFileSync(join(dir, 'proxy.pem'), 'x', { mode: 0o600 }),
+      'proxy.pem holds no certificate',
+    ],
+    [
       'no trust',
       (dir: string) => rmSync(join(dir, 'certificates'), { recursive: true }),
       'cannot be read',

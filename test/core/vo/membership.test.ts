@@ -34,7 +34,7 @@ test('a role is signed when it is asked for, first, and membership with it', () 
 
 test('what the member lacks is refused by name', () => {
   expect(() => fqansToSign(VO, HELD, ['/biomed', '/biomed/Role=admin'])).toThrow(
-    "not yours in 'biomed': /biomed/Role=admin",
+    "not yours in 'biomed': /biomed/Role=admin (yours: /biomed",
   );
 });
 

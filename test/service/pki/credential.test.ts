@@ -90,6 +90,7 @@ describe('a credential that will not do is refused, naming the file', () => {
   test.for([0o640, 0o604, 0o660])('the key has mode %o', (mode) => {
     const file = keepProxy('proxy.pem', proxy, alice);
     chmodSync(file, mode);
+    expect(() => load()).toThrow(expect.objectContaining({ code: 'KEY_EXPOSED' }));
     expect(() => load()).toThrow(/may be read by others .*chmod 600/);
   });
 
