@@ -1,5 +1,7 @@
 import { GridError } from '../../core/errors.ts';
 import type { VoName } from '../../core/ids.ts';
+import { describeRefusal, refuse } from '../../core/pki/refusals.ts';
+import { formatInstant } from '../../core/units.ts';
 import type { Peer } from '../../core/vo/caller.ts';
 import { type Access, chooseVo } from '../../core/vo/policy.ts';
 import type { BrokerService, IssueStagingTicketRequest } from '../../proto/gen/grid/v1/broker.ts';
@@ -13,7 +15,7 @@ import type { StagingAccounts } from './staging-accounts.ts';
 import type { Sweeper } from './sweeper.ts';
 
 interface Parts {
-  readonly book: Book;
+  readonly book: Pick<Book, 'clock'>;
   readonly access: Access;
   readonly accounts: StagingAccounts | undefined;
   readonly sweeper: Pick<Sweeper, 'hold'>;
@@ -21,6 +23,7 @@ interface Parts {
 }
 
 const TICKET_MS = 12 * 3_600_000;
+const LEAST_TICKET_MS = 1_000;
 
 /** What members ask of the store of their VO. */
 export const stagingHandlers = (
@@ -36,9 +39,14 @@ export const stagingHandlers = (
 
 async function issueTicket(parts: Parts, peer: Peer, request: IssueStagingTicketRequest) {
   const vo = voOf(parts, peer, request.vo);
+  const lifetimeMs = Math.min(TICKET_MS, peer.expiresAtMs - parts.book.clock.nowMs());
+  // The caller's connection outlives the credential a little. A ticket that has ended would be tried for a minute.
+  if (lifetimeMs < LEAST_TICKET_MS) {
+    const what = `'${peer.dn}' at ${formatInstant(peer.expiresAtMs)}`;
+    throw new GridError('UNAUTHENTICATED', describeRefusal(refuse('EXPIRED', what)));
+  }
   if (parts.accounts === undefined)
     throw new GridError('STAGING_UNAVAILABLE', 'this broker has no staging service');
-  const lifetimeMs = Math.min(TICKET_MS, peer.expiresAtMs - parts.book.clock.nowMs());
   const wish = { vo, nkey: request.nkey, lifetimeMs, purpose: 'user' as const };
   const ticket = await parts.accounts.issueTicket(wish);
   return { ...ticket, servers: [...ticket.servers] };

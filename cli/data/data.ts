@@ -13,7 +13,7 @@ import { fetchResults } from '../jobs/fetch-results.ts';
 import { checkNotRemoved } from '../jobs/get.ts';
 import { readJob } from '../jobs/job-detail.ts';
 import { openProgress } from '../progress.ts';
-import { agoText, table } from '../render.ts';
+import { agoText, counted, table } from '../render.ts';
 import { type DatasetClient, datasetView, nameOf, openDatasetClient } from './dataset-client.ts';
 import { jobOf, listResults, removeResults } from './job-results.ts';
 import { chooseVo, knownDirOf } from './staging.ts';
@@ -56,7 +56,7 @@ export async function putDataset(context: Context, input: Input): Promise<number
   }
   terminal.out(nameOf(dataset));
   const news = sentBytes === 0 ? 'on the grid already' : `sent ${formatBytes(sentBytes)}`;
-  terminal.note(`${tree.files} files, ${formatBytes(tree.totalBytes)}: ${news}`);
+  terminal.note(`${counted(tree.files, 'file')}, ${formatBytes(tree.totalBytes)}: ${news}`);
   return 0;
 }
 
@@ -106,7 +106,7 @@ export async function getDataset(context: Context, input: Input): Promise<number
   }).finally(progress.stop);
   const { terminal, json } = context;
   terminal.out(json ? JSON.stringify({ ...datasetView(dataset), dir }) : dir);
-  if (!json) terminal.note(`${files} files of ${name}, ${formatBytes(tree.totalBytes)}`);
+  if (!json) terminal.note(`${counted(files, 'file')} of ${name}, ${formatBytes(tree.totalBytes)}`);
   return 0;
 }
 

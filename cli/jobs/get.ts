@@ -10,7 +10,7 @@ import type { Context } from '../context.ts';
 import { openUserStaging } from '../data/staging.ts';
 import { argument, type Input } from '../input.ts';
 import { openProgress } from '../progress.ts';
-import { agoText } from '../render.ts';
+import { agoText, counted } from '../render.ts';
 import { fetchResults, type Result } from './fetch-results.ts';
 import { type JobDetail, readJob, removedText } from './job-detail.ts';
 import type { LiveView } from './job-view.ts';
@@ -44,6 +44,8 @@ interface PartialTask extends Pick<LiveView, 'attemptId' | 'site' | 'atMs' | 'tr
 
 /** `grid get`. */
 export async function getResults(context: Context, input: Input): Promise<number> {
+  // What a script means by `--to "$OUT"` is not the current directory.
+  if (input.text('to') === '') throw new GridError('USAGE', '--to names no directory');
   using broker = await context.openBroker();
   const detail = await readJob(context, broker, argument(input, 0));
   const options = {
@@ -60,7 +62,7 @@ export async function getResults(context: Context, input: Input): Promise<number
     const of = job.tasks === 1 ? '' : ` from ${fetched.tasks} of ${job.tasks} tasks`;
     const here =
       fetched.hereBytes === 0 ? '' : ` (${formatBytes(fetched.hereBytes)} need not come)`;
-    const files = `${fetched.files} ${fetched.files === 1 ? 'file' : 'files'}${of}`;
+    const files = `${counted(fetched.files, 'file')}${of}`;
     context.terminal.note(`${files}, ${formatBytes(fetched.totalBytes)}${here}`);
     for (const line of partialNotes(detail, fetched)) context.terminal.note(line);
   }

@@ -5,6 +5,7 @@ import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import type { Connection } from '../../service/rpc/grpc-client.ts';
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
+import { counted } from '../render.ts';
 import { awayNote, followJob } from './follow.ts';
 import { fetchJob } from './get.ts';
 import { type JobDetail, readJob } from './job-detail.ts';
@@ -29,17 +30,19 @@ export async function runJob(context: Context, input: Input): Promise<number> {
     await noteIfNowhere(context, broker.call, job.id);
     const show = { context, broker, job, onAway: awayNote(context.terminal.note) };
     await Promise.all([showEvents(show), ...showOutput(show)]);
+    const detail = await readJob(context, broker, job.id);
+    await getWhatItMade(context, broker, detail, input);
+    if (context.json)
+      context.terminal.out(JSON.stringify({ ...detail.job, taskList: detail.tasks }));
+    return exitCodeOf(context, detail);
   } catch (error) {
-    if (context.signal.aborted)
-      context.terminal.note(
-        `job ${job.id} goes on: \`grid logs -f ${job.id}\` shows it, \`grid cancel ${job.id}\` ends it`,
-      );
+    context.terminal.note(
+      context.signal.aborted
+        ? `job ${job.id} goes on: \`grid logs -f ${job.id}\` shows it, \`grid cancel ${job.id}\` ends it`
+        : `nothing of job ${job.id} is lost: \`grid status ${job.id}\` shows it, \`grid get ${job.id}\` fetches its results`,
+    );
     throw error;
   }
-  const detail = await readJob(context, broker, job.id);
-  await getWhatItMade(context, broker, detail, input);
-  if (context.json) context.terminal.out(JSON.stringify({ ...detail.job, taskList: detail.tasks }));
-  return exitCodeOf(context, detail);
 }
 
 interface Show {
@@ -93,7 +96,7 @@ async function getWhatItMade(
   if (input.on('leave') || !wanted || !hasResults) return;
   const options = { to, task: undefined, force: input.on('force'), live: false };
   const { dir, files } = await fetchJob(context, broker, detail, options);
-  context.terminal.note(`${files} ${files === 1 ? 'file' : 'files'} in ${dir}`);
+  context.terminal.note(`${counted(files, 'file')} in ${dir}`);
 }
 
 /** The program's own; 1 where it has none to show. */

@@ -15,6 +15,7 @@ import type { Context } from '../context.ts';
 import { chooseVo, knownDirOf, openUserStaging } from '../data/staging.ts';
 import type { Input } from '../input.ts';
 import { openProgress } from '../progress.ts';
+import { counted } from '../render.ts';
 import { noteIfNowhere } from './nowhere.ts';
 import { readJobs } from './read-jobs.ts';
 import { s3For } from './s3-credentials.ts';
@@ -137,7 +138,7 @@ export async function sendOne(
     const sent = await sendTree(store, sourcesOf(root, paths), options);
     progress.stop();
     const { tree, sentBytes } = sent;
-    const files = `${tree.files} ${tree.files === 1 ? 'file' : 'files'}`;
+    const files = counted(tree.files, 'file');
     context.terminal.note(
       `${files}, ${formatBytes(tree.totalBytes)}: ${sentBytes === 0 ? 'on the grid already' : `sent ${formatBytes(sentBytes)}`}`,
     );

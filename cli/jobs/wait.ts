@@ -3,6 +3,7 @@ import type { Input } from '../input.ts';
 import { countsText, stateText } from '../render.ts';
 import { awayNote, summaryOf, waitForJob } from './follow.ts';
 import type { JobView } from './job-view.ts';
+import { showWaiting } from './wait-progress.ts';
 
 /** Exit code of coreutils' `timeout`. */
 export const TIMED_OUT = 124;
@@ -18,8 +19,16 @@ export async function waitForJobs(context: Context, input: Input): Promise<numbe
   const ended: JobView[] = [];
   for (const jobId of input.args) {
     const options = { broker: broker.call, jobId, onAway };
+    const over = new AbortController();
+    const shown = showWaiting(context, {
+      ...options,
+      signal: AbortSignal.any([signal, over.signal]),
+    });
     try {
-      const job = await waitForJob({ ...options, signal });
+      const job = await waitForJob({ ...options, signal }).finally(async () => {
+        over.abort();
+        await shown;
+      });
       ended.push(job);
       if (!context.json) context.terminal.out(lineOf(context, job));
     } catch (error) {

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import type { Context } from '../../../cli/context.ts';
 import { followJob, persist, waitForJob } from '../../../cli/jobs/follow.ts';
+import { showWaiting } from '../../../cli/jobs/wait-progress.ts';
 import { GridError } from '../../../core/errors.ts';
 import type { BrokerService, JobEvent } from '../../../proto/gen/grid/v1/broker.ts';
 import { State } from '../../../proto/gen/grid/v1/common.ts';
@@ -41,7 +43,7 @@ function brokerPlaying(
     const answer = states[Math.min(state, states.length - 1)] ?? STATE_DONE;
     state += 1;
     if (answer instanceof GridError) throw answer;
-    const summary = { id: 'j1', state: answer, reason: '', detail: '' };
+    const summary = { id: 'j1', state: answer, reason: '', detail: '', tasks: 1, sites: [] };
     return { summary, tasks: [] };
   };
   return { broker: { watchJob, getJob } as unknown as RpcClient<BrokerService>, asked };
@@ -55,6 +57,22 @@ async function follow(broker: RpcClient<BrokerService>) {
   for await (const { seq } of events) seqs.push(seq);
   return { seqs, away };
 }
+
+test('who waits at a terminal hears of each new state of the job', async () => {
+  const states = [STATE_QUEUED, STATE_RUNNING, STATE_RUNNING, STATE_DONE];
+  const { broker } = brokerPlaying([], states);
+  const notes: string[] = [];
+  const terminal = { showsProgress: true, note: (text: string) => notes.push(text) };
+  const options = { broker, jobId: 'j1', signal: AbortSignal.timeout(10_000) };
+  await showWaiting({ terminal } as unknown as Context, options, 1);
+  expect(notes).toEqual(['j1 is queued', 'j1 is running']);
+  await showWaiting(
+    { terminal: { ...terminal, showsProgress: false } } as unknown as Context,
+    options,
+    1,
+  );
+  expect(notes).toHaveLength(2);
+});
 
 describe('following a job', () => {
   test('ends when the job has ended', async () => {
