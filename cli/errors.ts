@@ -18,6 +18,9 @@ export interface FailureStyle {
   readonly dim: (text: string) => string;
 }
 
+/** Problems that a person reads; `--json` has all of them. */
+const MOST_PROBLEMS = 40;
+
 /** Error -> exit code and text: code and message, every problem on a line of its own, what to do. */
 export function describeFailure(error: unknown, style: FailureStyle): Failure {
   const known = asGridError(error);
@@ -28,11 +31,13 @@ export function describeFailure(error: unknown, style: FailureStyle): Failure {
     const { code, message, problems } = known;
     return { exit, text: JSON.stringify({ error: { code, message, problems, remedy, exit } }) };
   }
+  const more = known.problems.length - MOST_PROBLEMS;
   const lines = [
     `${style.red(`grid: ${known.code}:`)} ${known.message}`,
-    ...known.problems.map(
-      (problem) => `  ${problem.where === '' ? '' : `${problem.where} `}${problem.message}`,
-    ),
+    ...known.problems
+      .slice(0, MOST_PROBLEMS)
+      .map((problem) => `  ${problem.where === '' ? '' : `${problem.where} `}${problem.message}`),
+    ...(more > 0 ? [`  and ${more} more`] : []),
     // Who has pressed Ctrl-C needs no advice.
     ...(known.code === 'INTERRUPTED' ? [] : [`  -> ${remedy}`]),
     ...(shown === undefined ? [] : [style.dim(shown)]),

@@ -1,6 +1,6 @@
 import { isAbsolute, relative, resolve } from 'node:path';
 import { isRemoteInput } from '../../core/data/remote-file.ts';
-import { GridError } from '../../core/errors.ts';
+import { GridError, type Problem } from '../../core/errors.ts';
 import type { Path } from '../../core/job/parse-value.ts';
 import { isRecord } from '../../core/job/parse-value.ts';
 import { isFileInput } from '../../core/job/spec.ts';
@@ -33,6 +33,11 @@ const PLAIN = [
   'network',
   'image',
 ] as const;
+/** Those that have a value where they are given: an empty one is a variable of a script that was not set. */
+const MEASURES: ReadonlySet<string> = new Set([
+  ...['cpus', 'memory', 'gpus', 'disk', 'nodes', 'walltime'],
+  ...['array', 'max-running', 'retries', 'retry-memory'],
+]);
 /** Keys whose flags may come several times; they add to the file's. */
 const ADDING = [
   ['outputs', 'output'],
@@ -56,6 +61,7 @@ export function withFlags(job: WrittenJob, input: Input, context: FlagContext): 
   const file = isRecord(job.raw) ? job.raw : {};
   if (job.raw !== undefined && !isRecord(job.raw)) return job;
   const raw: Record<string, unknown> = { ...file };
+  const problems: Problem[] = [...(job.problems ?? [])];
   const fromFlag = new Map<string, string>();
   const set = (key: string, value: unknown, flag: string): void => {
     raw[key] = value;
@@ -64,6 +70,8 @@ export function withFlags(job: WrittenJob, input: Input, context: FlagContext): 
   for (const key of PLAIN) {
     const value = input.text(key);
     if (value !== undefined) set(key, value, `--${key}`);
+    if (value === '' && MEASURES.has(key))
+      problems.push({ where: `--${key}`, message: 'the value is empty: give one or no flag' });
   }
   for (const [key, flag] of REPLACING) {
     const values = input.list(flag);
@@ -99,7 +107,7 @@ export function withFlags(job: WrittenJob, input: Input, context: FlagContext): 
     if (more !== undefined) return more.flag;
     return job.where(path, about, offset);
   };
-  return { ...job, raw, where };
+  return { ...job, raw, problems, where };
 }
 
 /** A job of flags alone. */

@@ -25,6 +25,13 @@ export interface JobText {
  * that were written (YAML's failsafe schema): `[true]` is the program `true` and `1.10` keeps its nought.
  */
 export function readJobText(source: JobText): readonly WrittenJob[] {
+  if (source.text.includes('\0'))
+    throw invalidJobs([
+      {
+        where: source.name,
+        message: 'it is no text: a program goes after `--`, a job file is YAML',
+      },
+    ]);
   const counter = new LineCounter();
   const documents = parseAllDocuments(source.text, {
     schema: 'failsafe',
@@ -39,7 +46,7 @@ export function readJobText(source: JobText): readonly WrittenJob[] {
   const faults = list.flatMap((document) =>
     document.errors.map((error) => ({
       where: at(error.pos[0]),
-      message: lowerFirst(error.message),
+      message: lowerFirst(shortened(error.message)),
     })),
   );
   if (faults.length > 0) throw invalidJobs(faults);
@@ -59,6 +66,11 @@ export function invalidJobs(problems: readonly Problem[]): GridError {
   const count = problems.length === 1 ? '1 thing is' : `${problems.length} things are`;
   return new GridError('SPEC_INVALID', `${count} wrong`, { problems });
 }
+
+const MOST_MESSAGE = 200;
+/** What a parser says quotes the text, however long a line of it is. */
+const shortened = (text: string): string =>
+  text.length <= MOST_MESSAGE ? text : `${text.slice(0, MOST_MESSAGE - 1)}…`;
 
 const lowerFirst = (text: string): string => `${text.charAt(0).toLowerCase()}${text.slice(1)}`;
 

@@ -35,6 +35,16 @@ describe('flags', () => {
     });
   });
 
+  test('that are empty because a variable is are refused, where a size or a number is meant', async () => {
+    const input = flags({ memory: '', array: '', name: '', requirements: '' }, ['x']);
+    await expect(checkJobs([withFlags(emptyJob(base), input, CONTEXT)])).rejects.toMatchObject({
+      problems: [
+        { where: '--memory', message: 'the value is empty: give one or no flag' },
+        { where: '--array', message: 'the value is empty: give one or no flag' },
+      ],
+    });
+  });
+
   test('alone make a job', async () => {
     const input = flags(
       {

@@ -18,3 +18,16 @@ test('a file with more jobs than go at a time is refused before anything is sent
   await writeFile(join(dir, 'jobs.yaml'), jobs.slice(1).join('---\n'));
   expect((await commandLine(['submit', 'jobs.yaml'], dir)).stderr).toContain('NOT_CONFIGURED');
 });
+
+test('a program in the place of a job file, and a file of garbage, are refused in a few lines', async () => {
+  await writeFile(join(dir, 'a.out'), 'ELF\0\0\u0001: [');
+  expect((await commandLine(['submit', 'a.out'], dir)).stderr).toContain(
+    '  a.out it is no text: a program goes after `--`, a job file is YAML\n',
+  );
+  await writeFile(join(dir, 'long.yaml'), `a: b\n${'x'.repeat(10_000)} "\n`);
+  expect((await commandLine(['submit', 'long.yaml'], dir)).stderr.length).toBeLessThan(1_000);
+  await writeFile(join(dir, 'many.yaml'), 'command: x\ncpus: 0\n---\n'.repeat(100));
+  const { stderr } = await commandLine(['submit', 'many.yaml'], dir);
+  expect(stderr.split('\n')).toHaveLength(44);
+  expect(stderr).toContain('\n  and 60 more\n');
+});
