@@ -47,5 +47,6 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   readStdin: () => text(process.stdin),
   stdoutIsTerminal: process.stdout.isTTY,
   stderrIsTerminal: process.stderr.isTTY,
-  columns: process.stdout.columns ?? 100,
+  // In a pipe to a pager the terminal is still there.
+  columns: process.stdout.columns ?? process.stderr.columns ?? 100,
 });

@@ -55,18 +55,8 @@ export const ERRORS = {
     exit: 3,
     remedy: 'get a certificate with `grid cert request`, then run `grid login`',
   },
-  KEY_EXPOSED: {
-    status: 'FAILED_PRECONDITION',
-    exit: 3,
-    remedy:
-      'make the file yours alone (`chmod 600 FILE`); if somebody may have read it, get another key with `grid cert renew`',
-  },
-  KEY_LOCKED: {
-    status: 'FAILED_PRECONDITION',
-    exit: 3,
-    remedy:
-      'run `grid login` and give the pass phrase of your key (`--passphrase-stdin` reads it from a pipe)',
-  },
+  KEY_EXPOSED: { status: 'FAILED_PRECONDITION', exit: 3, remedy: 'run `chmod 600 FILE`' },
+  KEY_LOCKED: { status: 'FAILED_PRECONDITION', exit: 3, remedy: 'run `grid login` and type it' },
   CERT_INVALID: {
     status: 'INVALID_ARGUMENT',
     exit: 3,
@@ -267,11 +257,7 @@ export const ERRORS = {
     remedy:
       'see whether the file has changed, and submit again with the digest that it should have',
   },
-  FETCH_TOO_LARGE: {
-    status: 'RESOURCE_EXHAUSTED',
-    exit: 6,
-    remedy: 'ask for more `disk`',
-  },
+  FETCH_TOO_LARGE: { status: 'RESOURCE_EXHAUSTED', exit: 6, remedy: 'ask for more `disk`' },
   STUDY_FAILED: {
     status: 'FAILED_PRECONDITION',
     exit: 1,

@@ -34,10 +34,18 @@ const PLAIN = [
   'image',
 ] as const;
 /** Those that have a value where they are given: an empty one is a variable of a script that was not set. */
-const MEASURES: ReadonlySet<string> = new Set([
-  ...['cpus', 'memory', 'gpus', 'disk', 'nodes', 'walltime'],
-  ...['array', 'max-running', 'retries', 'retry-memory'],
-]);
+const MEASURES = [
+  'cpus',
+  'memory',
+  'gpus',
+  'disk',
+  'nodes',
+  'walltime',
+  'array',
+  'max-running',
+  'retries',
+  'retry-memory',
+];
 /** Keys whose flags may come several times; they add to the file's. */
 const ADDING = [
   ['outputs', 'output'],
@@ -61,7 +69,6 @@ export function withFlags(job: WrittenJob, input: Input, context: FlagContext): 
   const file = isRecord(job.raw) ? job.raw : {};
   if (job.raw !== undefined && !isRecord(job.raw)) return job;
   const raw: Record<string, unknown> = { ...file };
-  const problems: Problem[] = [...(job.problems ?? [])];
   const fromFlag = new Map<string, string>();
   const set = (key: string, value: unknown, flag: string): void => {
     raw[key] = value;
@@ -70,8 +77,6 @@ export function withFlags(job: WrittenJob, input: Input, context: FlagContext): 
   for (const key of PLAIN) {
     const value = input.text(key);
     if (value !== undefined) set(key, value, `--${key}`);
-    if (value === '' && MEASURES.has(key))
-      problems.push({ where: `--${key}`, message: 'the value is empty: give one or no flag' });
   }
   for (const [key, flag] of REPLACING) {
     const values = input.list(flag);
@@ -107,8 +112,15 @@ export function withFlags(job: WrittenJob, input: Input, context: FlagContext): 
     if (more !== undefined) return more.flag;
     return job.where(path, about, offset);
   };
+  const problems = [...(job.problems ?? []), ...emptyMeasures(input)];
   return { ...job, raw, problems, where };
 }
+
+const emptyMeasures = (input: Input): readonly Problem[] =>
+  MEASURES.filter((key) => input.text(key) === '').map((key) => ({
+    where: `--${key}`,
+    message: 'the value is empty: give one or no flag',
+  }));
 
 /** A job of flags alone. */
 export const emptyJob = (cwd: string): WrittenJob => ({

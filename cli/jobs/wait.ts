@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
 import { countsText, stateText } from '../render.ts';
-import { awayNote, summaryOf, waitForJob } from './follow.ts';
+import { awayNote, type FollowOptions, summaryOf, waitForJob } from './follow.ts';
 import type { JobView } from './job-view.ts';
 import { showWaiting } from './wait-progress.ts';
 
@@ -19,16 +19,8 @@ export async function waitForJobs(context: Context, input: Input): Promise<numbe
   const ended: JobView[] = [];
   for (const jobId of input.args) {
     const options = { broker: broker.call, jobId, onAway };
-    const over = new AbortController();
-    const shown = showWaiting(context, {
-      ...options,
-      signal: AbortSignal.any([signal, over.signal]),
-    });
     try {
-      const job = await waitForJob({ ...options, signal }).finally(async () => {
-        over.abort();
-        await shown;
-      });
+      const job = await waitAndShow(context, { ...options, signal });
       ended.push(job);
       if (!context.json) context.terminal.out(lineOf(context, job));
     } catch (error) {
@@ -41,6 +33,18 @@ export async function waitForJobs(context: Context, input: Input): Promise<numbe
   }
   if (context.json) context.terminal.out(JSON.stringify(ended));
   return ended.every(({ state }) => state === 'done') ? 0 : 1;
+}
+
+async function waitAndShow(context: Context, options: FollowOptions): Promise<JobView> {
+  const over = new AbortController();
+  const signal = AbortSignal.any([options.signal, over.signal]);
+  const shown = showWaiting(context, { ...options, signal });
+  try {
+    return await waitForJob(options);
+  } finally {
+    over.abort();
+    await shown;
+  }
 }
 
 function lineOf({ colours }: Context, job: JobView): string {

@@ -135,7 +135,7 @@ describe('logging in', () => {
     expect((await grid(login, dir, 's3cret\n')).exit).toBe(0);
     const wrong = await grid(login, dir, 'guess\n');
     expect(wrong.exit).toBe(3);
-    expect(wrong.err).toMatch(/KEY_LOCKED: .*the pass phrase is wrong\n.*pass phrase of your key/);
+    expect(wrong.err).toMatch(/KEY_LOCKED: .*the pass phrase is wrong\n.*`grid login`/);
     expect((await grid(login, dir, '')).err).toContain('it needs its pass phrase');
   });
 
