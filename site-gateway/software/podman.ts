@@ -12,6 +12,15 @@ export const AT_HOME = `HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
 export HOME
 `;
 
+/**
+ * Without root podman keeps namespaces of an account by a process of its own. Where that was killed together with a container,
+ * as batch systems do with all of a job, it runs nothing more for the account until it is told to begin anew; by one at a
+ * time, because that ends what runs.
+ */
+const MENDED = `[ "$(id -u)" -eq 0 ] || "$_grid_podman" ps </dev/null >/dev/null 2>&1 ||
+  flock "$HOME" /bin/sh -c '"$0" ps || "$0" system migrate' "$_grid_podman" </dev/null >/dev/null 2>&1
+`;
+
 /** Ends and removes `$_grid_name` by `$_grid_podman`, which fails where the container ends at that very moment. */
 const REMOVE = `for _grid_try in 1 2 3; do
   "$_grid_podman" rm -f -t 0 -i "$_grid_name" && break
@@ -46,7 +55,7 @@ ${REMOVE}rm -f "$_grid_pid.rm"
  */
 const RUN = `${AT_HOME}_grid_podman=$1 _grid_name=$2 _grid_pid=$3 _grid_image=$4
 shift 4
-rm -f "$_grid_pid" "$_grid_pid".*
+${MENDED}rm -f "$_grid_pid" "$_grid_pid".*
 for _grid_init in /usr/libexec/podman/catatonit /usr/bin/catatonit; do
   [ ! -x "$_grid_init" ] || { set -- --init "--init-path=$_grid_init" "$@"; break; }
 done

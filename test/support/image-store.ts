@@ -37,7 +37,7 @@ export interface PodmanStore extends ImageStore {
 }
 
 /** The limits of this process, because not every root may raise them as podman does by itself. */
-const limitsHere = (): readonly string[] => {
+export const limitsHere = (): readonly string[] => {
   const files = execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim();
   return [`--ulimit=nofile=${files}:${files}`, '--ulimit=nproc=1000:1000'];
 };
@@ -107,7 +107,7 @@ export function makeImageStore(): PodmanStore {
 }
 
 /** The files of the image. */
-function makeArchive(dir: string): string {
+export function makeArchive(dir: string): string {
   const root = join(dir, 'image');
   for (const folder of ['bin', 'etc', 'opt/tool', 'proc', 'dev', 'sys', 'tmp', 'run'])
     mkdirSync(join(root, folder), { recursive: true });
