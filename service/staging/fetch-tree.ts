@@ -8,7 +8,7 @@ import { diskFor } from './disk/disk.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
 import { checkFolder, checkWritten, riskyTwins } from './folded-names.ts';
-import { loadManifest } from './read-tree.ts';
+import { loadManifest, withFirst } from './read-tree.ts';
 import type { TransferOptions } from './send-tree.ts';
 import { openTarget, type SharedPlace, type Target } from './target.ts';
 
@@ -63,6 +63,9 @@ export async function fetchTree(
   const twins = riskyTwins(manifest);
   const isSmall = totalBytes <= SMALL_BYTES;
   const place = await openTarget(target, { shared: options.shared, isSmall });
+  // Where there is nothing yet all of them are needed: they come while the folders are made.
+  const isBare = place.isFresh && cache === undefined && options.shared === undefined;
+  const from = isBare ? withFirst(store, files, signal) : store;
   try {
     await checkFolder(twins, place.root, place.probe);
     await makeFolders(place, manifest.entries);
@@ -73,7 +76,7 @@ export async function fetchTree(
           if (kept) done(file.sizeBytes);
           return kept;
         });
-    const run: Run = { store, target, place, signal, counts, done };
+    const run: Run = { store: from, target, place, signal, counts, done };
     if (cache === undefined) await fetchInto(run, wanted);
     else await fetchThrough(run, wanted, cache);
     await finish(place, manifest.entries);

@@ -1,9 +1,10 @@
 import type { Manifest, TreeRef } from '../../core/data/manifest.ts';
 import { decodeManifest } from '../../core/data/manifest-codec.ts';
 import { decodeManifestIndex } from '../../core/data/manifest-index.ts';
-import { filesOf } from '../../core/data/select.ts';
+import { type FileEntry, filesOf } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
 import { type ChunkStore, sha256, verified } from './chunk-store.ts';
+import { ZEROS_DIGEST } from './holes.ts';
 import { sliceOf } from './slice-of.ts';
 
 /** Chunks that are asked for ahead of the one in use. */
@@ -54,6 +55,39 @@ export async function* readTreeFile(
     yield sliceOf(file, item, verified(item.digest, bytes));
   }
 }
+
+/** The store, of which the chunks that `files` need first have been asked for: each of them is then received once. */
+export function withFirst(
+  store: ChunkStore,
+  files: readonly FileEntry[],
+  signal?: AbortSignal,
+): ChunkStore {
+  const coming = new Map<string, Promise<Uint8Array>>();
+  for (const { slices } of [
+    ...files.filter(isPacked),
+    ...files.filter((file) => !isPacked(file)),
+  ]) {
+    for (const { digest } of slices) {
+      if (coming.size === AHEAD) break;
+      if (digest === ZEROS_DIGEST || coming.has(digest)) continue;
+      const chunk = store.receive(digest, signal);
+      // It may fail before its turn comes; then its turn tells.
+      chunk.catch(() => undefined);
+      coming.set(digest, chunk);
+    }
+  }
+  return {
+    ...store,
+    receive: (digest, again) => {
+      const chunk = coming.get(digest) ?? store.receive(digest, again);
+      coming.delete(digest);
+      return chunk;
+    },
+  };
+}
+
+/** Whether a file is all in one chunk: these are written first. */
+const isPacked = ({ slices }: FileEntry): boolean => slices.length === 1;
 
 /** The chunks of `items` as they come, unverified, one after the other, with the next ones on their way already. */
 export async function* chunksInOrder<T extends { readonly digest: string }>(

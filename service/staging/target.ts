@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, mkdirSync } from 'node:fs';
 import {
   chmod,
   lstat,
@@ -165,12 +165,24 @@ async function plainPlaces(root: string): Promise<Places> {
   return { ...placesBelow(base), isFresh, isHidden: false, close: () => Promise.resolve() };
 }
 
-const hiddenPlaces = ({ path, show }: HiddenFolder): Places => ({
-  ...placesBelow(path),
-  isFresh: true,
-  isHidden: true,
-  close: show,
-});
+function hiddenPlaces({ path, show }: HiddenFolder): Places {
+  const below = placesBelow(path);
+  return {
+    ...below,
+    isFresh: true,
+    isHidden: true,
+    ensure: async (folder) => {
+      try {
+        // Nobody else is there who could be in the way.
+        mkdirSync(below.folderAt(folder));
+        return true;
+      } catch {
+        return below.ensure(folder);
+      }
+    },
+    close: show,
+  };
+}
 
 function placesBelow(base: string): Pick<Places, 'folderAt' | 'fileAt' | 'ensure'> {
   const folderAt = (path: string): string => (path === '.' ? base : `${base}/${path}`);

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -58,6 +60,29 @@ describe('a small tree that goes where nothing is', () => {
     await expect(fetching).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
     expect((await readdir(at.root)).toSorted()).toEqual(['c', 'data']);
     expect((await readdir(at.dir)).toSorted()).toEqual(['root', 'target']);
+  });
+
+  test('is asked for while its folders are made, each chunk once', async () => {
+    for (let n = 0; n < 40; n += 1) await at.write(`deep/f${n}`, randomBytes(100_000));
+    await at.write('zeros', Buffer.alloc(2 ** 20));
+    const { tree } = await at.send('.');
+    const asked: string[] = [];
+    const made: number[] = [];
+    const store = {
+      ...at.store,
+      receive: (digest: string) => {
+        asked.push(digest);
+        const hidden = readdirSync(at.dir).find((name) => name.startsWith('.grid-')) ?? '';
+        made.push(readdirSync(join(at.dir, hidden)).length);
+        return at.store.receive(digest);
+      },
+    };
+    await fetchTree(store, tree, at.target);
+    // All but the zeros and the list.
+    expect(asked.toSorted()).toEqual([...new Set(asked)].toSorted());
+    expect(asked).toHaveLength(at.store.chunks.size - 2);
+    expect(made[0]).toBe(0);
+    expect(await listing(at.target)).toEqual(await listing(at.root));
   });
 
   test('keeps what was whole when the rest of it could not come', async () => {
