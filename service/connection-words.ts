@@ -11,6 +11,10 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
     /unable to get certificate CRL/,
     'there is no revocation list of the authority of its certificate',
   ],
+  [
+    /CRL is not yet valid/,
+    'the revocation list of its authority is not valid yet: one of the clocks is wrong',
+  ],
   [/CRL has expired/, 'the revocation list of the authority of its certificate is out of date'],
   [
     /unable to verify the first certificate|unable to get (?:local )?issuer certificate|self-signed certificate|certificate signature failure/,

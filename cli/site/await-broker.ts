@@ -40,8 +40,16 @@ export async function assertNoTasks(
     );
 }
 
+/** What the broker says of a gateway that it has met. */
+export interface Welcome {
+  /** `up`, `draining`, or that it is closed and why. */
+  readonly state: string;
+  /** By how much the clock of the gateway is ahead of the broker's, where that is too much; 0 elsewhere. */
+  readonly clockAheadMs: number;
+}
+
 /** Waits, as the host, until the broker has met the gateway; throws UNAVAILABLE with what the broker says of it. */
-export async function untilWelcome({ token, layout, signal, say }: Wait): Promise<string> {
+export async function untilWelcome({ token, layout, signal, say }: Wait): Promise<Welcome> {
   using broker = openBroker({ token, layout });
   const deadline = performance.now() + PATIENCE_MS;
   for (;;) {
@@ -52,16 +60,16 @@ export async function untilWelcome({ token, layout, signal, say }: Wait): Promis
         'SITE_NOT_FOUND',
         `the broker does not know site ${token.site} (any more): ask for a new token`,
       );
-    const { state, detail } = site;
+    const { state, detail, clockAheadMs } = site;
     if (
       state === SiteState.SITE_STATE_UP &&
       site.offer !== undefined &&
       !detail.startsWith('not connected')
     ) {
       say(detail === '' ? 'gives it work' : detail);
-      return detail === '' ? 'up' : `closed (${detail})`;
+      return { state: detail === '' ? 'up' : `closed (${detail})`, clockAheadMs };
     }
-    if (state === SiteState.SITE_STATE_DRAINING) return 'draining';
+    if (state === SiteState.SITE_STATE_DRAINING) return { state: 'draining', clockAheadMs };
     say(detail === '' ? 'waits for its first word' : detail);
     if (performance.now() > deadline)
       throw new GridError(

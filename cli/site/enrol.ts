@@ -14,6 +14,7 @@ import { gatewayAccount, handOver, makeWay } from './account.ts';
 import { assertNoTasks, untilWelcome } from './await-broker.ts';
 import { startGateway } from './gateway-process.ts';
 import { type SiteLayout, siteLayout } from './layout.ts';
+import { clockText } from './sites.ts';
 import { parseSiteToken, type SiteToken } from './token.ts';
 import {
   hasSystemd,
@@ -64,7 +65,7 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
   await steps.run('gateway', async (say) =>
     say(await startGateway(token.site, layout, user, context)),
   );
-  const state = await steps.run(`broker ${token.broker}`, (say) =>
+  const { state, clockAheadMs } = await steps.run(`broker ${token.broker}`, (say) =>
     untilWelcome({ token, layout, signal: context.signal, say }),
   );
   const { site, address } = token;
@@ -77,7 +78,7 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
     return 0;
   }
   context.terminal.out(`site ${site} is ${state}: its configuration is ${config}`);
-  for (const line of advice(found, spool, user)) context.terminal.note(line);
+  for (const line of advice(found, spool, user, clockAheadMs)) context.terminal.note(line);
   context.terminal.note(`try it, as a member of a VO: grid site test ${site}`);
   return 0;
 }
@@ -89,7 +90,14 @@ async function findLrms(context: Context, input: Input) {
 }
 
 /** What may go wrong only later. */
-function* advice(found: Found, spool: string, user: string): Generator<string> {
+function* advice(
+  found: Found,
+  spool: string,
+  user: string,
+  clockAheadMs: number,
+): Generator<string> {
+  if (clockAheadMs !== 0)
+    yield `warning: ${clockText(clockAheadMs)}: set one of the two (NTP), or certificates will be refused`;
   if (user === 'root')
     yield `warning: the gateway runs as root, and so do its tasks: ${
       hasSystemd()

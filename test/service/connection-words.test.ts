@@ -30,6 +30,10 @@ test.each([
     'its certificate is of no trusted authority',
   ],
   [
+    behind('Error: CRL is not yet valid.'),
+    'the revocation list of its authority is not valid yet: one of the clocks is wrong',
+  ],
+  [
     behind('Error: the gateway is /CN=other, and /CN=campus is enrolled.'),
     'the gateway is /CN=other, and /CN=campus is enrolled',
   ],
