@@ -1,11 +1,35 @@
+import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
 import { isFinal, type JobState } from '../core/job/state.ts';
 import type { TaskCounts } from '../core/job/summary.ts';
 import { formatDuration } from '../core/units.ts';
 import type { Palette } from './palette.ts';
 
-/** Lines without frames: columns two spaces apart, headings in dim capitals; long cells of the last column stay whole. */
+/** A narrower terminal breaks lines that tables of ours have; programs that read one never see so few. */
+const NARROW = 80;
+
+/**
+ * Lines without frames: columns two spaces apart, headings in dim capitals; long cells of the last column stay whole. Where a
+ * narrow terminal of so many `columns` would break them, each row is a paragraph: its first cell, the others below it by name.
+ */
 export function table(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+  colours: Palette,
+  columns = NARROW,
+): string {
+  const lines = drawn(headings, rows, colours);
+  const width = Math.max(...lines.split('\n').map((line) => stripVTControlCharacters(line).length));
+  if (columns >= NARROW || width <= columns) return lines;
+  return rows
+    .map(([title = '', ...cells]) => {
+      const named = cells.map((cell, at) => [headings[at + 1] ?? '', cell] as const);
+      return [title, ...facts(named, colours).split('\n')].join('\n  ').trimEnd();
+    })
+    .join('\n');
+}
+
+function drawn(
   headings: readonly string[],
   rows: readonly (readonly string[])[],
   colours: Palette,
@@ -16,13 +40,13 @@ export function table(
       .flatMap((edge) => [edge, `${edge}-mid`, `${edge}-left`, `${edge}-right`])
       .map((edge) => [edge, '']),
   );
-  const drawn = new Table({
+  const frame = new Table({
     head: headings.map((heading) => colours.dim(heading.toUpperCase())),
     chars: { ...chars, middle: '  ' },
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
   });
-  drawn.push(...rows.map((row) => [...row]));
-  return drawn
+  frame.push(...rows.map((row) => [...row]));
+  return frame
     .toString()
     .split('\n')
     .map((line) => line.trimEnd())

@@ -113,7 +113,7 @@ export async function listCertificates(context: Context, input: Input): Promise<
     row.serial,
   ]);
   const headings = ['state', 'until', 'profile', 'subject', 'serial'];
-  context.terminal.out(table(headings, cells, context.colours));
+  context.terminal.out(table(headings, cells, context.colours, context.terminal.columns));
   return 0;
 }
 

@@ -25,7 +25,9 @@ export async function listVos(context: Context): Promise<number> {
     return 0;
   }
   const rows = vos.map(({ vo, members, fqans }) => [vo, String(members), fqans.join(' ') || '-']);
-  context.terminal.out(table(['vo', 'members', 'you'], rows, context.colours));
+  context.terminal.out(
+    table(['vo', 'members', 'you'], rows, context.colours, context.terminal.columns),
+  );
   return 0;
 }
 
@@ -39,7 +41,7 @@ export async function listMembers(context: Context, input: Input): Promise<numbe
     return 0;
   }
   const rows = members.map(({ dn, fqans }) => [dn, fqans.join(' ')]);
-  context.terminal.out(table(['member', 'fqans'], rows, context.colours));
+  context.terminal.out(table(['member', 'fqans'], rows, context.colours, context.terminal.columns));
   return 0;
 }
 

@@ -50,7 +50,7 @@ export async function diskUsage(context: Context, input: Input): Promise<number>
       formatBytes(stored),
       formatBytes(aloneBytes),
     ]);
-    terminal.out(table(['dataset', 'size', 'stored', 'alone'], rows, colours));
+    terminal.out(table(['dataset', 'size', 'stored', 'alone'], rows, colours, terminal.columns));
     terminal.note(`${formatBytes(storedBytes)} stored in all`);
     for (const line of quotaNotes(quotas)) terminal.note(line);
   }
@@ -166,7 +166,7 @@ export async function diffDatasets(context: Context, input: Input): Promise<numb
       bytes === 0 ? '' : formatBytes(bytes),
       path,
     ]);
-    terminal.out(table(['', 'size', 'path'], rows, colours));
+    terminal.out(table(['', 'size', 'path'], rows, colours, terminal.columns));
   }
   return differences.length === 0 ? 0 : 1;
 }

@@ -83,7 +83,7 @@ function showQuotas({ terminal, colours }: Context, quotas: readonly StoreQuota[
     quota.owner === EVERYBODY ? '' : formatBytes(quota.usedBytes),
     quota.limitBytes === undefined ? 'none' : formatBytes(quota.limitBytes),
   ]);
-  terminal.out(table(['who', 'stored', 'limit'], rows, colours));
+  terminal.out(table(['who', 'stored', 'limit'], rows, colours, terminal.columns));
 }
 
 /** Each quota that counts, in a line. */

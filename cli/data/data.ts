@@ -152,7 +152,14 @@ function showDatasets({ terminal, colours, json }: Context, datasets: readonly D
     agoText(dataset.createdAtMs, nowMs),
     dataset.sites.join(','),
   ]);
-  terminal.out(table(['dataset', 'files', 'size', 'for', 'goes', 'put', 'warm at'], rows, colours));
+  terminal.out(
+    table(
+      ['dataset', 'files', 'size', 'for', 'goes', 'put', 'warm at'],
+      rows,
+      colours,
+      terminal.columns,
+    ),
+  );
 }
 
 /** `grid data share`. */

@@ -54,7 +54,7 @@ export async function listResults(
         ...(everybody ? [job.owner] : []),
       ]);
     const heads = ['results of', 'name', 'files', 'size', 'state', 'ended'];
-    terminal.out(table(everybody ? [...heads, 'owner'] : heads, rows, colours));
+    terminal.out(table(everybody ? [...heads, 'owner'] : heads, rows, colours, terminal.columns));
     terminal.note('`grid data rm job:ID` lets go of them before their time');
   }
   return 0;

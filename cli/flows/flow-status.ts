@@ -40,7 +40,9 @@ export async function listFlows(context: Context, input: Input): Promise<number>
   ]);
   const headings = ['id', 'name', 'state', 'jobs', 'submitted'];
   if (rows.length > 0)
-    terminal.out(table(input.on('all') ? [...headings, 'owner'] : headings, rows, colours));
+    terminal.out(
+      table(input.on('all') ? [...headings, 'owner'] : headings, rows, colours, terminal.columns),
+    );
   if (page.nextPageToken !== '') terminal.note(`there are more: --limit ${limit * 5} shows them`);
   return 0;
 }

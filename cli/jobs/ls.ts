@@ -63,5 +63,5 @@ function show(context: Context, jobs: readonly JobView[], everyone: boolean): vo
     agoText(job.submittedAtMs, nowMs),
     ...(everyone ? [job.owner] : []),
   ]);
-  terminal.out(table(headings, rows, colours));
+  terminal.out(table(headings, rows, colours, terminal.columns));
 }

@@ -62,7 +62,7 @@ function sitesText(sites: readonly SiteVerdict[], { colours, columns }: Look): s
   const more = Map.groupBy(sites.slice(MAX_SITES), verdictText);
   const rest = [...more].map(([verdict, { length }]) => `${length} ${verdict}`).join(', ');
   const sum = rest === '' ? '' : `\nand ${sites.length - MAX_SITES} more: ${rest} (--json for all)`;
-  return table(['site', 'verdict', 'why'], rows, colours) + sum;
+  return table(['site', 'verdict', 'why'], rows, colours, columns) + sum;
 }
 
 const verdictText = ({ matches, refusal }: SiteVerdict): string => (matches ? 'takes it' : refusal);

@@ -40,7 +40,7 @@ export async function listSites(context: Context): Promise<number> {
     const shown = [...HEADINGS.keys()].filter((at) => rows.some((row) => row[at] !== ''));
     const heads = shown.map((at) => HEADINGS[at] ?? '');
     const cells = rows.map((row) => shown.map((at) => row[at] ?? ''));
-    terminal.out(table(heads, cells, colours));
+    terminal.out(table(heads, cells, colours, terminal.columns));
     for (const site of views) {
       const trouble =
         site.offer?.closedReason || site.quarantined || site.detail || clockText(site.clockAheadMs);

@@ -79,7 +79,8 @@ function show(
     ),
   );
   const queues = offer?.queues ?? [];
-  if (queues.length > 0) terminal.out(`\n${table(QUEUE_HEADINGS, queues.map(queueRow), colours)}`);
+  if (queues.length > 0)
+    terminal.out(`\n${table(QUEUE_HEADINGS, queues.map(queueRow), colours, terminal.columns)}`);
   if (lines.length === 0) {
     const there =
       unasked === '' ? ', and nothing of the grid in the queue' : ' that the grid knows of';
@@ -95,7 +96,7 @@ function show(
     colours.warn(line.difference),
   ]);
   terminal.out(
-    `\n${table(['attempt', 'grid', 'gateway', 'batch system', 'batch id', ''], rows, colours)}`,
+    `\n${table(['attempt', 'grid', 'gateway', 'batch system', 'batch id', ''], rows, colours, terminal.columns)}`,
   );
 }
 

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
 import { describeFailure } from '../../cli/errors.ts';
 import { writeSpec } from '../../cli/jobs/write-spec.ts';
@@ -30,6 +31,25 @@ test('a table has columns two spaces apart, no frame and no trailing spaces', ()
       plain,
     ),
   ).toBe('ID   NAME\na    b\nccc');
+});
+
+test('a table that a narrow terminal would break is a paragraph for each row', () => {
+  const rows = [
+    ['hamburg', coloured.good('up'), '1/1', 'fork x86_64'],
+    ['luebeck', 'lost', '', 'fork x86_64'],
+  ];
+  const heads = ['site', 'state', 'cpus free', 'kind'];
+  const stripped = (columns?: number): string =>
+    stripVTControlCharacters(table(heads, rows, coloured, columns));
+  expect(stripped(30)).toBe(
+    [
+      ...['hamburg', '  state      up', '  cpus free  1/1', '  kind       fork x86_64'],
+      ...['luebeck', '  state  lost', '  kind   fork x86_64'],
+    ].join('\n'),
+  );
+  // Wide enough, and a program that reads it.
+  expect(stripped(60)).toBe(stripped());
+  expect(stripped()).toMatch(/^SITE +STATE +CPUS FREE +KIND\n/);
 });
 
 test('colours do not move columns', () => {
