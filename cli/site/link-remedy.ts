@@ -93,6 +93,13 @@ export const closedRemedy = ({ address }: { readonly address: string }, reason: 
     'mend that at the site; it opens by itself'
   ).replaceAll('HOST', hostOf(address));
 
+/** What a member does where the broker itself cannot be met. */
+export function brokerRemedy(message: string, usual: string): string {
+  if (/its certificate|revocation list/.test(message))
+    return 'is the clock of this machine right (`grid cert doctor`)? if it is, tell the administrator of the broker';
+  return usual;
+}
+
 const hostOf = (address: string): string => address.replace(/:\d+$/, '');
 
 /** What to do where the broker does not hear a gateway; `detail` is what the broker says of it. */

@@ -17,6 +17,7 @@ import { argument, type Input } from '../input.ts';
 import { readJob } from '../jobs/job-detail.ts';
 import { pathsOf, sendOne, submitJobs } from '../jobs/submit.ts';
 import { tailTask } from '../jobs/tail.ts';
+import { brokerRemedy } from './link-remedy.ts';
 import { followProbe } from './probe-follow.ts';
 import { BrokenLink, type Chain, type Held, held, openChain } from './probe-links.ts';
 import { checkMatch, checkSite } from './probe-site.ts';
@@ -32,7 +33,7 @@ export async function testSite(context: Context, input: Input): Promise<number> 
   try {
     const probe = { context, chain, site, word: randomUUID(), base };
     await link(chain, 'certificate', () => checkCredential(context));
-    using broker = await link(chain, 'broker', () => meetBroker(context, input));
+    using broker = await link(chain, 'broker', () => meetBroker(context, input), brokerRemedy);
     await link(chain, 'site', () => checkSite(broker, site, context.signal));
     const job = await probeJob(probe, await voOf(context, broker, input));
     await link(chain, 'match', () => checkMatch(broker, site, job, context.signal));
@@ -68,7 +69,12 @@ function verdict(context: Context, chain: Chain, site: string, jobId: string): n
 }
 
 /** Tries one link; throws BrokenLink after its line was written. */
-async function link<T>(chain: Chain, name: string, work: () => Promise<Held<T>>): Promise<T> {
+async function link<T>(
+  chain: Chain,
+  name: string,
+  work: () => Promise<Held<T>>,
+  remedyFor = (_: string, usual: string): string => usual,
+): Promise<T> {
   const sinceMs = performance.now();
   chain.tries(name);
   try {
@@ -77,7 +83,7 @@ async function link<T>(chain: Chain, name: string, work: () => Promise<Held<T>>)
     return value;
   } catch (error) {
     const known = asBroken(error);
-    chain.breaks(name, sinceMs, known.message, known.remedy);
+    chain.breaks(name, sinceMs, known.message, remedyFor(known.message, known.remedy));
     throw known;
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { closedRemedy, linkRemedy } from '../../cli/site/link-remedy.ts';
+import { brokerRemedy, closedRemedy, linkRemedy } from '../../cli/site/link-remedy.ts';
 
 const SITE = {
   id: 'campus',
@@ -42,4 +42,12 @@ test.each([
   ['something new', /opens by itself/],
 ])('a site that says: %s', (reason, remedy) => {
   expect(closedRemedy(SITE, reason)).toMatch(remedy);
+});
+
+test('a broker whose certificate is no good is nothing that a member can start again', () => {
+  const usual = 'check that the service runs';
+  expect(brokerRemedy('UNAVAILABLE: broker at b:1: its certificate has expired', usual)).toMatch(
+    /grid cert doctor.*administrator of the broker/,
+  );
+  expect(brokerRemedy('UNAVAILABLE: broker at b:1: nothing listens at b:1', usual)).toBe(usual);
 });

@@ -127,7 +127,7 @@ const TEST_MS = 10_000;
 /** What bubblewrap says, with the settings that mostly are behind it. */
 function whyNot(output: string): string {
   const said = boundedWords(output.trim().split('\n').at(-1) ?? '') || 'it says nothing';
-  const isDenied = /permission|not permitted|user namespaces|uid map|No space left/i.test(said);
+  const isDenied = /namespace|permission|not permitted|uid map|No space left/i.test(said);
   return isDenied
     ? `${said} (see sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns)`
     : said;
