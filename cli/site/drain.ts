@@ -10,6 +10,7 @@ import type { Connection } from '../../service/rpc/grpc-client.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { openSteps } from '../up/steps.ts';
+import { isHeard, restOf, tasksText } from './drain-words.ts';
 import { revokeCertificates } from './revoke.ts';
 import { removeUnit, unitName } from './unit.ts';
 
@@ -29,21 +30,6 @@ export async function drainSite(context: Context, input: Input): Promise<number>
   else terminal.out(`${id} takes nothing new${restOf(site, input.on('move'))}`);
   return 0;
 }
-
-/** What becomes of the tasks that a draining site has. */
-function restOf({ attempts, state, detail }: SiteSummary, moves: boolean): string {
-  if (attempts === 0) return ' and is empty';
-  const has = `; it has ${tasksText(attempts)}`;
-  // Nobody can say of a site that is away whether it has ended them: its lease decides.
-  if (state === SiteState.SITE_STATE_LOST || detail.startsWith('not connected'))
-    return `${has}, and the broker does not hear it (${detail}): they begin again elsewhere when its lease is over, if it is not back`;
-  const one = attempts === 1;
-  return moves
-    ? `${has}, which ${one ? 'is' : 'are'} moved`
-    : `${has}, which ${one ? 'ends' : 'end'} there`;
-}
-
-const tasksText = (count: number): string => (count === 1 ? '1 task' : `${count} tasks`);
 
 /** `grid site leave`: drained, emptied, taken out of the grid, its certificate revoked. */
 export async function leaveGrid(context: Context, input: Input): Promise<number> {
@@ -70,6 +56,10 @@ export async function leaveGrid(context: Context, input: Input): Promise<number>
   if (json)
     terminal.out(JSON.stringify({ id, dn, removed: true, revoked: revoked.serials, ...stopped }));
   else terminal.out(`${id} has left the grid; ${revoked.words}`);
+  if (site !== undefined && !isHeard(site))
+    terminal.note(
+      `the broker did not hear it (${site.detail}): what it had started may still run there`,
+    );
   terminal.note(
     unit === undefined
       ? `its gateway may be stopped now (systemctl disable --now ${unitName(id)}), and its directories removed`

@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { isHeard, restOf } from '../../cli/site/drain-words.ts';
+import { SiteState } from '../../proto/gen/grid/v1/broker.ts';
+
+const draining = (
+  attempts: number,
+  detail = '',
+  state: SiteState = SiteState.SITE_STATE_DRAINING,
+) => ({
+  attempts,
+  state,
+  detail,
+});
+
+test('what a draining site has ends there or is moved', () => {
+  expect(restOf(draining(0), true)).toBe(' and is empty');
+  expect(restOf(draining(1), false)).toBe('; it has 1 task, which ends there');
+  expect(restOf(draining(1), true)).toBe('; it has 1 task, which is moved');
+  expect(restOf(draining(3), false)).toBe('; it has 3 tasks, which end there');
+  expect(restOf(draining(3), true)).toBe('; it has 3 tasks, which are moved');
+});
+
+test('of a site that nobody hears nobody says that its tasks are moved', () => {
+  const away = draining(2, 'not connected: nothing listens at a:1');
+  const lost = draining(2, 'silent for longer than its lease', SiteState.SITE_STATE_LOST);
+  for (const site of [away, lost]) {
+    expect(isHeard(site)).toBe(false);
+    expect(restOf(site, true)).toBe(
+      `; it has 2 tasks, and the broker does not hear it (${site.detail}): they begin again elsewhere when its lease is over, if it is not back`,
+    );
+  }
+  expect(isHeard(draining(2))).toBe(true);
+});
