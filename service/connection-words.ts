@@ -3,13 +3,16 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
   [/connect ECONNREFUSED (\S+)/, 'nothing listens at $1 (ECONNREFUSED)'],
   [/connect (ETIMEDOUT|EHOSTUNREACH|ENETUNREACH) (\S+)/, 'no way leads to $2 ($1)'],
   [/getaddrinfo (?:ENOTFOUND|EAI_AGAIN) (\S+)/, "the name '$1' cannot be resolved"],
-  [/name resolution failed for target (?:dns:)?(\S+)/i, "the name '$1' cannot be resolved"],
+  [
+    /name resolution failed for target (?:dns:)?(\S+?)(?::\d+)?$/i,
+    "the name '$1' cannot be resolved",
+  ],
   [/certificate has expired/, 'its certificate has expired'],
   [/certificate is not yet valid/, 'its certificate is not valid yet: one of the clocks is wrong'],
   [/certificate revoked/, 'its certificate has been revoked'],
   [
     /unable to get certificate CRL/,
-    'there is no revocation list of the authority of its certificate',
+    'there is no revocation list of the authority of its certificate, or that authority is not trusted',
   ],
   [
     /CRL is not yet valid/,

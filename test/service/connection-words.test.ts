@@ -14,7 +14,7 @@ test.each([
   ],
   [
     'Name resolution failed for target dns:nowhere.example:7460',
-    "the name 'nowhere.example:7460' cannot be resolved",
+    "the name 'nowhere.example' cannot be resolved",
   ],
   [behind('Error: certificate has expired.'), 'its certificate has expired'],
   [
@@ -28,6 +28,10 @@ test.each([
       'Error: unable to verify the first certificate; if the root CA is installed locally, try running Node.js with --use-system-ca.',
     ),
     'its certificate is of no trusted authority',
+  ],
+  [
+    behind('Error: unable to get certificate CRL.'),
+    'there is no revocation list of the authority of its certificate, or that authority is not trusted',
   ],
   [
     behind('Error: CRL is not yet valid.'),
