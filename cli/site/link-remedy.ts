@@ -93,6 +93,13 @@ export const closedRemedy = ({ address }: { readonly address: string }, reason: 
     'mend that at the site; it opens by itself'
   ).replaceAll('HOST', hostOf(address));
 
+/** What to do where a task of the probe ended badly, by what the site says of it; undefined where that tells no more than the link. */
+export function failureRemedy(words: string): string | undefined {
+  if (/never began|without a word from its script/.test(words))
+    return 'mostly the compute nodes do not see the spool under the same path (name a shared directory with `spool` in site.yaml), or the account of the gateway is not there: the log of slurmd or sge_execd on the node says which';
+  return undefined;
+}
+
 /** What a member does where the broker itself cannot be met. */
 export function brokerRemedy(message: string, usual: string): string {
   if (/its certificate|revocation list/.test(message))

@@ -5,6 +5,7 @@ import type { Connection } from '../../service/rpc/grpc-client.ts';
 import type { Context } from '../context.ts';
 import { followJob } from '../jobs/follow.ts';
 import type { EventView } from '../jobs/job-view.ts';
+import { failureRemedy } from './link-remedy.ts';
 import { BrokenLink, type Chain } from './probe-links.ts';
 import { type Trouble, untilTrouble } from './probe-watch.ts';
 
@@ -153,7 +154,7 @@ function goTo(walk: Walk, event: EventView): void {
   const telling = TELLING[event.reason];
   if (telling !== undefined && walk.at() >= ORDER.indexOf('staging-in'))
     walk.pass(Math.max(walk.at(), ORDER.indexOf(telling)));
-  throw walk.breakHere(words);
+  throw walk.breakHere(words, failureRemedy(words));
 }
 
 /** What keeps the task of the probe in the queue of the batch system, which may be that others are before it; '' for nothing. */

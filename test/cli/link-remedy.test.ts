@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { brokerRemedy, closedRemedy, linkRemedy } from '../../cli/site/link-remedy.ts';
+import {
+  brokerRemedy,
+  closedRemedy,
+  failureRemedy,
+  linkRemedy,
+} from '../../cli/site/link-remedy.ts';
 
 const SITE = {
   id: 'campus',
@@ -50,4 +55,11 @@ test('a broker whose certificate is no good is nothing that a member can start a
     /grid cert doctor.*administrator of the broker/,
   );
   expect(brokerRemedy('UNAVAILABLE: broker at b:1: nothing listens at b:1', usual)).toBe(usual);
+});
+
+test('a batch job that never began is mostly one that nodes do not see', () => {
+  const words =
+    "START_FAILED: campus: Slurm's job 3 never began: it ended without a word from its script (FAILED, JobLaunchFailure)";
+  expect(failureRemedy(words)).toMatch(/do not see the spool.*log of slurmd/);
+  expect(failureRemedy('EXIT_NONZERO: sh ended with 1')).toBeUndefined();
 });
