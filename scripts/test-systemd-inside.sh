@@ -226,7 +226,11 @@ services() {
     before=$(systemctl show -P MainPID hanse-$one)
     must "hanse-$one: kill -9" kill -KILL "$before"
     see "hanse-$one begins again by itself" "test \$(systemctl show -P MainPID hanse-$one) != $before && systemctl --quiet is-active hanse-$one"
-    must "hanse-$one: systemctl stop, within five seconds" timeout 5 systemctl stop hanse-$one
+    for after in 0.2 0.4 0.6 1; do
+      systemctl restart hanse-$one
+      sleep $after
+      must "hanse-$one: systemctl stop $after s after its start, within five seconds" timeout 5 systemctl stop hanse-$one
+    done
     must "hanse-$one has ended well" test "$(systemctl show -P Result hanse-$one)" = success
     must "hanse-$one: systemctl start" systemctl start hanse-$one
   done
@@ -258,6 +262,22 @@ owner() {
   hint true
   ends "$job" done 'it goes on and ends when nobody is'
   must 'grid site leave' admin site leave pc
+}
+
+# A map of accounts: the gateway of root runs each task as another one.
+mapped() {
+  useradd --create-home mia
+  cp /etc/hanse/office/site.yaml $marks/site.yaml
+  echo "accounts: [{dn: '*/CN=Ada Lovelace', account: mia}]" >>/etc/hanse/office/site.yaml
+  must 'office: tasks run as accounts of their own' systemctl restart hanse-site-office
+  see 'office: it serves' "logged office | grep -q '\"ready\":true'"
+  job=$(submit --site office -- sh -c 'id -un; cat /etc/hanse/office/hostkey.pem; exit 0')
+  over=$(submit --site office -- sh -c 'x=$(head -c 100000000 /dev/zero | tr "\0" x); sleep 20')
+  ends "$job" done 'office: a job comes to its end'
+  must 'office: as the account of the map' test "$(ada logs "$job" 2>/dev/null)" = mia
+  ends "$over" failed 'office: a job that wants too much memory fails'
+  cp $marks/site.yaml /etc/hanse/office/site.yaml
+  must 'office: tasks run as the gateway again' systemctl restart hanse-site-office
 }
 
 # The gateway of root gets an account, but not while it has tasks that this could not end.
@@ -309,6 +329,7 @@ after() {
 
 last() {
   owner
+  mapped
   account
   must 'office: grid site leave' admin site leave office
   gone office
