@@ -11,7 +11,12 @@ import { readCertificate } from '../service/pki/x509.ts';
 import { openClient } from '../service/rpc/grpc-client.ts';
 import { startServer } from '../service/rpc/grpc-server.ts';
 import { readHostIdentity, warnOfDates } from '../service/rpc/host-identity.ts';
-import { announceReady, endBySignals, untilStopped } from '../service/shutdown.ts';
+import {
+  announceReady,
+  endBySignals,
+  type ServeOptions,
+  untilStopped,
+} from '../service/shutdown.ts';
 import { openStateDirectory, stateFailure } from '../service/state-directory.ts';
 import { openAuthenticator } from '../service/trust/authenticator.ts';
 import { TrustStore } from '../service/trust/trust-store.ts';
@@ -30,10 +35,7 @@ import type { SiteRecord } from './sites/site-registry.ts';
 const HEAP_GROWTH = '--heap-growing-percent=100';
 
 /** `grid broker serve`: serves until it is told to stop, or only prints the settings. */
-export async function serveBroker(
-  file: string,
-  options: { readonly printConfig: boolean },
-): Promise<void> {
+export async function serveBroker(file: string, options: ServeOptions): Promise<void> {
   const { config, settings } = loadConfig(BROKER_CONFIG, file);
   if (options.printConfig) {
     process.stdout.write(formatSettings(settings));
@@ -41,7 +43,7 @@ export async function serveBroker(
   }
   setFlagsFromString(HEAP_GROWTH);
   const log = openLog('broker', config['log-level'], process.env['JOURNAL_STREAM']);
-  endBySignals();
+  await endBySignals(options);
   await openStateDirectory('state', config.state);
   const stopped = untilStopped({ log, watchStdin: process.env['GRID_PARENT_PIPE'] === '1' });
   const stop = new AbortController();

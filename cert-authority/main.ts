@@ -6,7 +6,12 @@ import { loadConfig } from '../service/config.ts';
 import { formatSettings } from '../service/config-text.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { type RunningServer, served, startServer } from '../service/rpc/grpc-server.ts';
-import { announceReady, endBySignals, untilStopped } from '../service/shutdown.ts';
+import {
+  announceReady,
+  endBySignals,
+  type ServeOptions,
+  untilStopped,
+} from '../service/shutdown.ts';
 import { openStateDirectory, stateFailure } from '../service/state-directory.ts';
 import { openAuthenticator } from '../service/trust/authenticator.ts';
 import { TrustStore } from '../service/trust/trust-store.ts';
@@ -27,17 +32,14 @@ export { issueOffline, makeOfflineToken } from './offline.ts';
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** `grid authority serve`: serves until it is told to stop, or only prints the settings. */
-export async function serveAuthority(
-  file: string,
-  options: { readonly printConfig: boolean },
-): Promise<void> {
+export async function serveAuthority(file: string, options: ServeOptions): Promise<void> {
   const { config, settings } = loadConfig(AUTHORITY_CONFIG, file);
   if (options.printConfig) {
     process.stdout.write(formatSettings(settings));
     return;
   }
   const log = openLog('authority', config['log-level'], process.env['JOURNAL_STREAM']);
-  endBySignals();
+  await endBySignals(options);
   await openStateDirectory('state', config.state);
   await using running = await startAuthority(config, { clock: systemClock, log }).catch(
     (error: unknown) => {

@@ -69,7 +69,7 @@ service() {
 }
 
 the_grid() {
-  for host in ca broker office desk pc; do echo "127.0.0.1 $host.example.org"; done >>/etc/hosts
+  for host in ca broker office desk pc taken; do echo "127.0.0.1 $host.example.org"; done >>/etc/hosts
   useradd --system --create-home --home-dir /srv/hanse hanse
   useradd --system --create-home grid
   useradd --create-home ada
@@ -117,11 +117,11 @@ enrol() {
 
 # A unit whose gateway cannot serve, because somebody has its port.
 taken() {
-  command=$(ada --quiet site invite taken --host desk.example.org --port 4222)
+  command=$(ada --quiet site invite taken --host taken.example.org --port 4222)
   said=$($command --lrms fork 2>&1) && fail "enrolled at a port that was taken: $said"
   must 'grid site enrol shows what the gateway says of a port that is taken' says 'cannot listen at .*4222' echo "$said"
   must 'so does the journal, among what is wrong' says 'cannot listen at' journalctl --no-pager -o cat -p err -u hanse-site-taken
-  must 'grid site leave --force' admin site leave taken --force --keep-certificate
+  must 'grid site leave --force' admin site leave taken --force
 }
 
 # `tasks SITE USER`: what holds a task, and what it leaves.

@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import { setImmediate as nextRound } from 'node:timers/promises';
 import type { Log } from './log.ts';
 
 /** How a service learns that it shall stop. */
@@ -8,12 +9,23 @@ export interface StopOptions {
   readonly watchStdin: boolean;
 }
 
+/** How a service is started from the command line. */
+export interface ServeOptions {
+  /** Print the settings and start nothing. */
+  readonly printConfig: boolean;
+  /** Aborts when a signal comes before the service itself hears signals. */
+  readonly asked: AbortSignal;
+}
+
 /**
  * From now on, until `untilStopped`, a signal ends the process as it ends any program: whatever its start waits for, and
- * even where that never comes.
+ * even where that never comes. One that came earlier ends it now.
  */
-export function endBySignals(): void {
+export async function endBySignals({ asked }: Pick<ServeOptions, 'asked'>): Promise<void> {
+  // What came while the program was read, at one go, is handed on in the round of the event loop after this one.
+  for (let round = 0; round < 2; round += 1) await nextRound();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.removeAllListeners(signal);
+  if (asked.aborted) process.kill(process.pid, 'SIGTERM');
 }
 
 /** Resolves at SIGTERM, SIGINT or (if asked for) the end of stdin; a second signal ends the process at once. */

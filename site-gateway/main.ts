@@ -8,7 +8,12 @@ import { formatSettings } from '../service/config-text.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { served, startServer } from '../service/rpc/grpc-server.ts';
 import { readHostIdentity, readSettingFile, warnOfDates } from '../service/rpc/host-identity.ts';
-import { announceReady, endBySignals, untilStopped } from '../service/shutdown.ts';
+import {
+  announceReady,
+  endBySignals,
+  type ServeOptions,
+  untilStopped,
+} from '../service/shutdown.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
 import { openRate, type Rate } from '../service/staging/rate.ts';
 import { openStateDirectory, stateFailure } from '../service/state-directory.ts';
@@ -30,10 +35,7 @@ import { openSiteStaging } from './staging/site-staging.ts';
 export { findLrms } from './lrms/find-lrms.ts';
 
 /** `grid site serve`: serves until it is told to stop, or only prints the settings. */
-export async function serveSite(
-  file: string,
-  options: { readonly printConfig: boolean },
-): Promise<void> {
+export async function serveSite(file: string, options: ServeOptions): Promise<void> {
   const { config, settings } = loadConfig(SITE_CONFIG, file);
   if (options.printConfig) {
     process.stdout.write(formatSettings(settings));
@@ -44,7 +46,7 @@ export async function serveSite(
   const log = openLog('site', config['log-level'], process.env['JOURNAL_STREAM']).child({
     site: config.site,
   });
-  endBySignals();
+  await endBySignals(options);
   await openStateDirectory('spool', config.spool);
   await using running = await startSite(config, { clock: systemClock, log }).catch(
     (error: unknown) => {

@@ -2,6 +2,7 @@ import type { CertificateRecord } from '../../proto/gen/grid/v1/authority.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { instantText, table } from '../render.ts';
+import { serveOptions } from '../serve.ts';
 import { namedAuthority, openCa } from './authority-client.ts';
 
 /** `grid ca init`. */
@@ -37,9 +38,9 @@ export async function initCa(context: Context, input: Input): Promise<number> {
 }
 
 /** `grid authority serve`. */
-export async function serveTheAuthority(input: Input): Promise<number> {
+export async function serveTheAuthority(context: Context, input: Input): Promise<number> {
   const { serveAuthority } = await import('../../cert-authority/main.ts');
-  await serveAuthority(required(input, 'config'), { printConfig: input.on('print-config') });
+  await serveAuthority(required(input, 'config'), serveOptions(context, input));
   return 0;
 }
 

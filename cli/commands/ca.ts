@@ -132,6 +132,7 @@ export const CA_COMMANDS: readonly CommandSpec[] = [
       ['authority serve --config /srv/ca/authority.yaml', 'in the foreground, until SIGTERM'],
       ['authority serve --config authority.yaml --print-config', 'every setting with its source'],
     ],
-    run: async (_context, input) => (await import('../certs/ca.ts')).serveTheAuthority(input),
+    run: async (context, input) =>
+      (await import('../certs/ca.ts')).serveTheAuthority(context, input),
   },
 ];

@@ -185,7 +185,7 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
       ['site serve --config /etc/hanse/site.yaml', 'in the foreground, until SIGTERM'],
       ['site serve --config site.yaml --print-config', 'every setting with its source'],
     ],
-    run: async (_context, input) => (await import('../serve.ts')).serveSiteGateway(input),
+    run: async (context, input) => (await import('../serve.ts')).serveSiteGateway(context, input),
   },
   {
     path: 'site cache ls',
@@ -230,6 +230,6 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
       ['broker serve --config /etc/hanse/broker.yaml', 'in the foreground, until SIGTERM'],
       ['broker serve --config broker.yaml --print-config', 'every setting with its source'],
     ],
-    run: async (_context, input) => (await import('../serve.ts')).serveTheBroker(input),
+    run: async (context, input) => (await import('../serve.ts')).serveTheBroker(context, input),
   },
 ];

@@ -211,7 +211,7 @@ const placeRequest = (attempts: readonly Placed[], epoch: number) => ({
 
 function spawnSite(config: string): Promise<ChildProcess> {
   const main = JSON.stringify(join(ROOT, 'site-gateway/main.ts'));
-  const code = `const { serveSite } = await import(${main}); await serveSite(${JSON.stringify(config)}, { printConfig: false });`;
+  const code = `const { serveSite } = await import(${main}); await serveSite(${JSON.stringify(config)}, { printConfig: false, asked: new AbortController().signal });`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
