@@ -79,6 +79,7 @@ function showOutput({ context, broker, job, onAway }: Show): readonly Promise<vo
       vo: job.spec.vo,
       follow: true,
       onAway,
+      isSilent: stream === 'stderr',
     });
     for await (const part of bytes) await context.terminal.write(stream, part);
   });

@@ -23,11 +23,13 @@ export interface TailOptions {
   /** Until the task has ended. */
   readonly follow: boolean;
   readonly onAway?: (away: boolean) => void;
+  /** Where another stream of the same task tells of its tries. */
+  readonly isSilent?: boolean;
 }
 
 /** The output of a task, in order and once, wherever it is: at the site, or in the store when the task has ended. */
 export function tailTask(context: Context, options: TailOptions): AsyncGenerator<Uint8Array> {
-  const { follow, onAway = awayNote(context.terminal.note) } = options;
+  const { follow, isSilent = false, onAway = awayNote(context.terminal.note) } = options;
   const { signal, terminal } = context;
   const place = { attempt: '', offset: 0 };
   return persist({ signal, onAway }, async function* (alive) {
@@ -36,7 +38,7 @@ export function tailTask(context: Context, options: TailOptions): AsyncGenerator
     if (task === undefined || task.attemptId === '') return waitOrEnd(options, task);
     if (task.attemptId !== place.attempt) {
       // Another try begins its output anew.
-      if (place.attempt !== '') terminal.note(`tried again at ${task.site}`);
+      if (place.attempt !== '' && !isSilent) terminal.note(`tried again at ${task.site}`);
       place.attempt = task.attemptId;
       place.offset = 0;
     }

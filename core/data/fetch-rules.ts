@@ -47,7 +47,8 @@ export function formatFetchRules(rules: readonly FetchRule[]): string {
   if (rules.length === 0) return 'no host';
   const written = rules
     .slice(0, SHOWN)
-    .map(({ host, port }) => (port === HTTPS_PORT ? host : `${host}:${port}`))
+    // Every host is not every port, which whoever reads `*` alone would think.
+    .map(({ host, port }) => (port === HTTPS_PORT && host !== '*' ? host : `${host}:${port}`))
     .join(', ');
   return rules.length > SHOWN ? `${written} and ${rules.length - SHOWN} more` : written;
 }

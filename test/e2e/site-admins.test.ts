@@ -245,7 +245,7 @@ test('grid site test names the link that fails, and what to do', {
   const status: unknown = await type('grid site status campus').catch((error) => error);
   expect(status).toMatchObject({
     code: 1,
-    stdout: expect.stringMatching(/fetches from +\*\n.*not asked +.*reached/s),
+    stdout: expect.stringMatching(/fetches from +\*:443\n.*not asked +.*reached/s),
   });
   expect((await type('grid site resume campus')).stdout).toMatch(
     /^campus drains no more, and takes work once the broker hears it \(/,

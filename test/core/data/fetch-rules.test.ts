@@ -38,6 +38,7 @@ test('of the hosts of a job the first that no rule takes is named, and the rules
   expect(unfetchedHost([], [])).toBeUndefined();
   expect(formatFetchRules(some)).toBe('*.example.org, s3.example.net:9000, [::1]:8443');
   expect(formatFetchRules([])).toBe('no host');
+  expect(formatFetchRules(rules('*'))).toBe('*:443');
   expect(formatFetchRules(rules('a', 'b', 'c', 'd', 'e', 'f', 'g'))).toBe(
     'a, b, c, d, e and 2 more',
   );
