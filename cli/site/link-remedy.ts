@@ -59,6 +59,10 @@ const CLOSED: readonly (readonly [RegExp, string])[] = [
     'on HOST: does munged run there, with the key of the controller, and do their clocks agree (`munge -n | unmunge`)?',
   ],
   [
+    /there is no (?:partition|reservation|queue)|which `[\w.]+` in the configuration names/,
+    'on HOST: correct that setting in site.yaml, and start the gateway again',
+  ],
+  [
     /^Slurm does not answer/,
     'on HOST, as the account of the gateway: `sinfo`; does slurmctld run? the site opens by itself',
   ],

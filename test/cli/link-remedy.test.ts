@@ -41,6 +41,10 @@ test.each([
     'Slurm does not answer since 2026-11-29T10:35:44.041Z: slurm_load_jobs error: Protocol authentication error',
     /^on login\.campus\.example: does munged run there/,
   ],
+  [
+    "Slurm does not answer since now: there is no partition 'nosuch'",
+    /^on login\.campus\.example: correct that setting/,
+  ],
   ['Slurm does not answer since now: Unable to contact slurm controller', /does slurmctld run\?/],
   ['Slurm: no node of partition main is up: a1 IDLE+DRAIN (maintenance)', /^`sinfo -R` says why/],
   ['disk full: 0 B free, the site keeps 1 MiB', /^make room on the disk of the spool/],

@@ -22,6 +22,7 @@ import {
 import { runnerAs, unsubmittable } from '../batch/submit-as.ts';
 import type { Capacity } from '../lrms.ts';
 import { capacityOf, choose, closedReason, gpuTypeOf, isOpen, queueFor } from './slurm-capacity.ts';
+import { requireConf } from './slurm-conf.ts';
 import {
   configValue,
   endOf,
@@ -82,6 +83,7 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
   const lookAtLimits = async (): Promise<void> => {
     if (looks++ % PARTITION_LOOKS !== 0) return;
     try {
+      await requireConf(options.conf);
       const config = await told(look, 'scontrol', ['show', 'config']);
       maxArray = Number(configValue(config, 'MaxArraySize') ?? DEFAULT_MAX_ARRAY);
       limits = parsePartitions(await told(look, 'scontrol', ['-o', 'show', 'partition']));
