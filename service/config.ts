@@ -11,21 +11,28 @@ import { readTrouble } from './staging/file-errors.ts';
 /** A file or directory; relative to the directory of the configuration file. */
 export const filePath = (): z.ZodString => z.string().min(1).meta({ kind: 'path' });
 
+const NO_DURATION = 'is no duration: write for instance 30s, 5m or 1h30m';
+const NO_SIZE = 'is no size: write for instance 512M or 4GiB';
+
+/** A text; of a number in its place, which YAML makes of `5`, it says what is wanted. */
+const unitText = (words: string): z.ZodString =>
+  z.string({
+    error: ({ input }) => (typeof input === 'number' ? `'${input}' ${words}` : undefined),
+  });
+
 /** A duration such as `30s` or `1h30m`, in ms once parsed. */
 export const duration = (): z.ZodType<number, string> =>
-  z.string().transform((text, context) => {
+  unitText(NO_DURATION).transform((text, context) => {
     const ms = parseDuration(text);
-    if (ms === undefined)
-      context.addIssue(`'${text}' is no duration: write for instance 30s, 5m or 1h30m`);
+    if (ms === undefined) context.addIssue(`'${text}' ${NO_DURATION}`);
     return ms ?? 0;
   });
 
 /** A size such as `512M` or `4GiB`, in bytes once parsed. */
 export const byteSize = (): z.ZodType<number, string> =>
-  z.string().transform((text, context) => {
+  unitText(NO_SIZE).transform((text, context) => {
     const bytes = parseBytes(text);
-    if (bytes === undefined)
-      context.addIssue(`'${text}' is no size: write for instance 512M or 4GiB`);
+    if (bytes === undefined) context.addIssue(`'${text}' ${NO_SIZE}`);
     return bytes ?? 0;
   });
 
