@@ -333,11 +333,12 @@ last() {
   account
   must 'office: grid site leave' admin site leave office
   gone office
-  submit --site desk -- sleep 4714 >/dev/null
+  job=$(submit --site desk -- sleep 4714)
   see 'desk: a task runs' "grep -qlaE '^sleep.4714' /proc/[0-9]*/cmdline"
   must 'desk: grid site leave --force' admin site leave desk --force
   gone desk
   must 'desk: nor its task' sh -c "! grep -laE '^sleep.4714' /proc/[0-9]*/cmdline"
+  must 'grid cancel' ada cancel "$job" # it would begin again where a site has this name
   must 'no unit has failed' sh -c '! systemctl --failed --no-legend | grep .'
 }
 
