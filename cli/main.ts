@@ -14,6 +14,9 @@ function readVersion(): string {
     : 'unknown';
 }
 
+/** What connections have to say goodbye. */
+const LINGER_MS = 1_000;
+
 const interrupt = new AbortController();
 for (const [signal, exit] of [
   ['SIGINT', 130],
@@ -50,3 +53,6 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   // In a pipe to a pager the terminal is still there.
   columns: process.stdout.columns ?? process.stderr.columns ?? 100,
 });
+
+// All that is to be done is done: a handshake with a server that says nothing must not hold up the end for minutes.
+setTimeout(() => process.exit(), LINGER_MS).unref();

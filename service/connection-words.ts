@@ -7,6 +7,7 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
     /name resolution failed for target (?:dns:)?(\S+?)(?::\d+)?$/i,
     "the name '$1' cannot be resolved",
   ],
+  [/^Deadline exceeded after ([\d.]+?)\d?\d?s\b/, 'there was no answer for $1 s'],
   [/certificate has expired/, 'its certificate has expired'],
   [/certificate is not yet valid/, 'its certificate is not valid yet: one of the clocks is wrong'],
   [/certificate revoked/, 'its certificate has been revoked'],

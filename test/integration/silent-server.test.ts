@@ -1,9 +1,11 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { newNkey } from '../../service/staging/connect-staging.ts';
 import { connectNats } from '../../service/staging/nats-connect.ts';
 import { nkeyAuthenticator } from '../../service/staging/wire/nkey-authenticator.ts';
+import { authorityCli } from '../support/grid-cli.ts';
 
 test('a connection to a nats-server that says nothing is given up, and its socket closed', async () => {
   const server = createServer();
@@ -23,10 +25,36 @@ test('a connection to a nats-server that says nothing is given up, and its socke
       inboxPrefix: '_INBOX',
       caPem: '',
     });
-    await expect(connecting).rejects.toThrow('timeout');
+    await expect(connecting).rejects.toThrow('does not answer within 5 s');
     await expect.poll(() => peers.map(({ closed }) => closed), { timeout: 20_000 }).toEqual([true]);
   } finally {
     for (const peer of peers) peer.destroy();
+    server.close();
+  }
+}, 40_000);
+
+test('a command ends soon after Ctrl-C though the broker accepts connections and says nothing', async () => {
+  const server = createServer((socket) => socket.resume());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  await using cli = await authorityCli();
+  const child = spawn(process.execPath, ['bin/grid.js', 'ls', '--broker', `localhost:${port}`], {
+    env: { ...process.env, HANSE_HOME: cli.home },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  child.stderr.on('data', (chunk) => {
+    said += String(chunk);
+  });
+  try {
+    await once(server, 'connection');
+    child.kill('SIGINT');
+    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(20_000) });
+    expect({ code, said }).toEqual({ code: 130, said: 'grid: INTERRUPTED: interrupted\n' });
+  } finally {
+    child.kill('SIGKILL');
     server.close();
   }
 }, 40_000);

@@ -41,7 +41,11 @@ test.each([
     behind('Error: the gateway is /CN=other, and /CN=campus is enrolled.'),
     'the gateway is /CN=other, and /CN=campus is enrolled',
   ],
-  ['Deadline exceeded after 2.000s', 'Deadline exceeded after 2.000s'],
+  ['Deadline exceeded after 2.000s', 'there was no answer for 2.0 s'],
+  [
+    'Deadline exceeded after 30.004s,name resolution: 0.027s,Waiting for LB pick',
+    'there was no answer for 30.0 s',
+  ],
 ])('%s', (details, words) => {
   expect(connectionWords(details)).toBe(words);
 });
