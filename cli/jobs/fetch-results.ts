@@ -62,6 +62,7 @@ export async function fetchResults(
     fetchTree(store, tree, dir, {
       select,
       signal,
+      resumes: true,
       onProgress: ({ doneBytes }) => {
         done.set(dir, doneBytes);
         const sum = [...done.values()].reduce((total, bytes) => total + bytes, 0);

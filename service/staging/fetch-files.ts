@@ -1,5 +1,6 @@
 import type { Slice } from '../../core/data/manifest.ts';
 import type { FileEntry } from '../../core/data/select.ts';
+import { GridError } from '../../core/errors.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { diskFor } from './disk/disk.ts';
 import type { Landing, WriteJob, WrittenFile, WrittenSlice } from './disk/disk-jobs.ts';
@@ -14,10 +15,14 @@ export interface FileFetch {
   /** What `partial` is made with. */
   readonly mode: number;
   readonly landing?: Landing;
+  /** So much more of it has been written, and it is not whole yet. */
+  wrote?(bytes: number): void;
   /** It is there. */
   landed(): void;
-  /** It will not come; `partial` is gone. */
+  /** It will not come; `partial` is gone, or stays for the next try. */
   abandon(): void;
+  /** What is there of it stays when the transfer is cut off. */
+  readonly isKept?: boolean;
 }
 
 interface FetchOptions {
@@ -40,18 +45,22 @@ const NOTHING = new Uint8Array(0);
 
 /** Fetches files; each is verified before it lands. After a failure every file that has not landed is abandoned. */
 export async function fetchFiles(
-  store: ChunkStore,
+  store: Pick<ChunkStore, 'receive'>,
   fetches: readonly FileFetch[],
   { onChunk, signal }: FetchOptions,
 ): Promise<void> {
   const disk = diskFor(fetches.reduce((sum, { file }) => sum + file.sizeBytes, 0));
   const pending = new Set(fetches);
   const writing: Promise<void>[] = [];
+  let isCutOff = false;
   const write = async (step: Step, bytes: Uint8Array): Promise<void> => {
     await disk.write(jobOf(step, bytes));
     giveSlab(bytes);
     for (const { fetch, slice } of step.uses) {
-      if (slice.part === 'other') continue;
+      if (slice.part === 'other') {
+        fetch.wrote?.(slice.length);
+        continue;
+      }
       pending.delete(fetch);
       fetch.landed();
     }
@@ -71,14 +80,24 @@ export async function fetchFiles(
       await begin(item, bytes);
     }
     await Promise.all(writing);
+  } catch (error) {
+    isCutOff = signal?.aborted === true || isAway(error);
+    throw error;
   } finally {
     // What was begun may still become whole.
     await Promise.allSettled(writing);
     const lost = [...pending];
-    if (lost.length > 0) await disk.drop(lost.map(({ partial }) => partial));
+    if (lost.length > 0)
+      await disk.drop(
+        lost.map(({ partial, isKept }) => ({ partial, isKept: isCutOff && isKept === true })),
+      );
     for (const fetch of lost) fetch.abandon();
   }
 }
+
+/** The store, and not what came of it, is why it ended. */
+const isAway = (error: unknown): boolean =>
+  error instanceof GridError && error.code === 'STAGING_UNAVAILABLE';
 
 const jobOf = ({ digest, uses }: Step, bytes: Uint8Array): WriteJob => ({
   digest,

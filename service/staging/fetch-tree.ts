@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import type { Manifest, ManifestEntry, TreeRef } from '../../core/data/manifest.ts';
 import { type FileEntry, filesOf, filterTree, selectTree } from '../../core/data/select.ts';
 import type { InputFile } from '../../core/job/spec.ts';
@@ -9,6 +10,7 @@ import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
 import { checkFolder, checkWritten, riskyTwins } from './folded-names.ts';
 import { loadManifest, withFirst } from './read-tree.ts';
+import { hasRemnant, openRemnants, remnantOf } from './remnants.ts';
 import type { TransferOptions } from './send-tree.ts';
 import { openTarget, type SharedPlace, type Target } from './target.ts';
 
@@ -19,6 +21,8 @@ export interface FetchTreeOptions extends TransferOptions {
   readonly cache?: FileCache;
   /** Says that others may write at the target meanwhile. */
   readonly shared?: SharedPlace;
+  /** What is there of large files stays when it is cut off, and the next try goes on from it; not with a cache or a shared place. */
+  readonly resumes?: boolean;
 }
 
 /** A tree that has been written. */
@@ -76,7 +80,8 @@ export async function fetchTree(
           if (kept) done(file.sizeBytes);
           return kept;
         });
-    const run: Run = { store: from, target, place, signal, counts, done };
+    const resumes = options.resumes === true && options.shared === undefined && !isSmall;
+    const run: Run = { store: from, target, place, signal, counts, done, resumes };
     if (cache === undefined) await fetchInto(run, wanted);
     else await fetchThrough(run, wanted, cache);
     await finish(place, manifest.entries);
@@ -94,6 +99,7 @@ interface Run {
   readonly signal: AbortSignal | undefined;
   readonly counts: { bytesFetched: number; bytesFromCache: number };
   readonly done: (bytes: number) => void;
+  readonly resumes: boolean;
 }
 
 function selected(manifest: Manifest, select: FetchTreeOptions['select']): Manifest {
@@ -132,21 +138,46 @@ async function finish(place: Target, entries: readonly ManifestEntry[]): Promise
 }
 
 async function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
-  const { store, target, place, signal, counts, done } = run;
-  await checkRoom({ target, root: place.root }, files, ({ path }) => place.landingOf(path).to);
-  const fetches = files.map(
-    (file): FileFetch => ({
+  const { store, target, place, signal, counts, done, resumes } = run;
+  const placeOf = ({ path }: FileEntry): string => place.landingOf(path).to;
+  const large = resumes ? files.filter(hasRemnant) : [];
+  const remnants = await openRemnants(
+    store,
+    large.map((file) => ({ file, to: placeOf(file) })),
+  );
+  const places = { target, root: place.root };
+  await checkRoom(places, files, placeOf).catch(async () => {
+    // What is left is needed beside what will be made of it.
+    await remnants.clear();
+    await checkRoom(places, files, placeOf);
+  });
+  const cleared: Promise<void>[] = [];
+  const fetches = files.map((file): FileFetch => {
+    const isKept = resumes && hasRemnant(file);
+    let left = file.sizeBytes;
+    return {
       file,
       ...place.writingOf(file.path),
+      ...(isKept ? { partial: join(dirname(placeOf(file)), remnantOf(file)) } : {}),
       mode: file.mode,
-      landed: () => done(file.sizeBytes),
+      wrote: (bytes) => {
+        left -= bytes;
+        done(bytes);
+      },
+      landed: () => {
+        done(left);
+        if (isKept) cleared.push(remnants.clear(file));
+      },
       abandon: () => undefined,
-    }),
-  );
+      isKept,
+    };
+  });
   const onChunk = (bytes: number): void => {
     counts.bytesFetched += bytes;
   };
-  await fetchFiles(store, fetches, { onChunk, signal });
+  await fetchFiles(remnants.store, fetches, { onChunk, signal });
+  counts.bytesFetched -= remnants.savedBytes();
+  await Promise.all(cleared);
 }
 
 type Same = readonly FileEntry[];
@@ -157,6 +188,8 @@ type Same = readonly FileEntry[];
  */
 async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<void> {
   const cold = await withoutWarm(run, files, cache);
+  const large = cold.filter(hasRemnant).map((file) => ({ file, to: join(cache.partials, '-') }));
+  const remnants = await openRemnants(run.store, large);
   await makeCacheRoom({ target: run.target, root: run.place.root }, cold, (bytes) =>
     cache.free(bytes),
   );
@@ -166,7 +199,7 @@ async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<vo
   while (rest.length > 0) {
     run.signal?.throwIfAborted();
     const { fills, ready, again, others } = await askCache(cache, rest);
-    await fetchFiles(run.store, fills, {
+    await fetchFiles(remnants.store, fills, {
       signal: run.signal,
       onChunk: (bytes) => {
         run.counts.bytesFetched += bytes;
@@ -176,7 +209,9 @@ async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<vo
     const lost = await without(ready, (same) => placeSame(run, same, cache, ours));
     await Promise.race([Promise.all(others), aborted(run.signal)]);
     rest = [...lost, ...again];
+    for (const { file } of fills) await remnants.clear(file);
   }
+  run.counts.bytesFetched -= remnants.savedBytes();
 }
 
 /** Links what is warm; the files that are not. */

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { chmod, link, rm, stat, utimes } from 'node:fs/promises';
+import { chmod, link, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { ensureDirectory } from '../directories.ts';
 import { copySparse } from './copy-sparse.ts';
@@ -8,6 +8,7 @@ import { anyDisk } from './disk/disk.ts';
 import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
+import { isLeft, remnantOf } from './remnants.ts';
 import {
   type CachedFile,
   isExecutable,
@@ -50,6 +51,8 @@ export interface FileCache {
   linkWarm(wanted: readonly Wanted[]): Promise<readonly boolean[]>;
   /** Takes out at least `bytes` that nobody uses, if there is so much. */
   free(bytes: number): Promise<void>;
+  /** The directory in which files are written, and where a process that was killed left what it had of large ones. */
+  readonly partials: string;
 }
 
 /** A file and where it is wanted; `partial` is a name beside it that does not exist. */
@@ -71,7 +74,7 @@ interface CacheOptions {
 }
 
 /**
- * Opens the cache and clears what an earlier process left half done. A file is read through when it is first wanted of this
+ * Opens the cache and clears what an earlier process left half done, but for large files of the last day. A file is read through when it is first wanted of this
  * process: the disk may have changed since another one sealed it.
  */
 export async function openFileCache(options: CacheOptions): Promise<FileCache> {
@@ -79,12 +82,12 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
   const { free = () => Promise.resolve() } = options;
   const trusted = new Set<string>();
   const partials = join(dir, 'partial');
-  await rm(partials, { recursive: true, force: true });
   ensureDirectory(partials, 0o700);
+  await clearPartials(partials, clock.nowMs());
   const filling = new Map<string, Promise<void>>();
 
   const fillOf = (file: CachedFile, end: () => void): CacheFill => {
-    const partial = join(partials, randomUUID());
+    const partial = join(partials, remnantOf(file));
     const path = pathIn(dir, file);
     return {
       partial,
@@ -118,6 +121,7 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
       return { kind: 'fill', ...fillOf(file, end) };
     },
     free,
+    partials,
     place: (file, target) => place(file, pathIn(dir, file), target, placement),
     linkWarm: async (wanted) => {
       const links = wanted.map((one) => linkOf(dir, one));
@@ -130,6 +134,18 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
       return sure.map((is) => is && answers.next().value === true);
     },
   };
+}
+
+const LEFT_MS = 86_400_000;
+
+/** What was left of large files may be wanted again soon. */
+async function clearPartials(partials: string, nowMs: number): Promise<void> {
+  for (const name of await readdir(partials)) {
+    const path = join(partials, name);
+    const stats = isLeft(name) ? await stat(path).catch(() => undefined) : undefined;
+    const isYoung = stats !== undefined && nowMs - stats.mtimeMs < LEFT_MS;
+    if (!isYoung || stats.size <= CHUNK_BYTES) await rm(path, { recursive: true, force: true });
+  }
 }
 
 const pathIn = (dir: string, file: CachedFile): string =>

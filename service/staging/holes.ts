@@ -14,7 +14,7 @@ export const isZeros = (bytes: Uint8Array): boolean =>
   bytes.byteLength === CHUNK_BYTES && Buffer.compare(bytes, ZEROS) === 0;
 
 /** A store that has zeros at hand. */
-export const withZeros = (store: ChunkStore): Pick<ChunkStore, 'receive'> => ({
+export const withZeros = (store: Pick<ChunkStore, 'receive'>): Pick<ChunkStore, 'receive'> => ({
   receive: (digest, signal) =>
     digest === ZEROS_DIGEST ? Promise.resolve(ZEROS) : store.receive(digest, signal),
 });

@@ -17,12 +17,12 @@ import { sha256, verified } from '../chunk-store.ts';
 import { errnoOf, writeFailure } from '../file-errors.ts';
 import { isZeros, ZEROS_DIGEST } from '../holes.ts';
 import { sliceOf } from '../slice-of.ts';
-import type { WriteJob, WrittenFile, WrittenSlice } from './disk-jobs.ts';
+import type { Half, WriteJob, WrittenFile, WrittenSlice } from './disk-jobs.ts';
 
 /** Writes files, and keeps those open that have not all their bytes yet. */
 export interface ChunkWriter {
   write(job: WriteJob): void;
-  drop(partials: readonly string[]): void;
+  drop(halves: readonly Half[]): void;
 }
 
 interface Open {
@@ -74,12 +74,12 @@ export function openChunkWriter(): ChunkWriter {
         }
       }
     },
-    drop: (partials) => {
-      for (const partial of partials) {
+    drop: (halves) => {
+      for (const { partial, isKept } of halves) {
         const half = open.get(partial);
         if (half !== undefined) closeSync(half.fd);
         open.delete(partial);
-        rmSync(partial, { force: true });
+        if (!isKept) rmSync(partial, { force: true });
       }
     },
   };

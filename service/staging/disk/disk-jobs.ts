@@ -93,12 +93,18 @@ export interface LinkJob {
   readonly links: readonly WarmLink[];
 }
 
+/** A file that will not be whole. */
+export interface Half {
+  readonly partial: string;
+  readonly isKept: boolean;
+}
+
 /** Does file work in the order in which it is asked to. Failures are GridErrors. */
 export interface Disk {
   /** Verifies and writes what a chunk has; every file that is whole then has been verified and has landed. */
   write(job: WriteJob): Promise<void>;
-  /** Removes what was written of files that will not be whole. */
-  drop(partials: readonly string[]): Promise<void>;
+  /** Closes files that will not be whole, and removes what was written of those that are not kept. */
+  drop(halves: readonly Half[]): Promise<void>;
   /** Reads every file to its end once, and throws FILE_CHANGED by name if it is not what it was. */
   read(job: ReadJob): Promise<ReadDone>;
   /** What `walk` finds, and throws. */

@@ -66,7 +66,7 @@ export function openDiskThread(onEnd: () => void): Disk {
   };
   return {
     write: async (job) => void (await ask('write', job)),
-    drop: async (partials) => void (await ask('drop', partials)),
+    drop: async (halves) => void (await ask('drop', halves)),
     read: async (job) => (await ask('read', job)) as ReadDone,
     walk: async (job) => (await ask('walk', job)) as readonly Found[],
     link: async (job) => (await ask('link', job)) as readonly boolean[],

@@ -30,7 +30,7 @@ function inlineDisk(): Disk {
   };
   return {
     write: (job) => turn(() => work.write(job)),
-    drop: (partials) => turn(() => work.drop(partials)),
+    drop: (halves) => turn(() => work.drop(halves)),
     read: (job) => turn(() => work.read(job)),
     walk: async (job) => {
       const steps = work.walk(job);

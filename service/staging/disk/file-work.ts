@@ -2,13 +2,13 @@ import type { Found } from '../walk.ts';
 import { walkAll } from '../walk-outside.ts';
 import { openChunkReader } from './chunk-reader.ts';
 import { openChunkWriter } from './chunk-writer.ts';
-import type { LinkJob, ReadDone, ReadJob, WalkJob, WriteJob } from './disk-jobs.ts';
+import type { Half, LinkJob, ReadDone, ReadJob, WalkJob, WriteJob } from './disk-jobs.ts';
 import { linkWarm } from './link-warm.ts';
 
 /** What a Disk does, without promises. */
 export interface FileWork {
   write(job: WriteJob): void;
-  drop(partials: readonly string[]): void;
+  drop(halves: readonly Half[]): void;
   read(job: ReadJob): ReadDone;
   link(job: LinkJob): readonly boolean[];
   close(root: string): void;

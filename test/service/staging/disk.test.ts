@@ -82,7 +82,7 @@ describe.each([
     const length = wanted.length === 7 && came === 'other' ? 5 : 7;
     const job = { digest, bytes, slices: [{ file, offset: 0, length, part }] };
     await expect(disk.write(job)).rejects.toMatchObject({ code });
-    await disk.drop([file.partial]);
+    await disk.drop([{ partial: file.partial, isKept: false }]);
     expect(await readdir(dir)).toEqual([]);
   });
 
@@ -104,7 +104,9 @@ describe.each([
       slices: [{ file, offset: 0, length: 3, part: 'other' }],
     });
     expect(await readdir(dir)).toEqual(['partial']);
-    await disk.drop([file.partial, join(dir, 'never-begun')]);
+    await disk.drop(
+      [file.partial, join(dir, 'never-begun')].map((partial) => ({ partial, isKept: false })),
+    );
     expect(await readdir(dir)).toEqual([]);
     const nowhere = fileOf(one, { partial: join(dir, 'none/partial') });
     await expect(

@@ -12,8 +12,10 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sha256 } from '../../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { openFileCache } from '../../../service/staging/file-cache.ts';
+import { remnantOf } from '../../../service/staging/remnants.ts';
 import { type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
 let at: TreeFixture;
@@ -113,6 +115,22 @@ describe('the cache of a site', () => {
     cut.reject(new Error('cut off'));
     await expect(first).rejects.toThrow('cut off');
     expect(await second).toMatchObject({ files: 1, bytesFetched: 1_000 });
+  });
+
+  test('goes on from what a process that was killed left of a large file', async () => {
+    const bytes = randomBytes(6 * 2 ** 20);
+    await at.write('data', bytes);
+    const { tree } = await at.send('.');
+    const partials = join(at.dir, 'cache/partial');
+    const digest = sha256(bytes);
+    const name = remnantOf({ digest }).replace(`-${process.pid}-`, '-999999999-');
+    await mkdir(partials, { recursive: true });
+    await writeFile(join(partials, name), bytes.subarray(0, 4 * 2 ** 20 + 100));
+    const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+    const fetched = await fetchTree(at.store, tree, at.target, { cache });
+    expect(fetched).toMatchObject({ bytesFetched: 2 * 2 ** 20 });
+    expect(bytes.equals(await readFile(join(at.target, 'data')))).toBe(true);
+    expect(await readdir(partials)).toEqual([]);
   });
 
   test('survives a restart and clears what was half done', async () => {

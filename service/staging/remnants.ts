@@ -1,0 +1,120 @@
+import { open, readdir, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { FileEntry } from '../../core/data/select.ts';
+import { type ChunkStore, sha256 } from './chunk-store.ts';
+import { takeSlab } from './wire/slabs.ts';
+
+/** What a try that was cut off has left of files of several chunks, where they were to be. */
+export interface Remnants {
+  /** Gives chunks that are left, each verified, and asks the store for all others. */
+  readonly store: Pick<ChunkStore, 'receive'>;
+  /** Bytes that needed not come. */
+  savedBytes(): number;
+  /** Removes what is left of one file, or of all of them. */
+  clear(file?: FileEntry): Promise<void>;
+}
+
+/** A file that may have a remnant, and where it is to be in the end. */
+export interface Wanted {
+  readonly file: FileEntry;
+  readonly to: string;
+}
+
+/** Whether what is there of it is worth keeping. */
+export const hasRemnant = ({ slices }: FileEntry): boolean => slices.length > 1;
+
+const HOST = sha256(Buffer.from(hostname())).slice(0, 8);
+const NAME = /^\.grid-([0-9a-f]{32})-([0-9a-f]{8})-(\d+)-\d+\.part$/;
+const contentOf = ({ digest }: Pick<FileEntry, 'digest'>): string => digest.slice(0, 32);
+
+let made = 0;
+
+/** A new name for a half file that the next try knows again: by its content, and by the process that writes it. */
+export function remnantOf(file: Pick<FileEntry, 'digest'>): string {
+  made += 1;
+  return `.grid-${contentOf(file)}-${HOST}-${process.pid}-${made}.part`;
+}
+
+/** Looks for what processes of this machine that are no more have left. */
+export async function openRemnants(
+  store: Pick<ChunkStore, 'receive'>,
+  wanted: readonly Wanted[],
+): Promise<Remnants> {
+  const left = new Map<FileEntry, readonly string[]>();
+  const folders = Map.groupBy(wanted, ({ to }) => dirname(to));
+  for (const [folder, files] of folders) {
+    const names = (await readdir(folder).catch(() => [])).filter(isLeft);
+    for (const { file } of names.length === 0 ? [] : files) {
+      const mine = names.filter((name) => name.startsWith(`.grid-${contentOf(file)}-`));
+      if (mine.length > 0)
+        left.set(
+          file,
+          mine.map((name) => join(folder, name)),
+        );
+    }
+  }
+  const pieces = piecesOf(left);
+  let saved = 0;
+  return {
+    store: {
+      receive: async (digest, signal) => {
+        const piece = pieces.get(digest);
+        const bytes = piece && (await readPiece(piece, digest).catch(() => undefined));
+        if (bytes === undefined) return store.receive(digest, signal);
+        saved += bytes.byteLength;
+        return bytes;
+      },
+    },
+    savedBytes: () => saved,
+    clear: async (only) => {
+      for (const [file, places] of left)
+        if (only === undefined || file === only)
+          for (const place of places) await rm(place, { force: true });
+    },
+  };
+}
+
+/** Whether a name is that of what a process of this machine that is no more has left. */
+export function isLeft(name: string): boolean {
+  const [, , host, pid] = NAME.exec(name) ?? [];
+  return host === HOST && Number(pid) !== process.pid && !isAlive(Number(pid));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+interface Piece {
+  readonly place: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Where each chunk would be. Files of several chunks are cut so that each is a whole one. */
+function piecesOf(left: ReadonlyMap<FileEntry, readonly string[]>): ReadonlyMap<string, Piece> {
+  const pieces = new Map<string, Piece>();
+  for (const [file, [place = '']] of left) {
+    let offset = 0;
+    for (const { digest, length } of file.slices) {
+      pieces.set(digest, { place, offset, length });
+      offset += length;
+    }
+  }
+  return pieces;
+}
+
+async function readPiece(
+  { place, offset, length }: Piece,
+  digest: string,
+): Promise<Uint8Array | undefined> {
+  await using file = await open(place);
+  const bytes = takeSlab(length);
+  const { bytesRead } = await file.read(bytes, 0, length, offset);
+  return bytesRead === length && sha256(bytes) === digest ? bytes : undefined;
+}

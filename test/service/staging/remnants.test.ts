@@ -1,0 +1,93 @@
+import { randomBytes } from 'node:crypto';
+import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { TreeRef } from '../../../core/data/manifest.ts';
+import type { ChunkStore } from '../../../service/staging/chunk-store.ts';
+import { fetchTree } from '../../../service/staging/fetch-tree.ts';
+import { type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
+
+const MIB = 2 ** 20;
+const CHUNKS = 30;
+const bytes = randomBytes(CHUNKS * MIB);
+let at: TreeFixture;
+let tree: TreeRef;
+beforeEach(async () => {
+  at = await treeFixture();
+  await at.write('large', bytes);
+  await at.write('small', 'small');
+  ({ tree } = await at.send('.'));
+});
+afterEach(() => at[Symbol.asyncDispose]());
+
+const halves = async (): Promise<readonly string[]> =>
+  (await readdir(at.target)).filter((name) => name.endsWith('.part'));
+
+/** Fetches it, and is cut off when so many chunks have come. */
+async function cutOff(after: number, resumes = true): Promise<void> {
+  const stop = new AbortController();
+  let asked = 0;
+  const store: ChunkStore = {
+    ...at.store,
+    receive: async (digest, signal) => {
+      asked += 1;
+      if (asked === after) stop.abort();
+      signal?.throwIfAborted();
+      return at.store.receive(digest, signal);
+    },
+  };
+  const fetched = fetchTree(store, tree, at.target, { signal: stop.signal, resumes });
+  await expect(fetched).rejects.toThrow('aborted');
+}
+
+/** As if the process that wrote it were no more. */
+async function leaveAlone(): Promise<string> {
+  const [name = ''] = await halves();
+  const left = name.replace(`-${process.pid}-`, '-999999999-');
+  expect(left).not.toBe(name);
+  await rename(join(at.target, name), join(at.target, left));
+  return join(at.target, left);
+}
+
+const fetchAgain = async (): Promise<number> => {
+  const { bytesFetched } = await fetchTree(at.store, tree, at.target, { resumes: true });
+  expect(bytes.equals(await readFile(join(at.target, 'large')))).toBe(true);
+  return bytesFetched;
+};
+
+test('what is there of a large file that was cut off does not come again', async () => {
+  await cutOff(25);
+  const left = await leaveAlone();
+  const { size } = await stat(left);
+  expect(size).toBeGreaterThan(2 * MIB);
+  expect(await fetchAgain()).toBe(CHUNKS * MIB - size);
+  expect((await readdir(at.target)).toSorted()).toEqual(['large', 'small']);
+});
+
+test('what somebody has changed of it is fetched', async () => {
+  await cutOff(25);
+  const left = await leaveAlone();
+  const content = await readFile(left);
+  content.fill(1, 0, MIB);
+  await writeFile(left, content);
+  expect(await fetchAgain()).toBe((CHUNKS + 1) * MIB - content.byteLength);
+  expect(await halves()).toEqual([]);
+});
+
+test('a half file of a process that is alive is left to it', async () => {
+  await cutOff(25);
+  expect(await fetchAgain()).toBe(CHUNKS * MIB);
+  expect(await halves()).toHaveLength(1);
+});
+
+test('nothing stays where the tree is at fault, or nobody goes on', async () => {
+  const lost = [...at.store.chunks.keys()].at(-2) ?? '';
+  const chunk = at.store.chunks.get(lost) ?? Buffer.of();
+  at.store.chunks.delete(lost);
+  const fetched = fetchTree(at.store, tree, at.target, { resumes: true });
+  await expect(fetched).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+  expect(await halves()).toEqual([]);
+  at.store.chunks.set(lost, chunk);
+  await cutOff(25, false);
+  expect(await halves()).toEqual([]);
+});
