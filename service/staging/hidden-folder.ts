@@ -1,8 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { lstat, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { sha256 } from './chunk-store.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 import { makeFolders } from './make-folders.ts';
+import { isRemnantOf, remnantOf } from './remnants.ts';
 
 /**
  * A folder under a hidden name beside the one that is wanted, which is not there. What is made in it appears at once, with one
@@ -14,18 +15,25 @@ export interface HiddenFolder {
   readonly show: () => Promise<void>;
 }
 
-/** Undefined where something is at `root` already. Throws FILE_UNWRITABLE. */
+/**
+ * Undefined where something is at `root` already. Removes what processes of this machine that are no more have left of it.
+ * Throws FILE_UNWRITABLE.
+ */
 export async function makeHiddenFolder(root: string): Promise<HiddenFolder | undefined> {
   const wanted = resolve(root);
   const failed = await lstat(wanted).then(() => '', errnoOf);
   if (failed !== 'ENOENT') return undefined;
   const above = dirname(wanted);
-  const path = join(above, `.grid-${randomUUID()}.part`);
+  const mark = { digest: sha256(Buffer.from(wanted)) };
+  const path = join(above, remnantOf(mark));
   try {
     await makeFolders(path);
   } catch (error) {
     throw writeFailure(root, error);
   }
+  for (const name of await readdir(above).catch(() => []))
+    if (isRemnantOf(mark, name))
+      await rm(join(above, name), { recursive: true, force: true }).catch(() => undefined);
   const mergeAfter = async (error: unknown): Promise<void> => {
     try {
       if (!IN_THE_WAY.has(errnoOf(error))) throw writeFailure(root, error);

@@ -46,7 +46,7 @@ export async function openRemnants(
   for (const [folder, files] of folders) {
     const names = (await readdir(folder).catch(() => [])).filter(isLeft);
     for (const { file } of names.length === 0 ? [] : files) {
-      const mine = names.filter((name) => name.startsWith(`.grid-${contentOf(file)}-`));
+      const mine = names.filter((name) => isRemnantOf(file, name));
       if (mine.length > 0)
         left.set(
           file,
@@ -74,6 +74,10 @@ export async function openRemnants(
     },
   };
 }
+
+/** Whether a name is one that `remnantOf` gave in a process of this machine that is no more. */
+export const isRemnantOf = (file: Pick<FileEntry, 'digest'>, name: string): boolean =>
+  name.startsWith(`.grid-${contentOf(file)}-`) && isLeft(name);
 
 /** Whether a name is that of what a process of this machine that is no more has left. */
 export function isLeft(name: string): boolean {

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { loadManifest } from '../../../service/staging/read-tree.ts';
 import { listing, type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
+/** No process has so high a number. */
+const NOBODY = 999_999_999;
 let at: TreeFixture;
 beforeEach(async () => {
   at = await treeFixture();
@@ -38,6 +40,23 @@ describe('a small tree that goes where nothing is', () => {
     expect(names).toEqual([expect.stringMatching(/^\.grid-.*\.part$/), 'root']);
     expect(await listing(at.target)).toEqual(await listing(at.root));
     expect((await readdir(at.dir)).toSorted()).toEqual(['root', 'target']);
+  });
+
+  test('removes what killed transfers to the same place have left, and nothing of others', async () => {
+    let hidden = '';
+    const look = async (): Promise<void> => {
+      hidden = (await readdir(at.dir)).find((name) => name.startsWith('.grid-')) ?? '';
+    };
+    await fetchWhile(look);
+    await rm(at.target, { recursive: true });
+    const of = (pid: number): string => hidden.replace(`-${process.pid}-`, `-${pid}-`);
+    const another = of(NOBODY).replace(/^.grid-.{8}/, '.grid-00000000');
+    for (const name of [of(NOBODY), of(1), another])
+      await mkdir(join(at.dir, name, 'data'), { recursive: true });
+    await fetchTree(at.store, (await at.send('.')).tree, at.target);
+    expect((await readdir(at.dir)).toSorted()).toEqual(
+      [another, of(1), 'root', 'target'].toSorted(),
+    );
   });
 
   test('goes into the folder that came there meanwhile, and leaves the rest of it alone', async () => {
