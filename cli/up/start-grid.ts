@@ -177,8 +177,13 @@ export async function stopRecorded(layout: Layout): Promise<readonly string[]> {
 }
 
 /** Whether any program that `running.json` names still runs. */
-export const isRunning = (layout: Layout): boolean =>
-  (readRunning(layout)?.programs ?? []).some(({ pid }) => isAlive(pid) && isOurs(pid, layout));
+export const isRunning = (layout: Layout): boolean => programsOf(layout, true).length > 0;
+
+/** Names of the programs in `running.json` that run, or of those that run no more. */
+export const programsOf = (layout: Layout, running: boolean): readonly string[] =>
+  (readRunning(layout)?.programs ?? [])
+    .filter(({ pid }) => (isAlive(pid) && isOurs(pid, layout)) === running)
+    .map(({ name }) => name);
 
 /** Pids are used again: a process counts only if its command line names the grid's directory. */
 function isOurs(pid: number, layout: Layout): boolean {

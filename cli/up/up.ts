@@ -8,7 +8,7 @@ import { bringUp, environmentOf } from './bring-up.ts';
 import { type GridPlan, type Layout, layoutOf, readPlan } from './layout.ts';
 import { makeGrid } from './make-grid.ts';
 import { firstEnd } from './process.ts';
-import { isRunning, obtainNatsServer } from './start-grid.ts';
+import { isRunning, obtainNatsServer, programsOf, stopRecorded } from './start-grid.ts';
 import { openSteps, type Steps } from './steps.ts';
 
 const MAX_SITES = 20;
@@ -26,12 +26,17 @@ export async function up(context: Context, input: Input): Promise<number> {
     showEnvironment(context, layout);
     return 0;
   }
-  if (isRunning(layout)) {
-    context.terminal.note(`the grid in ${layout.dir} runs already`);
-    showEnvironment(context, layout);
-    return 0;
-  }
   const steps = openSteps(context);
+  if (isRunning(layout)) {
+    const ended = programsOf(layout, false);
+    if (ended.length === 0) {
+      context.terminal.note(`the grid in ${layout.dir} runs already`);
+      showEnvironment(context, layout);
+      return 0;
+    }
+    context.terminal.note(`${ended.join(', ')} of the grid in ${layout.dir} had ended`);
+    await steps.run('ending the rest of it', () => stopRecorded(layout));
+  }
   const binary = await findServer(context, steps);
   const plan = readPlan(layout) ?? (await makeNew(layout, input, steps));
   const detached = input.on('detach');

@@ -1,6 +1,6 @@
 import { type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -53,6 +53,17 @@ test('a grid survives down and up with its jobs and results', async () => {
   const id = first.stdout.trim();
   expect(id).toMatch(/^j[0-9a-z]+$/);
   const waiting = await grid('submit', '--name', 'later', '--after', id, '--', 'echo', 'three');
+
+  const [broker] = processesBelow(home).filter((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('broker.yaml'),
+  );
+  process.kill(broker ?? 0, 'SIGKILL');
+  const mended = await grid('up', '--dir', 'g', '--detach');
+  expect(mended).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/broker of the grid in .* had ended/),
+  });
+  expect((await grid('ls')).code).toBe(0);
 
   expect((await grid('down', '--dir', 'g')).code).toBe(0);
   expect((await grid('ls')).code).toBe(5);
