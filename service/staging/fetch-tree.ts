@@ -8,7 +8,7 @@ import type { ChunkStore } from './chunk-store.ts';
 import { diskFor } from './disk/disk.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
-import { checkFolder, checkWritten, riskyTwins } from './folded-names.ts';
+import { checkFolder, checkWritten, riskyTwins, twinsIn } from './folded-names.ts';
 import { loadManifest, withFirst } from './read-tree.ts';
 import { hasRemnant, openRemnants, remnantOf } from './remnants.ts';
 import type { TransferOptions } from './send-tree.ts';
@@ -64,8 +64,10 @@ export async function fetchTree(
     doneBytes += bytes;
     onProgress?.({ doneBytes, totalBytes });
   };
-  const twins = riskyTwins(manifest);
-  const isSmall = totalBytes <= SMALL_BYTES;
+  const alike = twinsIn(manifest);
+  const twins = riskyTwins(alike, manifest);
+  // Two names for one place need each a name of its own before.
+  const isSmall = totalBytes <= SMALL_BYTES && alike.length === 0;
   const place = await openTarget(target, { shared: options.shared, isSmall });
   // Where there is nothing yet all of them are needed: they come while the folders are made.
   const isBare = place.isFresh && cache === undefined && options.shared === undefined;

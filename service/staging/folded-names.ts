@@ -30,9 +30,12 @@ export async function checkNames(paths: readonly string[]): Promise<void> {
   if (colliding.length > 0) throw collision(colliding);
 }
 
-/** Paths of a tree that must not become one file. Two of one content may be one file anyway. */
-export function riskyTwins({ entries }: Manifest): readonly Twins[] {
-  const twins = foldedTwins(entries.map(({ path }) => path));
+/** Paths of a tree that some file systems take for one. */
+export const twinsIn = ({ entries }: Manifest): readonly Twins[] =>
+  foldedTwins(entries.map(({ path }) => path));
+
+/** Those of them that must not become one file. Two of one content may be one file anyway. */
+export function riskyTwins(twins: readonly Twins[], { entries }: Manifest): readonly Twins[] {
   if (twins.length === 0) return [];
   const digests = new Map(
     entries.map((entry) => [entry.path, entry.kind === 'file' ? entry.digest : entry.path]),

@@ -158,7 +158,8 @@ describe.for(['account', 'namespaces', 'cgroup'] as const)('in the class %s', (s
 describe('between accounts', () => {
   test('what is of one task and what is of the gateway is closed to another account', async () => {
     const id = await start('echo secret; sleep 300');
-    await vi.waitFor(() => expect(existsSync(join(directoryOf(id), 'started'))).toBe(true), 5_000);
+    const started = join(directoryOf(id), 'started');
+    await vi.waitFor(() => expect(readFileSync(started, 'utf8')).toContain('\n'), 5_000);
     const script = `for f in work tmp stdout order started; do cat ${directoryOf(id)}/$f && ls ${directoryOf(id)}/$f; done
       ls ${site.spool} ${site.spool}/attempts ${site.spool}/cache; cat ${site.spool}/journal.db ${site.spool}/nkey.seed
       kill -9 -1; echo x >${directoryOf(id)}/limit; true`;

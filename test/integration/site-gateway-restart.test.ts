@@ -110,7 +110,9 @@ describe('a gateway that is killed', () => {
     writeFileSync(file('shut-down', 'started'), begun.replace(/\n.*\n$/, '\nan-earlier-boot\n'));
     for (const id of ids) {
       process.kill(-Number.parseInt(readFileSync(file(id, 'started'), 'utf8'), 10), 'SIGTERM');
-      await expect.poll(() => existsSync(file(id, 'status')), { timeout: 10_000 }).toBe(true);
+      await expect
+        .poll(() => readFileSync(file(id, 'status'), 'utf8'), { timeout: 10_000 })
+        .toContain('end ');
     }
     await site.start();
     expect(await site.outcomeOf('shut-down')).toMatchObject({

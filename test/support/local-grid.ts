@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { bringUp, environmentOf, openBroker } from '../../cli/up/bring-up.ts';
 import { type GridPlan, type Layout, layoutOf } from '../../cli/up/layout.ts';
 import { type GridWish, makeGrid } from '../../cli/up/make-grid.ts';
-import { isAlive, processesBelow } from '../../cli/up/process.ts';
+import { endProcessesBelow, isAlive } from '../../cli/up/process.ts';
 import { type GridProcesses, obtainNatsServer } from '../../cli/up/start-grid.ts';
 import type { Steps } from '../../cli/up/steps.ts';
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
@@ -80,7 +80,7 @@ export async function startLocalGrid(wish: Partial<Omit<GridWish, 'vo'>> = {}): 
     },
     [Symbol.asyncDispose]: async () => {
       await processes.stop();
-      for (const pid of processesBelow(layout.dir)) process.kill(pid, 'SIGKILL');
+      await endProcessesBelow(layout.dir);
       rmSync(layout.dir, { recursive: true, force: true });
     },
   };
