@@ -54,5 +54,11 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   columns: process.stdout.columns ?? process.stderr.columns ?? 100,
 });
 
+// What is in a pipe is for whoever reads it, in their own time.
+await Promise.all(
+  [process.stdout, process.stderr].map(
+    (stream) => new Promise((resolve) => stream.write('', resolve)),
+  ),
+);
 // All that is to be done is done: a handshake with a server that says nothing must not hold up the end for minutes.
 setTimeout(() => process.exit(), LINGER_MS).unref();
