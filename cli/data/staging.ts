@@ -73,7 +73,7 @@ export function tellTrouble(tell: (text: string) => void): (trouble: string) => 
       timer ??= setTimeout(() => {
         timer = undefined;
         told = latest;
-        tell(`waiting: ${latest}; what was sent is kept`);
+        tell(`waiting: ${latest}; what was moved is kept`);
       }, WORTH_TELLING_MS).unref();
     }
   };

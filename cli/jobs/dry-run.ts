@@ -41,6 +41,8 @@ interface Asked {
 const CANNOT_ASK: readonly ErrorCode[] = [
   'NOT_CONFIGURED',
   'CREDENTIAL_MISSING',
+  'KEY_EXPOSED',
+  'KEY_LOCKED',
   'UNAUTHENTICATED',
   'UNAVAILABLE',
 ];
