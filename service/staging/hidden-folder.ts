@@ -1,9 +1,9 @@
-import { lstat, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { sha256 } from './chunk-store.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 import { makeFolders } from './make-folders.ts';
-import { isRemnantOf, remnantOf } from './remnants.ts';
+import { isLeft, isRemnantOf, remnantOf } from './remnants.ts';
 
 /**
  * A folder under a hidden name beside the one that is wanted, which is not there. What is made in it appears at once, with one
@@ -27,11 +27,12 @@ export async function makeHiddenFolder(root: string): Promise<HiddenFolder | und
   const mark = { digest: sha256(Buffer.from(wanted)) };
   const path = join(above, remnantOf(mark));
   try {
-    await makeFolders(path);
+    await makeFolders(above);
+    await mkdir(path);
   } catch (error) {
     throw writeFailure(root, error);
   }
-  for (const name of await readdir(above).catch(() => []))
+  for (const name of await leftIn(above))
     if (isRemnantOf(mark, name))
       await rm(join(above, name), { recursive: true, force: true }).catch(() => undefined);
   const mergeAfter = async (error: unknown): Promise<void> => {
@@ -39,7 +40,7 @@ export async function makeHiddenFolder(root: string): Promise<HiddenFolder | und
       if (!IN_THE_WAY.has(errnoOf(error))) throw writeFailure(root, error);
       await merge(path, wanted, '');
     } finally {
-      await rm(path, { recursive: true, force: true });
+      await rm(path, { recursive: true, force: true }).catch(() => undefined);
     }
   };
   return {
@@ -52,6 +53,22 @@ export async function makeHiddenFolder(root: string): Promise<HiddenFolder | und
       }
     },
   };
+}
+
+const LOOK_MS = 1_000;
+let latest = { folder: '', atMs: 0, names: Promise.resolve<readonly string[]>([]) };
+
+/** A folder to which many trees come at a time is looked at once a second. */
+function leftIn(folder: string): Promise<readonly string[]> {
+  const nowMs = performance.now();
+  if (latest.folder !== folder || nowMs - latest.atMs >= LOOK_MS) {
+    const names = readdir(folder).then(
+      (all) => all.filter(isLeft),
+      () => [],
+    );
+    latest = { folder, atMs: nowMs, names };
+  }
+  return latest.names;
 }
 
 const IN_THE_WAY: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST']);

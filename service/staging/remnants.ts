@@ -1,4 +1,6 @@
-import { open, readdir, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { constants, readlinkSync } from 'node:fs';
+import { open, readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { FileEntry } from '../../core/data/select.ts';
@@ -24,16 +26,20 @@ export interface Wanted {
 /** Whether what is there of it is worth keeping. */
 export const hasRemnant = ({ slices }: FileEntry): boolean => slices.length > 1;
 
-const HOST = sha256(Buffer.from(hostname())).slice(0, 8);
-const NAME = /^\.grid-([0-9a-f]{32})-([0-9a-f]{8})-(\d+)-\d+\.part$/;
+/** Where the numbers of processes are those of this one: containers may share a name and have their own. */
+const HOST = sha256(Buffer.from(`${hostname()} ${pidNamespace()}`)).slice(0, 8);
+const NAME = /^\.grid-([0-9a-f]{32})-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.part$/;
 const contentOf = ({ digest }: Pick<FileEntry, 'digest'>): string => digest.slice(0, 32);
 
-let made = 0;
+/** Names that this process gave. */
+const given = new Set<string>();
 
 /** A new name for a half file that the next try knows again: by its content, and by the process that writes it. */
 export function remnantOf(file: Pick<FileEntry, 'digest'>): string {
-  made += 1;
-  return `.grid-${contentOf(file)}-${HOST}-${process.pid}-${made}.part`;
+  const some = randomBytes(6).toString('hex');
+  const name = `.grid-${contentOf(file)}-${HOST}-${process.pid}-${some}.part`;
+  given.add(name);
+  return name;
 }
 
 /** Looks for what processes of this machine that are no more have left. */
@@ -41,17 +47,15 @@ export async function openRemnants(
   store: Pick<ChunkStore, 'receive'>,
   wanted: readonly Wanted[],
 ): Promise<Remnants> {
-  const left = new Map<FileEntry, readonly string[]>();
+  const left = new Map<FileEntry, string>();
   const folders = Map.groupBy(wanted, ({ to }) => dirname(to));
   for (const [folder, files] of folders) {
     const names = (await readdir(folder).catch(() => [])).filter(isLeft);
     for (const { file } of names.length === 0 ? [] : files) {
       const mine = names.filter((name) => isRemnantOf(file, name));
-      if (mine.length > 0)
-        left.set(
-          file,
-          mine.map((name) => join(folder, name)),
-        );
+      const [largest, ...others] = await bySize(mine.map((name) => join(folder, name)));
+      for (const place of others) await remove(place);
+      if (largest !== undefined) left.set(file, largest);
     }
   }
   const pieces = piecesOf(left);
@@ -59,6 +63,7 @@ export async function openRemnants(
   return {
     store: {
       receive: async (digest, signal) => {
+        signal?.throwIfAborted();
         const piece = pieces.get(digest);
         const bytes = piece && (await readPiece(piece, digest).catch(() => undefined));
         if (bytes === undefined) return store.receive(digest, signal);
@@ -68,9 +73,8 @@ export async function openRemnants(
     },
     savedBytes: () => saved,
     clear: async (only) => {
-      for (const [file, places] of left)
-        if (only === undefined || file === only)
-          for (const place of places) await rm(place, { force: true });
+      for (const [file, place] of left)
+        if (only === undefined || file === only) await remove(place);
     },
   };
 }
@@ -82,7 +86,30 @@ export const isRemnantOf = (file: Pick<FileEntry, 'digest'>, name: string): bool
 /** Whether a name is that of what a process of this machine that is no more has left. */
 export function isLeft(name: string): boolean {
   const [, , host, pid] = NAME.exec(name) ?? [];
-  return host === HOST && Number(pid) !== process.pid && !isAlive(Number(pid));
+  if (host !== HOST) return false;
+  // The first process of a container has the same number each time.
+  return Number(pid) === process.pid ? !given.has(name) : !isAlive(Number(pid));
+}
+
+/** The largest first, of which most is there. */
+async function bySize(places: readonly string[]): Promise<readonly string[]> {
+  const sized = places.map(async (place) => ({
+    place,
+    size: (await stat(place).catch(() => undefined))?.size ?? 0,
+  }));
+  const found = await Promise.all(sized);
+  return found.toSorted((a, b) => b.size - a.size).map(({ place }) => place);
+}
+
+/** What resists, as somebody else's may, stays. */
+const remove = (place: string): Promise<void> => rm(place, { force: true }).catch(() => undefined);
+
+function pidNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return '';
+  }
 }
 
 function isAlive(pid: number): boolean {
@@ -94,6 +121,9 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** Of a file, whatever stands there. */
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
 interface Piece {
   readonly place: string;
   readonly offset: number;
@@ -101,9 +131,9 @@ interface Piece {
 }
 
 /** Where each chunk would be. Files of several chunks are cut so that each is a whole one. */
-function piecesOf(left: ReadonlyMap<FileEntry, readonly string[]>): ReadonlyMap<string, Piece> {
+function piecesOf(left: ReadonlyMap<FileEntry, string>): ReadonlyMap<string, Piece> {
   const pieces = new Map<string, Piece>();
-  for (const [file, [place = '']] of left) {
+  for (const [file, place] of left) {
     let offset = 0;
     for (const { digest, length } of file.slices) {
       pieces.set(digest, { place, offset, length });
@@ -117,7 +147,7 @@ async function readPiece(
   { place, offset, length }: Piece,
   digest: string,
 ): Promise<Uint8Array | undefined> {
-  await using file = await open(place);
+  await using file = await open(place, READ);
   const bytes = takeSlab(length);
   const { bytesRead } = await file.read(bytes, 0, length, offset);
   return bytesRead === length && sha256(bytes) === digest ? bytes : undefined;

@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { pause } from '../../../service/background.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { loadManifest } from '../../../service/staging/read-tree.ts';
 import { listing, type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
@@ -53,6 +54,8 @@ describe('a small tree that goes where nothing is', () => {
     const another = of(NOBODY).replace(/^.grid-.{8}/, '.grid-00000000');
     for (const name of [of(NOBODY), of(1), another])
       await mkdir(join(at.dir, name, 'data'), { recursive: true });
+    // The folder is looked at once a second.
+    await pause(1_000);
     await fetchTree(at.store, (await at.send('.')).tree, at.target);
     expect((await readdir(at.dir)).toSorted()).toEqual(
       [another, of(1), 'root', 'target'].toSorted(),

@@ -91,3 +91,26 @@ test('nothing stays where the tree is at fault, or nobody goes on', async () => 
   await cutOff(25, false);
   expect(await halves()).toEqual([]);
 });
+
+test('of what two tries have left the larger is used, and both go', async () => {
+  await cutOff(18);
+  await leaveAlone();
+  const small = await halves();
+  const [name = ''] = small;
+  const half = await readFile(join(at.target, name));
+  const more = name.replace(/-[0-9a-f]{12}\.part$/, '-ffffffffffff.part');
+  await writeFile(join(at.target, more), bytes.subarray(0, 20 * MIB));
+  expect(half.byteLength).toBeLessThan(20 * MIB);
+  expect(await fetchAgain()).toBe(10 * MIB);
+  expect(await halves()).toEqual([]);
+});
+
+test('what the first process of a container left is known by the next, which has its number', async () => {
+  await cutOff(25);
+  const [name = ''] = await halves();
+  const left = name.replace(/-[0-9a-f]{12}\.part$/, '-000000000000.part');
+  await rename(join(at.target, name), join(at.target, left));
+  const { size } = await stat(join(at.target, left));
+  expect(await fetchAgain()).toBe(CHUNKS * MIB - size);
+  expect(await halves()).toEqual([]);
+});
