@@ -15,10 +15,13 @@ export HOME
 /**
  * Without root podman keeps namespaces of an account by a process of its own. Where that was killed together with a container,
  * as batch systems do with all of a job, it runs nothing more for the account until it is told to begin anew; by one at a
- * time, because that ends what runs.
+ * time and only where it says so itself, because that ends what runs. What podman leaves running does not keep the lock.
  */
 const MENDED = `[ "$(id -u)" -eq 0 ] || "$_grid_podman" ps </dev/null >/dev/null 2>&1 ||
-  flock "$HOME" /bin/sh -c '"$0" ps || "$0" system migrate' "$_grid_podman" </dev/null >/dev/null 2>&1
+  flock -o "$HOME" /bin/sh -c '! _grid_said=$("$0" ps 2>&1 >/dev/null) || exit
+    case $_grid_said in
+      *"invalid internal status"* | *"system migrate"*) "$0" system migrate ;;
+    esac' "$_grid_podman" </dev/null >/dev/null 2>&1
 `;
 
 /** Ends and removes `$_grid_name` by `$_grid_podman`, which fails where the container ends at that very moment. */

@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { bindOf, divide, imageName } from '../../site-gateway/software/image-task.ts';
 import { inImage } from '../../site-gateway/software/run-image.ts';
@@ -124,4 +128,32 @@ test('variables that speak to a runtime or a loader are told from those of a pro
 
 test('a name that is none is never run', () => {
   expect(() => imageName({ image: '-v', directory: '/d' })).toThrow("'-v' is no name of an image");
+});
+
+test.each([
+  ['Error: invalid internal status, try resetting the pause process', true],
+  ['Error: please run "podman system migrate" and restart', true],
+  ['Error: database is locked', false],
+])('podman begins anew for an account only where it says so: %s', (said, isMended) => {
+  const dir = mkdtempSync(join(tmpdir(), 'hanse-podman-'));
+  mkdirSync(join(dir, 'tmp'));
+  const tool = (name: string, text: string): string => {
+    const path = join(dir, name);
+    writeFileSync(path, `#!/bin/sh\n${text}\n`);
+    chmodSync(path, 0o755);
+    return path;
+  };
+  tool('id', 'echo 4711');
+  tool('getent', `echo 'one:x:4711:4711::${dir}:/bin/sh'`);
+  const failing = `if [ "$1" = ps ]; then echo '${said}' >&2; exit 1; fi`;
+  const program = tool('podman', `echo "$1 $2" >>'${dir}/calls'\n${failing}`);
+  const [shell = '', ...words] = inImage(
+    { ...PODMAN, program },
+    { ...TASK, directory: dir },
+  ).command;
+  execFileSync(shell, words, { env: { PATH: `${dir}:${process.env['PATH']}` }, input: '' });
+  const calls = readFileSync(join(dir, 'calls'), 'utf8');
+  expect(calls).toMatch(/^run /m);
+  expect(calls.includes('system migrate')).toBe(isMended);
+  rmSync(dir, { recursive: true });
 });
