@@ -1,5 +1,5 @@
 import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
-import { GridError } from '../../core/errors.ts';
+import { type ErrorCode, GridError } from '../../core/errors.ts';
 import { attemptId, type VoName } from '../../core/ids.ts';
 import type { LiveOutputs } from '../../core/job/live-outputs.ts';
 import { boundedWords } from '../../core/words.ts';
@@ -115,12 +115,25 @@ async function withOutputs(link: Link, session: Session, report: Report): Promis
   }
 }
 
+/** Trying again would find the same, or hold up what else the site has to tell. Anything else passes. */
+const FINAL: readonly ErrorCode[] = [
+  'ATTEMPT_NOT_FOUND',
+  'CHUNK_MISSING',
+  'FILE_CHANGED',
+  'FILE_UNREADABLE',
+  'FILE_UNWRITABLE',
+  'MANIFEST_INVALID',
+  'PATH_REFUSED',
+  'STORE_QUOTA',
+  'TREE_TOO_LARGE',
+];
+
 /** The failure that it is; throws what the next session will try again. */
 function withoutOutputs(
   report: Report & Required<Pick<Report, 'outcome'>>,
   error: unknown,
 ): Report {
-  if (!(error instanceof GridError) || error.code === 'UNAVAILABLE') throw error;
+  if (!(error instanceof GridError) || !FINAL.includes(error.code)) throw error;
   const lost = { failure: 'data', reason: 'OUTPUTS_LOST', detail: error.message } as const;
   const outcome = { ...report.outcome, ...lost, outputs: EMPTY_TREE };
   return { ...report, state: 'failed', outcome };

@@ -69,3 +69,16 @@ test('a gateway that has the files no more makes the attempt a failure that says
     detail: expect.stringMatching(/^1 of 1 chunks of the tree .* not to be had: .*all is gone/),
   });
 });
+
+test('a store that is away when outputs are sent again does not lose them', async () => {
+  const tree = await sweptOutputs();
+  let asked = 0;
+  gateway.onSendAgain = async () => {
+    asked += 1;
+    if (asked === 1) throw new GridError('STAGING_UNAVAILABLE', 'the store does not answer');
+    return treeToWire(await send());
+  };
+  const outcome = await ended(tree);
+  expect(treeFromWire(outcome?.outputs)).toEqual(tree);
+  expect(asked).toBe(2);
+});
