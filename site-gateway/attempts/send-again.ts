@@ -18,11 +18,13 @@ interface Parts {
 
 /**
  * For a store that has lost chunks of outputs which it had when they were sent: what is missing goes again, as long as the
- * files are there. Throws ATTEMPT_NOT_FOUND where they are not, and for what the gateway copied itself.
+ * files are there. Throws ATTEMPT_NOT_FOUND where they are not, and for what the gateway copied itself. An attempt is sent
+ * by one call at a time: who gave up asks anew before the gateway has heard of it.
  */
-export const openSendAgain =
-  ({ spool, journal, staging, transfers }: Parts): SendAgain =>
-  async (id, signal) => {
+export function openSendAgain({ spool, journal, staging, transfers }: Parts): SendAgain {
+  const last = new Map<string, Promise<TreeRef>>();
+  const send: SendAgain = async (id, signal) => {
+    await last.get(id)?.catch(() => undefined);
     const accepted = journal.ended(id);
     const attempt = accepted === undefined ? undefined : attemptOf(spool, accepted);
     if (attempt === undefined || transferOf(attempt.spec.command) !== undefined)
@@ -35,3 +37,13 @@ export const openSendAgain =
     );
     return outputs;
   };
+  return async (id, signal) => {
+    const sending = send(id, signal);
+    last.set(id, sending);
+    try {
+      return await sending;
+    } finally {
+      if (last.get(id) === sending) last.delete(id);
+    }
+  };
+}
