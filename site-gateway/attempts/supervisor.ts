@@ -242,6 +242,8 @@ export class Supervisor {
         return attempt.ending === '' ? failed('site', 'TASK_VANISHED', LOST) : endedEarly(attempt);
       const denied = accounts.refusal(wish);
       if (denied !== undefined) return failed('site', 'NO_ACCOUNT', denied);
+      // What an earlier run left has its GPUs and its part of the stock before anything new gets some.
+      await this.takeUp.whole;
       attempt.giveBack = await this.options.stock.take(
         needOf(attempt.spec.resources),
         attempt.abort.signal,
