@@ -90,8 +90,8 @@ interface Store {
   pass: Promise<Swept> | undefined;
   /** Ends when the last chunks of `removed` have gone. */
   removing: Promise<void>;
-  /** When an earlier run of the broker took out chunks last; 0 where none did. */
-  readonly sweptBefore: Promise<number>;
+  /** When an earlier run of the broker took out chunks last; 0 where none did. Read once, and again where that failed. */
+  readonly sweptBefore: () => Promise<number>;
 }
 
 /** The ledger has a tree by then, or never will. */
@@ -103,7 +103,7 @@ const TREES_AT_ONCE = 1_000;
 /** Trees of a VO that can be held; the latest ones. */
 const MOST_WHOLE = 10_000;
 
-const openStore = (vo: string, keeper: OpenKeeper, sweptBefore: Promise<number>): Store => ({
+const openStore = (vo: string, keeper: OpenKeeper, sweptBefore: () => Promise<number>): Store => ({
   vo,
   sweptBefore,
   keeper,
@@ -123,9 +123,10 @@ export function openSweeper(options: SweeperOptions): Sweeper {
   const storeOf = (vo: string): Store => {
     const known = stores.get(vo);
     if (known !== undefined) return known;
-    const store = openStore(vo, accounts.openKeeper(vo), lastSwept(book.db, vo));
-    // Whoever needs it learns by its own await.
-    store.sweptBefore.catch(() => undefined);
+    const sweptBefore = readOnce(() => lastSwept(book.db, vo));
+    // Before this run takes out anything. Whoever needs it learns by its own await.
+    sweptBefore().catch(() => undefined);
+    const store = openStore(vo, accounts.openKeeper(vo), sweptBefore);
     stores.set(vo, store);
     return store;
   };
@@ -156,7 +157,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       const fresh = from !== 'client';
       const isNew = name(store, tree, nowMs);
       if (from === 'live') await store.live.note(tree, nowMs);
-      const sinceMs = fresh ? await store.sweptBefore : startedAtMs;
+      const sinceMs = fresh ? await store.sweptBefore() : startedAtMs;
       const distrusts = nowMs - sinceMs < graceMs;
       const isDoubtful = isNew || store.removed.size > 0;
       const isWhole = isDoubtful ? await checkTree(store, tree, distrusts) : !distrusts;
@@ -175,6 +176,17 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       for (const timer of timers) clearInterval(timer);
       await Promise.all([...stores.values()].map(({ keeper }) => keeper[Symbol.asyncDispose]()));
     },
+  };
+}
+
+function readOnce<T>(read: () => Promise<T>): () => Promise<T> {
+  let reading: Promise<T> | undefined;
+  return () => {
+    reading ??= read().catch((error: unknown) => {
+      reading = undefined;
+      throw error;
+    });
+    return reading;
   };
 }
 
