@@ -61,13 +61,27 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
     options.onChange();
   };
   let space: DiskSpace = { totalBytes: 0, availableBytes: 0 };
+  let clearableBytes = 0;
+  let walking: Promise<void> | undefined;
+  // Nobody waits for it: a large cache takes long.
+  const walk = async (): Promise<void> => {
+    try {
+      clearableBytes = await options.cache.clearable();
+    } finally {
+      walking = undefined;
+    }
+  };
   const probe = async (): Promise<void> => {
     const found = await lookAt(options);
-    const before = space;
-    space = await spaceOf(options, await options.cache.clearable()).catch(() => before);
     set(() => {
       disk = found;
     });
+    if (walking === undefined) {
+      walking = walk();
+      background('look through the cache', walking, log);
+    }
+    const before = space;
+    space = await spaceOf(options, () => clearableBytes).catch(() => before);
     const change = Math.abs(space.availableBytes - before.availableBytes);
     if (change > WORTH_TELLING * space.totalBytes) options.onChange();
   };
@@ -118,14 +132,14 @@ async function freeBytes(spool: string): Promise<number> {
 
 async function spaceOf(
   { spool, minFreeBytes, mostBytes }: DiskOptions,
-  clearableBytes = 0,
+  clearableBytes = (): number => 0,
 ): Promise<DiskSpace> {
   const { blocks, bavail, bsize } = await statfs(spool);
   const offered = (bytes: number): number =>
     Math.max(0, Math.min(bytes - minFreeBytes, mostBytes ?? Infinity));
   return {
     totalBytes: offered(blocks * bsize),
-    availableBytes: offered(bavail * bsize + clearableBytes),
+    availableBytes: offered(bavail * bsize + clearableBytes()),
   };
 }
 

@@ -49,3 +49,34 @@ test('what the cache would give up counts as free, and room is made before it is
   expect(Math.abs((freed.at(-1) ?? 0) - short - 2 ** 30)).toBeLessThan(2 ** 29);
   rmSync(spool, { recursive: true });
 });
+
+test('neither the start nor a look waits for a walk over the cache', async () => {
+  const spool = mkdtempSync(join(tmpdir(), 'hanse-disk-'));
+  mkdirSync(join(spool, 'attempts'));
+  const walk = Promise.withResolvers<number>();
+  let walks = 0;
+  using disk = await openDisk({
+    spool,
+    minFreeBytes: 0,
+    mostBytes: undefined,
+    cache: {
+      free: () => Promise.resolve(),
+      clearable: () => {
+        walks += 1;
+        return walk.promise;
+      },
+    },
+    log: openLog('test', 'silent'),
+    onChange: () => undefined,
+  });
+  const before = disk.space().availableBytes;
+  rmSync(spool, { recursive: true });
+  await disk.probe();
+  expect(disk.closedReason()).toContain('the spool cannot be written');
+  expect(walks).toBe(1);
+  mkdirSync(join(spool, 'attempts'), { recursive: true });
+  walk.resolve(2 ** 40);
+  await disk.probe();
+  expect(disk.space().availableBytes - before).toBeGreaterThan(2 ** 39);
+  rmSync(spool, { recursive: true });
+});
