@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
+import { setLowest } from '../../site-gateway/lrms/fork/lowest-priority.ts';
 
 const MODULE = resolve(import.meta.dirname, '../../site-gateway/lrms/fork/lowest-priority.ts');
 /** The kernel takes few of these orders in a second from an account other than root. */
@@ -20,4 +21,9 @@ const SCRIPT = `import('${MODULE}').then(async ({ setLowest }) => {
 test('sessions that begin at one time all get the lowest priority and share', () => {
   const said = execFileSync(process.execPath, ['-e', SCRIPT], { encoding: 'utf8' });
   expect(said).toBe('19 nice 19\n'.repeat(4));
+});
+
+test('a session that has ended meanwhile is no trouble', async () => {
+  const { pid } = spawnSync('true');
+  await expect(setLowest(pid)).resolves.toBeUndefined();
 });

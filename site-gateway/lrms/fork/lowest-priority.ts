@@ -19,8 +19,16 @@ export async function setLowest(pid: number): Promise<void> {
     while (existsSync(file) && !isTaken(file)) await pause(AGAIN_MS, undefined, { ref: false });
   } catch (error) {
     // It has ended meanwhile.
-    if (errnoOf(error) !== 'ESRCH' && errnoOf(error) !== 'ENOENT') throw error;
+    if (!['ESRCH', 'ENOENT'].includes(orderErrno(error))) throw error;
   }
+}
+
+/** That of a priority is in `info`: its `code` is ERR_SYSTEM_ERROR. */
+function orderErrno(error: unknown): string {
+  const info = error instanceof Error && 'info' in error ? error.info : undefined;
+  return typeof info === 'object' && info !== null && 'code' in info
+    ? String(info.code)
+    : errnoOf(error);
 }
 
 function isTaken(autogroup: string): boolean {
