@@ -115,25 +115,15 @@ async function withOutputs(link: Link, session: Session, report: Report): Promis
   }
 }
 
-/** Trying again would find the same, or hold up what else the site has to tell. Anything else passes. */
-const FINAL: readonly ErrorCode[] = [
-  'ATTEMPT_NOT_FOUND',
-  'CHUNK_MISSING',
-  'FILE_CHANGED',
-  'FILE_UNREADABLE',
-  'FILE_UNWRITABLE',
-  'MANIFEST_INVALID',
-  'PATH_REFUSED',
-  'STORE_QUOTA',
-  'TREE_TOO_LARGE',
-];
+/** The store or the gateway is away for now. Whatever else is tried again would hold up all that the site has to tell. */
+const PASSING: readonly ErrorCode[] = ['UNAVAILABLE', 'STAGING_UNAVAILABLE', 'INTERRUPTED'];
 
 /** The failure that it is; throws what the next session will try again. */
 function withoutOutputs(
   report: Report & Required<Pick<Report, 'outcome'>>,
   error: unknown,
 ): Report {
-  if (!(error instanceof GridError) || !FINAL.includes(error.code)) throw error;
+  if (!(error instanceof GridError) || PASSING.includes(error.code)) throw error;
   const lost = { failure: 'data', reason: 'OUTPUTS_LOST', detail: error.message } as const;
   const outcome = { ...report.outcome, ...lost, outputs: EMPTY_TREE };
   return { ...report, state: 'failed', outcome };
