@@ -20,8 +20,8 @@ test('trouble that lasts is told of once, and another one too', () => {
   hear('a full disk');
   vi.advanceTimersByTime(4_000);
   expect(told).toEqual([
-    'waiting: no answer; what was sent is kept',
-    'waiting: a full disk; what was sent is kept',
+    'waiting: no answer; what was moved is kept',
+    'waiting: a full disk; what was moved is kept',
   ]);
 });
 
