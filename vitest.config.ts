@@ -7,8 +7,8 @@ const project = (name: string, include: string[], testTimeout: number) => ({
 
 export default defineConfig({
   test: {
-    // Most of the tests wait for real services most of the time: four files at once fit on two cores.
-    maxWorkers: Math.max(4, availableParallelism() - 1),
+    // Most of the tests wait for real services most of the time: three files at once fit on two cores.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     reporters: ['default', './test/setup/count-reporter.ts'],
     projects: [
       project(

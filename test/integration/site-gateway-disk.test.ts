@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, statfs, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TreeRef } from '../../core/data/manifest.ts';
+import { pause } from '../../service/background.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
@@ -61,8 +62,13 @@ afterAll(async () => {
   await grid[Symbol.asyncDispose]();
 });
 
-/** Somebody else takes all the room but so many bytes. */
-const fill = (but: number): void => {
+/** Somebody else takes all the room but so many bytes, when what earlier tasks had is gone. */
+const fill = async (but: number): Promise<void> => {
+  const freeBytes = async (): Promise<number> => (await statfs(spool)).bavail;
+  for (let before = -1, now = await freeBytes(); before !== now; ) {
+    await pause(500);
+    [before, now] = [now, await freeBytes()];
+  }
   const room = `$(df -B1 --output=avail ${spool} | tail -1)`;
   execFileSync('sh', ['-c', `head -c $((${room} - ${but})) /dev/zero >${theirs()}`]);
 };
@@ -84,7 +90,7 @@ const wanting = async (id: string, bytes: Buffer, inputs: TreeRef) => {
 };
 
 test('what the cache could give up is offered as free, and is free when the task begins that asked for it', async () => {
-  fill(4 * MIB);
+  await fill(4 * MIB);
   const stop = new AbortController();
   const offers = site.call().advertise({ epoch: EPOCH, leaseMs: 9_000 }, { signal: stop.signal });
   let freeBytes = 64 * MIB;
@@ -106,7 +112,7 @@ test('what the cache could give up is offered as free, and is free when the task
 test('inputs that do not fit on the disk fail by name, as the fault of the site, and leave nothing', async () => {
   const bytes = randomBytes(8 * MIB);
   const inputs = await treeOf(bytes);
-  fill(5 * MIB);
+  await fill(5 * MIB);
   expect(await wanting('unfit', bytes, inputs)).toMatchObject({
     failure: 'site',
     reason: 'DISK_FULL',
@@ -127,7 +133,7 @@ test('a cache that takes all of the disk makes room for what a task needs', asyn
   await utimes(join(folder, old), 1, 1);
   const bytes = randomBytes(6 * MIB);
   const inputs = await treeOf(bytes);
-  fill(4 * MIB);
+  await fill(4 * MIB);
   expect(await wanting('roomy', bytes, inputs)).toMatchObject({ reason: '' });
   await rm(theirs());
   expect(await left(join('cache/demo', old.slice(0, 2)))).toEqual([]);
@@ -140,7 +146,7 @@ test('so it does for an input from elsewhere, which is refused by name where all
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, old), randomBytes(12 * MIB));
     await utimes(join(folder, old), 1, 1);
-    fill(3 * MIB);
+    await fill(3 * MIB);
     web.serve(`/${id}`, { bytes });
     const digest = sha256(bytes);
     const from = `https://127.0.0.1:${web.port}/${id}#sha256=${digest}`;
@@ -174,7 +180,7 @@ test('a task that fills the disk fails as the fault of the site, and the site go
 });
 
 test('below the room that is to stay free nothing new is taken, and it says why', async () => {
-  fill(200 * 1_024);
+  await fill(200 * 1_024);
   let count = 0;
   const placeAnother = async (): Promise<string | undefined> => {
     count += 1;
