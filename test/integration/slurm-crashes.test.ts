@@ -110,7 +110,8 @@ test('a task whose start Slurm has forgotten runs once, though Slurm starts it a
   // Slurm ends it as a job that should not be there, or when it starts it again, or it puts that off and lets it be.
   await Promise.race([port.endOf('once'), pause(5_000)]);
   writeFileSync(join(dir, 'more'), '');
-  const detail = /^Slurm's job \d+ (?:ended without a word|was ended at the site)/;
+  const detail =
+    /^Slurm's job \d+ (?:ended without a word|was ended at the site|was ended and put back into the queue)/;
   expect(await port.endOf('once')).toEqual(
     expect.toBeOneOf([
       expect.objectContaining({ kind: 'exited', exitCode: 5 }),
