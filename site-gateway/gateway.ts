@@ -234,7 +234,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
     nowMs: () => clock.nowMs(),
     offer,
     offerChange: parts.offerChange,
-    place: openPlace({
+    placing: openPlace({
       facts,
       now,
       journal,

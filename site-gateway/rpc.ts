@@ -7,8 +7,6 @@ import type {
   AdvertiseRequest,
   AttemptUpdate,
   InspectResponse,
-  PlacedAnswer,
-  PlaceRequest,
   SignedUrl,
   SiteGatewayService,
   WatchRequest,
@@ -17,7 +15,9 @@ import { pause } from '../service/background.ts';
 import type { CallContext, Handlers } from '../service/rpc/rpc.ts';
 import { offerToWire, treeToWire } from '../service/rpc/wire.ts';
 import type { Lease } from './attempts/lease.ts';
+import type { Placing } from './attempts/place.ts';
 import type { SendAgain } from './attempts/send-again.ts';
+import { openSessionFence } from './attempts/session-fence.ts';
 import type { Supervisor } from './attempts/supervisor.ts';
 import type { Change } from './change.ts';
 import type { Journal } from './journal/journal.ts';
@@ -33,7 +33,7 @@ export interface GatewayParts {
   readonly transfers: Pick<TransferQueue, 'counts'> & Pick<SiteStaging, 'storeTrouble'>;
   readonly lease: Lease;
   readonly nowMs: () => number;
-  readonly place: (request: PlaceRequest) => Promise<readonly PlacedAnswer[]>;
+  readonly placing: Placing;
   readonly offer: () => Offer;
   /** Something of the offer may have changed. */
   readonly offerChange: Change;
@@ -52,6 +52,7 @@ const MIN_BEACON_MS = 100;
 export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewayService> {
   const { journal, supervisor, lease } = parts;
   const admit = admission(parts);
+  const fence = openSessionFence();
   return {
     advertise: async function* (request, context) {
       await admit(context, request.epoch);
@@ -61,7 +62,9 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
       await admit(context, request.epoch);
       parts.addSignedUrls(request.signedUrls);
       await parts.addTickets(request.tickets);
-      return { answers: [...(await parts.place(request))] };
+      // Where that took long the broker may have given up this call, and what is in it.
+      fence.check(request);
+      return { answers: [...(await parts.placing.place(request))] };
     },
     watch: async function* (request, context) {
       await admit(context, request.epoch);
@@ -101,6 +104,8 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
     ...sendAgainHandler(parts, admit),
     reconcile: async (request, context) => {
       await admit(context, request.epoch);
+      fence.enter(request);
+      await parts.placing.settled();
       const known = journal.known(request.attemptIds);
       const listed = new Set(request.attemptIds);
       const ending = supervisor.liveIds().filter((id) => !listed.has(id));

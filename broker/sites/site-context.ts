@@ -49,6 +49,8 @@ export interface Link extends LinkOptions {
   /** Attempts that were never sent: the gateway cannot know them. */
   readonly unsent: Set<AttemptRecord>;
   readonly cancels: Set<AttemptId>;
+  /** Counts the sessions. */
+  sessions: number;
   /** Updates up to this number are in the ledger. */
   appliedSeq: number;
   /** The session that is up. */
@@ -57,6 +59,8 @@ export interface Link extends LinkOptions {
 
 /** One connection, from the first advertisement on. */
 export interface Session {
+  /** Higher than that of all before it. */
+  readonly number: number;
   readonly gateway: Connection<SiteGatewayService>['call'];
   readonly signal: AbortSignal;
   readonly tickets: SiteTickets;

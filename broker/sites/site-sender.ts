@@ -98,7 +98,8 @@ async function sendBatch(
       ? (queueFor(ask, offer, link.rules)?.name ?? '')
       : '';
   try {
-    const request = placeRequest(epoch, sent, needed, { tickets, signedUrls }, queueOf);
+    const from = { epoch, session: session.number };
+    const request = placeRequest(from, sent, needed, { tickets, signedUrls }, queueOf);
     const answer = await session.gateway.place(request, {
       signal: session.signal,
       deadlineMs: CALL_MS,
@@ -141,7 +142,7 @@ interface Needed {
 }
 
 function placeRequest(
-  epoch: number,
+  from: Pick<PlaceRequest, 'epoch' | 'session'>,
   attempts: readonly AttemptRecord[],
   { jobs, results }: Needed,
   secrets: Pick<PlaceRequest, 'tickets' | 'signedUrls'>,
@@ -155,7 +156,7 @@ function placeRequest(
     return job;
   };
   return {
-    epoch,
+    ...from,
     jobs: ids.map((id): PlacedJob => {
       const { spec, inputs, owner } = jobOf(id);
       return {

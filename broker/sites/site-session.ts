@@ -16,7 +16,8 @@ const RENEWALS = 10;
 
 /**
  * One connection to a gateway: its offers first, then both lists are compared, and only then does work flow. Returns or
- * throws when the connection ends, after all calls of it have settled: an old `Place` must not meet a new `Reconcile`.
+ * throws when the connection ends, after all calls of it have settled here. What they sent may be on its way still: the
+ * number of the session tells the gateway an old `Place` from one that comes after a new `Reconcile`.
  */
 export async function runSession(
   link: Link,
@@ -24,7 +25,9 @@ export async function runSession(
   closing: AbortSignal,
 ): Promise<void> {
   const ending = new AbortController();
+  link.sessions += 1;
   const session: Session = {
+    number: link.sessions,
     gateway: connection.call,
     signal: AbortSignal.any([closing, ending.signal]),
     tickets: openSiteTickets(link.accounts, link.book.clock),
@@ -109,7 +112,7 @@ async function reconcile(link: Link, session: Session): Promise<void> {
   const { book, site, epoch } = link;
   const sent = [...book.table.liveAt(site.id)].filter((attempt) => !link.unsent.has(attempt));
   const answer = await session.gateway.reconcile(
-    { epoch, attemptIds: sent.map(({ id }) => id) },
+    { epoch, session: session.number, attemptIds: sent.map(({ id }) => id) },
     { signal: session.signal, deadlineMs: CALL_MS },
   );
   const unknown = new Set(answer.unknown);

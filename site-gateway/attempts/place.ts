@@ -52,10 +52,15 @@ const MAX_LIVE = 20_000;
 const ATTEMPT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** Looks at each attempt of a batch, writes those that are welcome into the journal, then answers. */
-export function openPlace(
-  options: PlaceOptions,
-): (request: PlaceRequest) => Promise<readonly PlacedAnswer[]> {
+/** Takes attempts in. */
+export interface Placing {
+  /** Looks at each attempt of a batch, writes those that are welcome into the journal, then answers. */
+  place(request: PlaceRequest): Promise<readonly PlacedAnswer[]>;
+  /** Resolves when what is being written by now is in the journal, or never will be. */
+  settled(): Promise<void>;
+}
+
+export function openPlace(options: PlaceOptions): Placing {
   const { journal, supervisor } = options;
   /** Batches whose transaction is under way, by attempt. */
   const underway = new Map<string, Promise<void>>();
@@ -77,7 +82,7 @@ export function openPlace(
     supervisor.accept(accepted);
   };
 
-  return async (request) => {
+  const place: Placing['place'] = async (request) => {
     const refusals = request.jobs.map((job) => refusalOf(options, { job, memoryBytes: 0 }));
     const had = journal.known(request.attempts.map(({ attemptId: id }) => id));
     const before = request.attempts
@@ -100,6 +105,12 @@ export function openPlace(
     });
     await Promise.all([...before, admit([...fresh.values()])]);
     return answers;
+  };
+  return {
+    place,
+    settled: async () => {
+      await Promise.allSettled(underway.values());
+    },
   };
 }
 

@@ -77,6 +77,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
   let offer = options.offer;
   let offers = 1;
   const instance = randomUUID();
+  let session = 0;
   const rung = (signal: AbortSignal, ms?: number): Promise<void> =>
     new Promise((resolve) => {
       const timer = ms === undefined ? undefined : setTimeout(done, ms);
@@ -109,6 +110,8 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
     place: (request) => {
       if (request.jobs.some(({ spec }) => spec?.name === gateway.unreadable))
         return Promise.reject(new GridError('REQUEST_INVALID', 'that is not readable'));
+      if (request.session === 0 || request.session !== session)
+        return Promise.reject(new GridError('INTERRUPTED', `session ${request.session}`));
       const answers = request.attempts.map((attempt) => {
         const job = request.jobs[attempt.jobIndex];
         if (gateway.refusal !== undefined || job === undefined) {
@@ -159,7 +162,8 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
     async *tail({ attemptId, offset }) {
       yield { offset, data: Buffer.from(`output of ${attemptId}`), stored: undefined };
     },
-    reconcile: ({ attemptIds }) => {
+    reconcile: ({ attemptIds, session: of }) => {
+      session = of;
       const wanted = new Set(attemptIds);
       const reported = new Set(outbox.map((update) => update.attemptId));
       return Promise.resolve({

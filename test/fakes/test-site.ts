@@ -207,6 +207,7 @@ const placeRequest = (attempts: readonly Placed[], epoch: number) => ({
   })),
   tickets: [],
   signedUrls: [],
+  session: 0,
 });
 
 function spawnSite(config: string): Promise<ChildProcess> {

@@ -191,7 +191,7 @@ describe('what the broker may ask later', () => {
       { id: 'unlisted', spec: { command: ['sleep', '60'] } },
     ]);
     const attemptIds = ['listed', 'never-had'];
-    const answer = await site.call().reconcile({ epoch: EPOCH, attemptIds });
+    const answer = await site.call().reconcile({ epoch: EPOCH, attemptIds, session: 0 });
     expect(answer).toEqual({ unknown: ['never-had'], ending: ['unlisted'] });
     expect(await site.outcomeOf('unlisted')).toMatchObject({ state: State.STATE_CANCELLED });
     expect(await site.outcomeOf('listed')).toMatchObject({ state: State.STATE_DONE });

@@ -148,6 +148,8 @@ export interface PlaceRequest {
   tickets: StagingTicket[];
   /** Signed addresses of the S3 inputs of these jobs. Kept in memory only. */
   signedUrls: SignedUrl[];
+  /** As in `Reconcile`: nothing is accepted any more for a session before the last that has compared the lists. */
+  session: number;
 }
 
 /** The address of an S3 object with a signature that lets its holder read it for a while. */
@@ -266,6 +268,11 @@ export interface ReconcileRequest {
   epoch: number;
   /** Every attempt that the broker believes to be at this site and not ended. */
   attemptIds: string[];
+  /**
+   * Rises with each session of a broker. Calls of earlier ones may still be on their way: the lists do not show what
+   * these would bring. 0 from brokers that do not count.
+   */
+  session: number;
 }
 
 /** Where the lists differ. */
@@ -780,7 +787,7 @@ export const InputTree: MessageFns<InputTree> = {
 };
 
 function createBasePlaceRequest(): PlaceRequest {
-  return { epoch: 0, jobs: [], attempts: [], tickets: [], signedUrls: [] };
+  return { epoch: 0, jobs: [], attempts: [], tickets: [], signedUrls: [], session: 0 };
 }
 
 export const PlaceRequest: MessageFns<PlaceRequest> = {
@@ -799,6 +806,9 @@ export const PlaceRequest: MessageFns<PlaceRequest> = {
     }
     for (const v of message.signedUrls) {
       SignedUrl.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.session !== 0) {
+      writer.uint32(48).uint64(message.session);
     }
     return writer;
   },
@@ -856,6 +866,14 @@ export const PlaceRequest: MessageFns<PlaceRequest> = {
             message.signedUrls.push(SignedUrl.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.session = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -878,6 +896,7 @@ export const PlaceRequest: MessageFns<PlaceRequest> = {
     message.attempts = object.attempts?.map((e) => PlacedAttempt.fromPartial(e)) || [];
     message.tickets = object.tickets?.map((e) => StagingTicket.fromPartial(e)) || [];
     message.signedUrls = object.signedUrls?.map((e) => SignedUrl.fromPartial(e)) || [];
+    message.session = object.session ?? 0;
     return message;
   },
 };
@@ -1725,7 +1744,7 @@ export const TailRequest: MessageFns<TailRequest> = {
 };
 
 function createBaseReconcileRequest(): ReconcileRequest {
-  return { epoch: 0, attemptIds: [] };
+  return { epoch: 0, attemptIds: [], session: 0 };
 }
 
 export const ReconcileRequest: MessageFns<ReconcileRequest> = {
@@ -1735,6 +1754,9 @@ export const ReconcileRequest: MessageFns<ReconcileRequest> = {
     }
     for (const v of message.attemptIds) {
       writer.uint32(18).string(v!);
+    }
+    if (message.session !== 0) {
+      writer.uint32(24).uint64(message.session);
     }
     return writer;
   },
@@ -1768,6 +1790,14 @@ export const ReconcileRequest: MessageFns<ReconcileRequest> = {
             message.attemptIds.push(reader.string());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.session = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1787,6 +1817,7 @@ export const ReconcileRequest: MessageFns<ReconcileRequest> = {
     const message = createBaseReconcileRequest();
     message.epoch = object.epoch ?? 0;
     message.attemptIds = object.attemptIds?.map((e) => e) || [];
+    message.session = object.session ?? 0;
     return message;
   },
 };
