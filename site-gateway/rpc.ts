@@ -50,7 +50,7 @@ const MIN_BEACON_MS = 100;
 
 /** The handlers of `SiteGateway`. Each looks first at who calls and with which epoch. */
 export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewayService> {
-  const { journal, supervisor, lease } = parts;
+  const { journal, supervisor } = parts;
   const admit = admission(parts);
   const fence = openSessionFence();
   return {
@@ -79,17 +79,7 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
       ]);
       return { unknown: request.cancel.filter((id) => !known.has(id)) };
     },
-    renew: async (request, context) => {
-      await admit(context, request.epoch);
-      parts.addSignedUrls(request.signedUrls);
-      const renewed = lease.renew(request.beaconMs, request.instance, request.leaseMs);
-      const kept = renewed ? lease.kept() : undefined;
-      await Promise.all([
-        parts.addTickets(request.tickets),
-        kept === undefined ? undefined : journal.keepLease(kept),
-      ]);
-      return {};
-    },
+    ...renewHandler(parts, admit),
     tail: async function* (request, context) {
       await admit(context, request.epoch);
       const { attemptId: id, file, offset, follow } = request;
@@ -116,6 +106,23 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
 }
 
 type Admission = (context: CallContext, epoch: number) => Promise<void>;
+
+const renewHandler = (
+  { journal, lease, addSignedUrls, addTickets }: GatewayParts,
+  admit: Admission,
+): Pick<Handlers<typeof SiteGatewayService>, 'renew'> => ({
+  renew: async (request, context) => {
+    await admit(context, request.epoch);
+    addSignedUrls(request.signedUrls);
+    const renewed = lease.renew(request.beaconMs, request.instance, request.leaseMs);
+    const kept = renewed ? lease.kept() : undefined;
+    await Promise.all([
+      addTickets(request.tickets),
+      kept === undefined ? undefined : journal.keepLease(kept),
+    ]);
+    return {};
+  },
+});
 
 const sendAgainHandler = (
   { sendAgain }: GatewayParts,

@@ -1,3 +1,4 @@
+import type { AttemptId } from '../../core/ids.ts';
 import type { Log } from '../../service/log.ts';
 import type { SiteConfig } from '../config.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -15,11 +16,16 @@ export async function cleanSpool(
   nowMs: number,
 ): Promise<void> {
   const beforeMs = nowMs - config['keep-attempts'];
-  const ids = journal.removable(beforeMs, CLEANED_AT_A_TIME);
-  const gone: (typeof ids)[number][] = [];
-  // One directory that resists does not keep the others.
-  for (const id of ids)
-    if (await tryRemoveTree(attemptDirectory(config.spool, id), log)) gone.push(id);
-  if (gone.length > 0) await journal.removed(gone);
+  let found: number;
+  let gone: AttemptId[];
+  // However many have ended since: those that resist come up again, and one of them does not keep the others.
+  do {
+    const ids = journal.removable(beforeMs, CLEANED_AT_A_TIME);
+    found = ids.length;
+    gone = [];
+    for (const id of ids)
+      if (await tryRemoveTree(attemptDirectory(config.spool, id), log)) gone.push(id);
+    if (gone.length > 0) await journal.removed(gone);
+  } while (found === CLEANED_AT_A_TIME && gone.length > 0);
   await journal.forget(beforeMs - REMEMBER_MS);
 }

@@ -1,6 +1,8 @@
 import { EMPTY_TREE } from '../../core/data/manifest.ts';
+import type { AttemptId } from '../../core/ids.ts';
 import type { Outcome } from '../../core/job/outcome.ts';
-import type { AttemptState, Ending } from '../journal/journal.ts';
+import type { Log } from '../../service/log.ts';
+import type { AttemptState, Ending, Journal } from '../journal/journal.ts';
 import { failed, NO_USAGE, type Verdict } from './outcome.ts';
 
 /** The state of an attempt that did not fail. */
@@ -39,4 +41,20 @@ export function endedEarly({ ending, endingDetail }: Told): Outcome {
   if (ending === 'lease-expired') return failed('site', 'LEASE_EXPIRED', WORDS[ending]);
   const verdict = { exitCode: 0, signal: 0, reason: 'CANCELLED', detail: WORDS[ending] };
   return { ...verdict, usage: NO_USAGE, outputs: EMPTY_TREE };
+}
+
+/** Resolves once the journal has the reason to end these; for what does not bear waiting, whether it takes it or not. */
+export async function noteEnding(
+  attempts: readonly { readonly id: AttemptId }[],
+  ending: Ending,
+  { journal, log }: { readonly journal: Pick<Journal, 'intend'>; readonly log: Log },
+): Promise<void> {
+  const ids = attempts.map(({ id }) => id);
+  const intended = journal.intend(ids, ending);
+  if (!isForfeit(ending)) return intended;
+  const noted = intended.catch((error: unknown) =>
+    log.error({ err: error, ending, ids }, 'a later run will not know why tasks were ended'),
+  );
+  // Another site may have them when the lease is over.
+  if (ending !== 'lease-expired') await noted;
 }

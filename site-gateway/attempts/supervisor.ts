@@ -9,10 +9,10 @@
  * are skipped: no `staging-in` without inputs, no `submitted` for a task that starts within a second, no `staging-out`
  * when there is nothing but the two streams.
  *
- * An attempt may be told to end (`ending`: cancelled by its owner, unwanted by the broker, lease lost,
- * wanted by the owner of the machine). The intent is in
- * the journal first; then staging is aborted, the LRMS ends the task, and `lifeOf` comes to its end on the usual way.
- * An attempt whose task has ended already and that is only being staged out is left alone when the lease is lost.
+ * An attempt may be told to end (`ending`: cancelled by its owner, unwanted by the broker, lease lost, machine wanted by its
+ * owner); the first reason stays. The intent is in the journal first, unless it cannot be written and the last two do not bear
+ * waiting; then staging is aborted, the LRMS ends the task, and `lifeOf` comes to its end on the usual way. An attempt whose
+ * task has ended already and that is only being staged out is left alone by the last two.
  *
  * After a restart each live attempt is offered to the LRMS first (`adopt`): if its task was ever started there it is
  * taken up again, whatever state the journal has. Otherwise nothing of it has run, and its life begins anew. Telling the
@@ -35,7 +35,7 @@ import { spoolFailure } from '../staging/disk.ts';
 import { diskFull, giveBackIfFull } from '../staging/full-disk.ts';
 import { carryTransfer } from '../staging/transfer-life.ts';
 import { type Attempt, attemptOf, isSilent, vacate, wishOf } from './attempt.ts';
-import { cancelledVerdict, endedEarly, finalState, isForfeit } from './ending.ts';
+import { cancelledVerdict, endedEarly, finalState, isForfeit, noteEnding } from './ending.ts';
 import { failed, failedBy, NO_USAGE } from './outcome.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
 import { openTakeUp } from './take-up.ts';
@@ -115,14 +115,10 @@ export class Supervisor {
     const known = ids.map((id) => this.attempts.get(id)).filter((one) => one !== undefined);
     const wanted = known.filter((one) => one.ending === '');
     if (wanted.length === 0) return;
-    const { journal, log } = this.options;
-    const endingIds = wanted.map(({ id }) => id);
-    const intended = journal.intend(endingIds, ending);
-    // Another site may have them when the lease is over: then they end here, whatever becomes of the journal.
-    if (ending === 'lease-expired') background('journal the end of a lease', intended, log);
-    else await intended;
+    await noteEnding(wanted, ending, this.options);
     const lrms = await this.lrms;
     for (const attempt of wanted) {
+      if (attempt.ending !== '' || (isForfeit(ending) && attempt.vacated)) continue;
       attempt.ending = ending;
       attempt.endingDetail = why;
       attempt.abort.abort();
@@ -238,8 +234,8 @@ export class Supervisor {
     const task = lrmsTaskOf(attempt, basics, accounts.accountFor(wish));
     const adopted = again && (await this.takeUp.one(attempt, lrms.adopt(task), this.options.stock));
     if (!adopted) {
-      if (attempt.startedBefore)
-        return attempt.ending === '' ? failed('site', 'TASK_VANISHED', LOST) : endedEarly(attempt);
+      if (attempt.ending !== '') return endedEarly(attempt);
+      if (attempt.startedBefore) return failed('site', 'TASK_VANISHED', LOST);
       const denied = accounts.refusal(wish);
       if (denied !== undefined) return failed('site', 'NO_ACCOUNT', denied);
       // What an earlier run left has its GPUs and its part of the stock before anything new gets some.

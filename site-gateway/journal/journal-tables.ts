@@ -32,7 +32,7 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
   );
   const find = database.prepare('SELECT outputs FROM attempts WHERE id = ?');
   const setEnding = database.prepare(
-    'UPDATE attempts SET ending = ? WHERE id = ? AND ended_at IS NULL',
+    "UPDATE attempts SET ending = ? WHERE id = ? AND ended_at IS NULL AND ending = ''",
   );
   const removable = database.prepare(
     `SELECT id FROM attempts WHERE directory_gone = 0 AND ended_at < ?

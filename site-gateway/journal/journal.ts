@@ -72,7 +72,7 @@ export interface Journal extends Disposable {
   step(step: Step): Promise<void>;
   /** Tells of the live outputs of an attempt that has not ended; what was told of them before and not heard yet is forgotten. */
   tellLive(id: AttemptId, live: LiveOutputs): Promise<void>;
-  /** Resolves once the intent is on the disk. */
+  /** Resolves once the intent is on the disk; an earlier one stays. */
   intend(ids: readonly AttemptId[], ending: Ending): Promise<void>;
   updatesAfter(seq: number, limit: number): readonly AttemptUpdate[];
   /** Forgets updates up to `seq`. */

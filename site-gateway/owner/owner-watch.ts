@@ -54,21 +54,26 @@ export function watchOwner(around: Around): OwnerWatch {
   const reader = openSignReader({ root: config.owner.root, spool: config.spool }, { clock, log });
   const stop = new AbortController();
   let state = decide(policy, firstState(clock.nowMs(), keptSince(file)), reader.look());
+  const look = (): void => {
+    const before = state;
+    state = decide(policy, before, reader.look());
+    if (state.inUseSinceMs !== before.inUseSinceMs) keepSince(file, state.inUseSinceMs, log);
+    if (state.phase === before.phase && state.why === before.why) return;
+    log.info({ phase: state.phase, why: state.why }, 'what the owner lends has changed');
+    around.onChange();
+  };
   const run = async (): Promise<void> => {
     await supervisor.takenUp();
     while (!stop.signal.aborted) {
-      await carryOut(policy, state, supervisor);
+      // A full disk, a machine without memory: it is the owner's all the same.
+      await carryOut(policy, state, supervisor).catch((error: unknown) =>
+        log.error({ err: error }, 'what the owner wants could not be done, and is tried again'),
+      );
       await pause(LOOK_MS, stop.signal);
-      if (stop.signal.aborted) return;
-      const before = state;
-      state = decide(policy, before, reader.look());
-      if (state.inUseSinceMs !== before.inUseSinceMs) keepSince(file, state.inUseSinceMs);
-      if (state.phase === before.phase && state.why === before.why) continue;
-      log.info({ phase: state.phase, why: state.why }, 'what the owner lends has changed');
-      around.onChange();
+      if (!stop.signal.aborted) look();
     }
   };
-  keepSince(file, state.inUseSinceMs);
+  keepSince(file, state.inUseSinceMs, log);
   background('watch the owner', run(), log);
   return {
     closedReason: () => state.why,
@@ -104,5 +109,10 @@ function keptSince(file: string): number | undefined {
   }
 }
 
-const keepSince = (file: string, inUseSinceMs: number | undefined): void =>
-  writeFileSync(file, JSON.stringify({ inUseSinceMs }));
+function keepSince(file: string, inUseSinceMs: number | undefined, log: Log): void {
+  try {
+    writeFileSync(file, JSON.stringify({ inUseSinceMs }));
+  } catch (error) {
+    log.warn({ err: error }, 'a later run will not know since when the owner has the machine');
+  }
+}

@@ -1,0 +1,163 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { EMPTY_TREE } from '../../../core/data/manifest.ts';
+import { attemptId } from '../../../core/ids.ts';
+import { State } from '../../../proto/gen/grid/v1/common.ts';
+import { systemClock } from '../../../service/clock.ts';
+import { openLog } from '../../../service/log.ts';
+import { specToWire, treeToWire } from '../../../service/rpc/wire.ts';
+import { openStock } from '../../../site-gateway/attempts/stock.ts';
+import { Supervisor } from '../../../site-gateway/attempts/supervisor.ts';
+import type { SupervisorOptions } from '../../../site-gateway/attempts/supervisor-options.ts';
+import type { AcceptedAttempt, Journal } from '../../../site-gateway/journal/journal.ts';
+import { openJournal } from '../../../site-gateway/journal/open-journal.ts';
+import type { Lrms, LrmsListener } from '../../../site-gateway/lrms/lrms.ts';
+import { type Placed, specOf } from '../../fakes/test-site.ts';
+import { testDirs } from '../../support/test-dirs.ts';
+
+const dirs = testDirs('supervisor');
+const log = openLog('test', 'silent');
+const SOON = { timeout: 20_000 };
+const DONE = {
+  kind: 'exited',
+  exitCode: 0,
+  usage: { cpuMs: 0, wallMs: 0, peakMemoryBytes: 0 },
+  leftBehind: [],
+} as const;
+
+let journal: Journal;
+let listener: LrmsListener;
+const lrms = {
+  submit: vi.fn<Lrms['submit']>(),
+  cancel: vi.fn<Lrms['cancel']>(),
+  adopt: vi.fn<Lrms['adopt']>(),
+  waitReason: () => '',
+};
+let stageOut: (signal: AbortSignal) => Promise<void>;
+
+beforeEach(() => {
+  vi.resetAllMocks();
+  lrms.adopt.mockResolvedValue(false);
+  stageOut = () => Promise.resolve();
+  const file = join(dirs(), 'journal.db');
+  journal = openJournal({ file, nowMs: Date.now(), log, onTrouble: () => undefined });
+  onTestFinished(() => journal[Symbol.dispose]());
+});
+
+/** With a batch system that does nothing by itself. */
+async function open(kept: Journal = journal): Promise<Supervisor> {
+  const spool = dirs();
+  const options: Partial<Record<keyof SupervisorOptions, unknown>> = {
+    site: 'here',
+    spool,
+    path: '/usr/bin:/bin',
+    journal: kept,
+    openLrms: (heard: LrmsListener) => {
+      listener = heard;
+      return Promise.resolve({ ...lrms, [Symbol.asyncDispose]: () => Promise.resolve() });
+    },
+    staging: {
+      stageOut: async (_attempt: unknown, _strict: boolean, signal: AbortSignal) => {
+        await stageOut(signal);
+        return { outputs: EMPTY_TREE, bytesOut: 0 };
+      },
+    },
+    transfers: { run: (_a: unknown, _k: unknown, _s: unknown, work: () => unknown) => work() },
+    accounts: { accountFor: () => undefined, refusal: () => undefined },
+    live: { begin: () => undefined },
+    spares: {
+      make: (directory: string) => {
+        for (const name of ['work', 'tmp']) mkdirSync(join(directory, name), { recursive: true });
+        return Promise.resolve();
+      },
+      ended: () => undefined,
+    },
+    disk: { roomFor: () => Promise.resolve(2 ** 40), isFull: () => Promise.resolve(false) },
+    stock: openStock(() => ({ diskBytes: 2 ** 40, licences: { matlab: 1 } })),
+    clock: systemClock,
+    log,
+    onChange: () => undefined,
+  };
+  const supervisor = new Supervisor(options as unknown as SupervisorOptions);
+  onTestFinished(() => supervisor.stop());
+  await supervisor.resume();
+  return supervisor;
+}
+
+const accepted = (name: string, part: Partial<Placed['spec']> = {}): AcceptedAttempt => ({
+  id: attemptId(name),
+  jobId: `job-${name}`,
+  ordinal: 0,
+  taskValue: '',
+  memoryBytes: 0,
+  queue: '',
+  job: {
+    spec: specToWire(specOf({ command: ['true'], ...part })),
+    inputs: treeToWire(EMPTY_TREE),
+    owner: { dn: '/CN=Alice', vo: 'demo', fqans: ['/demo'] },
+    inputTrees: [],
+  },
+});
+
+async function run(supervisor: Supervisor, attempt: AcceptedAttempt): Promise<void> {
+  await journal.accept([attempt], Date.now());
+  supervisor.accept([attempt]);
+  await expect.poll(() => lrms.submit.mock.calls.length, SOON).toBe(1);
+  listener.started(attempt.id, Date.now());
+}
+
+const endOf = (id: string) =>
+  journal
+    .updatesAfter(0, 100)
+    .find(({ attemptId: of, outcome }) => of === id && outcome !== undefined);
+
+test('a task that ends by itself while its machine is being taken back keeps its result', async () => {
+  const supervisor = await open();
+  await run(supervisor, accepted('one'));
+  stageOut = async (signal) => {
+    await ended;
+    signal.throwIfAborted();
+  };
+  const ended = supervisor.end(['one'], 'owner', { why: 'its owner is at the machine' });
+  listener.ended(attemptId('one'), DONE);
+  await expect.poll(() => endOf('one')?.state, SOON).toBe(State.STATE_DONE);
+});
+
+test('a machine is taken back though the journal cannot be written', async () => {
+  const full: Journal = { ...journal, intend: () => Promise.reject(new Error('disk is full')) };
+  const supervisor = await open(full);
+  await run(supervisor, accepted('one'));
+  await supervisor.end(['one'], 'owner');
+  expect(lrms.cancel).toHaveBeenCalledWith('one', expect.anything(), expect.anything());
+  // Anything else is not done before it is known to a later run.
+  await run2(supervisor);
+});
+
+async function run2(supervisor: Supervisor): Promise<void> {
+  lrms.submit.mockClear();
+  await run(supervisor, accepted('two'));
+  await expect(supervisor.end(['two'], 'cancelled')).rejects.toThrow('disk is full');
+}
+
+test('the first reason to end an attempt stays, also for a later run', async () => {
+  const supervisor = await open();
+  await run(supervisor, accepted('one'));
+  await Promise.all([supervisor.end(['one'], 'cancelled'), supervisor.end(['one'], 'owner')]);
+  expect(journal.live()).toMatchObject([{ id: 'one', ending: 'cancelled' }]);
+  listener.ended(attemptId('one'), { ...DONE, exitCode: 143 });
+  await expect
+    .poll(() => endOf('one'), SOON)
+    .toMatchObject({ state: State.STATE_CANCELLED, outcome: { reason: 'CANCELLED' } });
+});
+
+test('what was cancelled before a restart ends without waiting for what others have', async () => {
+  const licensed = { resources: { ...specOf({ command: [] }).resources, licences: { matlab: 1 } } };
+  const both = ['runs', 'waits'].map((name) => accepted(name, licensed));
+  await journal.accept(both, Date.now());
+  await journal.intend([attemptId('waits')], 'cancelled');
+  lrms.adopt.mockImplementation(({ id }) => Promise.resolve(id === 'runs'));
+  await open();
+  await expect.poll(() => endOf('waits')?.state, SOON).toBe(State.STATE_CANCELLED);
+  expect(lrms.submit).not.toHaveBeenCalled();
+});
