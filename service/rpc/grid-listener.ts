@@ -120,14 +120,19 @@ export class GridListener {
       socket.destroy();
       return;
     }
+    const address = `${socket.remoteAddress}:${socket.remotePort}`;
+    // gRPC tells calls apart by that alone, and at several addresses of this machine it may come up twice.
+    if (this.live.has(address)) {
+      socket.destroy();
+      return;
+    }
     const chain = presentedChain(socket);
     const live: Live = { socket, chain, outcome: this.judge(chain) };
-    const address = `${socket.remoteAddress}:${socket.remotePort}`;
     this.live.set(address, live);
     this.arm(live);
     socket.once('close', () => {
       clearTimeout(live.timer);
-      if (this.live.get(address) === live) this.live.delete(address);
+      this.live.delete(address);
     });
     this.injector.injectConnection(socket);
   }

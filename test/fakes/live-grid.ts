@@ -39,6 +39,8 @@ export interface LiveGrid extends AsyncDisposable {
   readonly root: Entity;
   readonly server: RunningServer;
   readonly trust: TrustStore;
+  /** Another such server, at another address of this machine. */
+  serve(host: string): Promise<RunningServer>;
   user(name: string, details?: Details): Entity;
   proxyOf(issuer: Entity, details?: ProxyDetails): Entity;
   /** Publishes a CRL with these certificates, good for a day, and lets the server read it. */
@@ -86,14 +88,16 @@ export async function openLiveGrid(details: Details = {}): Promise<LiveGrid> {
     ['127.0.0.1', '::1'],
     lasting(DAY_MS),
   );
-  const server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    identity: { certPem: pemOf(host), keyPem: keyPemOf(host) },
-    authenticator: openAuthenticator({ trust, vomsDir, clock: systemClock }),
-    services: [served(BrokerService, whoAmIOnly)],
-    log,
-  });
+  const serve = (at: string): Promise<RunningServer> =>
+    startServer({
+      host: at,
+      port: 0,
+      identity: { certPem: pemOf(host), keyPem: keyPemOf(host) },
+      authenticator: openAuthenticator({ trust, vomsDir, clock: systemClock }),
+      services: [served(BrokerService, whoAmIOnly)],
+      log,
+    });
+  const server = await serve('127.0.0.1');
   const credentialsOf = (...chain: readonly Entity[]): ClientCredentials => ({
     caPem: trust.caPem(),
     crlPem: trust.crlPem(),
@@ -106,6 +110,7 @@ export async function openLiveGrid(details: Details = {}): Promise<LiveGrid> {
     root,
     server,
     trust,
+    serve,
     user: (name, more) =>
       makeUser(root, `/DC=org/DC=test/CN=${name}`, { ...lasting(DAY_MS), ...more }),
     proxyOf: (issuer, more) => makeTestProxy(issuer, { ...lasting(12 * HOUR_MS), ...more }),

@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
+import type { TcpNetConnectOpts } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -57,6 +59,35 @@ describe('the listener tells who calls', () => {
       names.map((name) => `/DC=org/DC=test/CN=${name}`),
     );
   });
+});
+
+test('a caller is not taken for another whose connection has the same address and port', async () => {
+  // Reachable at several addresses, so that one of the caller's may have a connection to each.
+  await using server = await grid.serve('0.0.0.0');
+  const at = (host: string, localPort: number): TcpNetConnectOpts & ConnectionOptions => ({
+    host,
+    port: server.port,
+    localAddress: '127.0.0.1',
+    localPort,
+    checkServerIdentity: () => undefined,
+  });
+  const stranger = await handshake(at('127.0.0.2', 0));
+  const { localPort = 0 } = stranger;
+  const session = connectHttp2('https://127.0.0.2', { createConnection: () => stranger });
+  await once(session, 'remoteSettings');
+  const alice = await handshake(at('127.0.0.1', localPort), grid.user('Alice'));
+  await Promise.race([once(alice, 'data'), once(alice, 'close')]);
+  const asked = session.request({
+    ':method': 'POST',
+    ':path': BrokerService.whoAmI.path,
+    'content-type': 'application/grpc',
+  });
+  // An empty message.
+  asked.end(Buffer.alloc(5));
+  const [headers] = (await once(asked, 'response')) as [Record<string, string>];
+  expect(headers).toMatchObject({ 'grpc-message': expect.stringContaining('NO_CERT') });
+  session.destroy();
+  alice.destroy();
 });
 
 describe('the listener refuses, saying why', () => {
