@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { GridPlan, Layout, SitePlan } from './layout.ts';
 
-/** The broker's YAML, as an object. Paths are absolute; `grid up` writes it again at each start. */
+/** The broker's YAML, as an object. Paths are absolute; `keep-settings.ts` says what `grid up` writes again at each start. */
 export function brokerConfig(layout: Layout, plan: GridPlan): object {
   return {
     listen: `127.0.0.1:${plan.ports.broker}`,

@@ -1,6 +1,5 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
 import { GridError } from '../../core/errors.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import { type NatsServerFiles, writeNatsServer } from '../../service/nats/nats-config.ts';
@@ -10,6 +9,7 @@ import { findNatsServer, type NatsServerBinary } from '../../service/nats/nats-s
 import { writeAtomic } from '../../service/write-atomic.ts';
 import type { Env } from '../config.ts';
 import { brokerConfig, identityOf, siteConfig } from './configs.ts';
+import { writeSettings } from './keep-settings.ts';
 import { type GridPlan, type Layout, type RunningGrid, readRunning } from './layout.ts';
 import { gridProgram, isAlive, type Program, saysReady, startProgram, stopPid } from './process.ts';
 
@@ -134,7 +134,7 @@ export class GridProcesses {
   async startBroker(): Promise<void> {
     const { layout, plan } = this.options;
     const file = join(layout.broker, 'broker.yaml');
-    await writeAtomic(file, stringify(brokerConfig(layout, plan)), 0o600);
+    await writeSettings(file, brokerConfig(layout, plan));
     await this.startService('broker', ['broker'], file);
   }
 
@@ -143,7 +143,7 @@ export class GridProcesses {
     const site = plan.sites.find((candidate) => candidate.name === name);
     if (site === undefined) throw new GridError('SITE_NOT_FOUND', `the grid has no site '${name}'`);
     const file = join(layout.site(name), 'site.yaml');
-    await writeAtomic(file, stringify(siteConfig(layout, plan, site)), 0o600);
+    await writeSettings(file, siteConfig(layout, plan, site));
     await this.startService(`site-${name}`, ['site'], file);
   }
 
