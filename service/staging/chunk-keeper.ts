@@ -23,19 +23,23 @@ export function natsChunkKeeper(link: NatsLink, vo: string): ChunkKeeper {
       for (let offset = 0; ; ) {
         const page = await link.use((nc) => subjectsFrom(nc, vo, offset));
         const names = Object.keys(page.state?.subjects ?? {});
-        digests.push(...names.map((name) => name.slice(prefix.length)));
+        digests.push(...names.map((name) => name.slice(prefix.length)).filter(isOne));
         offset += names.length;
         if (names.length === 0 || offset >= (page.total ?? 0)) return digests;
       }
     },
     remove: async (digests) => {
-      for (let at = 0; at < digests.length; at += AT_ONCE) {
-        const some = digests.slice(at, at + AT_ONCE);
+      const ones = digests.filter(isOne);
+      for (let at = 0; at < ones.length; at += AT_ONCE) {
+        const some = ones.slice(at, at + AT_ONCE);
         await Promise.all(some.map((digest) => link.use((nc) => purge(nc, vo, digest))));
       }
     },
   };
 }
+
+/** A member may store something under `*` or `>` itself, and whoever takes that out takes out everything: it stays. */
+const isOne = (name: string): boolean => name !== '*' && name !== '>';
 
 /** What a keeper publishes to, beside what a reader does. */
 export const keeperSubjects = (): readonly string[] =>

@@ -208,6 +208,19 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
     await sweeper.admit('demo', tree, 'gateway');
   });
 
+  test('names that a member made up to be taken for all chunks take nothing with them', async () => {
+    const kept = await send(randomBytes(1_500_000));
+    await name(kept);
+    const rogue = await nats.member('demo');
+    for (const madeUp of ['*', '>', 'a', 'a*']) {
+      const ack = await rogue.request(chunkSubject('demo', madeUp), 'false', { timeout: 5_000 });
+      expect(ack.json()).not.toHaveProperty('error');
+    }
+    await rogue.close();
+    for (let pass = 0; pass < 3; pass += 1) await sweeper.sweep('demo');
+    expect(await missing(kept)).toBe(0);
+  });
+
   test('false bytes under a digest are taken out, and the right ones can be sent', async () => {
     const bytes = randomBytes(100_000);
     const root = join(dir, 'honest');
