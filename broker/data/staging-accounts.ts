@@ -133,7 +133,7 @@ export async function openStagingAccounts(options: AccountsOptions): Promise<Sta
       const link = openNatsLink({ nkey, ticket, caPem, clock, patienceMs: KEEPER.patienceMs });
       return {
         ...natsChunkKeeper(link, vo),
-        store: natsChunkStore(link, vo),
+        store: natsChunkStore(link, vo, true),
         [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
       };
     },

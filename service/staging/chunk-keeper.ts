@@ -1,6 +1,6 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 import { GridError } from '../../core/errors.ts';
-import { chunkSubject, chunkSubjects, STREAM } from './names.ts';
+import { chunkSubject, chunkSubjects, digestAt, STREAM, secondSubject } from './names.ts';
 import type { NatsLink } from './nats-link.ts';
 
 /** What only the broker may do with the chunks of a VO. */
@@ -18,14 +18,14 @@ const TIMEOUT_MS = 20_000;
 export function natsChunkKeeper(link: NatsLink, vo: string): ChunkKeeper {
   return {
     list: async () => {
-      const prefix = chunkSubject(vo, '');
-      const digests: string[] = [];
+      const digests = new Set<string>();
       for (let offset = 0; ; ) {
         const page = await link.use((nc) => subjectsFrom(nc, vo, offset));
         const names = Object.keys(page.state?.subjects ?? {});
-        digests.push(...names.map((name) => name.slice(prefix.length)).filter(isOne));
+        for (const digest of names.map((name) => digestAt(vo, name)).filter(isOne))
+          digests.add(digest);
         offset += names.length;
-        if (names.length === 0 || offset >= (page.total ?? 0)) return digests;
+        if (names.length === 0 || offset >= (page.total ?? 0)) return [...digests];
       }
     },
     remove: async (digests) => {
@@ -54,8 +54,10 @@ interface Answer {
 const subjectsFrom = (nc: NatsConnection, vo: string, offset: number): Promise<Answer> =>
   ask(nc, 'INFO', { subjects_filter: chunkSubjects(vo), offset });
 
-const purge = (nc: NatsConnection, vo: string, digest: string): Promise<Answer> =>
-  ask(nc, 'PURGE', { filter: chunkSubject(vo, digest) });
+async function purge(nc: NatsConnection, vo: string, digest: string): Promise<void> {
+  const first = chunkSubject(vo, digest);
+  await Promise.all([first, secondSubject(first)].map((filter) => ask(nc, 'PURGE', { filter })));
+}
 
 async function ask(nc: NatsConnection, verb: string, request: object): Promise<Answer> {
   const subject = `$JS.API.STREAM.${verb}.${STREAM}`;

@@ -9,6 +9,22 @@ export const chunkSubjects = (vo: string): string => `stage.${vo}.chunk.*`;
 /** Subject of one chunk; `digest` is lower-case hex. */
 export const chunkSubject = (vo: string, digest: string): string => `stage.${vo}.chunk.${digest}`;
 
+const AGAIN = '-again';
+
+/**
+ * Where a chunk goes of which nats-server has a message that it cannot read any more: the disk has spoiled it. It gives
+ * such a message to nobody, takes no other one in its place and does not remove it either.
+ */
+export const secondSubject = (subject: string): string => `${subject}${AGAIN}`;
+
+export const isSecond = (subject: string): boolean => subject.endsWith(AGAIN);
+
+/** Digest of the chunk at a subject of it, in its first place or in its second. */
+export const digestAt = (vo: string, subject: string): string => {
+  const name = subject.slice(chunkSubject(vo, '').length);
+  return isSecond(name) ? name.slice(0, -AGAIN.length) : name;
+};
+
 /** The JetStream of the grid, as leaf nodes name it, which have none. */
 export const JS_DOMAIN = 'grid';
 

@@ -5,7 +5,7 @@ import { openByteBudget } from './byte-budget.ts';
 import { type CodedChunk, decodeChunk, openChunkCoder } from './chunk-coding.ts';
 import { type ChunkStore, verified } from './chunk-store.ts';
 import { openFlightWindow } from './flight-window.ts';
-import { chunkSubject, directGetSubject } from './names.ts';
+import { chunkSubject, directGetSubject, isSecond, secondSubject } from './names.ts';
 import type { NatsLink } from './nats-link.ts';
 import { requestsOn } from './wire/nats-requests.ts';
 import { giveSlab } from './wire/slabs.ts';
@@ -24,8 +24,11 @@ interface PubAck {
   readonly error?: { readonly err_code?: number; readonly description?: string };
 }
 
-/** Chunks of one VO in its JetStream stream, one message per subject. */
-export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
+/**
+ * Chunks of one VO in its JetStream stream, one message per subject. Only who `looksTwice` is told of chunks in their second
+ * places that they are there (`secondSubject`); to others they are missing, and are sent again for nothing.
+ */
+export function natsChunkStore(link: NatsLink, vo: string, looksTwice = false): ChunkStore {
   const coder = openChunkCoder();
   const sending = openFlightWindow(IN_FLIGHT);
   const receiving = openFlightWindow(IN_FLIGHT);
@@ -42,8 +45,10 @@ export function natsChunkStore(link: NatsLink, vo: string): ChunkStore {
         const subject = chunkSubject(vo, digest);
         await probing.take(1);
         try {
-          const there = await link.use((nc) => isThere(nc, subject), signal);
-          if (!there) absent.add(digest);
+          const places = looksTwice ? [subject, secondSubject(subject)] : [subject];
+          for (const place of places)
+            if (await link.use((nc) => isThere(nc, place), signal)) return;
+          absent.add(digest);
         } finally {
           probing.give(1);
         }
@@ -71,23 +76,31 @@ const packed = headers();
 packed.set(CODING, 'zstd');
 
 /** How many bytes the chunk took, 0 where it was there. */
-async function publish(
-  nc: NatsConnection,
-  subject: string,
-  { bytes, coding }: CodedChunk,
-): Promise<number> {
+async function publish(nc: NatsConnection, subject: string, coded: CodedChunk): Promise<number> {
+  const { bytes, coding } = coded;
   const question = coding === 'zstd' ? { subject, bytes, headers: packed } : { subject, bytes };
   const ack = ackOf(await requestsOn(nc).ask(question));
   if (ack.error === undefined) return bytes.byteLength;
   const reason = ack.error.description ?? 'no reason';
   // The stream keeps one message per subject and discards new ones: the chunk is there already.
-  if (/maximum messages per subject/.test(reason)) return 0;
+  if (/maximum messages per subject/.test(reason)) return putAgain(nc, subject, coded);
   if (/maximum bytes|resource limits|storage limit/i.test(reason))
     throw new GridError('STORE_QUOTA', `the store of the VO is full: ${reason}`);
   if (/insufficient (?:storage )?resources|no space/i.test(reason)) {
     throw new GridError('STORE_FULL', `nats-server has no room for more chunks: ${reason}`);
   }
   throw new GridError('STAGING_UNAVAILABLE', `the store refuses a chunk: ${reason}`);
+}
+
+/** What is refused because it is there needs another place only if it cannot be read. */
+async function putAgain(nc: NatsConnection, subject: string, coded: CodedChunk): Promise<number> {
+  if (await isThere(nc, subject)) return 0;
+  if (isSecond(subject))
+    throw new GridError(
+      'STAGING_UNAVAILABLE',
+      `nats-server can neither read nor replace ${subject}`,
+    );
+  return publish(nc, secondSubject(subject), coded);
 }
 
 /** A stream that answers again does so within this time. */
@@ -144,10 +157,12 @@ export const probeOf =
 
 /** Any server of a cluster answers, and one that was away may not have caught up; the one that leads knows. */
 async function read(nc: NatsConnection, subject: string, digest: string): Promise<Uint8Array> {
-  const found = await directGet(nc, subject);
-  if (found !== undefined) return unpacked(digest, found);
-  if (await isThere(nc, subject))
-    throw new GridError('STAGING_UNAVAILABLE', `a server of the store lacks chunk ${digest} yet`);
+  for (const place of [subject, secondSubject(subject)]) {
+    const found = await directGet(nc, place);
+    if (found !== undefined) return unpacked(digest, found);
+    if (await isThere(nc, place))
+      throw new GridError('STAGING_UNAVAILABLE', `a server of the store lacks chunk ${digest} yet`);
+  }
   throw new GridError('CHUNK_MISSING', `the store has no chunk ${digest}`);
 }
 

@@ -24,6 +24,8 @@ export interface TestNats extends TestClients, AsyncDisposable {
   readonly accounts: StagingAccounts;
   /** Ends the server as a crash does. */
   crash(): Promise<void>;
+  /** Ends it in good order: it writes what it knows of its files. */
+  stop(): Promise<void>;
   start(): Promise<void>;
 }
 
@@ -121,6 +123,7 @@ export async function startTestNats(options: TestNatsOptions): Promise<TestNats>
     accounts,
     start,
     crash: () => server.kill(),
+    stop: () => server.stop(),
     ...clientsOf(accounts, caPem),
     [Symbol.asyncDispose]: async () => {
       await accounts[Symbol.asyncDispose]();

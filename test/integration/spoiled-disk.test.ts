@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { OpenKeeper } from '../../broker/data/staging-accounts.ts';
+import { sha256 } from '../../service/staging/chunk-store.ts';
+import { natsServers, startTestNats, type TestNats } from '../fakes/nats.ts';
+
+describe.for(await natsServers())('a disk that spoils what $name keeps', ({ path }) => {
+  let nats: TestNats;
+  let keeper: OpenKeeper;
+  beforeAll(async () => {
+    nats = await startTestNats({ binary: path, vos: ['demo'] });
+    keeper = nats.accounts.openKeeper('demo');
+  });
+  afterAll(async () => {
+    await keeper[Symbol.asyncDispose]();
+    await nats[Symbol.asyncDispose]();
+  });
+
+  /** Flips a bit of a chunk while nats-server is down, so that it has it from no memory. */
+  const spoil = async (bytes: Buffer): Promise<void> => {
+    await nats.stop();
+    let flipped = 0;
+    for (const name of readdirSync(nats.settings.dir, { recursive: true, encoding: 'utf8' })) {
+      if (!name.endsWith('.blk')) continue;
+      const file = join(nats.settings.dir, name);
+      const content = readFileSync(file);
+      const at = content.indexOf(bytes.subarray(100, 200));
+      if (at < 0) continue;
+      content[at] = (content[at] ?? 0) ^ 1;
+      writeFileSync(file, content);
+      flipped += 1;
+    }
+    expect(flipped).toBeGreaterThan(0);
+    await nats.start();
+  };
+
+  test('is found, and the chunk can be sent again and taken out', async () => {
+    const bytes = randomBytes(200_000);
+    const digest = sha256(bytes);
+    const other = randomBytes(1_000);
+    await using member = nats.open('demo');
+    await member.put(digest, bytes);
+    await member.put(sha256(other), other);
+    await spoil(bytes);
+
+    await expect(member.get(digest)).rejects.toMatchObject({
+      code: expect.stringMatching(/CHUNK_(MISSING|CORRUPT)/),
+    });
+    await keeper.remove([digest]);
+    expect(await member.put(digest, bytes)).toBe(bytes.byteLength);
+    expect(Buffer.compare(await member.get(digest), bytes)).toBe(0);
+    expect(await member.put(digest, bytes)).toBe(0);
+    expect(await keeper.store.missing([digest])).toEqual(new Set());
+    expect(new Set(await keeper.list())).toEqual(new Set([digest, sha256(other)]));
+
+    await keeper.remove([digest]);
+    expect(await keeper.store.missing([digest])).toEqual(new Set([digest]));
+    await expect(member.get(digest)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+    expect(await member.put(digest, bytes)).toBe(bytes.byteLength);
+  });
+});
