@@ -23,7 +23,7 @@ import { openSubmit } from './jobs/submit.ts';
 import { openHolds } from './ledger/holds.ts';
 import { type Ledger, type LedgerPlace, openLedger } from './ledger/open-ledger.ts';
 import { openRecorder } from './ledger/recorder.ts';
-import { openRounds } from './matching/rounds.ts';
+import { openRounds, type RoundsOptions } from './matching/rounds.ts';
 import { NO_STORE, openTreeCounter } from './room/count-trees.ts';
 import { openStoreRoom, type StoreRoom } from './room/store-room.ts';
 import { type BrokerParts, brokerHandlers } from './rpc.ts';
@@ -79,9 +79,8 @@ export async function openBroker(options: BrokerOptions): Promise<OpenBroker> {
   const store = openJobStore(db);
   const secrets = stack.use(await openS3Secrets(book, store, options.sealKey));
   const sweeper = stack.use(sweeperOf(book, options));
-  const rounds = stack.use(
-    openRounds({ book, sites, rules, send: (attempts) => links.place(attempts), onFatal }),
-  );
+  const send: RoundsOptions['send'] = (attempts) => links.place(attempts);
+  const rounds = stack.use(openRounds({ book, sites, rules, access, send, onFatal }));
   const onChange = (): void => rounds.trigger();
   const links = stack.use(
     openSiteLinks((site) => ({

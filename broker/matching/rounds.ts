@@ -2,6 +2,7 @@ import type { Rules } from '../../core/match/ask.ts';
 import { round } from '../../core/match/match.ts';
 import { openRoundMemory, type RoundMemory } from '../../core/match/memory.ts';
 import type { Reservation } from '../../core/match/snapshot.ts';
+import { type Access, isServed } from '../../core/vo/policy.ts';
 import { background } from '../../service/background.ts';
 import { type Book, begin, commit } from '../book.ts';
 import { place } from '../jobs/moves.ts';
@@ -21,6 +22,7 @@ export interface RoundsOptions {
   readonly book: Book;
   readonly sites: SiteRegistry;
   readonly rules: Rules;
+  readonly access: Pick<Access, 'vos'>;
   /** Sends attempts that are in the ledger. */
   readonly send: (attempts: readonly AttemptRecord[]) => void;
   readonly onFatal: (error: unknown) => void;
@@ -65,9 +67,10 @@ async function runRound(
   carried: Carried,
   again: () => void,
 ): Promise<void> {
-  const { book, sites, rules } = options;
+  const { book, sites, rules, access } = options;
   const { table } = book;
-  const queues = table.queues.list();
+  // Jobs of a VO that is served no more wait until it is again.
+  const queues = table.queues.list().filter(({ ask }) => isServed(ask.vo, access));
   if (queues.length === 0 || sites.size === 0) return;
   const set = begin(book);
   const { placements, reservations } = round(

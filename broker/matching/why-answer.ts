@@ -2,7 +2,8 @@ import type { JobId, SiteId } from '../../core/ids.ts';
 import { isActive, type JobState } from '../../core/job/state.ts';
 import { taskCountsOf } from '../../core/job/summary.ts';
 import type { Refusal } from '../../core/match/refusal.ts';
-import type { JobSummary } from '../../proto/gen/grid/v1/broker.ts';
+import { type Access, isServed } from '../../core/vo/policy.ts';
+import type { JobSummary, WhyJobResponse } from '../../proto/gen/grid/v1/broker.ts';
 import type { AttemptRecord, JobRecord, Why } from '../jobs/records.ts';
 import type { Outlook } from './outlook.ts';
 
@@ -26,9 +27,26 @@ export function answerFor(
   if (queued === 0 && isActive(state))
     return `it is ${state} at ${[...placesOf(job).keys()].join(', ')}`;
   if (queued === 0) return job.detail === '' ? `it is ${state}` : `it is ${state}: ${job.detail}`;
-  const who = job.tasks === 1 ? 'it waits' : `${queued} of its ${job.tasks} tasks wait`;
+  const who = waitersOf(job);
   const why = whyLimited(job) ?? whyPauses(job, pausesUntilMs) ?? whyQueued(outlook);
   return `${who}: ${why ?? 'it is about to be placed'}`;
+}
+
+const waitersOf = ({ tasks, counts }: JobRecord): string =>
+  tasks === 1 ? 'it waits' : `${counts.queued} of its ${tasks} tasks wait`;
+
+/** Of a job that waits and whose VO the broker serves no more; undefined for any other. */
+export function whyUnserved(
+  job: JobRecord,
+  access: Pick<Access, 'vos'>,
+): Pick<WhyJobResponse, 'answer' | 'advice'> | undefined {
+  const waits = (job.counts.queued ?? 0) > 0 && whySettled(job) === undefined;
+  if (!waits || isServed(job.vo, access)) return undefined;
+  const words = `this broker does not serve VO ${job.vo} any more (serves: ${access.vos.join(', ')})`;
+  return {
+    answer: `${waitersOf(job)}: ${words}`,
+    advice: ['ask an administrator of the grid to add the VO to `vos` of its broker'],
+  };
 }
 
 /** What keeps the whole job from being placed, whatever the sites say. */

@@ -21,7 +21,7 @@ import { checkJobs, withVo } from '../jobs/wanted-jobs.ts';
 import { checkGroup, checkQueueQuotas } from '../shares/submit-shares.ts';
 import type { SiteRegistry } from '../sites/site-registry.ts';
 import { type Outlook, type OutlookParts, outlookFor } from './outlook.ts';
-import { answerBefore, answerFor, ended, placesOf } from './why-answer.ts';
+import { answerBefore, answerFor, ended, placesOf, whyUnserved } from './why-answer.ts';
 
 const NOTHING: Omit<WhyJobResponse, 'summary' | 'answer'> = {
   sites: [],
@@ -66,13 +66,15 @@ export async function explainJob(
 }
 
 /** Why a job is where it is. */
-export async function whyJob(parts: OutlookParts, id: JobId): Promise<WhyJobResponse> {
-  const { book, sites } = parts;
+export async function whyJob(parts: ExplainParts, id: JobId): Promise<WhyJobResponse> {
+  const { book, sites, access } = parts;
   const summary = await readSummary(book, id);
   const job = book.table.jobs.get(id);
   const state = stateFromWire(summary.state);
   if (job === undefined || isFinal(state))
     return { ...NOTHING, summary, answer: ended(summary, state) };
+  const unserved = whyUnserved(job, access);
+  if (unserved !== undefined) return { ...NOTHING, summary, ...unserved };
   const outlook = outlookFor(parts, { ...job, key: String(job.askId) });
   const notBeforeMs = pauseOf(job, book.clock.nowMs());
   const answer = answerFor(job, state, outlook, notBeforeMs);

@@ -30,7 +30,7 @@ export const isAdmin = (caller: Caller, access: Access): boolean =>
   access.admins.includes(caller.dn);
 
 /** Whether the broker serves a VO. */
-export const isServed = (vo: VoName, access: Access): boolean =>
+export const isServed = (vo: VoName, access: Pick<Access, 'vos'>): boolean =>
   access.vos.length === 0 || access.vos.includes(vo);
 
 const denied = (why: string): Decision => ({ allowed: false, code: 'VO_DENIED', why });

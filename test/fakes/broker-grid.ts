@@ -52,8 +52,8 @@ export interface BrokerGrid extends AsyncDisposable {
   site(id: string, offer?: Partial<Offer>): Promise<FakeGateway>;
   /** A gateway that shows the certificate of another host. */
   impostor(id: string): Promise<FakeGateway>;
-  /** Ends the broker as a crash would leave it, and starts it again on the same ledger. */
-  restart(): Promise<void>;
+  /** Ends the broker as a crash would leave it, and starts it again on the same ledger; it serves these VOs then. */
+  restart(vos?: readonly string[]): Promise<void>;
   readonly epoch: () => number;
   /** Submits one job for Alice; gives its id. */
   submit(details?: Partial<JobSpec>): Promise<string>;
@@ -82,10 +82,10 @@ export async function openBrokerGrid(
   const gateways: FakeGateway[] = [];
   const fatal: unknown[] = [];
 
-  const startBroker = (): Promise<OpenBroker> =>
+  const startBroker = (vos: readonly string[] = ['demo']): Promise<OpenBroker> =>
     openBroker({
       ledger,
-      access: { admins: ['/DC=org/DC=test/CN=Root'], vos: ['demo'] },
+      access: { admins: ['/DC=org/DC=test/CN=Root'], vos },
       leaseMs: LEASE_MS,
       keepHistoryMs: 90 * DAY_MS,
       openGateway: (site) =>
@@ -160,13 +160,13 @@ export async function openBrokerGrid(
       return gateway;
     },
     impostor: (id) => enrol(id, 'impostor', {}),
-    restart: async () => {
+    restart: async (vos) => {
       const { port } = front;
       for (const client of clients.splice(0)) client.close();
       connections.clear();
       await front.close(0);
       await broker[Symbol.asyncDispose]();
-      broker = await startBroker();
+      broker = await startBroker(vos);
       front = await startFront(broker, port);
     },
     submit: async (details) => {

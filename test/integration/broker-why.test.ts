@@ -217,3 +217,19 @@ test('with the change that why advises a job does start', async () => {
   await until(async () => (await grid.stateOf(changed)) === 'running');
   expect(await grid.stateOf(id)).toBe('queued');
 });
+
+test('jobs of a VO that is served no more wait until it is again, and hear why', async () => {
+  const site = await grid.site('aachen', { freeCpus: 0, backlog: 0 });
+  const id = await grid.submit();
+  await grid.restart(['other']);
+  site.offer({ freeCpus: 4 });
+  await until(async () => (await grid.as('Root').listSites({})).sites[0]?.offer?.freeCpus === 4);
+  expect(await whyOf(id)).toMatchObject({
+    answer: 'it waits: this broker does not serve VO demo any more (serves: other)',
+    sites: [],
+    advice: ['ask an administrator of the grid to add the VO to `vos` of its broker'],
+  });
+  expect(site.placed).toEqual([]);
+  await grid.restart();
+  await until(() => site.placed.length === 1);
+});
