@@ -72,9 +72,7 @@ async function sendAttempts(link: Link, session: Session): Promise<void> {
   for (const [why, some] of Map.groupBy(unwanted, ({ evicted }) => evicted ?? NEVER_SENT))
     await releaseAll(link, some, why);
   const wanted = batch.filter((attempt) => link.unsent.has(attempt));
-  if (wanted.length === 0) return;
-  for (const attempt of wanted) link.unsent.delete(attempt);
-  await sendBatch(link, session, wanted);
+  if (wanted.length > 0) await sendBatch(link, session, wanted);
 }
 
 /** A batch that the gateway cannot read is sent in halves, until the one attempt is found that it is about. */
@@ -88,6 +86,9 @@ async function sendBatch(
   const vos = wanted.map(({ task }) => task.job.vo);
   const tickets = await session.tickets.due(vos, site.offer?.nkey ?? '');
   const signedUrls = await session.urls.fresh(wanted.map(({ task }) => task.job.id));
+  // Until here nothing was sent: what has failed or was cut off is no fault of the site.
+  if (session.signal.aborted) return;
+  for (const attempt of wanted) link.unsent.delete(attempt);
   const sent = wanted.filter(({ id }) => book.table.attempts.has(id));
   if (sent.length === 0) return;
   const offersBefore = site.offers;

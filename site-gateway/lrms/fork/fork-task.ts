@@ -100,13 +100,8 @@ export function takeNext(queue: ForkTask[], slots: Slots, gpus: GpuPool): ForkTa
 }
 
 /** Why a task that waits does so, as far as this machine knows. */
-export function waitReasonOf(
-  id: string,
-  queue: readonly ForkTask[],
-  gpus: Pick<GpuPool, 'fits'>,
-): string {
-  const one = queue.find(({ task }) => task.id === id)?.task;
-  const what = one === undefined || gpus.fits(one) ? 'CPUs' : 'GPUs';
+export function waitReasonOf(entry: ForkTask | undefined, gpus: Pick<GpuPool, 'fits'>): string {
+  const what = entry?.state === 'queued' && !gpus.fits(entry.task) ? 'GPUs' : 'CPUs';
   return `waits for free ${what} at the site`;
 }
 

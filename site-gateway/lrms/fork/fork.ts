@@ -143,7 +143,7 @@ class ForkLrms implements Lrms {
 
   readonly hostsOf = hostsOf;
   readonly suspend = (why: string): void => this.suspender.suspend(why, this.tasks.values());
-  readonly waitReason = (id: string): string => waitReasonOf(id, this.queue, this.gpus);
+  readonly waitReason = (id: string): string => waitReasonOf(this.tasks.get(id), this.gpus);
   readonly list = (): ReturnType<Lrms['list']> => listForkTasks(this.tasks.values());
   readonly state = (): LrmsState => ({
     closedReason: '',

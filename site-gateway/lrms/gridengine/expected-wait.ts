@@ -4,7 +4,7 @@ import type { Needs } from '../batch/batch-system.ts';
 import type { Capacity } from '../lrms.ts';
 import type { Layout } from './capacity.ts';
 import { slotsFor } from './parallel.ts';
-import { parseTasks, type QueueInstance } from './qstat.ts';
+import { countTasks, type QueueInstance } from './qstat.ts';
 import { parseTime } from './units.ts';
 import { childrenOf, parseXml, textOf, unreadable, type XmlElement } from './xml.ts';
 
@@ -97,13 +97,25 @@ export function parseCrowd(text: string, { instances, layout, nowMs }: Around): 
         const sinceMs = Date.parse(`${textOf(job, 'JAT_start_time')}Z`);
         return { slots: slotsOf(job), forMs: Math.max(0, may - Math.max(0, nowMs - sinceMs)) };
       }),
-    waiting: childrenOf(pending, 'job_list')
-      .filter((job) => !/[hE]/.test(textOf(job, 'state')) && isOurs(job))
-      .flatMap((job) => {
-        const one = { slots: slotsOf(job), forMs: Math.min(timeOf(job), longest) };
-        return Array.from({ length: tasksOf(textOf(job, 'tasks')) }, (): Held => one);
-      }),
+    waiting: expand(
+      childrenOf(pending, 'job_list')
+        .filter((job) => !/[hE]/.test(textOf(job, 'state')) && isOurs(job))
+        .map((job) => ({
+          one: { slots: slotsOf(job), forMs: Math.min(timeOf(job), longest) },
+          tasks: tasksOf(textOf(job, 'tasks')),
+        })),
+    ),
   };
+}
+
+/** One for each task of them, and no more than tell that nothing can be said. */
+function expand(jobs: readonly { readonly one: Held; readonly tasks: number }[]): readonly Held[] {
+  const all: Held[] = [];
+  for (const { one, tasks } of jobs) {
+    const room = MOST_WAITING + 1 - all.length;
+    for (let left = Math.min(tasks, room); left > 0; left -= 1) all.push(one);
+  }
+  return all;
 }
 
 /** `main.q` of `main.q@n1`. */
@@ -122,9 +134,8 @@ function timeOf(job: XmlElement): number {
   return parseTime(asked?.text ?? '');
 }
 
-/** How many tasks of an array wait, and one more than can be told of at most. */
-const tasksOf = (text: string): number =>
-  text === '' ? 1 : Math.min(MOST_WAITING + 1, parseTasks(text).length);
+/** How many tasks of it wait. */
+const tasksOf = (text: string): number => (text === '' ? 1 : countTasks(text));
 
 /** Looks between two questions: all jobs of the cell are more to tell than our own. */
 const LOOKS = 6;

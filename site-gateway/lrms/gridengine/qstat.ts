@@ -104,14 +104,22 @@ function jobLine(element: XmlElement): JobLine | undefined {
 }
 
 /** `1-9:2,12` -> [1, 3, 5, 7, 9, 12]. */
-export function parseTasks(text: string): readonly number[] {
-  return text.split(',').flatMap((part) => {
+const parseTasks = (text: string): readonly number[] =>
+  rangesOf(text).flatMap(({ first, step, length }) =>
+    Array.from({ length }, (_, at) => first + at * step),
+  );
+
+/** `1-9:2,12` -> 6. */
+export const countTasks = (text: string): number =>
+  rangesOf(text).reduce((sum, { length }) => sum + length, 0);
+
+const rangesOf = (text: string) =>
+  text.split(',').map((part) => {
     const [, first, last = first, step = '1'] = /^(\d+)(?:-(\d+)(?::(\d+))?)?$/.exec(part) ?? [];
     if (first === undefined || step === '0') throw unreadable('qstat', text);
     const length = Math.floor((Number(last) - Number(first)) / Number(step)) + 1;
-    return Array.from({ length }, (_, at) => Number(first) + at * Number(step));
+    return { first: Number(first), step: Number(step), length };
   });
-}
 
 function countOf(element: XmlElement, name: string): number {
   const text = textOf(element, name);

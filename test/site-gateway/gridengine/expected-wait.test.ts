@@ -96,3 +96,9 @@ test('who runs in the queues of the site, and who may come there, is read from q
     waiting: [...Array.from({ length: 3 }, () => held(2, 600_000)), held(1, 3_600_000)],
   });
 });
+
+test('arrays of others take no more memory than tells that nothing can be said', () => {
+  const many = CROWD.replaceAll('<tasks>1-3:1</tasks>', '<tasks>1-4000:1,4001-4000000000</tasks>');
+  const around = { instances: [], layout: { queues: [] }, nowMs: 0 };
+  expect(parseCrowd(many, around).waiting).toHaveLength(5_001);
+});
