@@ -131,7 +131,7 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
       shares: sharesOf(config),
       openGateway: open,
       accounts,
-      sealKey: keepSealKey(config['seal-key'] ?? join(config.state, 'seal.key')),
+      sealKey: await keepSealKey(config['seal-key'] ?? join(config.state, 'seal.key')),
       sweep: {
         everyMs: config.staging?.['sweep-every'] ?? 0,
         graceMs: config.staging?.['sweep-grace'] ?? 0,

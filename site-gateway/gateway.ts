@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { arch } from 'node:os';
 import { join } from 'node:path';
 import { createUser, fromSeed } from '@nats-io/nkeys';
@@ -10,6 +10,7 @@ import { formatFqan } from '../core/vo/fqan.ts';
 import type { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
 import type { Clock } from '../service/clock.ts';
 import { compilePolicy } from '../service/expression/expression.ts';
+import { keptSecret } from '../service/kept-secret.ts';
 import type { Log } from '../service/log.ts';
 import type { Handlers } from '../service/rpc/rpc.ts';
 import type { CacheKeeper } from '../service/staging/cache-keeper.ts';
@@ -83,7 +84,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, clock, log } = options;
   await using stack = new AsyncDisposableStack();
   const spares = await openSpares(config, log);
-  const nkey = keptNkey(join(config.spool, 'nkey.seed'));
+  const nkey = await keptNkey(join(config.spool, 'nkey.seed'));
   const offerChange = openChange();
   const announce = (): void => offerChange.announce();
   const disk = stack.use(
@@ -261,14 +262,9 @@ const lentSize = (size: SiteSize, owner: OwnerWatch): SiteSize =>
   owner.closedReason() === '' ? size : { ...size, usableCpus: 0, usableGpus: 0 };
 
 /** The staging user of this gateway: made once, its seed never leaves the spool. */
-function keptNkey(file: string): Nkey {
-  try {
-    writeFileSync(file, createUser().getSeed(), { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    chmodSync(file, 0o600);
-  }
-  const seed = readFileSync(file);
+async function keptNkey(file: string): Promise<Nkey> {
+  const seed = await keptSecret(file, () => createUser().getSeed());
+  chmodSync(file, 0o600);
   return { publicKey: fromSeed(seed).getPublicKey(), seed };
 }
 

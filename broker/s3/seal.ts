@@ -1,21 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { CompactEncrypt, compactDecrypt } from 'jose';
 import { GridError } from '../../core/errors.ts';
 import type { S3Credential } from '../../proto/gen/grid/v1/broker.ts';
+import { keptSecret } from '../../service/kept-secret.ts';
 
 const KEY_BYTES = 32;
 
 /** The key of this broker, made (mode 0600) where there is none; throws CONFIG_INVALID for a file that is no key or not secret. */
-export function keepSealKey(file: string): Uint8Array {
-  try {
-    writeFileSync(file, randomBytes(KEY_BYTES).toString('base64'), { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-  }
+export async function keepSealKey(file: string): Promise<Uint8Array> {
+  const text = await keptSecret(file, () => randomBytes(KEY_BYTES).toString('base64'));
   if ((statSync(file).mode & 0o077) !== 0)
     throw new GridError('CONFIG_INVALID', `${file} may be read by others: chmod 600 ${file}`);
-  const key = Buffer.from(readFileSync(file, 'utf8'), 'base64');
+  const key = Buffer.from(text.toString(), 'base64');
   if (key.length !== KEY_BYTES)
     throw new GridError('CONFIG_INVALID', `${file} is no key: ${KEY_BYTES} bytes in base64`);
   return key;

@@ -1,0 +1,34 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { keptSecret } from '../../service/kept-secret.ts';
+import { testDirs } from '../support/test-dirs.ts';
+
+const freshDir = testDirs('secret');
+
+test('a secret is made once, also by two at the same time, and kept', async () => {
+  const dir = freshDir();
+  const file = join(dir, 'key');
+  let made = 0;
+  const keep = (): Promise<Buffer> => keptSecret(file, () => `secret ${(made += 1)}`);
+  const [one, other] = await Promise.all([keep(), keep()]);
+  expect(other).toEqual(one);
+  expect(await keep()).toEqual(one);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(readdirSync(dir)).toEqual(['key']);
+});
+
+test('a disk that takes nothing leaves no empty secret behind', () => {
+  const dir = freshDir();
+  const module = new URL('../../service/kept-secret.ts', import.meta.url).href;
+  const script = `const { keptSecret } = await import('${module}'); await keptSecret('key', () => 'a');`;
+  const { status, stderr } = spawnSync(
+    'sh',
+    ['-c', 'ulimit -f 0; exec "$0" "$@"', process.execPath, '--input-type=module', '-e', script],
+    { cwd: dir, encoding: 'utf8' },
+  );
+  expect(stderr).toContain('EFBIG');
+  expect(status).toBe(1);
+  expect(readdirSync(dir)).toEqual([]);
+});
