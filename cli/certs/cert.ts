@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import { CertAuthorityService } from '../../proto/gen/grid/v1/authority.ts';
 import { ensureDirectory } from '../../service/directories.ts';
@@ -68,8 +69,10 @@ export async function obtainCertificate(wish: CertificateWish): Promise<string> 
     crlPem: trusted.crlPem,
   });
   const request = { token, csr: Buffer.from(csr), lifetimeMs };
-  const { certificatePem } = await authority.call.enrol(request, { signal });
-  await install(places, keyPem, certificatePem);
+  const certificatePem = await install(places, keyPem, async () => {
+    const answer = await authority.call.enrol(request, { signal });
+    return answer.certificatePem;
+  });
   await installTrust(trusted, { dir: places.trust });
   return certificatePem;
 }
@@ -101,11 +104,13 @@ export async function renewCertificate(context: Context, input: Input): Promise<
   });
   const lifetimeMs = input.duration('lifetime') ?? 0;
   const request = { csr: Buffer.from(csr), lifetimeMs };
-  const { certificatePem } = await authority.call.renewCertificate(request, { signal });
   // Whatever else stood in the file (a service's file may carry its authority) goes on standing there.
   const rest = certificatesOf(readFileSync(places.cert, 'utf8')).slice(1).join('');
-  await install(places, keyPem, certificatePem + rest);
-  report(context, places, certificatePem);
+  const certPem = await install(places, keyPem, async () => {
+    const { certificatePem } = await authority.call.renewCertificate(request, { signal });
+    return certificatePem + rest;
+  });
+  report(context, places, certPem);
   return 0;
 }
 
@@ -136,12 +141,28 @@ function refuseToReplace(places: Places, force: boolean): void {
   );
 }
 
-async function install(places: Places, keyPem: string, certPem: string): Promise<void> {
-  for (const file of [places.key, places.cert]) {
-    ensureDirectory(join(file, '..'), 0o700);
+/**
+ * Puts a key and the certificate that `obtain` gives for it in their places; gives the certificate. A token is good for one:
+ * what cannot be written is known before it is asked for. An old pair is replaced when both are on the disk.
+ */
+async function install(
+  places: Places,
+  keyPem: string,
+  obtain: () => Promise<string>,
+): Promise<string> {
+  const [key, cert] = [`${places.key}.new`, `${places.cert}.new`];
+  for (const file of [key, cert]) ensureDirectory(dirname(file), 0o700);
+  try {
+    await writeAtomic(key, keyPem, 0o600);
+    await writeAtomic(cert, '', 0o644);
+    const certPem = await obtain();
+    await writeAtomic(cert, certPem, 0o644);
+    await rename(key, places.key);
+    await rename(cert, places.cert);
+    return certPem;
+  } finally {
+    for (const file of [key, cert]) await rm(file, { force: true });
   }
-  await writeAtomic(places.key, keyPem, 0o600);
-  await writeAtomic(places.cert, certPem, 0o644);
 }
 
 /** Puts the authority's address into config.yaml, and leaves everything else there as it is. */

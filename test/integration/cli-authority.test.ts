@@ -58,6 +58,18 @@ describe('a newcomer with a token', () => {
     expect(existsSync(dir)).toBe(false);
   });
 
+  test('keeps the token where the key or the certificate cannot be written', async () => {
+    const { authority, root, grid } = cli;
+    const dir = join(root, 'careless');
+    const wanted = { profile: 'user', commonName: 'Careless', altNames: [] } as const;
+    const { token } = await makeOfflineToken(authority.dir, wanted);
+    const request = ['cert', 'request', '--token', token];
+    const refused = await grid([...request, '--out-cert', '/dev/null/cert.pem'], dir);
+    expect(refused).toMatchObject({ exit: 3, err: expect.stringContaining('/dev/null') });
+    expect(await grid(request, dir)).toMatchObject({ exit: 0 });
+    expect(readdirSync(dir).toSorted()).toEqual(readdirSync(cli.home).toSorted());
+  });
+
   test('is told when a token is damaged', async () => {
     const { root, grid } = cli;
     const { exit, err } = await grid(

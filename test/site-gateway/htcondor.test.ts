@@ -216,6 +216,12 @@ test.for<[string, object, object]>([
   expect(ends.get(`${TOKEN}.2`)).toMatchObject(expected);
 });
 
+test('how a job ended is not told by one that another account made to look like it', async () => {
+  commands.say('condor_history', { stdout: '[\n]\n' });
+  await open().autopsy([{ token: TOKEN, index: 2, job: '7.1' }], SELF);
+  expect(commands.callsOf('condor_history').at(-1)?.at(-1)).toContain('Owner == "hanse" && ');
+});
+
 test('HTCondor’s jobs are removed, and one that ended meanwhile is no error', async () => {
   commands.say('condor_rm', { stderr: '\nJob 999.0 not found\n', exitCode: 1 });
   await open().signal(['999.0', '7.0'], 'TERM');

@@ -76,7 +76,7 @@ export function openHTCondor(options: HTCondorOptions): BatchSystem {
         closedReason: '',
       };
     },
-    autopsy: (elements) => autopsy(run, elements),
+    autopsy: (elements) => autopsy(run, ours, elements),
     signal: async (jobs, signal) => {
       for (let at = 0; at < jobs.length; at += JOBS_AT_A_TIME) {
         const some = jobs.slice(at, at + JOBS_AT_A_TIME);
@@ -133,11 +133,12 @@ function jobsOf(ads: readonly JobAd[]): ReadonlyMap<string, BatchJob> {
 /** From the schedd's history, read from its end backwards and no further than the number that is looked for. */
 async function autopsy(
   run: CommandRunner,
+  ours: string,
   elements: readonly MissingElement[],
 ): Promise<ReadonlyMap<string, BatchEnd>> {
   const keys = new Set(elements.map(keyOf));
   const tokens = [...new Set(elements.map(({ token }) => `"${token}"`))];
-  const which = `member(GridToken, {${tokens.join(',')}})`;
+  const which = `${ours} && member(GridToken, {${tokens.join(',')}})`;
   const indexes = [...new Set(elements.map(({ index }) => index - 1))];
   const most = String(tokens.length * indexes.length);
   const constraint = `${which} && member(ProcId, {${indexes.join(',')}})`;
