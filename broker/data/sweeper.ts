@@ -3,6 +3,7 @@ import { sweepPass } from '../../core/data/sweep.ts';
 import { GridError } from '../../core/errors.ts';
 import { background } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
+import { digestsIn } from '../../service/staging/chunk-store.ts';
 import { checkManifest } from '../../service/staging/read-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import type { Book } from '../book.ts';
@@ -32,8 +33,11 @@ export interface Sweeper extends AsyncDisposable {
    * for ten minutes in which it may be named anew. A false no costs questions, a yes is sure, but for what a store loses.
    */
   hold(vo: string, tree: TreeRef): boolean;
-  /** A chunk is not what or where it should be: no tree of the VO is held until it has been named again. */
-  readonly doubt: (vo: string) => void;
+  /**
+   * A chunk is not what or where it should be: no tree of the VO is held until it has been named again, and what `failure`
+   * names and is spoiled goes in the background.
+   */
+  readonly doubt: (vo: string, failure: string) => void;
   /** One pass over the store of a VO. */
   sweep(vo: string): Promise<Swept>;
   /** Reads chunks and takes out those that are not what their name says; gives these. */
@@ -170,7 +174,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       name(store, tree, book.clock.nowMs());
       return true;
     },
-    doubt: (vo) => storeOf(vo).whole.clear(),
+    doubt: (vo, failure) => healNamed(storeOf(vo), failure, book.log),
     heal: (vo, digests) => heal(storeOf(vo), digests),
     [Symbol.asyncDispose]: async () => {
       for (const timer of timers) clearInterval(timer);
@@ -339,6 +343,9 @@ function forget(store: Store, nowMs: number, graceMs: number): void {
   forgetNamed(store, nowMs);
   for (const [digest, atMs] of removed) if (nowMs - atMs > graceMs) removed.delete(digest);
 }
+
+const healNamed = (store: Store, failure: string, log: Log): void =>
+  background('heal the store', heal(store, digestsIn(failure)), log);
 
 async function heal(
   { keeper, whole }: Store,

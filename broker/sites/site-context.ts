@@ -30,8 +30,8 @@ export interface LinkOptions {
   readonly secrets: Pick<S3Secrets, 'sign' | 'jobs'>;
   /** Told of every tree of results. */
   readonly admit: Admit;
-  /** A job of this VO has failed for want of data. */
-  readonly doubt: (vo: string) => void;
+  /** A job of this VO has failed for want of data, with these words. */
+  readonly doubt: (vo: string, failure: string) => void;
   /** Something changed that may let jobs start. */
   readonly onChange: () => void;
   /** Attempts that (perhaps other) sites shall end. */

@@ -103,7 +103,7 @@ async function withOutputs(link: Link, session: Session, report: Report): Promis
   const { book, site, admit, doubt } = link;
   const { outcome, live, attemptId: id } = report;
   const vo = attemptAt(book.table, site.id, id)?.task.job.vo;
-  if (outcome?.failure === 'data' && vo !== undefined) doubt(vo);
+  if (outcome?.failure === 'data' && vo !== undefined) doubt(vo, outcome.detail);
   if (live !== undefined && vo !== undefined)
     return { ...report, live: await kept(admit, vo, live) };
   if (outcome === undefined || outcome.outputs.digest === '' || vo === undefined) return report;

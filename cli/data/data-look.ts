@@ -19,7 +19,6 @@ import { type DatasetClient, nameOf, openDatasetClient } from './dataset-client.
 import { jobOf } from './job-results.ts';
 
 const AT_ONCE = 16;
-const MAX_HEALED = 1_000;
 
 /** `grid data du`. */
 export async function diskUsage(context: Context, input: Input): Promise<number> {
@@ -194,11 +193,10 @@ export async function verifyDataset(context: Context, input: Input): Promise<num
       totalBytes: sum([...chunks]),
     }),
   ).finally(progress.stop);
-  const spoiled = faults.filter(({ code }) => code === 'CHUNK_CORRUPT').slice(0, MAX_HEALED);
-  if (spoiled.length > 0) {
-    const digests = spoiled.map(({ digest }) => Buffer.from(digest, 'hex'));
-    await client.datasets.healChunks({ vo: dataset.vo, digests }, { signal: context.signal });
-  }
+  await client.heal(
+    dataset.vo,
+    faults.map(({ digest }) => digest),
+  );
   const { terminal, json } = context;
   if (json) terminal.out(JSON.stringify({ id: name, chunks: chunks.size, faults }));
   else if (faults.length === 0)

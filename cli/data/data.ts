@@ -14,7 +14,13 @@ import { checkNotRemoved } from '../jobs/get.ts';
 import { readJob } from '../jobs/job-detail.ts';
 import { openProgress } from '../progress.ts';
 import { agoText, counted, table } from '../render.ts';
-import { type DatasetClient, datasetView, nameOf, openDatasetClient } from './dataset-client.ts';
+import {
+  afterHealing,
+  type DatasetClient,
+  datasetView,
+  nameOf,
+  openDatasetClient,
+} from './dataset-client.ts';
 import { jobOf, listResults, removeResults } from './job-results.ts';
 import { chooseVo, knownDirOf } from './staging.ts';
 
@@ -103,7 +109,9 @@ export async function getDataset(context: Context, input: Input): Promise<number
     force: input.on('force'),
     signal: context.signal,
     onProgress: progress.update,
-  }).finally(progress.stop);
+  })
+    .catch((error: unknown) => afterHealing(client, dataset.vo, error))
+    .finally(progress.stop);
   const { terminal, json } = context;
   terminal.out(json ? JSON.stringify({ ...datasetView(dataset), dir }) : dir);
   if (!json) terminal.note(`${counted(files, 'file')} of ${name}, ${formatBytes(tree.totalBytes)}`);

@@ -5,6 +5,7 @@ import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import type { Dataset, DatasetsService } from '../../proto/gen/grid/v1/data.ts';
 import type { Connection } from '../../service/rpc/grpc-client.ts';
 import { treeFromWire } from '../../service/rpc/wire.ts';
+import { digestsIn } from '../../service/staging/chunk-store.ts';
 import { type Context, connectService } from '../context.ts';
 import type { Input } from '../input.ts';
 import { chooseVo, openUserStaging, type UserStaging } from './staging.ts';
@@ -18,7 +19,11 @@ export interface DatasetClient extends AsyncDisposable {
   /** The version that a name means. */
   find(ref: DatasetRef): Promise<FoundDataset>;
   store(vo: string): Promise<UserStaging>;
+  /** Has chunks looked at that were missing or spoiled: these are taken out, and whoever puts their files again is asked for both. */
+  heal(vo: string, digests: readonly string[]): Promise<void>;
 }
+
+const MOST_HEALED = 1_000;
 
 /** A version of a dataset as the broker told it, with its full name. */
 interface FoundDataset {
@@ -61,8 +66,29 @@ export async function openDatasetClient(context: Context, input: Input): Promise
       stores.set(vo, store);
       return store;
     },
+    heal: async (vo, digests) => {
+      for (let at = 0; at < digests.length; at += MOST_HEALED) {
+        const some = digests
+          .slice(at, at + MOST_HEALED)
+          .map((digest) => Buffer.from(digest, 'hex'));
+        await connection.call.healChunks({ vo, digests: some }, { signal });
+      }
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** Throws `error`, after the chunk that it names has been looked at. */
+export async function afterHealing(
+  client: DatasetClient,
+  vo: string,
+  error: unknown,
+): Promise<never> {
+  const isLost =
+    error instanceof GridError && ['CHUNK_CORRUPT', 'CHUNK_MISSING'].includes(error.code);
+  // What went wrong first is what is told.
+  if (isLost) await client.heal(vo, digestsIn(error.message)).catch(() => undefined);
+  throw error;
 }
 
 /** `/biomed/hg38@v3`. */

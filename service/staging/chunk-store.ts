@@ -29,3 +29,7 @@ export function verified(digest: string, bytes: Uint8Array): Uint8Array {
     `chunk ${digest} has ${bytes.byteLength} bytes with another digest`,
   );
 }
+
+/** Digests of the chunks that a failure names, such as that of `verified`. */
+export const digestsIn = (failure: string): readonly string[] =>
+  failure.match(/\b[0-9a-f]{64}\b/g) ?? [];

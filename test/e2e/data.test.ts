@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sha256 } from '../../service/staging/chunk-store.ts';
+import { newNkey, openStaging } from '../../service/staging/connect-staging.ts';
 import { type LocalGrid, type Ran, startLocalGrid } from '../support/local-grid.ts';
 
 let grid: LocalGrid;
@@ -104,6 +106,27 @@ describe('a dataset', () => {
     const swept = await json<{ readonly stored: number }>('data', 'sweep');
     expect(swept).toMatchObject({ condemned: 0, removed: 0 });
     expect(swept.stored).toBeGreaterThan(3);
+  });
+
+  test('that is false in the store is mended by putting it again, once somebody has read it', async () => {
+    const bytes = randomBytes(1_000);
+    writeFileSync(join(dir, 'poisoned'), bytes);
+    const nkey = newNkey();
+    using broker = await grid.broker();
+    await using store = openStaging({
+      nkey,
+      vo: 'demo',
+      ticket: () => broker.call.issueStagingTicket({ vo: 'demo', nkey: nkey.publicKey }),
+      caPem: readFileSync(join(grid.layout.authority, 'ca.pem'), 'utf8'),
+    });
+    await store.put(sha256(bytes), Buffer.from('false'));
+    expect(await json<Put>('data', 'put', 'poisoned', 'p')).toMatchObject({ sentBytes: 0 });
+    const spoiled = await run('data', 'get', 'p');
+    expect([spoiled.code, spoiled.stderr]).toEqual([6, expect.stringContaining('CHUNK_CORRUPT')]);
+    expect(await json<Put>('data', 'put', 'poisoned', 'p')).toMatchObject({ sentBytes: 1_000 });
+    await out('data', 'get', 'p');
+    expect(readFileSync(join(dir, 'p/poisoned')).equals(bytes)).toBe(true);
+    await out('data', 'rm', 'p', '--all');
   });
 
   test('survives a broker that crashes, and is gone when it is removed', async () => {

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { OpenKeeper } from '../../broker/data/staging-accounts.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
+import { chunkSubject } from '../../service/staging/names.ts';
 import { natsServers, startTestNats, type TestNats } from '../fakes/nats.ts';
 
-describe.for(await natsServers())('a disk that spoils what $name keeps', ({ path }) => {
+describe.for(await natsServers())('what disks and rogues do to the chunks of $name', ({ path }) => {
   let nats: TestNats;
   let keeper: OpenKeeper;
   beforeAll(async () => {
@@ -36,7 +37,23 @@ describe.for(await natsServers())('a disk that spoils what $name keeps', ({ path
     await nats.start();
   };
 
-  test('is found, and the chunk can be sent again and taken out', async () => {
+  test('names that a member made up to be taken for all chunks take nothing with them', async () => {
+    const content = randomBytes(1_000);
+    await using member = nats.open('demo');
+    await member.put(sha256(content), content);
+    const rogue = await nats.member('demo');
+    for (const madeUp of ['*', '>', 'a', 'a*']) {
+      const ack = await rogue.request(chunkSubject('demo', madeUp), 'false', { timeout: 5_000 });
+      expect(ack.json()).not.toHaveProperty('error');
+    }
+    await rogue.close();
+    const others = (await keeper.list()).filter((digest) => digest !== sha256(content));
+    await keeper.remove([...others, '*', '>']);
+    expect(await keeper.list()).toEqual([sha256(content)]);
+    await keeper.remove([sha256(content)]);
+  });
+
+  test('a bit that flips on the disk is found, and the chunk can be sent again and taken out', async () => {
     const bytes = randomBytes(200_000);
     const digest = sha256(bytes);
     const other = randomBytes(1_000);
