@@ -1,5 +1,5 @@
 import { GridError } from '../../core/errors.ts';
-import { type AttemptId, attemptId } from '../../core/ids.ts';
+import { type AttemptId, attemptId, isVoName } from '../../core/ids.ts';
 import { imageFault } from '../../core/job/software.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import type { AccountWish } from '../../core/match/accounts.ts';
@@ -176,6 +176,8 @@ function invalidSpec(spec: JobSpec): string | undefined {
   const words = [...spec.command, ...Object.values(spec.env), spec.stdin];
   if ((spec.command[0] ?? '') === '') return 'the command is empty';
   if (words.some((word) => word.includes('\0'))) return 'a NUL byte stands in the command or env';
+  const vo: string = spec.vo;
+  if (!isVoName(vo)) return `'${vo}' is no name of a VO`;
   const variable = Object.keys(spec.env).find((name) => !VARIABLE.test(name));
   if (variable !== undefined) return `'${variable}' cannot be the name of a variable`;
   const fault = imageFault(spec, spec.resources.nodes);

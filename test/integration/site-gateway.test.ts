@@ -66,6 +66,7 @@ describe('placing', () => {
     ['SPEC_INVALID', { command: [] }, 'the command is empty'],
     ['SPEC_INVALID', { env: { 'A B': '' } }, "'A B' cannot be the name of a variable"],
     ['SPEC_INVALID', { outputs: ['../x'] }, "'../x' leaves the task's directory"],
+    ['SPEC_INVALID', { vo: '../../etc' as never }, "'../../etc' is no name of a VO"],
   ] as const)('refuses with %s and both values: %o', async ([reason, part, words]) => {
     const spec = { command: ['true'], ...part };
     const [answer] = await site.place([{ id: `refused-${words.length}`, spec }]);
