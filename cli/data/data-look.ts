@@ -187,12 +187,12 @@ export async function verifyDataset(context: Context, input: Input): Promise<num
   const manifest = await loadManifest(store, tree, context.signal);
   const chunks = chunkBytes(manifest);
   const progress = await openProgress(context, 'reading');
-  const faults = await faultsOf(store, chunksOf(manifest), context.signal, (digests) =>
-    progress.update({
-      doneBytes: digests.reduce((total, digest) => total + (chunks.get(digest) ?? 0), 0),
-      totalBytes: sum([...chunks]),
-    }),
-  ).finally(progress.stop);
+  const totalBytes = sum([...chunks]);
+  let doneBytes = 0;
+  const faults = await faultsOf(store, chunksOf(manifest), context.signal, (digests) => {
+    for (const digest of digests) doneBytes += chunks.get(digest) ?? 0;
+    progress.update({ doneBytes, totalBytes });
+  }).finally(progress.stop);
   await client.heal(
     dataset.vo,
     faults.map(({ digest }) => digest),
@@ -200,7 +200,7 @@ export async function verifyDataset(context: Context, input: Input): Promise<num
   const { terminal, json } = context;
   if (json) terminal.out(JSON.stringify({ id: name, chunks: chunks.size, faults }));
   else if (faults.length === 0)
-    terminal.out(`${name}: ${chunks.size} chunks, ${formatBytes(sum([...chunks]))}, all sound`);
+    terminal.out(`${name}: ${chunks.size} chunks, ${formatBytes(totalBytes)}, all sound`);
   else
     for (const { digest, code } of faults)
       terminal.out(`${code === 'CHUNK_MISSING' ? 'missing' : 'spoiled'}  ${digest}`);
@@ -216,12 +216,12 @@ async function faultsOf(
   store: ChunkStore,
   digests: readonly string[],
   signal: AbortSignal,
-  onProgress: (done: readonly string[]) => void,
+  onProgress: (looked: readonly string[]) => void,
 ): Promise<readonly Fault[]> {
   const faults: Fault[] = [];
   for (let at = 0; at < digests.length; at += AT_ONCE) {
     const some = digests.slice(at, at + AT_ONCE);
-    const looked = some.map(async (digest) => {
+    const found = some.map(async (digest) => {
       try {
         await store.get(digest, signal);
         return [];
@@ -231,8 +231,8 @@ async function faultsOf(
         return [{ digest, code: error.code }];
       }
     });
-    faults.push(...(await Promise.all(looked)).flat());
-    onProgress(digests.slice(0, at + some.length));
+    faults.push(...(await Promise.all(found)).flat());
+    onProgress(some);
   }
   return faults;
 }

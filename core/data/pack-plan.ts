@@ -40,7 +40,8 @@ export function planPacks<File extends PackInput>(
     const { path, sizeBytes } = file;
     if (sizeBytes === 0) continue;
     if (sizeBytes >= ALONE_BYTES) {
-      cuts.push(...cutFile(file));
+      // One by one: a file of some hundred GiB has more pieces than a call takes arguments.
+      for (const cut of cutFile(file)) cuts.push(cut);
       continue;
     }
     if (packBytes + sizeBytes > CHUNK_BYTES) endPack();

@@ -1,7 +1,7 @@
 import { GridError } from '../errors.ts';
 import type { InputFile } from '../job/spec.ts';
 import type { Manifest, ManifestEntry } from './manifest.ts';
-import { byPath, isWithin, linkProblem, safePath } from './paths.ts';
+import { byPath, linkProblem, safePath } from './paths.ts';
 
 export type FileEntry = Extract<ManifestEntry, { readonly kind: 'file' }>;
 
@@ -12,8 +12,9 @@ export type FileEntry = Extract<ManifestEntry, { readonly kind: 'file' }>;
  */
 export function selectTree(manifest: Manifest, inputs: readonly InputFile[]): Manifest {
   const chosen = new Map<string, ManifestEntry>();
+  const below = entriesBelow(manifest, new Set(inputs.map(({ from }) => from)));
   for (const { from, to } of inputs) {
-    const found = manifest.entries.filter((entry) => from === '.' || isWithin(entry.path, from));
+    const found = from === '.' ? manifest.entries : (below.get(from) ?? []);
     if (found.length === 0 && from !== '.') {
       throw new GridError('INPUT_MISSING', `the input tree has no '${from}'`);
     }
@@ -23,6 +24,22 @@ export function selectTree(manifest: Manifest, inputs: readonly InputFile[]): Ma
     }
   }
   return { entries: [...chosen.values()].toSorted(byPath) };
+}
+
+/** The entries that have one of these paths, or are below it. As many inputs as files must not take their product in time. */
+function entriesBelow(
+  { entries }: Manifest,
+  paths: ReadonlySet<string>,
+): ReadonlyMap<string, readonly ManifestEntry[]> {
+  const below = new Map<string, ManifestEntry[]>();
+  for (const entry of entries)
+    for (let end = entry.path.length; end > 0; end = entry.path.lastIndexOf('/', end - 1)) {
+      const path = entry.path.slice(0, end);
+      const there = below.get(path);
+      if (there !== undefined) there.push(entry);
+      else if (paths.has(path)) below.set(path, [entry]);
+    }
+  return below;
 }
 
 /** Entries whose path `wanted` is true of, at the places they have. */

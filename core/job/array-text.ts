@@ -17,7 +17,9 @@ export function parseArrayText(text: string): ParsedArray {
   for (const part of parts) {
     const numbers = RANGE.test(part) ? parseRange(part) : undefined;
     if (numbers?.ok === false) return numbers;
-    values.push(...(numbers === undefined ? [part] : valuesOf(numbers.array)));
+    // One by one: there may be more than a call takes arguments.
+    for (const value of numbers === undefined ? [part] : valuesOf(numbers.array))
+      values.push(value);
     if (values.length > MAX_ARRAY_TASKS) return refused(tooMany(values.length));
   }
   return parseArrayValues(values);

@@ -103,12 +103,12 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
       const manifest = await loadManifest(store, tree, signal);
       const made =
         typeof select === 'function' ? filterTree(manifest, select) : selectTree(manifest, select);
-      files.push(...filesOf(made).map(({ path }) => normalize(join(below, path))));
+      for (const { path } of filesOf(made)) files.push(normalize(join(below, path)));
       warm.remember(tree);
     }
     const cached = { cache: await cache, partials: join(options.cache, attempt.spec.vo, 'remote') };
     bytes += await options.remote.place(attempt, into, cached, signal);
-    files.push(...remoteInputs(attempt.spec).map(({ to }) => normalize(to)));
+    for (const { to } of remoteInputs(attempt.spec)) files.push(normalize(to));
     return { bytes, files };
   };
   return {

@@ -56,3 +56,9 @@ test('many small files fill few chunks', () => {
   const all = Array.from({ length: 1_000 }, (_, n) => ({ path: `f${n}`, sizeBytes: 4_096 }));
   expect(planPacks(all).length).toBeLessThan(16);
 });
+
+test('a file of many chunks is one file still', () => {
+  const [first, ...rest] = planPacks([{ path: 'a', sizeBytes: 130 * 2 ** 30 }]);
+  expect(rest).toHaveLength(133_119);
+  expect(first).toMatchObject([{ offset: 0, length: CHUNK_BYTES }]);
+});

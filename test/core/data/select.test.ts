@@ -68,6 +68,12 @@ describe('selecting', () => {
   });
 });
 
+test('as many inputs as a tree has files are selected in a moment', () => {
+  const entries = Array.from({ length: 30_000 }, (_, index) => file(`run/${index}`));
+  const inputs = entries.map(({ path }) => ({ from: path, to: `here/${path}` }));
+  expect(selectTree({ entries }, inputs).entries).toHaveLength(entries.length);
+});
+
 test('chunks are named once, in the order of their first use', () => {
   expect(chunksOf(TREE)).toEqual(['one', 'two', 'three', 'four']);
 });

@@ -39,3 +39,10 @@ test('a value is one short line', () => {
   expect(parseArrayValues(['a\nb'])).toMatchObject({ ok: false });
   expect(parseArrayValues([])).toEqual({ ok: false, message: 'the list of values is empty' });
 });
+
+test('a long range in a list is as good as alone', () => {
+  expect(parseArrayText('1-150000,700000')).toMatchObject({
+    ok: true,
+    array: { values: { length: 150_001 } },
+  });
+});
