@@ -72,13 +72,14 @@ test('a gateway that has the files no more makes the attempt a failure that says
 
 test('a store that is away when outputs are sent again does not lose them', async () => {
   const tree = await sweptOutputs();
-  let asked = 0;
-  gateway.onSendAgain = async () => {
-    asked += 1;
-    if (asked === 1) throw new GridError('STAGING_UNAVAILABLE', 'the store does not answer');
+  const asked: string[] = [];
+  gateway.onSendAgain = async (attempt) => {
+    asked.push(attempt);
+    if (asked.indexOf(attempt) === asked.length - 1)
+      throw new GridError('STAGING_UNAVAILABLE', 'the store does not answer');
     return treeToWire(await send());
   };
   const outcome = await ended(tree);
   expect(treeFromWire(outcome?.outputs)).toEqual(tree);
-  expect(asked).toBe(2);
+  expect(asked.filter((one) => one === asked.at(-1))).toHaveLength(2);
 });

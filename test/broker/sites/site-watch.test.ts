@@ -5,8 +5,9 @@ import { place, release } from '../../../broker/jobs/moves.ts';
 import type { Link, Session } from '../../../broker/sites/site-context.ts';
 import { siteRecord } from '../../../broker/sites/site-registry.ts';
 import { watchSite } from '../../../broker/sites/site-watch.ts';
-import { siteId } from '../../../core/ids.ts';
-import { State } from '../../../proto/gen/grid/v1/common.ts';
+import { GridError } from '../../../core/errors.ts';
+import { jobId, siteId } from '../../../core/ids.ts';
+import { State, type TreeRef } from '../../../proto/gen/grid/v1/common.ts';
 import type { AttemptUpdate } from '../../../proto/gen/grid/v1/site.ts';
 import { at, type OpenBook, openBook } from '../../fakes/open-book.ts';
 
@@ -57,11 +58,19 @@ function linkTo(site: string, admit: Link['admit']): Link {
   return used as Link;
 }
 
-/** A session that gives one update and stays. */
-function sessionWith(update: AttemptUpdate, signal: AbortSignal): Session {
+type SendAgain = Session['gateway']['sendAgain'];
+const NEVER: SendAgain = () => Promise.reject(new Error('nothing is to be sent again'));
+
+/** A session that gives updates and stays. */
+function sessionWith(
+  updates: readonly AttemptUpdate[],
+  signal: AbortSignal,
+  sendAgain: SendAgain = NEVER,
+): Session {
   const gateway: Partial<Session['gateway']> = {
+    sendAgain,
     async *watch() {
-      yield update;
+      yield* updates;
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     },
   };
@@ -77,7 +86,7 @@ test('what an ended session had not applied is left to the next one', async () =
     looking.resolve();
     return looked.promise;
   });
-  const watching = watchSite(link, sessionWith(done, ending.signal), 'journal');
+  const watching = watchSite(link, sessionWith([done], ending.signal), 'journal');
   await looking.promise;
   ending.abort();
   await watching;
@@ -95,7 +104,7 @@ test('trees in reports of what a site does not have are not looked at', async ()
     admitted.push(digest);
     return Promise.resolve();
   });
-  const watching = watchSite(link, sessionWith(done, ending.signal), 'journal');
+  const watching = watchSite(link, sessionWith([done], ending.signal), 'journal');
   while (link.appliedSeq === 0) await new Promise(setImmediate);
   ending.abort();
   await watching;
@@ -114,10 +123,41 @@ test('the tree of a late result is looked at like any other', async () => {
     admitted.push(`${vo} ${digest.slice(0, 2)}`);
     return Promise.resolve();
   });
-  const watching = watchSite(link, sessionWith(done, ending.signal), 'journal');
+  const watching = watchSite(link, sessionWith([done], ending.signal), 'journal');
   while (link.appliedSeq === 0) await new Promise(setImmediate);
   ending.abort();
   await watching;
   expect(admitted).toEqual(['demo 01']);
   expect(book.table.jobs.size).toBe(0);
+});
+
+test('outputs that are sent again hold up no report of another task', async () => {
+  const OTHER = 'jabcd0123457';
+  await book.add({ [OTHER]: {} });
+  const set = begin(book);
+  place(book.table, set, at('aachen', OTHER));
+  await commit(book, set);
+  const ending = new AbortController();
+  const sent = Promise.withResolvers<{ outputs: TreeRef }>();
+  const digestOf = (byte: number): string => Buffer.alloc(32, byte).toString('hex');
+  const link = linkTo('aachen', async (_vo, { digest }) => {
+    if (digest === digestOf(1)) throw new GridError('CHUNK_MISSING', 'swept');
+  });
+  const outputs = { digest: Buffer.alloc(32, 2), totalBytes: 1, files: 1 };
+  const other = { ...done, seq: 2, attemptId: `${OTHER}.0.1`, outcome: undefined };
+  const session = sessionWith([done, other], ending.signal, () => sent.promise);
+  const watching = watchSite(link, session, 'journal');
+  while (book.table.jobs.has(jobId(OTHER))) await new Promise(setImmediate);
+  await book.recorder.settled();
+  const cursor = async () => (await book.db.selectFrom('cursors').selectAll().execute())[0]?.seq;
+  expect(book.table.jobs.has(jobId(JOB))).toBe(true);
+  expect([link.appliedSeq, await cursor()]).toEqual([0, 0]);
+  sent.resolve({ outputs: { ...outputs, manifest: Buffer.alloc(0) } });
+  while (link.appliedSeq === 0) await new Promise(setImmediate);
+  ending.abort();
+  await watching;
+  expect(book.table.jobs.has(jobId(JOB))).toBe(false);
+  expect([link.appliedSeq, await cursor()]).toEqual([2, 2]);
+  const ends = await book.db.selectFrom('attempts').select('outputs').orderBy('id').execute();
+  expect(ends.map((row) => row.outputs)).toEqual([digestOf(2), '']);
 });
