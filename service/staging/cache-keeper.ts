@@ -6,6 +6,8 @@ import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { mapAtOnce } from './at-once.ts';
 import { digestOfFile } from './file-digest.ts';
+import { isLeft } from './remnants.ts';
+import { PARTIALS } from './sealed.ts';
 import type { TransferProgress } from './send-tree.ts';
 
 /** When a cache is cleared, and down to what. */
@@ -45,7 +47,10 @@ interface VerifiedCache {
 export interface CacheKeeper {
   /** Files, the longest unused first. */
   list(): Promise<readonly CachedEntry[]>;
-  /** Takes what was unused for longest until at most `keepBytes` are left. */
+  /**
+   * Takes what was unused for longest until at most `keepBytes` are left; here, and wherever room is made, what a process that is
+   * no more has left half done counts like a file.
+   */
   prune(keepBytes: number): Promise<Pruned>;
   /** Takes out at least `bytes`, if there is so much that may go. */
   free(bytes: number): Promise<void>;
@@ -71,18 +76,18 @@ export function openCacheKeeper(options: CacheKeeperOptions): CacheKeeper {
   let bytes = Number.POSITIVE_INFINITY;
 
   const prune = async (keepBytes: number): Promise<Pruned> => {
-    const entries = await listCache(dir);
+    const entries = await allOf(dir);
     const evicted = chooseEvicted(entries, keepBytes, clock.nowMs() - recentMs);
     await mapAtOnce(AT_ONCE, evicted, ({ path }) => rm(join(dir, path), { force: true }));
     if (evicted.length > 0) clearable.forget();
     return { files: evicted.length, bytes: bytesOf(evicted) };
   };
   const clearable = seldom(clock, async () => {
-    const evicted = chooseEvicted(await listCache(dir), 0, clock.nowMs() - recentMs);
+    const evicted = chooseEvicted(await allOf(dir), 0, clock.nowMs() - recentMs);
     return bytesOf(evicted);
   });
   const clear = async (): Promise<void> => {
-    const before = bytesOf(await listCache(dir));
+    const before = bytesOf(await allOf(dir));
     const pruned = before > bounds.highBytes ? await prune(bounds.lowBytes) : NOTHING;
     bytes = before - pruned.bytes;
     if (pruned.files > 0) log.info({ ...pruned, left: bytes }, 'the cache was cleared');
@@ -91,7 +96,7 @@ export function openCacheKeeper(options: CacheKeeperOptions): CacheKeeper {
     list: async () => (await listCache(dir)).toSorted((a, b) => a.usedAtMs - b.usedAtMs),
     prune,
     free: async (wanted) => {
-      const pruned = await prune(Math.max(0, bytesOf(await listCache(dir)) - wanted));
+      const pruned = await prune(Math.max(0, bytesOf(await allOf(dir)) - wanted));
       if (pruned.files > 0) log.warn(pruned, 'the cache was cleared to make room on the disk');
     },
     clearable: () => clearable.get(),
@@ -146,19 +151,35 @@ async function listCache(dir: string): Promise<readonly CachedEntry[]> {
   const entries: CachedEntry[] = [];
   for (const vo of await namesIn(dir)) {
     const folders = (await namesIn(join(dir, vo))).filter((name) => FOLDER.test(name));
-    for (const folder of folders) {
-      const names = await namesIn(join(dir, vo, folder));
-      const files = names.filter((name) => FILE.test(name));
-      await mapAtOnce(AT_ONCE, files, async (name) => {
-        const path = join(vo, folder, name);
-        const stats = await lstat(join(dir, path)).catch(() => undefined);
-        if (stats?.isFile() !== true) return;
-        const { size, atimeMs, nlink } = stats;
-        entries.push({ path, bytes: size, usedAtMs: atimeMs, held: nlink > 1 });
-      });
-    }
+    for (const folder of folders)
+      entries.push(...(await entriesIn(dir, join(vo, folder), (name) => FILE.test(name))));
   }
   return entries;
+}
+
+/** The same, and what processes of this machine that are no more have left half done. */
+async function allOf(dir: string): Promise<readonly CachedEntry[]> {
+  const entries = [...(await listCache(dir))];
+  for (const vo of await namesIn(dir))
+    entries.push(...(await entriesIn(dir, join(vo, PARTIALS), isLeft)));
+  return entries;
+}
+
+async function entriesIn(
+  dir: string,
+  folder: string,
+  isWanted: (name: string) => boolean,
+): Promise<readonly CachedEntry[]> {
+  const names = (await namesIn(join(dir, folder))).filter(isWanted);
+  const entries = await mapAtOnce(AT_ONCE, names, async (name) => {
+    const path = join(folder, name);
+    const stats = await lstat(join(dir, path)).catch(() => undefined);
+    if (stats?.isFile() !== true) return [];
+    const { size, atimeMs, mtimeMs, nlink } = stats;
+    // That of writing is long ago for a file that is whole.
+    return [{ path, bytes: size, usedAtMs: Math.max(atimeMs, mtimeMs), held: nlink > 1 }];
+  });
+  return entries.flat();
 }
 
 /** Nothing where there is no such directory: a cache that was never used, or a VO that has just gone. */

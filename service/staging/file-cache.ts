@@ -14,6 +14,7 @@ import {
   isExecutable,
   isSealed,
   isUseNews,
+  PARTIALS,
   SEALED_S,
   sealedMode,
 } from './sealed.ts';
@@ -81,7 +82,7 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
   const { dir, placement = 'link', onAdded = () => undefined, clock = systemClock } = options;
   const { free = () => Promise.resolve() } = options;
   const trusted = new Set<string>();
-  const partials = join(dir, 'partial');
+  const partials = join(dir, PARTIALS);
   ensureDirectory(partials, 0o700);
   await clearPartials(partials, clock.nowMs());
   const filling = new Map<string, Promise<void>>();

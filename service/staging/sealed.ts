@@ -14,6 +14,9 @@ export interface CachedFile {
  */
 export const SEALED_S = 978_307_200;
 
+/** The folder of a cache in which files are written. */
+export const PARTIALS = 'partial';
+
 /** A use is written down at most this often; it says when the file was last wanted. */
 const USED_EVERY_MS = 10_000;
 

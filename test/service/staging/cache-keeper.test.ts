@@ -8,6 +8,7 @@ import { systemClock } from '../../../service/clock.ts';
 import { type CacheKeeper, openCacheKeeper } from '../../../service/staging/cache-keeper.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { openFileCache } from '../../../service/staging/file-cache.ts';
+import { remnantOf } from '../../../service/staging/remnants.ts';
 import { type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
 const SIZE = 100_000;
@@ -167,6 +168,22 @@ describe('the keeper of a cache', () => {
     await keeper.prune(0);
     expect((await readdir(join(dir, 'demo'))).toSorted()).toContain('note');
     expect(await readdir(join(dir, 'demo/partial'))).toEqual(['half']);
+  });
+
+  test('what a gateway that was killed left half done goes for room, and what is being written stays', async () => {
+    const keeper = keeperOf(10 * SIZE, 0);
+    await run(await treeOf('a'), keeper);
+    const written = remnantOf({ digest: '0'.repeat(64) });
+    const left = remnantOf({ digest: '1'.repeat(64) }).replace(`-${process.pid}-`, '-999999999-');
+    const halves = join(dir, 'demo', 'partial');
+    for (const name of [written, left]) await writeFile(join(halves, name), randomBytes(SIZE));
+    await utimes(join(halves, left), 1_000, 1_000);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await keeper.list()).toHaveLength(1);
+    expect(await keeper.clearable()).toBe(2 * SIZE);
+    await keeper.free(SIZE);
+    expect(await readdir(halves)).toEqual([written]);
+    expect(await keeper.list()).toHaveLength(1);
   });
 
   test('a cache that was never used is empty', async () => {
