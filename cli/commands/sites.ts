@@ -69,7 +69,7 @@ export const SITE_COMMANDS: readonly CommandSpec[] = [
       {
         flags: '--lrms <name>',
         about: 'batch system, where it is not the one that is found',
-        choices: ['fork', 'slurm', 'gridengine'],
+        choices: ['fork', 'slurm', 'gridengine', 'htcondor'],
       },
       {
         flags: '--dir <dir>',

@@ -76,10 +76,29 @@ const KINDS: readonly Kind[] = [
         'execd-port': portOf(env['SGE_EXECD_PORT']),
       }),
   },
+  {
+    lrms: 'htcondor',
+    name: 'HTCondor',
+    program: 'condor_submit',
+    variables: ['CONDOR_CONFIG'],
+    look: async (run) => {
+      const version = /\d[\d.]*/.exec(await said(run, 'condor_version', []))?.[0] ?? '';
+      // A machine that only works for a pool has no queue, and nobody can submit from there.
+      await said(run, 'condor_q', ['-limit', '1', '-af', 'ClusterId']);
+      const machines = [...new Set(linesOf(await said(run, 'condor_status', ['-af', 'Machine'])))];
+      if (machines.length === 0) throw new BatchSilence('its pool has no machine');
+      const size = machines.length === 1 ? '1 machine' : `${machines.length} machines`;
+      return {
+        words: `HTCondor ${version}, a pool of ${size}`,
+        elsewhere: !machines.every(isHere),
+      };
+    },
+    settings: (env) => given({ config: env['CONDOR_CONFIG'] }),
+  },
 ];
 
 /**
- * Looks for the batch system of this machine with the administrator's own environment (PATH, SLURM_CONF, SGE_*): the
+ * Looks for the batch system of this machine with the administrator's own environment (PATH, SLURM_CONF, SGE_*, CONDOR_CONFIG): the
  * one that is installed and answers, else this very machine. `only` looks for one alone. One that is installed and
  * silent is never passed over: a cluster's login node must not become a site by itself.
  */

@@ -1,19 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem, userInfo } from 'node:os';
 import { delimiter, parse } from 'node:path';
-import { GridError } from '../../core/errors.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
 import type { Account } from '../accounts/account.ts';
 import type { SiteConfig } from '../config.ts';
 import { openBatchLrms } from './batch/batch.ts';
 import { openCommand } from './command/open-command.ts';
-import { commandOptions, pathFault } from './command-site.ts';
+import { commandOptions } from './command-site.ts';
 import { openForkLrms } from './fork/fork.ts';
 import { gpusOf } from './fork/gpu-settings.ts';
 import { parseCpuList } from './fork/slots.ts';
 import { openGridEngine } from './gridengine/gridengine.ts';
 import { openHTCondor } from './htcondor/htcondor.ts';
+import { htcondorOptions } from './htcondor/htcondor-site.ts';
 import type { Capacity, Lrms, LrmsListener, LrmsState } from './lrms.ts';
 import { openSandbox } from './sandbox/sandbox.ts';
 import { openSlurm } from './slurm/slurm.ts';
@@ -49,7 +49,7 @@ export async function openLrms(
       return openBatchLrms({ system, spool, ...around, listener });
     }
     case 'htcondor': {
-      const system = openHTCondor(htcondorOptions(config));
+      const system = openHTCondor(htcondorOptions(config, userInfo(), COMMAND_PATH));
       return openBatchLrms({ system, spool, ...around, listener });
     }
     case 'command': {
@@ -65,22 +65,6 @@ export async function openLrms(
 /** Kind of batch system, as the offer says it: `slurm`; with `command` the name of its template, such as `pbs`. */
 export const lrmsName = ({ lrms, command }: SiteConfig): string =>
   lrms === 'command' ? (command.template ?? parse(command['template-file'] ?? '').name) : lrms;
-
-function htcondorOptions({ htcondor, spool }: SiteConfig): Parameters<typeof openHTCondor>[0] {
-  const misread = pathFault(spool);
-  if (misread !== undefined)
-    throw new GridError('CONFIG_INVALID', 'lrms: htcondor is not complete', {
-      problems: [misread],
-    });
-  return {
-    config: htcondor.config ?? '',
-    path: [htcondor.bin, COMMAND_PATH].filter((part) => part !== undefined).join(delimiter),
-    slots: htcondor.slots,
-    accountingGroup: htcondor['accounting-group'],
-    lines: htcondor['submit-lines'],
-    user: userInfo().username,
-  };
-}
 
 function slurmOptions({ slurm }: SiteConfig, clock: Clock): Parameters<typeof openSlurm>[0] {
   return {

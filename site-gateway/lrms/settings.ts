@@ -5,6 +5,9 @@ import { SHIPPED_TEMPLATES } from './command/load-template.ts';
 
 const count = (least: number): z.ZodNumber => z.int().min(least).max(1_000_000);
 
+/** Lines of a submit file. */
+const ONE_LINE = /^[^\n]*$/;
+
 /** What a site says of its batch system, one set of settings for each kind. */
 export const BATCH_SETTINGS = {
   slurm: z
@@ -68,14 +71,18 @@ export const BATCH_SETTINGS = {
     .strictObject({
       config: filePath().optional().describe('CONDOR_CONFIG (default: that of the commands)'),
       bin: filePath().optional().describe('directory of condor_submit, condor_q and condor_rm'),
-      slots: z.string().default('').describe('ClassAd expression over the slots to use'),
+      slots: z
+        .string()
+        .regex(ONE_LINE, 'must be one line')
+        .default('')
+        .describe('ClassAd expression over the slots to use, which jobs then require'),
       'accounting-group': z
         .string()
         .regex(/^[\w.]*$/)
         .default('')
         .describe('group to charge'),
       'submit-lines': z
-        .array(z.string().regex(/^[^\n]*$/, 'must be one line'))
+        .array(z.string().regex(ONE_LINE, 'must be one line'))
         .default([])
         .describe('further lines of the submit file'),
     })

@@ -8,6 +8,7 @@ import { attemptId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { openBatchLrms } from '../../site-gateway/lrms/batch/batch.ts';
+import { findLrms } from '../../site-gateway/lrms/find-lrms.ts';
 import { openHTCondor } from '../../site-gateway/lrms/htcondor/htcondor.ts';
 import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
 
@@ -82,6 +83,15 @@ const endOf = async (id: string): Promise<TaskEnd | undefined> => {
 const begun = (id: string): Promise<void> => expect.poll(() => began.has(id), SOON).toBe(true);
 
 describe('on HTCondor', () => {
+  test('`grid site enrol` finds the pool', async () => {
+    expect(await findLrms(process.env, undefined)).toMatchObject({
+      lrms: 'htcondor',
+      words: expect.stringMatching(/^HTCondor \d+\.\d+\.\d+, a pool of 1 machine$/),
+      elsewhere: false,
+      settings: { htcondor: { config: process.env['CONDOR_CONFIG'] } },
+    });
+  });
+
   test('the pool says what it has, and what is free for the grid', async () => {
     submit('one', 'sleep 60');
     await begun('one');

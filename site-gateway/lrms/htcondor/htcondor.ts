@@ -36,8 +36,6 @@ export interface HTCondorOptions extends SubmitOptions {
   readonly config: string;
   /** PATH of the commands. */
   readonly path: string;
-  /** ClassAd expression over slots that the site uses; all where it is ''. */
-  readonly slots: string;
   /** The account whose jobs these are. */
   readonly user: string;
 }

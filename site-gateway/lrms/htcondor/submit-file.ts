@@ -2,6 +2,8 @@ import type { BatchOrder } from '../batch/batch-system.ts';
 
 export interface SubmitOptions {
   readonly accountingGroup: string;
+  /** ClassAd expression over slots that the site uses; all where it is ''. */
+  readonly slots: string;
   /** Further lines of the submit file. */
   readonly lines: readonly string[];
 }
@@ -19,7 +21,8 @@ const VACATE_SECONDS = 30;
  *   why; only one that a person held (reason 1) stays.
  * - A job ends with a signal to its first process alone: GRID_FORWARD lets the script hand it on.
  */
-export function submitFile(order: BatchOrder, { accountingGroup, lines }: SubmitOptions): string {
+export function submitFile(order: BatchOrder, options: SubmitOptions): string {
+  const { accountingGroup, slots, lines } = options;
   const { token, directory, script, needs, count } = order;
   const seconds = Math.ceil(needs.walltimeMs / 1_000) + LATE_SECONDS;
   return [
@@ -41,6 +44,7 @@ export function submitFile(order: BatchOrder, { accountingGroup, lines }: Submit
     ...(needs.gpus > 0 ? [`request_gpus = ${needs.gpus}`] : []),
     ...(needs.walltimeMs > 0 ? [`allowed_job_duration = ${seconds}`] : []),
     ...(accountingGroup === '' ? [] : [`accounting_group = ${accountingGroup}`]),
+    ...(slots === '' ? [] : [`requirements = (${slots})`]),
     'periodic_remove = JobStatus == 5 && HoldReasonCode =!= 1',
     `My.GridToken = "${token}"`,
     ...lines,
