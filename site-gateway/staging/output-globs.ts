@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join, posix } from 'node:path';
-import picomatch from 'picomatch';
+import { compileGlob, type Glob } from '../../core/data/glob.ts';
 import { errnoOf, readFailure } from '../../service/staging/file-errors.ts';
 
 /** What the output globs of a job found. */
@@ -10,6 +10,9 @@ export interface FoundOutputs {
   /** The globs that found nothing. */
   readonly missing: readonly string[];
 }
+
+/** Others of the gateway's work come in between. */
+const TURN_MS = 20;
 
 /**
  * Looks for outputs; a folder stands for all in it. Links are found and not followed; names with a leading dot are found
@@ -25,15 +28,27 @@ export async function findOutputs(
   const there = (await filesBelow(work, '')).filter((path) => !path.startsWith('.grid/'));
   const files = new Set<string>();
   const missing: string[] = [];
+  let sinceMs = performance.now();
   for (const glob of globs) {
-    const pattern = posix.normalize(glob).replace(/\/$/, '');
-    const isMatch = pattern === '.' ? picomatch('**') : picomatch([pattern, `${pattern}/**`]);
-    const isLiteral = !picomatch.scan(pattern).isGlob;
-    const found = there.filter((path) => isMatch(path) && (isLiteral || !inputs.has(path)));
-    if (found.length === 0) missing.push(glob);
-    for (const path of found) files.add(path);
+    const pattern = globOf(glob);
+    let isFound = false;
+    for (const path of there) {
+      if (pattern.matches(path) && (pattern.isLiteral || !inputs.has(path))) {
+        isFound = true;
+        files.add(path);
+      }
+      if (performance.now() - sinceMs < TURN_MS) continue;
+      await new Promise(setImmediate);
+      sinceMs = performance.now();
+    }
+    if (!isFound) missing.push(glob);
   }
   return { files: [...files], missing };
+}
+
+function globOf(text: string): Glob {
+  const path = posix.normalize(text).replace(/\/$/, '');
+  return compileGlob(path === '.' ? '**' : path);
 }
 
 /** All that is no folder, relative to `root`; folders that a running task removes meanwhile are empty. Throws FILE_UNREADABLE. */
