@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
-import Table from 'cli-table3';
+import stringWidth from 'string-width';
 import { isFinal, type JobState } from '../core/job/state.ts';
 import type { TaskCounts } from '../core/job/summary.ts';
 import { formatDuration } from '../core/units.ts';
@@ -19,7 +19,7 @@ export function table(
   columns = NARROW,
 ): string {
   const lines = drawn(headings, rows, colours);
-  const width = Math.max(...lines.split('\n').map((line) => stripVTControlCharacters(line).length));
+  const width = widest(lines.split('\n').map((line) => stripVTControlCharacters(line).length));
   if (columns >= NARROW || width <= columns) return lines;
   return rows
     .map(([title = '', ...cells]) => {
@@ -34,24 +34,26 @@ function drawn(
   rows: readonly (readonly string[])[],
   colours: Palette,
 ): string {
-  const blank = ['top', 'bottom', 'left', 'right', 'mid'];
-  const chars = Object.fromEntries(
-    blank
-      .flatMap((edge) => [edge, `${edge}-mid`, `${edge}-left`, `${edge}-right`])
-      .map((edge) => [edge, '']),
+  const head = headings.map((heading) => colours.dim(heading.toUpperCase()));
+  const lines = [head, ...rows].flatMap(linesOf);
+  const widths = headings.map((_, at) =>
+    widest(lines.map((cells) => stringWidth(cells[at] ?? ''))),
   );
-  const frame = new Table({
-    head: headings.map((heading) => colours.dim(heading.toUpperCase())),
-    chars: { ...chars, middle: '  ' },
-    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
-  });
-  frame.push(...rows.map((row) => [...row]));
-  return frame
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
+  const padded = (cell: string, at: number): string =>
+    cell + ' '.repeat((widths[at] ?? 0) - stringWidth(cell));
+  return lines.map((cells) => cells.map(padded).join('  ').trimEnd()).join('\n');
 }
+
+/** A row whose cells have several lines, as rows. */
+function linesOf(row: readonly string[]): readonly (readonly string[])[] {
+  const cells = row.map((cell) => cell.split('\n'));
+  const height = widest(cells.map(({ length }) => length));
+  return Array.from({ length: height }, (_, at) => cells.map((lines) => lines[at] ?? ''));
+}
+
+/** There may be more than a call takes arguments. */
+const widest = (widths: readonly number[]): number =>
+  widths.reduce((most, width) => Math.max(most, width), 0);
 
 /** `name: value` lines with the values below one another; empty values are left out. */
 export function facts(pairs: readonly (readonly [string, string])[], colours: Palette): string {

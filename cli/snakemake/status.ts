@@ -17,6 +17,7 @@ const PASSING: readonly ErrorCode[] = [
   'LEDGER_UNAVAILABLE',
 ];
 const STDERR_LINES = 15;
+const STDERR_BYTES = 65_536;
 
 /**
  * `grid status --snakemake`: `running`, `success` or `failed`. The outputs of a job that is done are put into the current
@@ -81,8 +82,9 @@ async function showErrors(
 ): Promise<void> {
   if ((tasks[0]?.attemptId ?? '') === '') return;
   const wish = { broker: broker.call, jobId: job.id, ordinal: 0, vo: spec.vo, follow: false };
-  const parts: Uint8Array[] = [];
-  for await (const part of tailTask(context, { ...wish, stream: 'stderr' })) parts.push(part);
-  const lines = Buffer.concat(parts).toString().trimEnd().split('\n').slice(-STDERR_LINES);
+  let end: Uint8Array = Buffer.alloc(0);
+  for await (const part of tailTask(context, { ...wish, stream: 'stderr' }))
+    end = Buffer.concat([end, part]).subarray(-STDERR_BYTES);
+  const lines = Buffer.from(end).toString().trimEnd().split('\n').slice(-STDERR_LINES);
   for (const line of lines) context.terminal.note(`  ${line}`);
 }

@@ -33,6 +33,21 @@ test('a table has columns two spaces apart, no frame and no trailing spaces', ()
   ).toBe('ID   NAME\na    b\nccc');
 });
 
+test('a cell of several lines stays in its column', () => {
+  const rows = [
+    ['a', 'one\ntwo', 'x'],
+    ['b', '', ''],
+  ];
+  expect(table(['id', 'words', 'end'], rows, plain)).toBe(
+    ['ID  WORDS  END', 'a   one    x', '    two', 'b'].join('\n'),
+  );
+});
+
+test('a table of many rows is there in a moment', () => {
+  const rows = Array.from({ length: 40_000 }, (_, at) => ['4 KiB', `run/${at}`]);
+  expect(table(['size', 'path'], rows, plain).split('\n')).toHaveLength(rows.length + 1);
+});
+
 test('a table that a narrow terminal would break is a paragraph for each row', () => {
   const rows = [
     ['hamburg', coloured.good('up'), '1/1', 'fork x86_64'],
