@@ -24,6 +24,8 @@ export interface Attempt extends StagedAttempt {
   submittedAtMs: number;
   /** Why it waits in the LRMS, as the broker was told last. */
   toldWaiting: string;
+  /** Scratch space that was set aside for it; 0 until it has its part of the stock. */
+  promisedBytes: number;
   /** Returns what it has of the stock. */
   giveBack: () => void;
   /** The task has ended and its room is free. */
@@ -53,10 +55,17 @@ export function attemptOf(spool: string, accepted: AcceptedAttempt, live?: LiveA
     bytesIn: 0,
     submittedAtMs: 0,
     toldWaiting: '',
+    promisedBytes: 0,
     giveBack: () => undefined,
     vacated: false,
     isWatched: false,
   };
+}
+
+/** It has its part of the stock, until `giveBack`. */
+export function provide(attempt: Attempt, giveBack: () => void): void {
+  attempt.promisedBytes = attempt.spec.resources.diskBytes;
+  attempt.giveBack = giveBack;
 }
 
 /** Its task has ended: what it had is free for others. */

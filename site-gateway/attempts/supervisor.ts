@@ -34,8 +34,9 @@ import { verdictOfTask } from '../software/verdict.ts';
 import { spoolFailure } from '../staging/disk.ts';
 import { diskFull, giveBackIfFull } from '../staging/full-disk.ts';
 import { carryTransfer } from '../staging/transfer-life.ts';
-import { type Attempt, attemptOf, isSilent, vacate, wishOf } from './attempt.ts';
+import { type Attempt, attemptOf, isSilent, provide, vacate, wishOf } from './attempt.ts';
 import { cancelledVerdict, endedEarly, finalState, isForfeit, noteEnding } from './ending.ts';
+import { makeRoom } from './make-room.ts';
 import { failed, failedBy, NO_USAGE } from './outcome.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
 import { openTakeUp } from './take-up.ts';
@@ -240,12 +241,9 @@ export class Supervisor {
       if (denied !== undefined) return failed('site', 'NO_ACCOUNT', denied);
       // What an earlier run left has its GPUs and its part of the stock before anything new gets some.
       await this.takeUp.whole;
-      attempt.giveBack = await this.options.stock.take(
-        needOf(attempt.spec.resources),
-        attempt.abort.signal,
-      );
-      // What the cache holds was offered as free.
-      await this.options.disk.roomFor(attempt.spec.resources.diskBytes);
+      const need = needOf(attempt.spec.resources);
+      provide(attempt, await this.options.stock.take(need, attempt.abort.signal));
+      await makeRoom(this.options.disk, attempt, this.attempts.values());
       const how = { hosts: lrms.hostsOf?.(task), again };
       await this.prepare(() => this.options.spares.make(attempt.directory, how));
       await this.makeReady(attempt, task);

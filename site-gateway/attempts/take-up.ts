@@ -1,5 +1,5 @@
 import { needOf } from '../../core/match/need.ts';
-import type { Attempt } from './attempt.ts';
+import { type Attempt, provide } from './attempt.ts';
 import type { Stock } from './stock.ts';
 
 /** The tasks that an earlier run left, taken up together. */
@@ -27,7 +27,7 @@ export function openTakeUp(): TakeUp {
     one: async (attempt, adoption, stock) => {
       try {
         const adopted = await adoption;
-        if (adopted) attempt.giveBack = stock.force(needOf(attempt.spec.resources));
+        if (adopted) provide(attempt, stock.force(needOf(attempt.spec.resources)));
         return adopted;
       } finally {
         left -= 1;

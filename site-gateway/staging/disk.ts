@@ -13,6 +13,8 @@ export interface Disk extends Disposable {
   closedReason(): string;
   /** What the grid may fill, as the last look found it. */
   space(): DiskSpace;
+  /** Whether so many bytes would not fit as the disk is. */
+  isShort(bytes: number): Promise<boolean>;
   /** Makes room for so many bytes if need be; gives what the grid may fill then without clearing anything more. */
   roomFor(bytes: number): Promise<number>;
   /** Looks now, after something could not be written. */
@@ -90,8 +92,9 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
   return {
     closedReason: () => disk || journal,
     space: () => space,
+    isShort: async (bytes) => (await shortFor(options, bytes)) > 0,
     roomFor: async (bytes) => {
-      const short = bytes + options.minFreeBytes - (await freeBytes(options.spool));
+      const short = await shortFor(options, bytes);
       if (short > 0) await options.cache.free(short);
       return (await spaceOf(options)).availableBytes;
     },
@@ -108,9 +111,10 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
   };
 }
 
-async function lookAt({ spool, minFreeBytes, cache }: DiskOptions): Promise<string> {
+async function lookAt(options: DiskOptions): Promise<string> {
+  const { spool, minFreeBytes, cache } = options;
   try {
-    const short = minFreeBytes - (await freeBytes(spool));
+    const short = await shortFor(options, 0);
     if (short > 0) await cache.free(short);
     const free = await freeBytes(spool);
     if (free < minFreeBytes)
@@ -124,6 +128,10 @@ async function lookAt({ spool, minFreeBytes, cache }: DiskOptions): Promise<stri
     return `the spool cannot be written: ${messageOf(error)}`;
   }
 }
+
+/** How much would have to go for so many bytes to fit. */
+const shortFor = async ({ spool, minFreeBytes }: DiskOptions, bytes: number): Promise<number> =>
+  bytes + minFreeBytes - (await freeBytes(spool));
 
 async function freeBytes(spool: string): Promise<number> {
   const { bavail, bsize } = await statfs(spool);

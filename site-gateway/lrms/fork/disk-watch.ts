@@ -1,5 +1,5 @@
 import { pause } from '../../../service/background.ts';
-import { runTool } from '../../../service/run-tool.ts';
+import { bytesBelow } from '../../bytes-below.ts';
 import type { LrmsTask } from '../lrms.ts';
 import type { LimitFile } from '../task-files.ts';
 
@@ -11,8 +11,6 @@ interface Watched {
 const ROUND_MS = 1_000;
 /** To look at directories takes a tenth of the time at most. */
 const REST = 9;
-/** A directory that is not looked through by then is taken for one that cannot be. */
-const PATIENCE_MS = 600_000;
 
 /** Looks at the directories of tasks, one after another and again and again, until `signal` aborts. */
 export async function watchDisk<Entry extends Watched>(
@@ -39,16 +37,8 @@ export async function watchDisk<Entry extends Watched>(
 async function excessOf({ task }: Watched, signal: AbortSignal): Promise<LimitFile | undefined> {
   const { directory, diskBytes: allowed = 0 } = task;
   if (allowed === 0 || signal.aborted) return undefined;
-  const blocks = await sizeOf(directory, [], signal);
+  const blocks = await bytesBelow(directory, { signal });
   if (blocks <= allowed) return undefined;
-  const measured = Math.min(blocks, await sizeOf(directory, ['--apparent-size'], signal));
+  const measured = Math.min(blocks, await bytesBelow(directory, { isApparent: true, signal }));
   return measured > allowed ? { limit: 'disk', measured, allowed } : undefined;
-}
-
-/** In bytes; 0 where it cannot be told. What vanishes under the look, and what is closed to us, does not matter. */
-async function sizeOf(directory: string, how: string[], signal: AbortSignal): Promise<number> {
-  const args = ['-skx', ...how, '--', directory];
-  const { output } = await runTool('du', args, { timeoutMs: PATIENCE_MS, signal });
-  const kib = /^\d+(?=\t)/m.exec(output)?.[0];
-  return kib === undefined ? 0 : Number(kib) * 1_024;
 }

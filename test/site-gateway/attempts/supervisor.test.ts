@@ -73,7 +73,11 @@ async function open(kept: Journal = journal): Promise<Supervisor> {
       },
       ended: () => undefined,
     },
-    disk: { roomFor: () => Promise.resolve(2 ** 40), isFull: () => Promise.resolve(false) },
+    disk: {
+      isShort: () => Promise.resolve(false),
+      roomFor: () => Promise.resolve(2 ** 40),
+      isFull: () => Promise.resolve(false),
+    },
     stock: openStock(() => ({ diskBytes: 2 ** 40, licences: { matlab: 1 } })),
     clock: systemClock,
     log,
