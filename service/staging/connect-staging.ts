@@ -1,15 +1,14 @@
 import { createUser } from '@nats-io/nkeys';
 import { type Clock, systemClock } from '../clock.ts';
 import type { ChunkStore } from './chunk-store.ts';
-import type { StagingTicket } from './names.ts';
-import { type Nkey, openNatsLink } from './nats-link.ts';
+import { type AskTicket, type Nkey, openNatsLink } from './nats-link.ts';
 import { natsChunkStore, probeOf } from './nats-store.ts';
 
 interface StagingOptions {
   /** The user for whose public key `ticket` gets tickets. */
   readonly nkey: Nkey;
-  /** Asked at the first use, before a ticket ends, and after a refusal. */
-  readonly ticket: () => Promise<StagingTicket>;
+  /** Asked at the first use, before a ticket ends, and for another one than was refused. */
+  readonly ticket: AskTicket;
   /** Authorities that certify the nats-server. */
   readonly caPem: string;
   readonly vo: string;

@@ -14,10 +14,13 @@ export interface Nkey {
   readonly seed: Uint8Array;
 }
 
+/** `refused` is the `userJwt` with which the store did not let what is due be done: it may be of an older version of the grid. */
+export type AskTicket = (refused?: string) => Promise<StagingTicket>;
+
 interface LinkOptions {
   readonly nkey: Nkey;
-  /** Gives a ticket for the NKEY; asked again when three quarters of its life are over. */
-  readonly ticket: () => Promise<StagingTicket>;
+  /** Gives a ticket for the NKEY; asked again when three quarters of its life are over, and for another one than was refused. */
+  readonly ticket: AskTicket;
   readonly caPem: string;
   readonly clock: Clock;
   /** How long one piece of work is tried again before it fails with STAGING_UNAVAILABLE. */
@@ -42,6 +45,9 @@ export interface NatsLink extends AsyncDisposable {
 
 interface Line {
   readonly connection: NatsConnection;
+  readonly userJwt: string;
+  /** Its ticket was asked for in the place of one that had been refused. */
+  readonly isSecond: boolean;
   renewAtMs: number;
   users: number;
   retired: boolean;
@@ -67,12 +73,11 @@ export function openNatsLink(options: LinkOptions): NatsLink {
     const used = await lines.current();
     used.users += 1;
     try {
-      return await watch.over(work(used.connection));
+      const answer = await watch.over(work(used.connection));
+      lines.accepted(used);
+      return answer;
     } catch (error) {
-      // No answer for so long means a dead peer; whoever comes next dials anew.
-      const isTimeout = error instanceof Error && error.name === 'TimeoutError';
-      if (isTimeout || error instanceof StuckStore) lines.drop(used);
-      throw error;
+      throw lines.failed(used, error);
     } finally {
       used.users -= 1;
       if (used.retired) retire(used);
@@ -120,20 +125,24 @@ export function openNatsLink(options: LinkOptions): NatsLink {
 /** The connection of the moment: dialled when there is none, and replaced before its ticket ends. */
 function openLines(options: LinkOptions): {
   current(): Promise<Line>;
-  drop(line: Line): void;
+  /** Work on it has failed with this error; gives what the failure is. Whoever comes next may need to dial, or another ticket. */
+  failed(line: Line, error: unknown): unknown;
+  /** Its ticket is as it must be. */
+  accepted(line: Line): void;
   close(): Promise<void>;
 } {
   const { clock } = options;
   let line: Line | undefined;
   let dialing: Promise<Line> | undefined;
   let closed = false;
+  let refused: string | undefined;
   const drop = (old: Line): void => {
     if (line === old) line = undefined;
     retire(old);
   };
   const dial = async (): Promise<Line> => {
     try {
-      const fresh = await openLine(options);
+      const fresh = await openLine(options, refused);
       if (line !== undefined) retire(line);
       line = fresh;
       return fresh;
@@ -154,7 +163,21 @@ function openLines(options: LinkOptions): {
       }
       return line;
     },
-    drop,
+    failed: (old, error) => {
+      const isRefused = isDenied(error);
+      // No answer for so long means a dead peer.
+      const isTimeout = error instanceof Error && error.name === 'TimeoutError';
+      if (isTimeout || isRefused || error instanceof StuckStore) drop(old);
+      if (!isRefused) return error;
+      refused = old.userJwt;
+      const failure = failureOf(error);
+      return old.isSecond
+        ? failure
+        : new GridError('STAGING_UNAVAILABLE', failure.message, { cause: error });
+    },
+    accepted: ({ userJwt }) => {
+      if (userJwt !== refused) refused = undefined;
+    },
     close: async () => {
       closed = true;
       await dialing?.catch(() => undefined);
@@ -163,8 +186,11 @@ function openLines(options: LinkOptions): {
   };
 }
 
-async function openLine({ nkey, ticket, caPem, clock }: LinkOptions): Promise<Line> {
-  const { userJwt, servers, expiresAtMs } = await ticket();
+async function openLine(
+  { nkey, ticket, caPem, clock }: LinkOptions,
+  refused?: string,
+): Promise<Line> {
+  const { userJwt, servers, expiresAtMs } = await ticket(refused);
   const nowMs = clock.nowMs();
   const connection = await connectNats({
     servers,
@@ -172,7 +198,14 @@ async function openLine({ nkey, ticket, caPem, clock }: LinkOptions): Promise<Li
     inboxPrefix: inboxPrefix(nkey.publicKey),
     caPem,
   });
-  return { connection, renewAtMs: nowMs + (expiresAtMs - nowMs) * 0.75, users: 0, retired: false };
+  return {
+    connection,
+    userJwt,
+    isSecond: refused !== undefined,
+    renewAtMs: nowMs + (expiresAtMs - nowMs) * 0.75,
+    users: 0,
+    retired: false,
+  };
 }
 
 /** A store that takes no longer than this to answer a small question on a connection of its own is not stuck. */
@@ -207,6 +240,10 @@ function retire(line: Line): void {
   if (line.users === 0) line.connection.close().catch(() => undefined);
 }
 
+/** The ticket does not let it be done. */
+const isDenied = (error: unknown): boolean =>
+  error instanceof Error && /permissions violation/i.test(error.message);
+
 const isFinal = (error: unknown): boolean =>
   error instanceof GridError ? !RETRIED.has(error.code) : isFinalNatsError(error);
 
@@ -217,8 +254,7 @@ const troubleOf = (error: unknown): string =>
 function failureOf(error: unknown): GridError {
   if (error instanceof GridError) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  const denied = /permissions violation/i.test(reason);
-  return denied
+  return isDenied(error)
     ? new GridError('PERMISSION_DENIED', `the store refuses: ${reason}`, { cause: error })
     : new GridError('STAGING_UNAVAILABLE', `the store cannot be used: ${reason}`, {
         cause: error,

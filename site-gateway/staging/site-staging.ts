@@ -76,8 +76,8 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   const dataOf = (vo: string): VoData => {
     const known = vos.get(vo);
     if (known !== undefined) return known;
-    const ticket = async () => {
-      const given = await tickets.get(vo);
+    const ticket = async (refused?: string) => {
+      const given = await tickets.get(vo, refused);
       return { ...given, servers: [...(options.servers ?? []), ...given.servers] };
     };
     const heard = (trouble: string): void => health.heard(vo, trouble);

@@ -8,13 +8,17 @@ import type { Journal } from '../journal/journal.ts';
 export interface Tickets extends Disposable {
   add(fresh: readonly StagingTicket[]): Promise<void>;
   /**
-   * A ticket that still holds; waits `patienceMs` for the broker to send one, then throws STAGING_UNAVAILABLE, and at once
-   * when it is disposed of.
+   * A ticket that still holds, and not the one that the store has `refused`, by its `userJwt`; waits `patienceMs` for the broker to
+   * send one, then throws STAGING_UNAVAILABLE, and at once when it is disposed of.
    */
-  get(vo: string): Promise<StagingTicket>;
+  get(vo: string, refused?: string): Promise<StagingTicket>;
 }
 
-export function openTickets(journal: Journal, clock: Clock, patienceMs: number): Tickets {
+export function openTickets(
+  journal: Pick<Journal, 'tickets' | 'keepTickets'>,
+  clock: Clock,
+  patienceMs: number,
+): Tickets {
   const byVo = new Map(journal.tickets().map((ticket) => [ticket.vo, ticket]));
   const change = openChange();
   const stop = new AbortController();
@@ -32,7 +36,9 @@ export function openTickets(journal: Journal, clock: Clock, patienceMs: number):
       change.announce();
       await journal.keepTickets(newer);
     },
-    get: async (vo) => {
+    get: async (vo, refused) => {
+      // One that ends earlier may take its place.
+      if (byVo.get(vo)?.userJwt === refused) byVo.delete(vo);
       const deadlineMs = clock.monotonicMs() + patienceMs;
       while (clock.monotonicMs() < deadlineMs && !stop.signal.aborted) {
         const seen = change.version();

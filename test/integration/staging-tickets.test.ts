@@ -102,6 +102,35 @@ describe.for(await natsServers())('with $name', ({ path }) => {
     });
   });
 
+  test('a ticket that does not let chunks be stored is replaced, and a second one is believed', async () => {
+    const nkey = newNkey();
+    const issue = (vo: string) =>
+      nats.accounts.issueTicket({ ...TICKET, vo, nkey: nkey.publicKey });
+    const first = await issue('other.vo');
+    const refusals: (string | undefined)[] = [];
+    const storeWith = (next: () => ReturnType<typeof issue>) =>
+      openStaging({
+        nkey,
+        ticket: (refused) => {
+          refusals.push(refused);
+          return refused === undefined ? Promise.resolve(first) : next();
+        },
+        caPem: nats.caPem,
+        vo: 'demo',
+      });
+    await using store = storeWith(() => issue('demo'));
+    const some = Array.from({ length: 20 }, () => randomBytes(1_000));
+    const sent = await Promise.all(some.map((bytes) => store.put(sha256(bytes), bytes)));
+    expect(sent).toEqual(some.map((bytes) => bytes.byteLength));
+    expect(refusals).toEqual([undefined, first.userJwt]);
+    await using denied = storeWith(() => issue('other.vo'));
+    const again = randomBytes(100);
+    await expect(denied.put(sha256(again), again)).rejects.toMatchObject({
+      code: 'PERMISSION_DENIED',
+    });
+    expect(refusals).toHaveLength(4);
+  });
+
   test('a ticket is renewed before it ends', async () => {
     const nkey = newNkey();
     let tickets = 0;
