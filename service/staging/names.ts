@@ -17,12 +17,10 @@ const AGAIN = '-again';
  */
 export const secondSubject = (subject: string): string => `${subject}${AGAIN}`;
 
-export const isSecond = (subject: string): boolean => subject.endsWith(AGAIN);
-
 /** Digest of the chunk at a subject of it, in its first place or in its second. */
 export const digestAt = (vo: string, subject: string): string => {
   const name = subject.slice(chunkSubject(vo, '').length);
-  return isSecond(name) ? name.slice(0, -AGAIN.length) : name;
+  return name.endsWith(AGAIN) ? name.slice(0, -AGAIN.length) : name;
 };
 
 /** The JetStream of the grid, as leaf nodes name it, which have none. */

@@ -5,7 +5,7 @@ import { openByteBudget } from './byte-budget.ts';
 import { type CodedChunk, decodeChunk, openChunkCoder } from './chunk-coding.ts';
 import { type ChunkStore, verified } from './chunk-store.ts';
 import { openFlightWindow } from './flight-window.ts';
-import { chunkSubject, directGetSubject, isSecond, secondSubject } from './names.ts';
+import { chunkSubject, directGetSubject, secondSubject } from './names.ts';
 import type { NatsLink } from './nats-link.ts';
 import { requestsOn } from './wire/nats-requests.ts';
 import { giveSlab } from './wire/slabs.ts';
@@ -61,7 +61,7 @@ export function natsChunkStore(link: NatsLink, vo: string, looksTwice = false): 
       const subject = chunkSubject(vo, digest);
       return sending.send(coded.bytes.byteLength, (again) =>
         link
-          .use((nc) => publish(nc, subject, coded), signal, again)
+          .use((nc) => store(nc, subject, coded), signal, again)
           .catch((error: unknown) => whyNotStored(link, subject, error, signal)),
       );
     },
@@ -76,31 +76,35 @@ const packed = headers();
 packed.set(CODING, 'zstd');
 
 /** How many bytes the chunk took, 0 where it was there. */
-async function publish(nc: NatsConnection, subject: string, coded: CodedChunk): Promise<number> {
+async function store(nc: NatsConnection, subject: string, coded: CodedChunk): Promise<number> {
+  // What is refused and is not there has been swept in between, or cannot be read: only then it needs its second place.
+  for (const place of [subject, subject, secondSubject(subject)]) {
+    const sent = await publish(nc, place, coded);
+    if (sent !== undefined) return sent;
+    if (await isThere(nc, place)) return 0;
+  }
+  throw new GridError('STAGING_UNAVAILABLE', `nats-server can neither read nor replace ${subject}`);
+}
+
+/** How many bytes the chunk took; undefined where the stream takes no other one in its place. */
+async function publish(
+  nc: NatsConnection,
+  subject: string,
+  coded: CodedChunk,
+): Promise<number | undefined> {
   const { bytes, coding } = coded;
   const question = coding === 'zstd' ? { subject, bytes, headers: packed } : { subject, bytes };
   const ack = ackOf(await requestsOn(nc).ask(question));
   if (ack.error === undefined) return bytes.byteLength;
   const reason = ack.error.description ?? 'no reason';
-  // The stream keeps one message per subject and discards new ones: the chunk is there already.
-  if (/maximum messages per subject/.test(reason)) return putAgain(nc, subject, coded);
+  // The stream keeps one message per subject and discards new ones.
+  if (/maximum messages per subject/.test(reason)) return undefined;
   if (/maximum bytes|resource limits|storage limit/i.test(reason))
     throw new GridError('STORE_QUOTA', `the store of the VO is full: ${reason}`);
   if (/insufficient (?:storage )?resources|no space/i.test(reason)) {
     throw new GridError('STORE_FULL', `nats-server has no room for more chunks: ${reason}`);
   }
   throw new GridError('STAGING_UNAVAILABLE', `the store refuses a chunk: ${reason}`);
-}
-
-/** What is refused because it is there needs another place only if it cannot be read. */
-async function putAgain(nc: NatsConnection, subject: string, coded: CodedChunk): Promise<number> {
-  if (await isThere(nc, subject)) return 0;
-  if (isSecond(subject))
-    throw new GridError(
-      'STAGING_UNAVAILABLE',
-      `nats-server can neither read nor replace ${subject}`,
-    );
-  return publish(nc, secondSubject(subject), coded);
 }
 
 /** A stream that answers again does so within this time. */

@@ -77,4 +77,15 @@ describe.for(await natsServers())('what disks and rogues do to the chunks of $na
     await expect(member.get(digest)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
     expect(await member.put(digest, bytes)).toBe(bytes.byteLength);
   });
+
+  test('a chunk that is swept while it is sent again keeps its place', async () => {
+    const bytes = randomBytes(300);
+    const digest = sha256(bytes);
+    await using member = nats.open('demo');
+    for (let at = 0; at < 200; at += 1) {
+      await member.put(digest, bytes);
+      await Promise.all([member.put(digest, bytes), keeper.remove([digest])]);
+      expect(await member.missing([digest])).toEqual(await keeper.store.missing([digest]));
+    }
+  });
 });
