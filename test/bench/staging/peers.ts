@@ -1,8 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
-import { connect as connectTcp } from 'node:net';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { jetstream } from '@nats-io/jetstream';
@@ -11,50 +8,8 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { freePort } from '../../../service/nats/nats-config.ts';
 import { writeTlsIdentity } from '../../fakes/tls-identity.ts';
 import { needs } from '../../setup/needs.ts';
-import { touchMemory } from './touch-memory.ts';
+import { HOST, type Server, seconds, serve } from './serve.ts';
 import { MIB, run, type World } from './world.ts';
-
-const HOST = '127.0.0.1';
-const seconds = async (work: () => Promise<unknown>): Promise<number> => {
-  await touchMemory();
-  const startedMs = performance.now();
-  await work();
-  return (performance.now() - startedMs) / 1_000;
-};
-
-/** A program that serves until it is disposed of. */
-interface Server extends AsyncDisposable {
-  readonly port: number;
-}
-
-async function serve(
-  program: string,
-  args: readonly string[],
-  port: number,
-  cwd: string,
-): Promise<Server> {
-  const child: ChildProcess = spawn(program, [...args], {
-    cwd,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const exited = once(child, 'exit');
-  for (let tries = 0; tries < 100 && !(await answers(port)); tries += 1)
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  return {
-    port,
-    [Symbol.asyncDispose]: async () => {
-      child.kill('SIGKILL');
-      await exited;
-    },
-  };
-}
-
-const answers = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connectTcp(port, HOST);
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
-  });
 
 /** A nats-server with TLS and JetStream, and nothing of ours. */
 async function plainNats({ dir, binary }: World): Promise<Server & { readonly caPem: string }> {
@@ -73,7 +28,7 @@ async function plainNats({ dir, binary }: World): Promise<Server & { readonly ca
       `jetstream { store_dir: "${join(at, 'js')}" }`,
     ].join('\n'),
   );
-  return { ...(await serve(binary, ['-c', config], port, at)), caPem };
+  return { ...(await serve(binary, { args: ['-c', config], port, cwd: at })), caPem };
 }
 
 /** By nats.js as it is, without what we have made faster in it. */
@@ -151,33 +106,6 @@ export async function objectStore(
   }
 }
 
-/** Seconds to copy a tree with GridFTP, without authentication and encryption, with the flags that are best for it. */
-export async function gridFtp(world: World, root: string, target: string): Promise<number> {
-  needs('globus-gridftp-server', 'globus-gridftp-server-progs');
-  needs('globus-url-copy', 'globus-gass-copy-progs');
-  const port = await freePort(HOST);
-  await chmod(world.dir, 0o755);
-  await using server = await serve(
-    'globus-gridftp-server',
-    [
-      '-p',
-      String(port),
-      '-aa',
-      '-anonymous-user',
-      'root',
-      '-allow-root',
-      '-control-interface',
-      HOST,
-    ],
-    port,
-    world.dir,
-  );
-  const flags = ['-fast', '-pp', '-cc', '4', '-p', '2', '-r', '-cd'];
-  return await seconds(() =>
-    run('globus-url-copy', [...flags, `file://${root}/`, `ftp://${HOST}:${server.port}${target}/`]),
-  );
-}
-
 /** Seconds to copy a tree with rsync to a daemon, without encryption. */
 export async function rsync(world: World, root: string, target: string): Promise<number> {
   needs('rsync', 'rsync');
@@ -188,9 +116,8 @@ export async function rsync(world: World, root: string, target: string): Promise
     config,
     `use chroot = no\nuid = root\ngid = root\n[bench]\npath = ${target}\nread only = no\n`,
   );
-  await using server = await serve(
-    'rsync',
-    [
+  await using server = await serve('rsync', {
+    args: [
       '--daemon',
       '--no-detach',
       `--config=${config}`,
@@ -199,8 +126,8 @@ export async function rsync(world: World, root: string, target: string): Promise
       `--log-file=${join(world.dir, 'rsync.log')}`,
     ],
     port,
-    world.dir,
-  );
+    cwd: world.dir,
+  });
   return await seconds(() =>
     run('rsync', ['-a', '--whole-file', `${root}/`, `rsync://${HOST}:${server.port}/bench/`]),
   );

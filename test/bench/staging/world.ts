@@ -1,12 +1,10 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
-import { createReadStream } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { newNkey } from '../../../service/staging/connect-staging.ts';
 import { startTestNats, type TestNats, testNatsBinary } from '../../fakes/nats.ts';
@@ -125,12 +123,20 @@ async function digestOfTree(root: string): Promise<string> {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length))
     .toSorted();
-  for (const file of files) {
-    const one = createHash('sha256');
-    await pipeline(createReadStream(join(root, file), { highWaterMark: 4 * MIB }), one);
-    hash.update(`${file} ${one.digest('hex')}\n`);
-  }
+  const buffer = Buffer.allocUnsafe(4 * MIB);
+  for (const file of files)
+    hash.update(`${file} ${await digestOfFile(join(root, file), buffer)}\n`);
   return hash.digest('hex');
+}
+
+async function digestOfFile(file: string, buffer: Buffer): Promise<string> {
+  const hash = createHash('sha256');
+  await using handle = await open(file);
+  for (;;) {
+    const { bytesRead } = await handle.read(buffer);
+    if (bytesRead === 0) return hash.digest('hex');
+    hash.update(buffer.subarray(0, bytesRead));
+  }
 }
 
 /** Throws unless both trees have the same names and contents. */
