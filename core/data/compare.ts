@@ -1,6 +1,6 @@
 import type { Manifest, ManifestEntry } from './manifest.ts';
 import { byPath } from './paths.ts';
-import { chunksOf } from './select.ts';
+import { filesOf } from './select.ts';
 
 /** How one path differs between two trees. */
 export interface Difference {
@@ -38,13 +38,16 @@ function changeOf(older: ManifestEntry, newer: ManifestEntry): 'changed' | 'mode
   return modeOf(older) === modeOf(newer) ? undefined : 'mode';
 }
 
-/** The chunks of a tree with the bytes of each that its files use. */
+/** The chunks of a tree with the bytes of each from the first to the last that its files use: the list of a pack is not theirs. */
 export function chunkBytes(manifest: Manifest): ReadonlyMap<string, number> {
-  const bytes = new Map(chunksOf(manifest).map((digest) => [digest, 0]));
-  for (const entry of manifest.entries) {
-    if (entry.kind !== 'file') continue;
-    for (const { digest, offset, length } of entry.slices)
-      bytes.set(digest, Math.max(bytes.get(digest) ?? 0, offset + length));
+  const spans = new Map<string, { from: number; to: number }>();
+  for (const { slices } of filesOf(manifest)) {
+    for (const { digest, offset, length } of slices) {
+      const span = spans.get(digest) ?? { from: offset, to: offset };
+      span.from = Math.min(span.from, offset);
+      span.to = Math.max(span.to, offset + length);
+      spans.set(digest, span);
+    }
   }
-  return bytes;
+  return new Map([...spans].map(([digest, { from, to }]) => [digest, to - from]));
 }

@@ -1,6 +1,6 @@
 /**
  * A tree of files by content. Encoded it is itself a chunk, so one digest names a whole tree (DESIGN: moving data).
- * Digests are SHA-256, lower-case hex. Paths are relative, `/`-separated, normalised, and never leave the tree.
+ * Digests are SHA-256, lower-case hex, but for the name of a pack (`service/staging/pack.ts`). Paths are relative, `/`-separated, normalised, and never leave the tree.
  */
 
 /** A contiguous piece of a file: `length` bytes of chunk `digest`, from `offset` in the chunk. */

@@ -13,8 +13,15 @@ export interface Piece<File> {
   readonly length: number;
 }
 
-/** The pieces of one chunk, at most CHUNK_BYTES together. */
+/** The pieces of one chunk, at most CHUNK_BYTES together with the list of a pack. */
 export type PlannedChunk<File> = readonly Piece<File>[];
+
+const LIST_HEAD_BYTES = 12;
+const LIST_ROW_BYTES = 36;
+
+/** Bytes of the list before the files of a pack of so many; a file that is alone in its chunk is no pack. */
+export const packListBytes = (files: number): number =>
+  files === 1 ? 0 : LIST_HEAD_BYTES + files * LIST_ROW_BYTES;
 
 /** From this size on a file has chunks of its own, so that the same file in another tree is the same chunks. */
 const ALONE_BYTES = CHUNK_BYTES / 4;
@@ -32,6 +39,7 @@ export function planPacks<File extends PackInput>(
   const cuts: PlannedChunk<File>[] = [];
   const packs: Piece<File>[][] = [[]];
   let packBytes = 0;
+  const listBytes = (more: number): number => packListBytes((packs.at(-1)?.length ?? 0) + more);
   const endPack = (): void => {
     packs.push([]);
     packBytes = 0;
@@ -44,7 +52,7 @@ export function planPacks<File extends PackInput>(
       for (const cut of cutFile(file)) cuts.push(cut);
       continue;
     }
-    if (packBytes + sizeBytes > CHUNK_BYTES) endPack();
+    if (listBytes(1) + packBytes + sizeBytes > CHUNK_BYTES) endPack();
     packs.at(-1)?.push({ file, offset: 0, length: sizeBytes });
     packBytes += sizeBytes;
     if (packBytes >= EARLY_BYTES && endsPack(path)) endPack();

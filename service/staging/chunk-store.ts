@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import { GridError } from '../../core/errors.ts';
+import { isPack } from './pack.ts';
 
-/** Where chunks are kept, by the SHA-256 (lower-case hex) of their bytes. Every method may be called many at a time. */
+/** Where chunks are kept, each by a digest (lower-case hex) that `verified` can tell it by. Every method may be called many at a time. */
 export interface ChunkStore {
   /** Begins what takes time before the first question, and tells of no failure: that question will. */
   prepare?(): void;
@@ -21,9 +22,9 @@ export interface ChunkStore {
 /** SHA-256, lower-case hex. */
 export const sha256 = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
 
-/** `bytes` if they are what the digest says; every store ends `get` with it. */
+/** `bytes` if they are what the digest names: a pack, or by their SHA-256. Every store ends `get` with it; throws CHUNK_CORRUPT. */
 export function verified(digest: string, bytes: Uint8Array): Uint8Array {
-  if (sha256(bytes) === digest) return bytes;
+  if (isPack(digest, bytes) || sha256(bytes) === digest) return bytes;
   throw new GridError(
     'CHUNK_CORRUPT',
     `chunk ${digest} has ${bytes.byteLength} bytes with another digest`,

@@ -6,7 +6,7 @@ import {
 } from '../../core/data/manifest.ts';
 import { encodeManifest } from '../../core/data/manifest-codec.ts';
 import { encodeManifestIndex } from '../../core/data/manifest-index.ts';
-import { type Piece, planPacks } from '../../core/data/pack-plan.ts';
+import { type Piece, packListBytes, planPacks } from '../../core/data/pack-plan.ts';
 import { sha256 } from './chunk-store.ts';
 import type { KnownFiles } from './known-files.ts';
 import type { Found, FoundFile } from './walk.ts';
@@ -42,7 +42,7 @@ export function planTree(found: readonly Found[], known: KnownFiles | undefined)
   const chunks = planPacks(files).map(
     (parts): PlannedChunk => ({
       parts,
-      sizeBytes: parts.reduce((sum, { length }) => sum + length, 0),
+      sizeBytes: parts.reduce((sum, { length }) => sum + length, packListBytes(parts.length)),
       digest: known?.chunkOf(parts) ?? '',
     }),
   );
@@ -53,7 +53,7 @@ export function planTree(found: readonly Found[], known: KnownFiles | undefined)
 export function entriesOf({ found, files, chunks }: TreePlan): readonly ManifestEntry[] {
   const slices = new Map<PlannedFile, Slice[]>(files.map((file) => [file, []]));
   for (const { parts, digest } of chunks) {
-    let offset = 0;
+    let offset = packListBytes(parts.length);
     for (const { file, length } of parts) {
       slices.get(file)?.push({ digest, offset, length });
       offset += length;

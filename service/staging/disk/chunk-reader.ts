@@ -1,11 +1,13 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
+import { packListBytes } from '../../../core/data/pack-plan.ts';
 import { GridError } from '../../../core/errors.ts';
 import { sha256 } from '../chunk-store.ts';
 import { errnoOf, readFailure } from '../file-errors.ts';
 import { type HeldFolder, holdFolder } from '../held-folder.ts';
 import { isZeros, ZEROS_DIGEST } from '../holes.ts';
+import { finishPack } from '../pack.ts';
 import type { ReadDone, ReadJob, ReadPiece } from './disk-jobs.ts';
 
 /** Reads files, and keeps those open that have more bytes. */
@@ -54,23 +56,20 @@ export function openChunkReader(): ChunkReader {
   };
   return {
     read: ({ root, pieces, target }) => {
-      let at = 0;
       using folders = openFolders(() => realOf(root));
-      const files = pieces.map((piece) => {
-        const bytes = target.subarray(at, at + piece.length);
-        at += piece.length;
-        try {
-          if (piece.length < piece.sizeBytes) return readPart(root, folders.open, piece, bytes);
-          readWhole(folders.open, piece, bytes);
-          return sha256(bytes);
-        } catch (error) {
-          throw readFailure(piece.path, error);
-        }
-      });
-      const [piece] = pieces;
-      // Where a file is a chunk of its own it has the digest already.
-      const isFile = pieces.length === 1 && piece?.length === piece?.sizeBytes;
-      return { files, digest: (isFile ? files[0] : undefined) ?? digestOf(target) };
+      const whole = (piece: ReadPiece, bytes: Uint8Array): string => {
+        readWhole(folders.open, piece, bytes);
+        return sha256(bytes);
+      };
+      const [piece, ...others] = pieces;
+      if (piece === undefined) throw new RangeError('a chunk has at least one piece');
+      if (others.length > 0) return readPack(pieces, target, whole);
+      if (piece.length === piece.sizeBytes) {
+        const digest = naming(piece, () => whole(piece, target));
+        return { files: [digest], digest };
+      }
+      const file = naming(piece, () => readPart(root, folders.open, piece, target));
+      return { files: [file], digest: digestOf(target) };
     },
     close: (root) => {
       realRoots.delete(root);
@@ -81,6 +80,30 @@ export function openChunkReader(): ChunkReader {
       }
     },
   };
+}
+
+/** Files one behind the other, and their list before them; `whole` reads one and gives its digest. */
+function readPack(
+  pieces: readonly ReadPiece[],
+  target: Uint8Array,
+  whole: (piece: ReadPiece, bytes: Uint8Array) => string,
+): ReadDone {
+  let at = packListBytes(pieces.length);
+  const packed = pieces.map((piece) => {
+    const bytes = target.subarray(at, at + piece.length);
+    at += piece.length;
+    return { digest: naming(piece, () => whole(piece, bytes)), length: piece.length };
+  });
+  return { files: packed.map(({ digest }) => digest), digest: finishPack(target, packed) };
+}
+
+/** Failures name the file. */
+function naming<T>(piece: ReadPiece, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw readFailure(piece.path, error);
+  }
 }
 
 /** Of a sparse file most chunks are zeros, and need no second look. */

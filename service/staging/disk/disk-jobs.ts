@@ -54,7 +54,7 @@ export interface ReadPiece {
   readonly length: number;
 }
 
-/** Pieces that fill `target`, one behind the other; those of one file come in their order. */
+/** A piece of a file, or several whole files, which become a pack; they fill `target`. Pieces of one file come in their order. */
 export interface ReadJob {
   readonly root: string;
   readonly pieces: readonly ReadPiece[];

@@ -39,6 +39,15 @@ test('a link that points elsewhere has changed', () => {
   expect(compareTrees(...trees)).toEqual([{ path: 'l', kind: 'changed', bytes: 0 }]);
 });
 
+test('the list before the files of a pack counts for nobody', () => {
+  const packed = (path: string, offset: number, length: number): ManifestEntry => ({
+    ...{ kind: 'file', path, mode: 0o644, sizeBytes: length, digest: path },
+    slices: [{ digest: 'pack', offset, length }],
+  });
+  const files = [packed('a', 84, 10), packed('b', 94, 6)];
+  expect([...chunkBytes({ entries: files })]).toEqual([['pack', 16]]);
+});
+
 test('chunks are counted once, with as much of them as is used', () => {
   const packed: ManifestEntry = {
     kind: 'file',

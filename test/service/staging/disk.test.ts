@@ -16,7 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { sha256 } from '../../../service/staging/chunk-store.ts';
+import { packListBytes } from '../../../core/data/pack-plan.ts';
+import { sha256, verified } from '../../../service/staging/chunk-store.ts';
 import { diskFor, diskThread } from '../../../service/staging/disk/disk.ts';
 import type { ReadPiece, WrittenFile } from '../../../service/staging/disk/disk-jobs.ts';
 
@@ -126,18 +127,29 @@ describe.each([
     return { path, sizeBytes: size, mtimeMs, offset, length };
   };
 
-  test('files are read one behind the other, and a cut file to its end', async () => {
-    const [small, large] = [randomBytes(10), randomBytes(100)];
+  test('whole files are read behind the list of a pack', async () => {
+    const contents = [randomBytes(10), randomBytes(100)];
     await mkdir(join(dir, 'sub'));
-    await writeFile(join(dir, 'sub/small'), small);
-    await writeFile(join(dir, 'large'), large);
+    await writeFile(join(dir, 'sub/small'), contents[0] ?? '');
+    await writeFile(join(dir, 'other'), contents[1] ?? '');
     // A buffer of its own would come back from a thread as it went.
-    const target = new Uint8Array(new SharedArrayBuffer(70));
-    const first = [await pieceOf('sub/small', 0, 10), await pieceOf('large', 0, 60)];
-    const begun = await disk.read({ root: dir, pieces: first, target });
-    const bytes = Buffer.concat([small, large.subarray(0, 60)]);
-    expect(Buffer.compare(target, bytes)).toBe(0);
-    expect(begun).toEqual({ digest: sha256(bytes), files: [sha256(small), undefined] });
+    const target = new Uint8Array(new SharedArrayBuffer(packListBytes(2) + 110));
+    const pieces = [await pieceOf('sub/small', 0, 10), await pieceOf('other', 0, 100)];
+    const { digest, files } = await disk.read({ root: dir, pieces, target });
+    expect(files).toEqual(contents.map(sha256));
+    const content = target.subarray(packListBytes(2));
+    expect(Buffer.compare(content, Buffer.concat(contents))).toBe(0);
+    expect(verified(digest, target)).toBe(target);
+  });
+
+  test('a cut file is read to its end', async () => {
+    const large = randomBytes(100);
+    await writeFile(join(dir, 'large'), large);
+    const target = new Uint8Array(new SharedArrayBuffer(60));
+    const pieces = [await pieceOf('large', 0, 60)];
+    const begun = await disk.read({ root: dir, pieces, target });
+    expect(Buffer.compare(target, large.subarray(0, 60))).toBe(0);
+    expect(begun).toEqual({ digest: sha256(target), files: [undefined] });
     const rest = target.subarray(0, 40);
     const last = [await pieceOf('large', 60, 40)];
     expect(await disk.read({ root: dir, pieces: last, target: rest })).toEqual({

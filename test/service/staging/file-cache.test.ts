@@ -12,6 +12,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { packListBytes } from '../../../core/data/pack-plan.ts';
 import { sha256 } from '../../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { openFileCache } from '../../../service/staging/file-cache.ts';
@@ -38,7 +39,7 @@ describe('the cache of a site', () => {
       ),
     );
     const fetched = runs.reduce((sum, { bytesFetched }) => sum + bytesFetched, 0);
-    expect(fetched).toBe(3 * 2 ** 20 + 10);
+    expect(fetched).toBe(3 * 2 ** 20 + packListBytes(2) + 10);
     expect(at.store.calls.get).toBe(4);
     expect(await readFile(`${at.target}-19/b/small`, 'utf8')).toBe('small');
     expect((await stat(`${at.target}-7/input`)).nlink).toBe(21);
