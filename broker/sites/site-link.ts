@@ -67,10 +67,11 @@ export function openSiteLink(options: LinkOptions): SiteLink {
       link.bell.wake();
     },
     evict: async (attempts, why) => {
-      const unsent = attempts.filter((attempt) => link.unsent.delete(attempt));
+      const unsent: AttemptRecord[] = [];
       for (const attempt of attempts) {
         attempt.evicted = why;
-        if (!unsent.includes(attempt)) link.cancels.add(attempt.id);
+        if (link.unsent.delete(attempt)) unsent.push(attempt);
+        else link.cancels.add(attempt.id);
       }
       link.bell.wake();
       await releaseAll(link, unsent, why);

@@ -135,8 +135,10 @@ function checkFiles(spec: JobSpec, demand: Demand): void {
     const parsed = parseTarget(glob);
     demand(parsed.ok, `outputs[${index}]`, parsed.ok ? '' : parsed.message);
   }
+  // Of sets, here and below: a request may have lists of a million, and all of it is looked at.
+  const written = new Set(outputs);
   for (const glob of liveOutputs)
-    demand(outputs.includes(glob), 'outputs', `'${glob.slice(0, 80)}' is live and no output`);
+    demand(written.has(glob), 'outputs', `'${glob.slice(0, 80)}' is live and no output`);
   const input = stdin === '' ? undefined : parseTarget(stdin);
   if (input?.ok === false) demand(false, 'stdin', input.message);
 }
@@ -264,7 +266,8 @@ function checkPlaces(spec: JobSpec, demand: Demand): void {
     for (const [index, id] of ids.entries())
       demand(isSiteId(id), `${key}[${index}]`, `'${id.slice(0, 40)}' is no site id`);
   }
-  const both = sites.find((id) => excludeSites.includes(id));
+  const excluded = new Set(excludeSites);
+  const both = sites.find((id) => excluded.has(id));
   demand(both === undefined, 'exclude-sites', `'${both}' is among the wanted sites, too`);
   demand(vo === '' || isVoName(vo), 'vo', `'${vo.slice(0, 40)}' is no name of a VO`);
   const most = SPEC_LIMITS.retries;

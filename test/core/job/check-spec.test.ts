@@ -76,3 +76,12 @@ test('all problems come in one answer', () => {
   const spec = specOf({ name: '', command: [], retries: -1 });
   expect(checkSpec(spec).map(({ where }) => where)).toEqual(['name', 'command', 'retries']);
 });
+
+test('lists that are far too long are refused in a moment', () => {
+  const many = (stem: string): readonly string[] =>
+    Array.from({ length: 120_000 }, (_, index) => `${stem}${index}`);
+  const [sites, excludeSites] = [many('a').map(siteId), many('b').map(siteId)];
+  const files = { outputs: many('c'), liveOutputs: many('d') };
+  const wheres = checkSpec(specOf({ sites, excludeSites, ...files })).map(({ where }) => where);
+  expect(new Set(wheres)).toEqual(new Set(['outputs', 'sites', 'exclude-sites']));
+});
