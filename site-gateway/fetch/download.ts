@@ -27,7 +27,7 @@ export interface Wanted {
 export interface DownloadOptions {
   readonly web: Web;
   readonly clock: Clock;
-  /** How long a server may be away before the download fails. */
+  /** How long a server may be away, or give nothing new, before the download fails. */
   readonly patienceMs: number;
   readonly signal: AbortSignal;
 }
@@ -46,10 +46,10 @@ export async function download(wanted: Wanted, options: DownloadOptions): Promis
   const { clock, signal } = options;
   await using file = await openPartial(wanted.partial);
   let came = 0;
+  let furthest = file.size;
   let sinceMs: number | undefined;
   for (let waitMs = FIRST_PAUSE_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_PAUSE_MS)) {
     signal.throwIfAborted();
-    const before = came;
     try {
       await fetchRest(wanted, options, file, (bytes) => {
         came += bytes;
@@ -59,7 +59,9 @@ export async function download(wanted: Wanted, options: DownloadOptions): Promis
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof GridError) throw error;
-      if (came > before) [sinceMs, waitMs] = [undefined, FIRST_PAUSE_MS];
+      // A server that begins anew each time gets nowhere, however much comes.
+      if (file.size > furthest) [sinceMs, waitMs] = [undefined, FIRST_PAUSE_MS];
+      furthest = Math.max(furthest, file.size);
       sinceMs ??= clock.monotonicMs();
       if (clock.monotonicMs() - sinceMs >= options.patienceMs)
         throw failed(await wanted.url(), `cannot be fetched: ${wordsOf(error)}`);
@@ -168,5 +170,7 @@ async function hashOf(
 /** A failed connection to several addresses is an AggregateError without a message of its own. */
 function wordsOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(wordsOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  // So Node calls an answer that breaks off.
+  return error.message === 'aborted' ? 'the server broke off its answer' : error.message;
 }

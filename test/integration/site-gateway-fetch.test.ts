@@ -202,8 +202,16 @@ test('what a server refuses or has not fails the attempt with its answer; what p
   serve('/late', Buffer.from('late'));
   expect(await running).toMatchObject({ state: State.STATE_DONE });
   web.serve('/never', { status: 503 });
-  const never = await run(at('/never', sha256(Buffer.from('never'))));
+  // It begins anew each time and never gets further.
+  const broken = serve('/breaks', randomBytes(1_000_000), { cutAfter: 600_000, noRanges: true });
+  const [never, breaks] = await Promise.all([
+    run(at('/never', sha256(Buffer.from('never')))),
+    run(at('/breaks', broken)),
+  ]);
   expect(never.detail).toContain('answers 503');
+  expect(breaks).toMatchObject({ failure: 'data', reason: 'FETCH_FAILED' });
+  expect(breaks.detail).toContain('the server broke off its answer');
+  expect(web.asked.filter((path) => path.startsWith('/breaks')).length).toBeLessThan(12);
 }, 30_000);
 
 test('a site with a rate fetches no faster', async () => {
