@@ -198,7 +198,7 @@ export const SITE_CONFIG = z.object({
     .describe('most bytes in a second that staging moves, in each direction (default: no limit)'),
   'staging-patience': duration()
     .prefault('10m')
-    .describe('how long staging waits for a nats-server that is away'),
+    .describe('how long staging waits for a nats-server, or a server elsewhere, that is away'),
 });
 
 /** The parsed file. */

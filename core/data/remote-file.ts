@@ -43,8 +43,9 @@ const refused = (text: string, what: string): ParsedRemote => ({
 export function parseRemote(text: string): ParsedRemote {
   if (text.length > MAX_LENGTH)
     return refused(text, `has ${text.length} characters, at most ${MAX_LENGTH}`);
-  if (!/^[\u0021-\u007e]+$/.test(text))
-    return refused(text, 'has characters that must be percent-encoded');
+  const odd = /[^\u0021-\u007e]/u.exec(text)?.[0];
+  if (odd !== undefined)
+    return refused(text, `has '${odd}' in it: write ${encodeURIComponent(odd.toWellFormed())}`);
   const [address = '', fragment] = text.split(/#(.*)/s);
   const parsed = address.startsWith('s3://') ? parseS3(address) : parseHttps(address);
   if (typeof parsed === 'string') return refused(text, parsed);
@@ -93,10 +94,25 @@ function parseS3(address: string): Unnamed | string {
   if (!/^[A-Za-z0-9-]{1,64}$/.test(region)) return `has a region '${region}' that is no name`;
   const endpoint = endpointOf(pairs.get('endpoint') ?? `https://s3.${region}.amazonaws.com`);
   if (endpoint === undefined) return 'has an endpoint that is not like https://host:port';
-  const path = key.split('/').map(encodeURIComponent).join('/');
-  const url = `${endpoint}/${bucket}/${path}`;
-  if (new URL(url).href !== url) return "has a key with '.' or '..' in it, which no URL can name";
-  return { kind: 's3', url, name: lastName(`/${path}`), region };
+  const path = encodedKey(key);
+  if (path === undefined)
+    return "has a '%' in its key that begins no percent-encoded character: write %25";
+  return objectAt(`${endpoint}/${bucket}/${path}`, region);
+}
+
+const objectAt = (url: string, region: string): Unnamed | string =>
+  new URL(url).href === url
+    ? { kind: 's3', url, name: lastName(url), region }
+    : "has a key with '.' or '..' in it, which no URL can name";
+
+/** The key as URLs have it. What cannot stand in an address is percent-encoded there; undefined for a `%` that means nothing. */
+function encodedKey(key: string): string | undefined {
+  try {
+    const parts = key.split('/').map((part) => decodeURIComponent(part));
+    return parts.map(encodeURIComponent).join('/');
+  } catch {
+    return undefined;
+  }
 }
 
 /** `https://host[:port]`; undefined where there is anything else in it. */

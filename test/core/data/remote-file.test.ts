@@ -27,6 +27,10 @@ describe('a remote file', () => {
       name: 'a+b.bam',
       region: 'us-east-1',
     });
+    expect(parsed(`s3://lab/run%201/a%3Fb%25.bam#sha256=${HEX}`)).toMatchObject({
+      url: 'https://s3.us-east-1.amazonaws.com/lab/run%201/a%3Fb%25.bam',
+      name: 'a?b%.bam',
+    });
     const from = `s3://lab/x?endpoint=https://s3.example.org:9000&region=eu-1#sha256=${HEX}`;
     expect(parsed(from)).toMatchObject({
       url: 'https://s3.example.org:9000/lab/x',
@@ -43,7 +47,9 @@ describe('a remote file', () => {
     [`http://example.org/x#sha256=${HEX}`, 'is not protected on the way'],
     [`ftp://example.org/x#sha256=${HEX}`, 'has no scheme that sites fetch'],
     [`https://me:secret@example.org/x#sha256=${HEX}`, 'has a name or password in it'],
-    [`https://exa mple.org/x#sha256=${HEX}`, 'must be percent-encoded'],
+    [`https://exa mple.org/x#sha256=${HEX}`, "has ' ' in it: write %20"],
+    [`s3://lab/a%zz#sha256=${HEX}`, "has a '%' in its key"],
+    [`s3://lab/grün#sha256=${HEX}`, "has 'ü' in it: write %C3%BC"],
     [`https://:99999/x#sha256=${HEX}`, 'is no address'],
     [`https://example.org/${'x'.repeat(2_048)}#sha256=${HEX}`, 'characters, at most 2048'],
     [`s3://UPPER/x#sha256=${HEX}`, 'is no object: write s3://bucket/key'],
