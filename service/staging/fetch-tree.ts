@@ -72,7 +72,7 @@ export async function fetchTree(
   // Where there is nothing yet all of them are needed: they come while the folders are made.
   const isBare = place.isFresh && cache === undefined && options.shared === undefined;
   const from = isBare ? withFirst(store, files, signal) : store;
-  try {
+  const write = async (): Promise<void> => {
     await checkFolder(twins, place.root, place.probe);
     await makeFolders(place, manifest.entries);
     const wanted = place.isFresh
@@ -88,9 +88,15 @@ export async function fetchTree(
     else await fetchThrough(run, wanted, cache);
     await finish(place, manifest.entries);
     await checkWritten(twins, place.root);
-  } finally {
-    await place.close();
+  };
+  try {
+    await write();
+  } catch (error) {
+    // What it failed with first says why; what comes of that need not be told.
+    await place.close().catch(() => undefined);
+    throw error;
   }
+  await place.close();
   return { files: files.length, totalBytes, ...counts };
 }
 

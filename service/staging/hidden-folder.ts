@@ -1,5 +1,6 @@
-import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { removeTree } from '../remove-tree.ts';
 import { sha256 } from './chunk-store.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 import { makeFolders } from './make-folders.ts';
@@ -33,14 +34,13 @@ export async function makeHiddenFolder(root: string): Promise<HiddenFolder | und
     throw writeFailure(root, error);
   }
   for (const name of await leftIn(above))
-    if (isRemnantOf(mark, name))
-      await rm(join(above, name), { recursive: true, force: true }).catch(() => undefined);
+    if (isRemnantOf(mark, name)) await removeTree(join(above, name)).catch(() => undefined);
   const mergeAfter = async (error: unknown): Promise<void> => {
     try {
       if (!IN_THE_WAY.has(errnoOf(error))) throw writeFailure(root, error);
       await merge(path, wanted, '');
     } finally {
-      await rm(path, { recursive: true, force: true }).catch(() => undefined);
+      await removeTree(path).catch(() => undefined);
     }
   };
   return {
@@ -77,12 +77,26 @@ const IN_THE_WAY: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST']);
 async function merge(from: string, to: string, path: string): Promise<void> {
   for (const entry of await readdir(from, { withFileTypes: true })) {
     const { name } = entry;
+    const move = entry.isDirectory() ? moveFolder : rename;
     try {
-      await rename(join(from, name), join(to, name));
+      await move(join(from, name), join(to, name));
     } catch (error) {
       const isFull = entry.isDirectory() && IN_THE_WAY.has(errnoOf(error));
       if (!isFull) throw writeFailure(join(path, name), error);
       await merge(join(from, name), join(to, name), join(path, name));
     }
   }
+}
+
+/** One that may not be written cannot leave its folder: `..` in it would change. */
+async function moveFolder(from: string, to: string): Promise<void> {
+  const { mode } = await lstat(from);
+  await chmod(from, 0o700);
+  try {
+    await rename(from, to);
+  } catch (error) {
+    await chmod(from, mode);
+    throw error;
+  }
+  await chmod(to, mode);
 }

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { chmod, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ensureDirectory } from '../../service/directories.ts';
 import type { Log } from '../../service/log.ts';
+import { removeTree as removeFolders } from '../../service/remove-tree.ts';
 import { isHandedOver } from '../accounts/hand-over.ts';
 
 /** Everything of an attempt is below this directory. */
@@ -22,21 +22,7 @@ export async function removeTree(directory: string): Promise<void> {
     await promisify(execFile)('rm', ['-rf', '--one-file-system', '--', directory]);
     return;
   }
-  try {
-    await rm(directory, { recursive: true, force: true });
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EACCES')) throw error;
-    await openUp(directory);
-    await rm(directory, { recursive: true, force: true });
-  }
-}
-
-async function openUp(directory: string): Promise<void> {
-  await chmod(directory, 0o700);
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
-    // Links are not followed: what they point at is not ours to change.
-    if (entry.isDirectory()) await openUp(join(directory, entry.name));
-  }
+  await removeFolders(directory);
 }
 
 /** The same, as far as it goes: gives whether all is gone, and logs why not. */

@@ -1,15 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chownSync, readdirSync } from 'node:fs';
+import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { GridError } from '../../../core/errors.ts';
 import { pause } from '../../../service/background.ts';
+import { removeTree } from '../../../service/remove-tree.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { loadManifest } from '../../../service/staging/read-tree.ts';
 import { listing, type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
 /** No process has so high a number. */
 const NOBODY = 999_999_999;
+const NOBODY_UID = 65_534;
 let at: TreeFixture;
 beforeEach(async () => {
   at = await treeFixture();
@@ -121,4 +124,61 @@ describe('a small tree that goes where nothing is', () => {
     expect(await readdir(at.target)).toEqual(['a']);
     expect((await readdir(at.dir)).toSorted()).toEqual(['root', 'target']);
   });
+
+  test('tells why it did not come, and not what that led to', async () => {
+    const failing = fetchWhile(async () => {
+      await writeFile(at.target, 'theirs');
+      throw new GridError('STAGING_UNAVAILABLE', 'the store has gone');
+    });
+    await expect(failing).rejects.toMatchObject({ code: 'STAGING_UNAVAILABLE' });
+    expect((await readdir(at.dir)).toSorted()).toEqual(['root', 'target']);
+  });
+
+  test('with folders that may not be written is moved, and cleared, by who is not root', async () => {
+    await using _ = asNobody(at.dir);
+    let hidden = '';
+    await at.write('open/shut/a', 'AAAA');
+    await mkdir(join(at.root, 'open', 'also'));
+    await chmod(join(at.root, 'open', 'shut'), 0o555);
+    const { tree } = await at.send('.');
+    const fetch = (meanwhile: () => Promise<void>) =>
+      fetchTree(
+        {
+          ...at.store,
+          receive: async (digest: string) => {
+            await meanwhile();
+            return at.store.receive(digest);
+          },
+        },
+        tree,
+        at.target,
+      );
+    await fetch(async () => {
+      hidden = (await readdir(at.dir)).find((name) => name.startsWith('.grid-')) ?? '';
+      await mkdir(join(at.target, 'open', 'also'), { recursive: true });
+    });
+    expect(await listing(at.target)).toEqual(await listing(at.root));
+    const left = join(at.dir, hidden.replace(`-${process.pid}-`, `-${NOBODY}-`));
+    await rename(at.target, left);
+    // The folder is looked at once a second.
+    await pause(1_000);
+    await fetch(() => Promise.resolve());
+    expect((await readdir(at.dir)).toSorted()).toEqual(['root', 'target']);
+    await removeTree(at.target);
+    await removeTree(at.root);
+  });
 });
+
+/** What follows is done with the rights of nobody, whose `dir` then is, until it is disposed of. */
+function asNobody(dir: string): AsyncDisposable {
+  const { seteuid } = process;
+  if (process.getuid?.() !== 0 || seteuid === undefined)
+    return { [Symbol.asyncDispose]: () => Promise.resolve() };
+  for (const place of [dir, join(dir, 'root')]) chownSync(place, NOBODY_UID, NOBODY_UID);
+  seteuid(NOBODY_UID);
+  return {
+    [Symbol.asyncDispose]: async () => {
+      seteuid(0);
+    },
+  };
+}

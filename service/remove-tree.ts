@@ -1,0 +1,21 @@
+import { chmod, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Removes a directory with all that is in it, also below folders of ours that may not be written. Follows no link. */
+export async function removeTree(directory: string): Promise<void> {
+  try {
+    await rm(directory, { recursive: true, force: true });
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EACCES')) throw error;
+    await openUp(directory);
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function openUp(directory: string): Promise<void> {
+  await chmod(directory, 0o700);
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    // Links are not followed: what they point at is not ours to change.
+    if (entry.isDirectory()) await openUp(join(directory, entry.name));
+  }
+}
