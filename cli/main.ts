@@ -1,18 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { readVersion } from '../service/version.ts';
 import { runCommand } from './run-command.ts';
-
-/** The package's version; package.json is one folder up in a checkout and two in an installed package. */
-function readVersion(): string {
-  const up = dirname(import.meta.dirname);
-  const file = [join(up, 'package.json'), join(dirname(up), 'package.json')].find(existsSync);
-  const found: unknown = file === undefined ? {} : JSON.parse(readFileSync(file, 'utf8'));
-  return typeof found === 'object' && found !== null && 'version' in found
-    ? String(found.version)
-    : 'unknown';
-}
 
 /** What connections have to say goodbye. */
 const LINGER_MS = 1_000;

@@ -1,5 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { SiteGatewayService } from '../proto/gen/grid/v1/site.ts';
 import { type Clock, systemClock } from '../service/clock.ts';
@@ -20,6 +18,7 @@ import { openStateDirectory, stateFailure } from '../service/state-directory.ts'
 import { openAuthenticator } from '../service/trust/authenticator.ts';
 import { keepTrust } from '../service/trust/keep-trust.ts';
 import { TrustStore } from '../service/trust/trust-store.ts';
+import { readVersion } from '../service/version.ts';
 import { systemBootClock } from './attempts/lease.ts';
 import { fetchRules, SITE_CONFIG, type SiteConfig } from './config.ts';
 import { openWeb, type Web } from './fetch/https-get.ts';
@@ -154,14 +153,4 @@ function webOf(config: SiteConfig): Web {
     rules: fetchRules(config),
     moreCa: ca === undefined ? undefined : readSettingFile('fetch-ca', ca),
   });
-}
-
-/** Of the package: package.json is one folder up in a checkout and two in an installed package. */
-function readVersion(): string {
-  const up = dirname(import.meta.dirname);
-  const file = [join(up, 'package.json'), join(dirname(up), 'package.json')].find(existsSync);
-  const found: unknown = file === undefined ? {} : JSON.parse(readFileSync(file, 'utf8'));
-  return typeof found === 'object' && found !== null && 'version' in found
-    ? String(found.version)
-    : 'unknown';
 }

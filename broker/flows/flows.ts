@@ -63,7 +63,9 @@ export async function listFlows(
   }
   if (before !== '') {
     const last = await readFlowRow(book, before);
-    query = query.where('seq', '<', last?.seq ?? 0);
+    if (last === undefined)
+      throw new GridError('REQUEST_INVALID', `page token '${before.slice(0, 40)}' is no flow id`);
+    query = query.where('seq', '<', last.seq);
   }
   const rows = await query
     .orderBy('seq', 'desc')

@@ -7,6 +7,7 @@ import { type Book, begin, commit } from '../book.ts';
 import { inChunks } from '../ledger/in-chunks.ts';
 import type { AttemptRow, LedgerDb, TaskRow } from '../ledger/ledger.ts';
 import { checkKept } from '../results/kept-results.ts';
+import { openTurns } from '../turns.ts';
 import { retryTasks } from './job-moves.ts';
 import { addAttempt, jobRecord, taskRecord } from './load-table.ts';
 import { type JobRecord, parseStoredSpec, type TaskRecord, waitFor } from './records.ts';
@@ -29,17 +30,11 @@ const refuse = (message: string): GridError => new GridError('JOB_EVENT_REFUSED'
 
 /** Retries of one job are made one after the other: nothing else takes a task out of a final state. */
 export function openRetry(book: Book, onQueued: () => void): Retry {
-  const underway = new Map<JobId, Promise<unknown>>();
-  return async (wish) => {
-    while (underway.has(wish.id)) await underway.get(wish.id)?.catch(() => undefined);
-    const running = retry(book, { ...wish, ordinals: [...new Set(wish.ordinals)] }, onQueued);
-    underway.set(wish.id, running);
-    try {
-      return await running;
-    } finally {
-      underway.delete(wish.id);
-    }
-  };
+  const inTurn = openTurns();
+  return (wish) =>
+    inTurn(wish.id, () =>
+      retry(book, { ...wish, ordinals: [...new Set(wish.ordinals)] }, onQueued),
+    );
 }
 
 /** Tasks that are read and queued in one transaction; between two of them others have their turn. */

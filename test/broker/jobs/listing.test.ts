@@ -70,3 +70,9 @@ test('a flow whose jobs were just removed for their age is not listed', async ()
   await book.recorder.record({ flows: [row] });
   expect(await listFlows(book, ALL)).toEqual({ flows: [], next: '' });
 });
+
+test('a page of flows behind one that is not there is refused, not empty', async () => {
+  await expect(listFlows(book, { ...ALL, before: 'fgone0123456' })).rejects.toThrow(
+    "page token 'fgone0123456' is no flow id",
+  );
+});
