@@ -174,7 +174,7 @@ export const ERRORS = {
     status: 'FAILED_PRECONDITION',
     exit: 6,
     remedy:
-      'fetch them to a directory of a file system that tells upper from lower case (`--to DIR`), or name them otherwise',
+      'fetch them to a directory of a file system that tells upper from lower case, or name them otherwise',
   },
   TREE_TOO_LARGE: {
     status: 'INVALID_ARGUMENT',

@@ -29,9 +29,24 @@ export async function copyDataset(context: Context, input: Input): Promise<numbe
   if ((source === undefined) === (target === undefined))
     throw new GridError('USAGE', 'one of the two is a dataset, and the other SITE:PATH');
   await using client = await openDatasetClient(context, input);
+  await checkSite(context, client, (source ?? target ?? NOWHERE).site);
   return source === undefined
     ? await toSite(context, input, client, { name: from, place: target ?? NOWHERE })
     : await fromSite(context, input, client, { name: to, place: source });
+}
+
+/** A job may wait for a site that is still to come; who copies has written the name wrong. */
+async function checkSite(
+  { signal }: Context,
+  { broker }: DatasetClient,
+  site: string,
+): Promise<void> {
+  const ids = (await broker.call.listSites({}, { signal })).sites.map(({ id }) => id);
+  if (!ids.includes(site))
+    throw new GridError(
+      'SITE_NOT_FOUND',
+      `the grid has no site '${site}'; it has ${ids.join(', ')}`,
+    );
 }
 
 const NOWHERE: SitePlace = { site: '', path: '' };

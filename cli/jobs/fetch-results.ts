@@ -50,7 +50,7 @@ export async function fetchResults(
       problems.length === 1 ? '1 file that differs is' : `${problems.length} files that differ are`;
     throw new GridError(
       'ALREADY_EXISTS',
-      `${count} there already: --force overwrites, --to DIR writes elsewhere`,
+      `${count} there already: --force overwrites, another directory leaves them alone`,
       {
         problems: problems.slice(0, 20),
       },

@@ -21,7 +21,7 @@ export async function conflictsOf(manifest: Manifest, dir: string): Promise<read
     const stats = await lstat(place).catch(() => undefined);
     if (stats === undefined) return;
     const same = stats.isFile() && stats.size === sizeBytes && (await digestOf(place)) === digest;
-    if (!same) problems.push({ where: place, message: 'differs from the result' });
+    if (!same) problems.push({ where: place, message: 'differs from what is fetched' });
   });
   return problems.toSorted((a, b) => byPath({ path: a.where }, { path: b.where }));
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { chmod, link, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CHUNK_BYTES } from '../../core/data/manifest.ts';
@@ -119,6 +120,8 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
       }
       trusted.delete(path);
       await rm(path, { force: true });
+      // Somebody who wanted room may have removed all that is in the cache.
+      if (!existsSync(partials)) ensureDirectory(partials, 0o700);
       return { kind: 'fill', ...fillOf(file, end) };
     },
     free,

@@ -95,4 +95,6 @@ test('what the site has not opened is refused, and says why', async () => {
   expect(absent.stderr).toContain('INPUT_MISSING');
   const wrong = await run('data', 'cp', 'hg38', `${site}:../etc`);
   expect(wrong).toMatchObject({ code: 2, stdout: '' });
+  const nowhere = await run('data', 'cp', 'hg38', 'nowhere:/x');
+  expect(nowhere).toMatchObject({ code: 4, stderr: expect.stringContaining('SITE_NOT_FOUND') });
 }, 120_000);

@@ -67,7 +67,7 @@ describe('fetching results', () => {
     await writeFile(join(dir, 'fit.json'), 'by hand');
     await expect(fetch(false)).rejects.toMatchObject({
       code: 'ALREADY_EXISTS',
-      problems: [{ where: join(dir, 'fit.json'), message: 'differs from the result' }],
+      problems: [{ where: join(dir, 'fit.json'), message: 'differs from what is fetched' }],
     });
     expect(await readdir(dir)).toEqual(['fit.json']);
     await fetch(true);

@@ -97,6 +97,16 @@ describe('the cache of a site', () => {
     expect(second.bytesFromCache).toBe(0);
   });
 
+  test('goes on when somebody has removed all that was in it', async () => {
+    await at.write('data', randomBytes(1_000));
+    const { tree } = await at.send('.');
+    const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+    await fetchTree(at.store, tree, at.target, { cache });
+    await rm(join(at.dir, 'cache'), { recursive: true });
+    const again = await fetchTree(at.store, tree, `${at.target}-2`, { cache });
+    expect(again).toMatchObject({ files: 1, bytesFetched: 1_000 });
+  });
+
   test('lets another one try when the first fetch fails', async () => {
     await at.write('data', randomBytes(1_000));
     const { tree } = await at.send('.');
