@@ -1,7 +1,9 @@
-import { readdir } from 'node:fs/promises';
-import { join, posix } from 'node:path';
+import type { Dirent } from 'node:fs';
+import { readdir, realpath } from 'node:fs/promises';
+import { basename, dirname, join, posix } from 'node:path';
 import { compileGlob, type Glob } from '../../core/data/glob.ts';
 import { errnoOf, readFailure } from '../../service/staging/file-errors.ts';
+import { openFolderWithin } from './open-within.ts';
 
 /** What the output globs of a job found. */
 export interface FoundOutputs {
@@ -25,7 +27,9 @@ export async function findOutputs(
   inputs: ReadonlySet<string>,
 ): Promise<FoundOutputs> {
   if (globs.length === 0) return { files: [], missing: [] };
-  const there = (await filesBelow(work, '')).filter((path) => !path.startsWith('.grid/'));
+  // A task may put a link in the place of its own directory, too.
+  const root = join(await realpath(dirname(work)), basename(work));
+  const there = (await filesBelow(root, '')).filter((path) => !path.startsWith('.grid/'));
   const files = new Set<string>();
   const missing: string[] = [];
   let sinceMs = performance.now();
@@ -51,19 +55,24 @@ function globOf(text: string): Glob {
   return compileGlob(path === '.' ? '**' : path);
 }
 
-/** All that is no folder, relative to `root`; folders that a running task removes meanwhile are empty. Throws FILE_UNREADABLE. */
+/** All that is no folder, relative to `root`, which has no links; folders that a running task takes away meanwhile are empty. Throws FILE_UNREADABLE. */
 async function filesBelow(root: string, folder: string): Promise<readonly string[]> {
-  const entries = await readdir(join(root, folder), { withFileTypes: true }).catch(
-    (error: unknown) => {
-      if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error))) return [];
-      throw readFailure(folder === '' ? '.' : folder, error);
-    },
-  );
   const files: string[] = [];
-  for (const entry of entries) {
+  for (const entry of await entriesOf(root, folder)) {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
     if (!entry.isDirectory()) files.push(path);
     else for (const below of await filesBelow(root, path)) files.push(below);
   }
   return files;
+}
+
+/** What the name of a folder leads to may be another thing by now, which may be nobody's but ours. */
+async function entriesOf(root: string, folder: string): Promise<readonly Dirent[]> {
+  try {
+    await using held = await openFolderWithin(root, join(root, folder));
+    return held === undefined ? [] : await readdir(held.at, { withFileTypes: true });
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error))) return [];
+    throw readFailure(folder === '' ? '.' : folder, error);
+  }
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -48,6 +48,19 @@ test('a pattern that would take a regular expression years takes no time', async
   writeFileSync(join(dir, 'a'.repeat(60)), '');
   const { missing } = await findOutputs(dir, names, new Set());
   expect(missing).toEqual(names);
+  rmSync(dir, { recursive: true });
+});
+
+test('a folder that becomes a link while it is looked for leads nowhere', async () => {
+  const dir = join(work, 'moving');
+  for (let at = 0; at < 300; at += 1) mkdirSync(join(dir, `a${at}`), { recursive: true });
+  mkdirSync(join(dir, 'z'));
+  const finding = findOutputs(dir, ['z/**'], new Set());
+  // The names are known by then, and the folders before it take longer.
+  for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+  rmdirSync(join(dir, 'z'));
+  symlinkSync('/etc', join(dir, 'z'));
+  expect((await finding).files.filter((path) => path !== 'z')).toEqual([]);
   rmSync(dir, { recursive: true });
 });
 
