@@ -69,6 +69,12 @@ function explain(task: TaskRecord, why: Why): void {
   }
 }
 
+/** Why a task is where it is has changed, and nothing else. */
+export function reword(set: ChangeSet, task: TaskRecord, detail: string): void {
+  explain(task, { reason: '', detail });
+  set.touchTask(task);
+}
+
 const NO_REASON: Why = { reason: '', detail: '' };
 
 /** Moves a task by the table of moves; throws JOB_EVENT_REFUSED where the table has no such move. */

@@ -8,7 +8,7 @@ import type { Log } from '../../service/log.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { JobTable } from './job-table.ts';
 import { noteLive } from './live-state.ts';
-import { acceptLateResult, carryOut, closeAttempt, endTask, step } from './moves.ts';
+import { acceptLateResult, carryOut, closeAttempt, endTask, reword, step } from './moves.ts';
 import { type AttemptRecord, classOf, type TaskRecord } from './records.ts';
 
 /** What a gateway reported of an attempt. */
@@ -66,9 +66,14 @@ export function applyReport(
       siteAtMs: report.atMs,
       detail: report.detail,
     });
+  else if (isReworded(attempt.task, report)) reword(set, attempt.task, report.detail);
   else log.debug({ attempt: attempt.id, state: report.state }, 'a report is repeated');
   return [];
 }
+
+/** A task still waits at its site, and the batch system has another reason for it, or says one only now. */
+const isReworded = (task: TaskRecord, { state, detail }: Report): boolean =>
+  state === 'submitted' && task.state === state && detail !== '' && detail !== task.detail;
 
 /** The gateway's clock may be wrong; an attempt neither ends before it was placed nor in the future. */
 const boundTime = (attempt: AttemptRecord, atMs: number, set: ChangeSet): number =>

@@ -25,11 +25,17 @@ export function answerFor(
   if (settled !== undefined) return settled;
   const queued = job.counts.queued ?? 0;
   if (queued === 0 && isActive(state))
-    return `it is ${state} at ${[...placesOf(job).keys()].join(', ')}`;
+    return `it is ${state} at ${[...placesOf(job).keys()].join(', ')}${saidOf(job, state)}`;
   if (queued === 0) return job.detail === '' ? `it is ${state}` : `it is ${state}: ${job.detail}`;
   const who = waitersOf(job);
   const why = whyLimited(job) ?? whyPauses(job, pausesUntilMs) ?? whyQueued(outlook);
   return `${who}: ${why ?? 'it is about to be placed'}`;
+}
+
+/** What was said of the first of its tasks in this state of which anything was. */
+function saidOf(job: JobRecord, state: JobState): string {
+  const said = [...job.open.values()].find((task) => task.state === state && task.detail !== '');
+  return said === undefined ? '' : `: ${said.detail}`;
 }
 
 const waitersOf = ({ tasks, counts }: JobRecord): string =>

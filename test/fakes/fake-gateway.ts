@@ -206,7 +206,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
       state,
       failure = FailureKind.FAILURE_KIND_UNSPECIFIED,
       reason = 'TEST_FAILED',
-      detail = 'the test said so',
+      detail,
     ) => {
       seq += 1;
       const failed = state === State.STATE_FAILED;
@@ -215,7 +215,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
         signal: 0,
         failure,
         reason: failed ? reason : '',
-        detail: failed ? detail : '',
+        detail: failed ? (detail ?? 'the test said so') : '',
         usage: undefined,
         outputs: gateway.outputs,
       };
@@ -226,7 +226,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
         attemptId,
         atMs: Date.now(),
         state,
-        detail: '',
+        detail: ended ? '' : (detail ?? ''),
         outcome: ended ? outcome : undefined,
         live: undefined,
       });

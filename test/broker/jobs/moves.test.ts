@@ -45,6 +45,29 @@ test('reports may repeat, skip and come twice', async () => {
   expect(events.map(({ kind }) => kind)).toEqual(['accept', 'match', 'start', 'finish', 'end']);
 });
 
+test('a task that waits in a batch system is told why as that changes, and only while it waits', async () => {
+  await book.add({ jabcd0123456: {} });
+  place(book.table, set, at('aachen', JOB));
+  const wait = (detail: string) => report('aachen', 'jabcd0123456.0.1', 'submitted', { detail });
+  const told = async (): Promise<unknown> => {
+    await commit(book, set);
+    set = begin(book);
+    const task = await book.db.selectFrom('tasks').select('detail').executeTakeFirst();
+    const job = await book.db.selectFrom('job_state').select('detail').executeTakeFirst();
+    return [task?.detail, job?.detail];
+  };
+  wait('waits in HTCondor');
+  wait('waits in HTCondor: held: ask Ada');
+  expect(await told()).toEqual(Array(2).fill('waits in HTCondor: held: ask Ada'));
+  wait('');
+  expect(await told()).toEqual(Array(2).fill('waits in HTCondor: held: ask Ada'));
+  report('aachen', 'jabcd0123456.0.1', 'running');
+  wait('waits in HTCondor: no match found');
+  expect(await told()).toEqual(['', '']);
+  const events = await book.db.selectFrom('events').select('kind').orderBy('seq').execute();
+  expect(events.map(({ kind }) => kind)).toEqual(['accept', 'match', 'submit', 'start']);
+});
+
 test("a site cannot report of another site's attempt", async () => {
   await book.add({ jabcd0123456: {} });
   place(book.table, set, at('aachen', JOB));
