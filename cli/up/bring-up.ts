@@ -19,8 +19,9 @@ export interface LocalGrid {
 }
 
 const SITES_TIMEOUT_MS = 60_000;
+const ANSWERS: readonly SiteState[] = [SiteState.SITE_STATE_UP, SiteState.SITE_STATE_DRAINING];
 
-/** Starts all programs of a grid in order and waits until its sites take work; stops what was started if anything fails. */
+/** Starts all programs of a grid in order and waits until its own sites answer; stops what was started if anything fails. */
 export async function bringUp(options: StartOptions, steps: Steps): Promise<LocalGrid> {
   const processes = new GridProcesses(options);
   try {
@@ -83,10 +84,12 @@ async function enrolSites(options: StartOptions): Promise<void> {
   for (const { name, port, dn } of plan.sites) {
     await broker.call.enrolSite({ id: name, address: `localhost:${port}`, dn }, { signal });
   }
+  const own = new Set(plan.sites.map(({ name }) => name));
   const deadline = performance.now() + SITES_TIMEOUT_MS;
   for (;;) {
     const { sites } = await broker.call.listSites({}, { signal });
-    const down = sites.filter(({ state }) => state !== SiteState.SITE_STATE_UP);
+    // Sites that were enrolled from elsewhere come and go by themselves, and one that drains is up.
+    const down = sites.filter(({ id, state }) => own.has(id) && !ANSWERS.includes(state));
     if (down.length === 0) return;
     if (performance.now() > deadline) {
       const words = down.map(({ id, detail }) => `${id}${detail === '' ? '' : ` (${detail})`}`);

@@ -65,6 +65,9 @@ test('a grid survives down and up with its jobs and results', async () => {
   });
   expect((await grid('ls')).code).toBe(0);
 
+  // It comes up whatever its own sites do, and whoever else is enrolled.
+  expect((await grid('site', 'drain', 'visby')).code).toBe(0);
+  expect((await grid('site', 'invite', 'away', '--host', 'localhost', '--port', '9')).code).toBe(0);
   expect((await grid('down', '--dir', 'g')).code).toBe(0);
   expect((await grid('ls')).code).toBe(5);
   const again = await upInFront();
