@@ -58,15 +58,16 @@ export async function fetchResults(
   }
   const totalBytes = results.reduce((sum, { tree }) => sum + tree.totalBytes, 0);
   const done = new Map<string, number>();
+  let cameBytes = 0;
   const fetched = await inParallel(plans, ({ tree, dir, select }) =>
     fetchTree(store, tree, dir, {
       select,
       signal,
       resumes: true,
       onProgress: ({ doneBytes }) => {
+        cameBytes += doneBytes - (done.get(dir) ?? 0);
         done.set(dir, doneBytes);
-        const sum = [...done.values()].reduce((total, bytes) => total + bytes, 0);
-        onProgress({ doneBytes: Math.min(sum, totalBytes), totalBytes });
+        onProgress({ doneBytes: Math.min(cameBytes, totalBytes), totalBytes });
       },
     }),
   );
