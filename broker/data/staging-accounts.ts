@@ -262,7 +262,10 @@ const connectAs = (options: AccountsOptions, authenticator: Authenticator, nkey:
     caPem: options.caPem,
   });
 
-/** Put and get of chunks whose digest is known; no listing, no deleting, no consumers, but for what is in `more`. */
+/**
+ * Put and get of chunks whose digest is known (and of the last one, which nats-server gives for `*`); no listing, no deleting, no
+ * consumers, but for what is in `more`.
+ */
 const chunkPermissions = (vo: string, nkey: string, more: readonly string[]): Permissions =>
   permissions([chunkSubjects(vo), ...getSubjects(chunkSubjects(vo)), ...more], nkey);
 

@@ -3,7 +3,7 @@ import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { isSiteId } from '../../core/ids.ts';
 import { isPlainPath, type Transfer, transferCommand } from '../../core/job/transfer.ts';
-import { formatBytes } from '../../core/units.ts';
+import { formatBytes, formatDuration } from '../../core/units.ts';
 import { checkJobs } from '../../service/documents/check-jobs.ts';
 import { readJobText } from '../../service/documents/job-file.ts';
 import { treeToWire } from '../../service/rpc/wire.ts';
@@ -13,6 +13,8 @@ import { awayNote, followJob } from '../jobs/follow.ts';
 import { readJob } from '../jobs/job-detail.ts';
 import { noteIfNowhere } from '../jobs/nowhere.ts';
 import { submitJobs } from '../jobs/submit.ts';
+import { counted } from '../render.ts';
+import { openSteps } from '../up/steps.ts';
 import { type DatasetClient, nameOf, openDatasetClient } from './dataset-client.ts';
 
 /** `SITE:/path`, or `SITE:` for its cache. */
@@ -144,20 +146,47 @@ async function ended(
   jobId: string,
 ): ReturnType<typeof readJob> {
   const { signal, terminal } = context;
-  const onAway = awayNote(terminal.note);
   terminal.note(
     `copying as job ${jobId}; Ctrl-C leaves it running, \`grid why ${jobId}\` explains`,
   );
   await noteIfNowhere(context, broker.call, jobId);
-  for await (const event of followJob({ broker: broker.call, jobId, signal, onAway })) {
-    const { state, site, reason, detail } = event;
-    if (state === 'running') terminal.note(`under way at ${site}`);
-    else if (state === 'queued' && reason !== '') terminal.note(`${reason}: ${detail}`);
-  }
-  const found = await readJob(context, broker, jobId);
-  if (found.job.state === 'done') return found;
-  const why = [found.job.reason, found.job.detail].filter((text) => text !== '').join(': ');
-  throw new GridError('TRANSFER_FAILED', `job ${jobId} is ${found.job.state}: ${why}`);
+  const untilEnd = async (say: (text: string) => void): ReturnType<typeof readJob> => {
+    const onAway = awayNote(say);
+    for await (const event of followJob({ broker: broker.call, jobId, signal, onAway })) {
+      const { state, site, reason, detail } = event;
+      if (state === 'running') say(`under way at ${site}`);
+      else if (state === 'queued' && reason !== '') say(`${reason}: ${detail}`);
+    }
+    const found = await readJob(context, broker, jobId);
+    if (found.job.state === 'done') return found;
+    const why = [found.job.reason, found.job.detail].filter((text) => text !== '').join(': ');
+    throw new GridError('TRANSFER_FAILED', `job ${jobId} is ${found.job.state}: ${why}`);
+  };
+  return terminal.showsProgress ? timed(context, untilEnd) : untilEnd(terminal.note);
+}
+
+const TICK_MS = 1_000;
+
+/** One line on a terminal: what was said last, and for how long the work has been going on. */
+function timed<T>(context: Context, work: (say: (text: string) => void) => Promise<T>): Promise<T> {
+  return openSteps(context).run('copying', async (say) => {
+    const startedMs = performance.now();
+    let words = 'waiting';
+    const show = (): void => {
+      const seconds = Math.floor((performance.now() - startedMs) / 1_000);
+      say(seconds === 0 ? words : `${words}, for ${formatDuration(seconds * 1_000)}`);
+    };
+    const timer = setInterval(show, TICK_MS);
+    try {
+      return await work((text) => {
+        words = text;
+        show();
+      });
+    } finally {
+      clearInterval(timer);
+      say(words);
+    }
+  });
 }
 
 function detached({ terminal, json }: Context, job: string): number {
@@ -179,5 +208,5 @@ function tell({ terminal, json }: Context, copied: Copied, { files, totalBytes }
   if (json) return;
   const moved =
     copied.movedBytes === 0 ? 'nothing had to move' : `${formatBytes(copied.movedBytes)} moved`;
-  terminal.note(`${files} files, ${formatBytes(totalBytes)}: ${moved}`);
+  terminal.note(`${counted(files, 'file')}, ${formatBytes(totalBytes)}: ${moved}`);
 }

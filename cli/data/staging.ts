@@ -72,6 +72,8 @@ export function tellTrouble(tell: (text: string) => void): (trouble: string) => 
     } else if (trouble !== told) {
       timer ??= setTimeout(() => {
         timer = undefined;
+        // Another trouble came and went, and this one was told of.
+        if (latest === told) return;
         told = latest;
         tell(`waiting: ${latest}; what was moved is kept`);
       }, WORTH_TELLING_MS).unref();

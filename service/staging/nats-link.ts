@@ -251,8 +251,17 @@ const isFinal = (error: unknown): boolean =>
 const troubleOf = (error: unknown): string =>
   error instanceof GridError && !RETRIED.has(error.code) ? '' : failureOf(error).message;
 
+/** nats-server answers, and nobody there has the chunks of the VO. */
+const isLeaderless = (error: unknown): boolean =>
+  error instanceof Error && error.message.startsWith('no responders');
+
+const LEADERLESS =
+  'nats-server runs and serves no chunks of the VO: its servers choose a leader, or too few of them run';
+
 function failureOf(error: unknown): GridError {
   if (error instanceof GridError) return error;
+  if (isLeaderless(error))
+    return new GridError('STAGING_UNAVAILABLE', LEADERLESS, { cause: error });
   const reason = error instanceof Error ? error.message : String(error);
   return isDenied(error)
     ? new GridError('PERMISSION_DENIED', `the store refuses: ${reason}`, { cause: error })
