@@ -35,8 +35,9 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
  * established. Last error: Error:` in front, a full stop behind.
  */
 export function connectionWords(details: string): string {
-  const [plain = ''] = details.split(/\s*Resolution note:/);
+  const [plain = ''] = details.split('Resolution note:');
   const bare = plain
+    .trimEnd()
     .replace(/^No connection established\. Last error: /, '')
     .replace(/^Error(?: \[\w+\])?: /, '')
     .replace(/\.\s*$/, '')

@@ -163,7 +163,9 @@ function nameOf(raw: unknown, command: readonly string[], collect: Collect): str
   const name = textOf({ name: raw }, 'name', collect);
   if (name === undefined) {
     const words = command[0] === 'sh' && command[1] === '-c' ? command[2] : command[0];
-    const program = /[A-Za-z0-9][A-Za-z0-9._-]*(?=$|\s)/.exec(words ?? '')?.[0] ?? 'job';
+    // No match begins in the middle of a word: a long one is looked through once.
+    const program =
+      /(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9._-]*(?=$|\s)/.exec(words ?? '')?.[0] ?? 'job';
     return program.slice(0, 40);
   }
   return name;

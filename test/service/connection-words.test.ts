@@ -49,3 +49,8 @@ test.each([
 ])('%s', (details, words) => {
   expect(connectionWords(details)).toBe(words);
 });
+
+test('words of a peer gone mad are read in a moment', () => {
+  const mad = `14 UNAVAILABLE: ${' '.repeat(200_000)}x`;
+  expect(connectionWords(mad)).toBe(mad);
+});

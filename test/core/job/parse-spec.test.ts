@@ -305,3 +305,8 @@ test('the keys are these', () => {
     ].toSorted(),
   );
 });
+
+test('a command that begins with a very long word has a name in a moment', () => {
+  const parsed = parseSpec({ command: `KEY=${'a'.repeat(100_000)}; run me` });
+  expect(parsed).toMatchObject({ ok: true, spec: { name: 'run' } });
+});
