@@ -21,8 +21,8 @@ export interface FileFetch {
   landed(): void;
   /** It will not come; `partial` is gone, or stays for the next try. */
   abandon(): void;
-  /** What is there of it stays when the transfer is cut off. */
-  readonly isKept?: boolean;
+  /** Whether what is there of it stays; asked when the transfer is cut off. */
+  isKept?(): boolean;
 }
 
 interface FetchOptions {
@@ -89,7 +89,10 @@ export async function fetchFiles(
     const lost = [...pending];
     if (lost.length > 0)
       await disk.drop(
-        lost.map(({ partial, isKept }) => ({ partial, isKept: isCutOff && isKept === true })),
+        lost.map((fetch) => ({
+          partial: fetch.partial,
+          isKept: isCutOff && fetch.isKept?.() === true,
+        })),
       );
     for (const fetch of lost) fetch.abandon();
   }

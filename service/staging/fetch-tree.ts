@@ -10,7 +10,7 @@ import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
 import { checkFolder, checkWritten, riskyTwins, twinsIn } from './folded-names.ts';
 import { loadManifest, withFirst } from './read-tree.ts';
-import { hasRemnant, openRemnants, remnantOf } from './remnants.ts';
+import { hasRemnant, openRemnants } from './remnants.ts';
 import type { TransferOptions } from './send-tree.ts';
 import { openTarget, type SharedPlace, type Target } from './target.ts';
 
@@ -21,7 +21,7 @@ export interface FetchTreeOptions extends TransferOptions {
   readonly cache?: FileCache;
   /** Says that others may write at the target meanwhile. */
   readonly shared?: SharedPlace;
-  /** What is there of large files stays when it is cut off, and the next try goes on from it; not with a cache or a shared place. */
+  /** What is there of large files stays when it is cut off, and the next try goes on from it; not with a cache. */
   readonly resumes?: boolean;
 }
 
@@ -68,9 +68,11 @@ export async function fetchTree(
   const twins = riskyTwins(alike, manifest);
   // Two names for one place need each a name of its own before.
   const isSmall = totalBytes <= SMALL_BYTES && alike.length === 0;
-  const place = await openTarget(target, { shared: options.shared, isSmall });
+  const { shared } = options;
+  const large = largeOf(files, options, isSmall);
+  const place = await openTarget(target, { shared, large, isSmall });
   // Where there is nothing yet all of them are needed: they come while the folders are made.
-  const isBare = place.isFresh && cache === undefined && options.shared === undefined;
+  const isBare = place.isFresh && cache === undefined && shared === undefined;
   const from = isBare ? withFirst(store, files, signal) : store;
   const write = async (): Promise<void> => {
     await checkFolder(twins, place.root, place.probe);
@@ -82,8 +84,7 @@ export async function fetchTree(
           if (kept) done(file.sizeBytes);
           return kept;
         });
-    const resumes = options.resumes === true && options.shared === undefined && !isSmall;
-    const run: Run = { store: from, target, place, signal, counts, done, resumes };
+    const run: Run = { store: from, target, place, shared, signal, counts, done, large };
     if (cache === undefined) await fetchInto(run, wanted);
     else await fetchThrough(run, wanted, cache);
     await finish(place, manifest.entries);
@@ -107,7 +108,17 @@ interface Run {
   readonly signal: AbortSignal | undefined;
   readonly counts: { bytesFetched: number; bytesFromCache: number };
   readonly done: (bytes: number) => void;
-  readonly resumes: boolean;
+  readonly large: readonly FileEntry[];
+  readonly shared: SharedPlace | undefined;
+}
+
+/** Files of which an earlier try may have left something, as this one may for the next. */
+function largeOf(
+  files: readonly FileEntry[],
+  { resumes = false, shared }: FetchTreeOptions,
+  isSmall: boolean,
+): readonly FileEntry[] {
+  return resumes && (shared !== undefined || !isSmall) ? files.filter(hasRemnant) : [];
 }
 
 function selected(manifest: Manifest, select: FetchTreeOptions['select']): Manifest {
@@ -146,12 +157,13 @@ async function finish(place: Target, entries: readonly ManifestEntry[]): Promise
 }
 
 async function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
-  const { store, target, place, signal, counts, done, resumes } = run;
+  const { store, target, place, signal, counts, done, shared } = run;
   const placeOf = ({ path }: FileEntry): string => place.landingOf(path).to;
-  const large = resumes ? files.filter(hasRemnant) : [];
+  const large = new Set(run.large);
   const remnants = await openRemnants(
     store,
-    large.map((file) => ({ file, to: placeOf(file) })),
+    run.large.map((file) => ({ file, to: placeOf(file) })),
+    place.large,
   );
   const places = { target, root: place.root };
   await checkRoom(places, files, placeOf).catch(async () => {
@@ -161,12 +173,12 @@ async function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
   });
   const cleared: Promise<void>[] = [];
   const fetches = files.map((file): FileFetch => {
-    const isKept = resumes && hasRemnant(file);
+    const isKept = large.has(file);
     let left = file.sizeBytes;
     return {
       file,
       ...place.writingOf(file.path),
-      ...(isKept ? { partial: join(dirname(placeOf(file)), remnantOf(file)) } : {}),
+      ...(isKept ? { partial: join(dirname(placeOf(file)), place.large.nameOf(file)) } : {}),
       mode: file.mode,
       wrote: (bytes) => {
         left -= bytes;
@@ -177,7 +189,7 @@ async function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
         if (isKept) cleared.push(remnants.clear(file));
       },
       abandon: () => undefined,
-      isKept,
+      ...(isKept ? { isKept: () => shared === undefined || shared.isTriedAgain?.() === true } : {}),
     };
   });
   const onChunk = (bytes: number): void => {
@@ -186,6 +198,8 @@ async function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
   await fetchFiles(remnants.store, fetches, { onChunk, signal });
   counts.bytesFetched -= remnants.savedBytes();
   await Promise.all(cleared);
+  // Of files that were there as they are to be, too.
+  await remnants.clear();
 }
 
 type Same = readonly FileEntry[];

@@ -1,12 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { lstat, open, readdir, rm, rmdir } from 'node:fs/promises';
 import { O_PATH } from './anchors.ts';
 import { sha256 } from './chunk-store.ts';
+import { contentOf, type RemnantNames } from './remnants.ts';
 
 /** Names that the tries of one transfer give to what is half done; the same at each try. */
 export interface HalfNames {
   /** Of the files. */
   readonly file: (number: number) => string;
+  /** Of files of several chunks: what is there of them serves the next try. */
+  readonly large: RemnantNames;
   /** What the name of a directory in which names are tried out begins with. */
   readonly probe: string;
   /** Whether a name is one of these. */
@@ -18,7 +22,12 @@ export function halfNamesOf(transfer: string): HalfNames {
   const probe = `${begin}names-`;
   const has = (name: string): boolean =>
     name.startsWith(probe) || (name.startsWith(begin) && name.endsWith('.part'));
-  return { file: (number) => `${begin}${number}.part`, probe, has };
+  const mark = (file: { readonly digest: string }): string => `-${contentOf(file)}.part`;
+  const large: RemnantNames = {
+    nameOf: (file) => `${begin}${randomBytes(6).toString('hex')}${mark(file)}`,
+    isOf: (file, name) => name.startsWith(begin) && name.endsWith(mark(file)),
+  };
+  return { file: (number) => `${begin}${number}.part`, large, probe, has };
 }
 
 const FOLDER = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;

@@ -26,10 +26,22 @@ export interface Wanted {
 /** Whether what is there of it is worth keeping. */
 export const hasRemnant = ({ slices }: FileEntry): boolean => slices.length > 1;
 
+/** What stands for its content in a name. */
+export const contentOf = ({ digest }: Pick<FileEntry, 'digest'>): string => digest.slice(0, 32);
+
 /** Where the numbers of processes are those of this one: containers may share a name and have their own. */
 const HOST = sha256(Buffer.from(`${hostname()} ${pidNamespace()}`)).slice(0, 8);
+/** A name that any try may have given. */
+const HALF = /^\.grid-.*\.part$/;
 const NAME = /^\.grid-([0-9a-f]{32})-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.part$/;
-const contentOf = ({ digest }: Pick<FileEntry, 'digest'>): string => digest.slice(0, 32);
+
+/** How half files are named so that the next try knows them again. */
+export interface RemnantNames {
+  /** A new one. */
+  nameOf(file: Pick<FileEntry, 'digest'>): string;
+  /** Whether an earlier try gave this name to what it had of the file; asked before this one gives any. */
+  isOf(file: Pick<FileEntry, 'digest'>, name: string): boolean;
+}
 
 /** Names that this process gave. */
 const given = new Set<string>();
@@ -42,17 +54,18 @@ export function remnantOf(file: Pick<FileEntry, 'digest'>): string {
   return name;
 }
 
-/** Looks for what processes of this machine that are no more have left. */
+/** Looks for what earlier tries have left; without `names` for what processes of this machine that are no more have. */
 export async function openRemnants(
   store: Pick<ChunkStore, 'receive'>,
   wanted: readonly Wanted[],
+  names: RemnantNames = OF_PROCESSES,
 ): Promise<Remnants> {
   const left = new Map<FileEntry, string>();
   const folders = Map.groupBy(wanted, ({ to }) => dirname(to));
   for (const [folder, files] of folders) {
-    const names = (await readdir(folder).catch(() => [])).filter(isLeft);
-    for (const { file } of names.length === 0 ? [] : files) {
-      const mine = names.filter((name) => isRemnantOf(file, name));
+    const there = (await readdir(folder).catch(() => [])).filter((name) => HALF.test(name));
+    for (const { file } of there.length === 0 ? [] : files) {
+      const mine = there.filter((name) => names.isOf(file, name));
       const [largest, ...others] = await bySize(mine.map((name) => join(folder, name)));
       for (const place of others) await remove(place);
       if (largest !== undefined) left.set(file, largest);
@@ -80,8 +93,12 @@ export async function openRemnants(
 }
 
 /** Whether a name is one that `remnantOf` gave in a process of this machine that is no more. */
-export const isRemnantOf = (file: Pick<FileEntry, 'digest'>, name: string): boolean =>
-  name.startsWith(`.grid-${contentOf(file)}-`) && isLeft(name);
+export function isRemnantOf(file: Pick<FileEntry, 'digest'>, name: string): boolean {
+  return name.startsWith(`.grid-${contentOf(file)}-`) && isLeft(name);
+}
+
+/** A half file is of a process, and of no use to another one while that is alive. */
+export const OF_PROCESSES: RemnantNames = { nameOf: remnantOf, isOf: isRemnantOf };
 
 /** Whether a name is that of what a process of this machine that is no more has left. */
 export function isLeft(name: string): boolean {

@@ -15,13 +15,14 @@ import { basename, dirname, relative, resolve } from 'node:path';
 import { safePath } from '../../core/data/paths.ts';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
-import { type Anchors, openAnchors } from './anchors.ts';
+import { openAnchors } from './anchors.ts';
 import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 import { halfNamesOf, removeHalf } from './half-files.ts';
 import { type HiddenFolder, makeHiddenFolder } from './hidden-folder.ts';
 import { makeFolders } from './make-folders.ts';
+import { OF_PROCESSES, type RemnantNames } from './remnants.ts';
 
 /** A directory into which a tree is written, and nothing outside of it. */
 export interface Target {
@@ -29,6 +30,8 @@ export interface Target {
   readonly root: string;
   /** What the name of a directory in it in which names are tried out begins with. */
   readonly probe: string;
+  /** How half files of several chunks are named. */
+  readonly large: RemnantNames;
   /** Makes a folder and those above it; throws PATH_REFUSED where one of them is a link. */
   makeFolder(path: string): Promise<void>;
   /** Whether it was made here, so that nothing can be in it. */
@@ -59,12 +62,16 @@ interface Writing {
 export interface SharedPlace {
   /** The directory that was opened to the grid: the target or one above it. Nothing is written outside of it. */
   readonly within: string;
-  /** The same at each try of one transfer: half files of an earlier try are removed. */
+  /** The same at each try of one transfer: half files of an earlier try are removed, or gone on with. */
   readonly transfer: string;
+  /** Whether there will be another try; asked when this one is cut off. */
+  readonly isTriedAgain?: () => boolean;
 }
 
 interface TargetOptions {
   readonly shared?: SharedPlace | undefined;
+  /** Files of which half is left for this try. */
+  readonly large?: readonly Pick<FileEntry, 'digest'>[];
   /** A root that is not there appears with all that is in it when the target is closed. For what is soon written again. */
   readonly isSmall?: boolean;
 }
@@ -72,17 +79,31 @@ interface TargetOptions {
 /** Makes `root` if it is not there. Without `shared` nobody else may write below it meanwhile. */
 export async function openTarget(
   root: string,
-  { shared, isSmall = false }: TargetOptions = {},
+  { shared, large = [], isSmall = false }: TargetOptions = {},
 ): Promise<Target> {
-  const hidden = shared === undefined && isSmall ? await makeHiddenFolder(root) : undefined;
-  if (hidden !== undefined) return targetIn(hiddenPlaces(hidden), randomUUID());
-  return shared === undefined
-    ? targetIn(await plainPlaces(root), randomUUID())
-    : targetIn(await anchoredPlaces(root, shared), shared.transfer);
+  if (shared !== undefined) return sharedTarget(root, shared, large);
+  const hidden = isSmall ? await makeHiddenFolder(root) : undefined;
+  const places = hidden === undefined ? await plainPlaces(root) : hiddenPlaces(hidden);
+  return { ...targetIn(places, randomUUID()), large: OF_PROCESSES };
+}
+
+async function sharedTarget(
+  root: string,
+  shared: SharedPlace,
+  large: readonly Pick<FileEntry, 'digest'>[],
+): Promise<Target> {
+  const names = halfNamesOf(shared.transfer);
+  const isKept = (name: string): boolean => large.some((file) => names.large.isOf(file, name));
+  const places = await anchoredPlaces(
+    root,
+    shared.within,
+    (name) => names.has(name) && !isKept(name),
+  );
+  return { ...targetIn(places, shared.transfer), large: names.large };
 }
 
 /** `transfer` names half files. */
-function targetIn(places: Places, transfer: string): Target {
+function targetIn(places: Places, transfer: string): Omit<Target, 'large'> {
   const { folderAt } = places;
   const at = (path: string): string => places.fileAt(safePath(path));
   /** Every folder that is known to be one, and whether it was made here, empty. */
@@ -193,17 +214,22 @@ function placesBelow(base: string): Pick<Places, 'folderAt' | 'fileAt' | 'ensure
   };
 }
 
-async function anchoredPlaces(root: string, shared: SharedPlace): Promise<Places> {
-  const names = relative(shared.within, root).split('/').filter(Boolean);
+/** Removes what is called by a name that `goes`. */
+async function anchoredPlaces(
+  root: string,
+  within: string,
+  goes: (name: string) => boolean,
+): Promise<Places> {
+  const names = relative(within, root).split('/').filter(Boolean);
   // Above the root, paths are `//` (where the anchor is), `//a`, `//a/b`: none of them is one of the tree.
   const above = names.map((_, index) => `//${names.slice(0, index).join('/')}`);
-  await makeFolders(resolve(shared.within)).catch((error: unknown) => {
-    throw writeFailure(shared.within, error);
+  await makeFolders(resolve(within)).catch((error: unknown) => {
+    throw writeFailure(within, error);
   });
-  const anchors = await openAnchors(shared.within, above[0] ?? '.');
+  const anchors = await openAnchors(within, above[0] ?? '.');
   const enter = async (parent: string, name: string, path: string): Promise<boolean> => {
     const made = await anchors.enter(parent, name, path);
-    if (!made) await clearHalfFiles(anchors, path, shared);
+    if (!made) await clearHalfFiles(anchors.nameOf(path), goes);
     return made;
   };
   try {
@@ -211,7 +237,7 @@ async function anchoredPlaces(root: string, shared: SharedPlace): Promise<Places
     for (const [index, name] of names.entries()) {
       isFresh = await enter(above[index] ?? '.', name, above[index + 1] ?? '.');
     }
-    if (names.length === 0) await clearHalfFiles(anchors, '.', shared);
+    if (names.length === 0) await clearHalfFiles(anchors.nameOf('.'), goes);
     return {
       isFresh,
       isHidden: false,
@@ -226,12 +252,10 @@ async function anchoredPlaces(root: string, shared: SharedPlace): Promise<Places
   }
 }
 
-async function clearHalfFiles(anchors: Anchors, path: string, shared: SharedPlace): Promise<void> {
-  const folder = anchors.nameOf(path);
-  const { has } = halfNamesOf(shared.transfer);
+async function clearHalfFiles(folder: string, goes: (name: string) => boolean): Promise<void> {
   // A folder that may be written but not listed keeps what is there.
   for (const name of await readdir(folder).catch(() => []))
-    if (has(name)) await removeHalf(`${folder}/${name}`);
+    if (goes(name)) await removeHalf(`${folder}/${name}`);
 }
 
 /** Of a file, and not of what a link leads to. */

@@ -43,14 +43,15 @@ export async function carryTransfer(
 async function carry(
   attempt: Attempt,
   transfer: Transfer,
-  { stock, transfers, runTransfer, begun }: Around,
+  { stock, transfers, runTransfer, begun, isStopping }: Around,
 ): Promise<Outcome> {
   if (attempt.ending !== '') return endedEarly(attempt);
   attempt.giveBack = await stock.take(needOf(attempt.spec.resources), attempt.abort.signal);
   return transfers.run(attempt, 'background', attempt.abort.signal, async () => {
     if (attempt.ending !== '') return endedEarly(attempt);
     await begun();
-    const outcome = await runTransfer(attempt, transfer, attempt.abort.signal);
+    const { signal } = attempt.abort;
+    const outcome = await runTransfer(attempt, transfer, { signal, isStopping });
     return attempt.ending === '' ? outcome : endedEarly(attempt);
   });
 }

@@ -34,12 +34,18 @@ interface TransferOptions {
 export type RunTransfer = (
   attempt: Attempt,
   transfer: Transfer,
-  signal: AbortSignal,
+  how: TransferWay,
 ) => Promise<Outcome>;
 
+interface TransferWay {
+  readonly signal: AbortSignal;
+  /** Whether it is cut off because the gateway ends, whose next run does it again. */
+  readonly isStopping: () => boolean;
+}
+
 export function openTransfers(options: TransferOptions): RunTransfer {
-  return async (attempt, transfer, signal) => {
-    if (transfer.kind === 'warm') return warm(options, attempt, signal);
+  return async (attempt, transfer, how) => {
+    if (transfer.kind === 'warm') return warm(options, attempt, how.signal);
     const { spec, accepted } = attempt;
     const owner = callerFromWire(accepted.job.owner);
     const allowed = allowedPath(options.paths, transfer, owner, spec.vo);
@@ -53,9 +59,9 @@ export function openTransfers(options: TransferOptions): RunTransfer {
           options,
           attempt,
           { ...transfer, path: join(place.real, place.missing), within: base },
-          signal,
+          how,
         )
-      : read(options, attempt, { ...place, within: base }, signal);
+      : read(options, attempt, { ...place, within: base }, how.signal);
   };
 }
 
@@ -93,7 +99,7 @@ async function write(
   { storeOf }: TransferOptions,
   { id, spec, inputTrees }: Attempt,
   { path, force, within }: Extract<Transfer, { kind: 'write' }> & { readonly within: string },
-  signal: AbortSignal,
+  { signal, isStopping }: TransferWay,
 ): Promise<Outcome> {
   const [input, more] = inputTrees;
   if (input === undefined || more !== undefined)
@@ -107,8 +113,8 @@ async function write(
       `${conflict.where} is there and differs: --force overwrites`,
     );
   // Whoever has an account at the site may write there, too.
-  const shared = { within, transfer: id };
-  const fetched = await fetchTree(store, input.tree, path, { signal, shared });
+  const shared = { within, transfer: id, isTriedAgain: isStopping };
+  const fetched = await fetchTree(store, input.tree, path, { signal, shared, resumes: true });
   const { files, totalBytes, bytesFetched } = fetched;
   const detail = `${files} files, ${formatBytes(totalBytes)}, are in ${path}`;
   return done(detail, { bytesIn: bytesFetched });

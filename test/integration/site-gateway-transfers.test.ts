@@ -106,8 +106,9 @@ test('one that is cancelled while it waits does not keep the others waiting', as
   expect((await site.call().inspect({ epoch: EPOCH })).transfers).toEqual([]);
 }, 30_000);
 
-test('a gateway that is killed while it copies leaves no half file when it has gone on', async () => {
-  const path = join(scratch, 'open', 'run');
+test('a gateway that is killed while it copies goes on within a file, and leaves no half one', async () => {
+  const id = 'cut';
+  const path = join(scratch, 'open', id);
   const names = () => readdir(path).catch(() => []);
   const data = randomBytes(1_250_000);
   const root = await mkdtemp(join(scratch, 'in-'));
@@ -115,19 +116,22 @@ test('a gateway that is killed while it copies leaves no half file when it has g
   const { tree } = await sendTree(member, { root, paths: ['.'] });
   const command = transferCommand({ kind: 'write', path, force: false });
   await site.place([
-    { id: 'cut', owner: nameOf('Ada'), spec: { command }, inputTrees: [{ tree, to: '.' }] },
+    { id, owner: nameOf('Ada'), spec: { command }, inputTrees: [{ tree, to: '.' }] },
   ]);
   await expect
     .poll(names, { timeout: 10_000 })
     .toEqual([expect.stringMatching(/^\.grid-.*\.part$/)]);
   await site.kill();
   expect(await names()).toHaveLength(1);
-  // As it is killed while it tries out names.
-  await mkdir(join(path, `${halfNamesOf('cut').probe}a1`));
-  await writeFile(join(path, `${halfNamesOf('cut').probe}a1`, 'name'), '');
+  // As one that is killed while it tries out names.
+  await mkdir(join(path, `${halfNamesOf(id).probe}a1`));
+  await writeFile(join(path, `${halfNamesOf(id).probe}a1`, 'name'), '');
   await site.start();
   await site.giveTicket(nats.accounts, 'demo');
-  expect(await site.outcomeOf('cut')).toMatchObject({ exitCode: 0, reason: '' });
+  const outcome = await site.outcomeOf(id);
+  expect(outcome).toMatchObject({ exitCode: 0, reason: '' });
+  // What was there of it has not come again.
+  expect(outcome.usage?.bytesIn).toBe(data.byteLength - 2 ** 20);
   expect(await names()).toEqual(['data']);
   expect(data.equals(await readFile(join(path, 'data')))).toBe(true);
 }, 30_000);

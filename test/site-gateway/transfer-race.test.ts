@@ -75,11 +75,11 @@ test('the directory that is read may become a link at any moment, and nothing el
   } as unknown as Attempt;
   const seen = new Set<string>();
   let whole = 0;
-  const signal = new AbortController().signal;
+  const how = { signal: new AbortController().signal, isStopping: () => false };
   await using _swaps = await swapping(join(dir, 'open/tree'), join(dir, 'private'));
   for (let tries = 0; tries < 1_500; tries += 1) {
     const transfer = { kind: 'read', path: join(dir, 'open/tree') } as const;
-    const outcome = await run(attempt, transfer, signal).catch((error: unknown) => error);
+    const outcome = await run(attempt, transfer, how).catch((error: unknown) => error);
     if (outcome instanceof GridError) continue;
     const { outputs = EMPTY_TREE } = outcome as { outputs?: typeof EMPTY_TREE };
     if (outputs.digest === '') continue;

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { TreeRef } from '../../../core/data/manifest.ts';
 import type { ChunkStore } from '../../../service/staging/chunk-store.ts';
-import { fetchTree } from '../../../service/staging/fetch-tree.ts';
+import { type FetchTreeOptions, fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
 const MIB = 2 ** 20;
@@ -24,7 +24,7 @@ const halves = async (): Promise<readonly string[]> =>
   (await readdir(at.target)).filter((name) => name.endsWith('.part'));
 
 /** Fetches it, and is cut off when so many chunks have come. */
-async function cutOff(after: number, resumes = true): Promise<void> {
+async function cutOff(after: number, how: FetchTreeOptions = { resumes: true }): Promise<void> {
   const stop = new AbortController();
   let asked = 0;
   const store: ChunkStore = {
@@ -36,7 +36,7 @@ async function cutOff(after: number, resumes = true): Promise<void> {
       return at.store.receive(digest, signal);
     },
   };
-  const fetched = fetchTree(store, tree, at.target, { signal: stop.signal, resumes });
+  const fetched = fetchTree(store, tree, at.target, { ...how, signal: stop.signal });
   await expect(fetched).rejects.toThrow('aborted');
 }
 
@@ -88,7 +88,7 @@ test('nothing stays where the tree is at fault, or nobody goes on', async () => 
   await expect(fetched).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
   expect(await halves()).toEqual([]);
   at.store.chunks.set(lost, chunk);
-  await cutOff(25, false);
+  await cutOff(25, {});
   expect(await halves()).toEqual([]);
 });
 
@@ -113,4 +113,34 @@ test('what the first process of a container left is known by the next, which has
   const { size } = await stat(join(at.target, left));
   expect(await fetchAgain()).toBe(CHUNKS * MIB - size);
   expect(await halves()).toEqual([]);
+});
+
+test('where others may write, what a try left is of use to the next one of the same transfer alone', async () => {
+  const shared = (transfer: string, isTriedAgain: boolean) => ({
+    shared: { within: at.dir, transfer, isTriedAgain: () => isTriedAgain },
+    resumes: true,
+  });
+  const fetchAs = async (transfer: string): Promise<number> =>
+    (await fetchTree(at.store, tree, at.target, shared(transfer, false))).bytesFetched;
+  await cutOff(25, shared('given up', false));
+  expect(await halves()).toEqual([]);
+  await cutOff(25, shared('one', true));
+  const [name = ''] = await halves();
+  const { size } = await stat(join(at.target, name));
+  expect(size).toBeGreaterThan(2 * MIB);
+  expect(await fetchAs('other')).toBe(CHUNKS * MIB);
+  expect(await halves()).toEqual([name]);
+  await rm(join(at.target, 'large'));
+  expect(await fetchAs('one')).toBe(CHUNKS * MIB - size);
+  expect(bytes.equals(await readFile(join(at.target, 'large')))).toBe(true);
+  expect((await readdir(at.target)).toSorted()).toEqual(['large', 'small']);
+});
+
+test('what is left of a file that is there is cleared', async () => {
+  await cutOff(25);
+  const left = await leaveAlone();
+  await writeFile(join(at.target, 'large'), bytes);
+  expect(await fetchAgain()).toBe(0);
+  expect(await halves()).toEqual([]);
+  expect(left).toContain('.part');
 });
