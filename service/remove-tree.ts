@@ -6,16 +6,24 @@ export async function removeTree(directory: string): Promise<void> {
   try {
     await rm(directory, { recursive: true, force: true });
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EACCES')) throw error;
+    if (!isCode(error, 'EACCES')) throw error;
     await openUp(directory);
     await rm(directory, { recursive: true, force: true });
   }
 }
 
+/** The first try goes on in other folders after it has failed in one: what has gone meanwhile need not be opened. */
 async function openUp(directory: string): Promise<void> {
-  await chmod(directory, 0o700);
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
-    // Links are not followed: what they point at is not ours to change.
-    if (entry.isDirectory()) await openUp(join(directory, entry.name));
+  try {
+    await chmod(directory, 0o700);
+    for (const entry of await readdir(directory, { withFileTypes: true })) {
+      // Links are not followed: what they point at is not ours to change.
+      if (entry.isDirectory()) await openUp(join(directory, entry.name));
+    }
+  } catch (error) {
+    if (!isCode(error, 'ENOENT')) throw error;
   }
 }
+
+const isCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && 'code' in error && error.code === code;

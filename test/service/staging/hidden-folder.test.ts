@@ -139,6 +139,8 @@ describe('a small tree that goes where nothing is', () => {
     let hidden = '';
     await at.write('open/shut/a', 'AAAA');
     await mkdir(join(at.root, 'open', 'also'));
+    // Some are being removed while others resist.
+    for (let n = 0; n < 40; n += 1) await mkdir(join(at.root, 'open', `more-${n}`));
     await chmod(join(at.root, 'open', 'shut'), 0o555);
     const { tree } = await at.send('.');
     const fetch = (meanwhile: () => Promise<void>) =>
