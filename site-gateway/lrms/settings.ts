@@ -81,6 +81,9 @@ export const BATCH_SETTINGS = {
         .regex(/^[\w.]*$/)
         .default('')
         .describe('group to charge'),
+      'host-patience': duration()
+        .prefault('10m')
+        .describe('a node that is not heard of for so long is lost, and its jobs with it'),
       'submit-lines': z
         .array(z.string().regex(ONE_LINE, 'must be one line'))
         .default([])

@@ -42,6 +42,7 @@ const open = (part: Partial<Parameters<typeof openHTCondor>[0]> = {}): Promise<L
       path: process.env['PATH'] ?? '',
       slots: '',
       accountingGroup: '',
+      patienceMs: 20_000,
       lines: [],
       user: userInfo().username,
       ...part,
@@ -156,6 +157,42 @@ describe('on HTCondor', () => {
     await condor('condor_release', second);
     await condor('condor_rm', first);
     expect(await endOf('held')).toMatchObject({ kind: 'exited', exitCode: 0 });
+  });
+
+  test.for([
+    [
+      'held',
+      ['condor_hold', '-reason', 'node is hot'],
+      /put back into the queue \(held: node is hot/,
+    ],
+    ['taken off its node', ['condor_vacate_job', '-fast'], /put back into the queue/],
+  ] as const)(
+    'a task that is %s while it runs is lost, and its job leaves the queue',
+    async ([, [command, ...args], detail]) => {
+      submit('runs', `echo ran >>${join(dir, 'ran')}; sleep 60`);
+      await begun('runs');
+      await condor(command, ...args, await queue('%d'));
+      expect(await endOf('runs')).toMatchObject({
+        kind: 'vanished',
+        reason: 'TASK_VANISHED',
+        detail: expect.stringMatching(detail),
+      });
+      await expect.poll(() => queue('%d'), SOON).toBe('');
+      expect(readFileSync(join(dir, 'ran'), 'utf8')).toBe('ran\n');
+    },
+  );
+
+  test('a job that no node can start says why, and leaves the queue', async () => {
+    await lrms[Symbol.asyncDispose]();
+    lrms = await open({ lines: ['executable = /nowhere/batch-script'] });
+    submit('lost', 'true');
+    expect(await endOf('lost')).toMatchObject({
+      kind: 'not-started',
+      fault: 'site',
+      reason: 'START_FAILED',
+      detail: expect.stringMatching(/could not be started \(.*\/nowhere\/batch-script/s),
+    });
+    await expect.poll(() => queue('%d'), SOON).toBe('');
   });
 
   test('a job that cannot be held to its requirements is refused in the words of condor_submit', async () => {

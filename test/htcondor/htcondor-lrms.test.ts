@@ -13,6 +13,7 @@ const openOn = (spool: string, listener: LrmsListener) =>
       path: process.env['PATH'] ?? '',
       slots: '',
       accountingGroup: '',
+      patienceMs: 20_000,
       lines: [],
       user: userInfo().username,
     }),

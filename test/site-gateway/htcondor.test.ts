@@ -69,6 +69,7 @@ const open = (): BatchSystem =>
     path: commands.bin,
     slots: 'Arch == "X86_64"',
     accountingGroup: 'phys',
+    patienceMs: 600_000,
     lines: ['+Site = 1'],
     user: 'hanse',
   });
@@ -95,6 +96,7 @@ describe('submitting to HTCondor', () => {
         'request_cpus = 4',
         'request_memory = 2048',
         'request_gpus = 2',
+        'job_lease_duration = 600',
         'allowed_job_duration = 150',
         'accounting_group = phys',
         'requirements = (Arch == "X86_64")',
@@ -201,6 +203,14 @@ test.for<[string, object, object]>([
     { kind: 'memory' },
   ],
   ['over its time', { JobStatus: 3, LastHoldReasonCode: 46 }, { kind: 'walltime' }],
+  ['held, then removed', { JobStatus: 3, LastHoldReasonCode: 1 }, { kind: 'cancelled' }],
+  ['not to be started', { JobStatus: 3, HoldReasonCode: 6 }, { kind: 'not-begun' }],
+  ['started again', { JobStatus: 4, NumJobStarts: 2 }, { kind: 'requeued' }],
+  [
+    'started again without its node',
+    { JobStatus: 4, NumJobStarts: 2, JobDisconnectedDate: 1_795_962_560 },
+    { kind: 'node-failed' },
+  ],
 ])('HTCondor’s history says what became of a job: %s', async ([, part, expected]) => {
   const ad = {
     ClusterId: 7,
@@ -218,6 +228,45 @@ test.for<[string, object, object]>([
   expect(ends.get(`${TOKEN}.2`)).toMatchObject(expected);
 });
 
+test.for<[string, object, string, object | undefined]>([
+  ['waits', { JobStatus: 1 }, 'waits', undefined],
+  ['is held', { JobStatus: 5, HoldReasonCode: 1, HoldReason: 'ask Ada' }, 'waits', undefined],
+  ['runs again', { JobStatus: 2, NumJobStarts: 2 }, 'runs', undefined],
+  [
+    'lost its node',
+    { JobStatus: 1, NumJobStarts: 1, JobDisconnectedDate: 1_795_962_560 },
+    'stuck',
+    { kind: 'node-failed', words: '' },
+  ],
+  [
+    'was held while it ran',
+    { JobStatus: 5, NumJobStarts: 1, HoldReasonCode: 1, HoldReason: 'ask Ada' },
+    'stuck',
+    { kind: 'requeued', words: 'held: ask Ada' },
+  ],
+  [
+    'is over its memory',
+    { JobStatus: 5, NumJobStarts: 1, HoldReasonCode: 34, HoldReason: 'over 64 megabytes' },
+    'stuck',
+    { kind: 'memory', words: 'over 64 megabytes' },
+  ],
+  [
+    'could not be started',
+    { JobStatus: 5, HoldReasonCode: 6, HoldReason: 'Failed to execute' },
+    'stuck',
+    { kind: 'not-begun', words: 'Failed to execute' },
+  ],
+])('a job in the queue that %s', async ([, part, state, end]) => {
+  const ad = { ClusterId: 7, ProcId: 0, GridToken: TOKEN, Iwd: '/srv', ...part };
+  commands.say('condor_q', { stdout: JSON.stringify([ad]) });
+  commands.say('condor_history', {});
+  const system = open();
+  const { jobs } = await system.poll(SELF);
+  expect(jobs.get(`${TOKEN}.1`)?.state).toBe(state);
+  const ends = await system.autopsy([{ token: TOKEN, index: 1, job: '7.0' }], SELF);
+  expect(ends.get(`${TOKEN}.1`)).toEqual(end && { ...end, isListed: true });
+});
+
 test('how a job ended is not told by one that another account made to look like it', async () => {
   commands.say('condor_history', { stdout: '[\n]\n' });
   await open().autopsy([{ token: TOKEN, index: 2, job: '7.1' }], SELF);
@@ -233,7 +282,13 @@ test('HTCondor’s jobs are removed, and one that ended meanwhile is no error', 
 });
 
 test('a gateway of root cannot have HTCondor, which takes no jobs of root', () => {
-  const htcondor = { slots: '', 'accounting-group': '', 'submit-lines': [], bin: '/opt/bin' };
+  const htcondor = {
+    slots: '',
+    'accounting-group': '',
+    'submit-lines': [],
+    'host-patience': 60_000,
+    bin: '/opt/bin',
+  };
   const site = { htcondor, spool: '/srv/hanse' };
   const optionsOf = (uid: number) => htcondorOptions(site, { uid, username: 'one' }, '/usr/bin');
   expect(optionsOf(7)).toMatchObject({ user: 'one', path: '/opt/bin:/usr/bin', config: '' });

@@ -14,12 +14,21 @@ export const JOB_ATTRIBUTES = [
   'HoldReason',
   'HoldReasonCode',
   'LastRejMatchReason',
+  'NumJobStarts',
+  'JobDisconnectedDate',
   'RequestCpus',
   'RequestMemory',
   'RequestGpus',
 ].join(',');
 
+/** How often it was started, and whether HTCondor has lost sight of the node on which it ran. */
+const STARTS = {
+  NumJobStarts: z.int().default(0),
+  JobDisconnectedDate: z.number().optional().catch(undefined),
+};
+
 const JOB = z.object({
+  ...STARTS,
   ClusterId: z.int(),
   ProcId: z.int(),
   GridToken: z.string().regex(/^[0-9a-f]{16}$/),
@@ -42,6 +51,8 @@ export const END_ATTRIBUTES = [
   'GridToken',
   'JobStatus',
   'RemoveReason',
+  'NumJobStarts',
+  'JobDisconnectedDate',
   'LastHoldReason',
   'LastHoldReasonCode',
   'HoldReason',
@@ -53,6 +64,7 @@ export const END_ATTRIBUTES = [
 ].join(',');
 
 const END = z.object({
+  ...STARTS,
   ClusterId: z.int(),
   ProcId: z.int(),
   GridToken: z.string(),
@@ -117,28 +129,54 @@ export const isRunning = ({ JobStatus }: JobAd): boolean => ![IDLE, HELD].includ
 /** Whether it is still there; a job that is over is only waiting to be forgotten. */
 export const isThere = ({ JobStatus }: JobAd): boolean => JobStatus !== COMPLETED;
 
-export const jobOf = (ad: JobAd): BatchJob => ({
-  id: `${ad.ClusterId}.${ad.ProcId}`,
-  state: isRunning(ad) ? 'runs' : 'waits',
-  reason: ad.JobStatus === HELD ? `held: ${ad.HoldReason}` : ad.LastRejMatchReason.trim(),
-});
+export function jobOf(ad: JobAd): BatchJob {
+  const reason = ad.JobStatus === HELD ? `held: ${ad.HoldReason}` : ad.LastRejMatchReason.trim();
+  const id = `${ad.ClusterId}.${ad.ProcId}`;
+  if (isRunning(ad)) return { id, state: 'runs', reason };
+  return { id, state: listedEnd(ad) === undefined ? 'waits' : 'stuck', reason };
+}
 
-/** HoldReasonCode: JobOutOfResources, JobDurationExceeded and JobExecuteExceeded. */
+/** HoldReasonCode: a person held it. */
+const BY_PERSON = 1;
+/** JobOutOfResources, JobDurationExceeded and JobExecuteExceeded. */
 const [OUT_OF_RESOURCES, OVER_DURATION, OVER_EXECUTION] = [34, 46, 47];
 
+/** How an element ended that HTCondor keeps in its queue: it is held for good, or about to be started once more. */
+export function listedEnd(ad: JobAd): BatchEnd | undefined {
+  const { JobStatus, HoldReasonCode: held, HoldReason: words } = ad;
+  if (JobStatus === HELD && held !== BY_PERSON)
+    return { kind: heldKind(held), words, isListed: true };
+  if (isRunning(ad) || ad.NumJobStarts === 0) return undefined;
+  return {
+    kind: lossKind(ad),
+    words: JobStatus === HELD ? `held: ${words}` : '',
+    isListed: true,
+  };
+}
+
 export function endOf(ad: EndAd): BatchEnd {
-  const held = ad.HoldReasonCode || ad.LastHoldReasonCode;
   const usage = {
     cpuMs: Math.round((ad.RemoteUserCpu + ad.RemoteSysCpu) * 1_000),
     wallMs: Math.round(ad.RemoteWallClockTime * 1_000),
     peakMemoryBytes: (ad.MemoryUsage ?? 0) * 2 ** 20,
   };
   const words = ad.HoldReason || ad.LastHoldReason || ad.RemoveReason;
-  return { kind: ad.JobStatus === REMOVED ? removedKind(held) : 'ended', words, usage };
+  return { kind: endKind(ad), words, usage };
 }
 
-function removedKind(held: number): BatchEnd['kind'] {
+function endKind(ad: EndAd): BatchEnd['kind'] {
+  const held = ad.HoldReasonCode || ad.LastHoldReasonCode;
+  if (ad.JobStatus === REMOVED)
+    return held === 0 || held === BY_PERSON ? 'cancelled' : heldKind(held);
+  return ad.NumJobStarts > 1 ? lossKind(ad) : 'ended';
+}
+
+function heldKind(held: number): BatchEnd['kind'] {
   if (held === OUT_OF_RESOURCES) return 'memory';
   if (held === OVER_DURATION || held === OVER_EXECUTION) return 'walltime';
-  return 'cancelled';
+  return 'not-begun';
 }
+
+/** Of a job that was started more than once: its later starts did nothing. */
+const lossKind = ({ JobDisconnectedDate }: Pick<EndAd, 'JobDisconnectedDate'>): BatchEnd['kind'] =>
+  JobDisconnectedDate === undefined ? 'requeued' : 'node-failed';

@@ -30,6 +30,7 @@ export function htcondorOptions(
     path: htcondor.bin === undefined ? commandPath : `${htcondor.bin}:${commandPath}`,
     slots: htcondor.slots,
     accountingGroup: htcondor['accounting-group'],
+    patienceMs: htcondor['host-patience'],
     lines: htcondor['submit-lines'],
     user: username,
   };

@@ -22,6 +22,7 @@ import {
   JOB_ATTRIBUTES,
   type JobAd,
   jobOf,
+  listedEnd,
   parseEnds,
   parseJobs,
   parseSlots,
@@ -53,6 +54,8 @@ export function openHTCondor(options: HTCondorOptions): BatchSystem {
   const slotArgs = ['-json', '-attributes', SLOT_ATTRIBUTES, '-constraint', slots.join(' && ')];
   /** By job: where the script of a job looks whether it is to be killed. */
   let places: ReadonlyMap<string, string> = new Map();
+  /** By `keyOf`: how elements ended that the last look has shown. */
+  let listed: ReadonlyMap<string, BatchEnd> = new Map();
   return {
     name: 'HTCondor',
     maxTasks: () => MOST_TASKS,
@@ -68,13 +71,17 @@ export function openHTCondor(options: HTCondorOptions): BatchSystem {
       ]);
       const ads = parseJobs(queue).filter(isThere);
       places = new Map(ads.map((ad) => [jobOf(ad).id, join(ad.Iwd, `${ad.ProcId + 1}.kill`)]));
+      listed = listedEnds(ads);
       return {
         jobs: jobsOf(ads),
         capacity: capacityOf(parseSlots(status), ads),
         closedReason: '',
       };
     },
-    autopsy: (elements) => autopsy(run, ours, elements),
+    autopsy: async (elements) => {
+      const gone = elements.filter((element) => !listed.has(keyOf(element)));
+      return new Map([...listed, ...(gone.length === 0 ? [] : await autopsy(run, ours, gone))]);
+    },
     signal: async (jobs, signal) => {
       for (let at = 0; at < jobs.length; at += JOBS_AT_A_TIME) {
         const some = jobs.slice(at, at + JOBS_AT_A_TIME);
@@ -126,6 +133,15 @@ function jobsOf(ads: readonly JobAd[]): ReadonlyMap<string, BatchJob> {
     if (jobs.get(key)?.state !== 'runs') jobs.set(key, jobOf(ad));
   }
   return jobs;
+}
+
+function listedEnds(ads: readonly JobAd[]): ReadonlyMap<string, BatchEnd> {
+  const ends = new Map<string, BatchEnd>();
+  for (const ad of ads) {
+    const end = listedEnd(ad);
+    if (end !== undefined) ends.set(keyOf(elementOf(ad)), end);
+  }
+  return ends;
 }
 
 /** From the schedd's history, read from its end backwards and no further than the number that is looked for. */

@@ -4,6 +4,8 @@ export interface SubmitOptions {
   readonly accountingGroup: string;
   /** ClassAd expression over slots that the site uses; all where it is ''. */
   readonly slots: string;
+  /** How long HTCondor tries to find a node again that it has lost sight of, before the job counts as lost. */
+  readonly patienceMs: number;
   /** Further lines of the submit file. */
   readonly lines: readonly string[];
 }
@@ -14,6 +16,9 @@ const LATE_SECONDS = 60;
 /** HTCondor kills what is still there so long after TERM; the gateway is quicker. */
 const VACATE_SECONDS = 30;
 
+/** HTCondor has none that is shorter. */
+const LEAST_LEASE_SECONDS = 20;
+
 /**
  * The submit file: nothing in it comes from the job but its needs. Its processes are the elements of the submission.
  *
@@ -22,8 +27,9 @@ const VACATE_SECONDS = 30;
  * - A job ends with a signal to its first process alone: GRID_FORWARD lets the script hand it on.
  */
 export function submitFile(order: BatchOrder, options: SubmitOptions): string {
-  const { accountingGroup, slots, lines } = options;
+  const { accountingGroup, slots, patienceMs, lines } = options;
   const { token, directory, script, needs, count } = order;
+  const leaseSeconds = Math.max(LEAST_LEASE_SECONDS, Math.ceil(patienceMs / 1_000));
   const seconds = Math.ceil(needs.walltimeMs / 1_000) + LATE_SECONDS;
   return [
     'universe = vanilla',
@@ -39,6 +45,7 @@ export function submitFile(order: BatchOrder, options: SubmitOptions): string {
     'error = $INT(element).err',
     'notification = never',
     `job_max_vacate_time = ${VACATE_SECONDS}`,
+    `job_lease_duration = ${leaseSeconds}`,
     `request_cpus = ${needs.cpus}`,
     `request_memory = ${Math.ceil(needs.memoryBytes / 2 ** 20)}`,
     ...(needs.gpus > 0 ? [`request_gpus = ${needs.gpus}`] : []),
