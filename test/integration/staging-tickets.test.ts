@@ -234,7 +234,10 @@ test('a VO that is full is STORE_QUOTA', async () => {
   await using store = nats.open('demo');
   const chunks = Array.from({ length: 12 }, () => randomBytes(CHUNK_BYTES));
   const puts = Promise.all(chunks.map((bytes) => store.put(sha256(bytes), bytes)));
-  await expect(puts).rejects.toMatchObject({ code: 'STORE_QUOTA' });
+  await expect(puts).rejects.toMatchObject({
+    code: 'STORE_QUOTA',
+    message: expect.stringContaining('staging.quota'),
+  });
 });
 
 test('keys are readable by their owner alone, and survive the next start', async () => {
