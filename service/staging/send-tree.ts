@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { chunkBytes } from '../../core/data/compare.ts';
 import { EMPTY_TREE, type Manifest, type TreeRef } from '../../core/data/manifest.ts';
 import { checkListSize } from '../../core/data/manifest-index.ts';
@@ -239,11 +240,12 @@ async function sendUnread(
   lacking: ReadonlySet<FoundFile>,
 ): Promise<void> {
   const disk = diskFor([...lacking].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+  const send = randomUUID();
   const reading: Promise<void>[] = [];
   const read = async (planned: PlannedChunk): Promise<void> => {
     const { parts, sizeBytes } = planned;
     const bytes = takeSlab(sizeBytes);
-    const done = await disk.read({ root, pieces: parts.map(pieceOf), target: bytes });
+    const done = await disk.read({ send, root, pieces: parts.map(pieceOf), target: bytes });
     for (const [index, { file }] of parts.entries()) file.digest = done.files[index] ?? file.digest;
     planned.digest = done.digest;
     uploads.add({ digest: done.digest, bytes });
@@ -262,9 +264,9 @@ async function sendUnread(
       if (reading.length > READS_AHEAD) await reading.shift();
     }
     await Promise.all(reading);
-  } catch (error) {
-    await disk.close(root);
-    throw error;
+  } finally {
+    // A thread that has ended has closed them.
+    await disk.close(send).catch(() => undefined);
   }
 }
 

@@ -10,14 +10,21 @@ import { isZeros, ZEROS_DIGEST } from '../holes.ts';
 import { finishPack } from '../pack.ts';
 import type { ReadDone, ReadJob, ReadPiece } from './disk-jobs.ts';
 
-/** Reads files, and keeps those open that have more bytes. */
+/** Reads files, and keeps those open that have more bytes, for each send by itself. */
 export interface ChunkReader {
   read(job: ReadJob): ReadDone;
-  close(root: string): void;
+  close(send: string): void;
+}
+
+/** What is kept of a send until it is closed. */
+interface Sending {
+  /** Without links. */
+  readonly root: string;
+  /** Files by path. */
+  readonly open: Map<string, Open>;
 }
 
 interface Open {
-  readonly root: string;
   readonly fd: number;
   readonly hash: Hash;
 }
@@ -29,34 +36,32 @@ type OpenPiece = (piece: ReadPiece) => number;
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 export function openChunkReader(): ChunkReader {
-  const open = new Map<string, Open>();
-  const realRoots = new Map<string, string>();
-  const realOf = (root: string): string => {
-    const known = realRoots.get(root) ?? realpathSync.native(root);
-    realRoots.set(root, known);
+  const sends = new Map<string, Sending>();
+  const sendingOf = ({ send, root }: ReadJob): Sending => {
+    const known = sends.get(send) ?? { root: realpathSync.native(root), open: new Map() };
+    sends.set(send, known);
     return known;
   };
   const readPart = (
-    root: string,
+    { open }: Sending,
     openPiece: OpenPiece,
     piece: ReadPiece,
     target: Uint8Array,
   ): string | undefined => {
-    // The same file may be read below another root at the same time.
-    const place = `${root}\0${piece.path}`;
-    const half = open.get(place) ?? { root, fd: openPiece(piece), hash: createHash('sha256') };
-    open.set(place, half);
+    const half = open.get(piece.path) ?? { fd: openPiece(piece), hash: createHash('sha256') };
+    open.set(piece.path, half);
     fill(half.fd, piece, target);
     half.hash.update(target);
     if (piece.offset + piece.length < piece.sizeBytes) return undefined;
     check(half.fd, piece);
-    open.delete(place);
+    open.delete(piece.path);
     closeSync(half.fd);
     return half.hash.digest('hex');
   };
   return {
-    read: ({ root, pieces, target }) => {
-      using folders = openFolders(() => realOf(root));
+    read: (job) => {
+      const { pieces, target } = job;
+      using folders = openFolders(() => sendingOf(job).root);
       const whole = (piece: ReadPiece, bytes: Uint8Array): string => {
         readWhole(folders.open, piece, bytes);
         return sha256(bytes);
@@ -68,16 +73,12 @@ export function openChunkReader(): ChunkReader {
         const digest = naming(piece, () => whole(piece, target));
         return { files: [digest], digest };
       }
-      const file = naming(piece, () => readPart(root, folders.open, piece, target));
+      const file = naming(piece, () => readPart(sendingOf(job), folders.open, piece, target));
       return { files: [file], digest: digestOf(target) };
     },
-    close: (root) => {
-      realRoots.delete(root);
-      for (const [place, half] of open) {
-        if (half.root !== root) continue;
-        open.delete(place);
-        closeSync(half.fd);
-      }
+    close: (send) => {
+      for (const { fd } of sends.get(send)?.open.values() ?? []) closeSync(fd);
+      sends.delete(send);
     },
   };
 }

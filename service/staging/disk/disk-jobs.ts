@@ -56,6 +56,9 @@ export interface ReadPiece {
 
 /** A piece of a file, or several whole files, which become a pack; they fill `target`. Pieces of one file come in their order. */
 export interface ReadJob {
+  /** Names the send that it is for: of two that read the same file each has it open for itself. */
+  readonly send: string;
+  /** Where it leads is looked up once in a send. */
   readonly root: string;
   readonly pieces: readonly ReadPiece[];
   readonly target: Uint8Array;
@@ -111,6 +114,6 @@ export interface Disk {
   walk(job: WalkJob): Promise<readonly Found[]>;
   /** Of each link whether it could be made. */
   link(job: LinkJob): Promise<readonly boolean[]>;
-  /** Closes files below `root` that were not read to their end. */
-  close(root: string): Promise<void>;
+  /** Ends a send: closes files that were not read to their end. */
+  close(send: string): Promise<void>;
 }

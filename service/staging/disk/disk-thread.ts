@@ -70,7 +70,7 @@ export function openDiskThread(onEnd: () => void): Disk {
     read: async (job) => (await ask('read', job)) as ReadDone,
     walk: async (job) => (await ask('walk', job)) as readonly Found[],
     link: async (job) => (await ask('link', job)) as readonly boolean[],
-    close: async (root) => void (await ask('close', root)),
+    close: async (send) => void (await ask('close', send)),
   };
 }
 

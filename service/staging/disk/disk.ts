@@ -41,6 +41,6 @@ function inlineDisk(): Disk {
       }
     },
     link: (job) => turn(() => work.link(job)),
-    close: (root) => turn(() => work.close(root)),
+    close: (send) => turn(() => work.close(send)),
   };
 }

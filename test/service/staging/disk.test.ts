@@ -135,7 +135,7 @@ describe.each([
     // A buffer of its own would come back from a thread as it went.
     const target = new Uint8Array(new SharedArrayBuffer(packListBytes(2) + 110));
     const pieces = [await pieceOf('sub/small', 0, 10), await pieceOf('other', 0, 100)];
-    const { digest, files } = await disk.read({ root: dir, pieces, target });
+    const { digest, files } = await disk.read({ send: dir, root: dir, pieces, target });
     expect(files).toEqual(contents.map(sha256));
     const content = target.subarray(packListBytes(2));
     expect(Buffer.compare(content, Buffer.concat(contents))).toBe(0);
@@ -147,12 +147,12 @@ describe.each([
     await writeFile(join(dir, 'large'), large);
     const target = new Uint8Array(new SharedArrayBuffer(60));
     const pieces = [await pieceOf('large', 0, 60)];
-    const begun = await disk.read({ root: dir, pieces, target });
+    const begun = await disk.read({ send: dir, root: dir, pieces, target });
     expect(Buffer.compare(target, large.subarray(0, 60))).toBe(0);
     expect(begun).toEqual({ digest: sha256(target), files: [undefined] });
     const rest = target.subarray(0, 40);
     const last = [await pieceOf('large', 60, 40)];
-    expect(await disk.read({ root: dir, pieces: last, target: rest })).toEqual({
+    expect(await disk.read({ send: dir, root: dir, pieces: last, target: rest })).toEqual({
       digest: sha256(large.subarray(60)),
       files: [sha256(large)],
     });
@@ -167,11 +167,15 @@ describe.each([
       code: 'FILE_CHANGED',
       message: expect.stringContaining("'file'"),
     };
-    await expect(disk.read({ root: dir, pieces, target })).rejects.toMatchObject(changed);
+    await expect(disk.read({ send: dir, root: dir, pieces, target })).rejects.toMatchObject(
+      changed,
+    );
     await writeFile(join(dir, 'file'), 'con');
-    await expect(disk.read({ root: dir, pieces, target })).rejects.toMatchObject(changed);
+    await expect(disk.read({ send: dir, root: dir, pieces, target })).rejects.toMatchObject(
+      changed,
+    );
     await rm(join(dir, 'file'));
-    await expect(disk.read({ root: dir, pieces, target })).rejects.toMatchObject({
+    await expect(disk.read({ send: dir, root: dir, pieces, target })).rejects.toMatchObject({
       code: 'FILE_UNREADABLE',
     });
   });
@@ -185,7 +189,7 @@ describe.each([
       await rename(join(dir, 'sub'), join(dir, 'elsewhere'));
       await symlink(join(dir, 'elsewhere'), join(dir, 'sub'));
       const target = new Uint8Array(new SharedArrayBuffer(7));
-      await expect(disk.read({ root: dir, pieces, target })).rejects.toMatchObject({
+      await expect(disk.read({ send: dir, root: dir, pieces, target })).rejects.toMatchObject({
         code: 'FILE_CHANGED',
       });
     },
@@ -195,7 +199,7 @@ describe.each([
     await writeFile(join(dir, 'file'), 'content');
     const target = new Uint8Array(new SharedArrayBuffer(3));
     const first = [await pieceOf('file', 0, 3)];
-    await disk.read({ root: dir, pieces: first, target });
+    await disk.read({ send: dir, root: dir, pieces: first, target });
     const isOpen = async (): Promise<boolean> => {
       const { readlink } = await import('node:fs/promises');
       const fds = await readdir('/proc/self/fd');
