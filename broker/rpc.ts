@@ -13,7 +13,7 @@ import { flowHandlers, submitJobs } from './flows/rpc-flows.ts';
 import { controlHandlers } from './jobs/job-control.ts';
 import { watchJob } from './jobs/job-events.ts';
 import type { JobStore } from './jobs/job-store.ts';
-import { listJobs, readStored, readSummary, readTasks } from './jobs/listing.ts';
+import { listJobs, readJob, readTasks } from './jobs/listing.ts';
 import type { Submit } from './jobs/submit.ts';
 import { tailTask } from './jobs/tail.ts';
 import { listTaskRanges } from './jobs/task-ranges.ts';
@@ -68,11 +68,10 @@ export function brokerHandlers(parts: BrokerParts): Handlers<BrokerService> {
     },
     getJob: async (request, context) => {
       const id = await readable(parts, peerOf(context), request.jobId);
-      const summary = await readSummary(book, id);
-      const { spec, inputs } = await readStored(book, id);
+      const { summary, spec, inputs } = await readJob(book, id);
       const limit = Math.min(request.maxTasks || 1_000, MOST.tasks);
       const page = { first: request.firstTask, limit };
-      const tasks = request.summaryOnly ? [] : await readTasks(book, id, page);
+      const tasks = request.summaryOnly ? [] : await readTasks(book, { id, spec }, page);
       return {
         summary,
         spec: specToWire(spec),

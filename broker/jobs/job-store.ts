@@ -88,7 +88,10 @@ export async function readTrees(
 const parseFqans = (texts: readonly string[]): Caller['fqans'] =>
   texts.flatMap((text) => parseFqan(text) ?? []);
 
-export const storedJob = (row: JobRow, inputs: TreeRef): StoredJob => ({
+export const storedJob = (
+  row: Pick<JobRow, 'spec' | 'owner' | 'fqans'>,
+  inputs: TreeRef,
+): StoredJob => ({
   spec: parseStoredSpec(row.spec),
   inputs,
   owner: { dn: dn(row.owner), fqans: parseFqans(JSON.parse(row.fqans) as string[]) },

@@ -2,7 +2,7 @@ import type { SelectQueryBuilder } from 'kysely';
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import type { Dn, JobId, VoName } from '../../core/ids.ts';
-import { taskValue } from '../../core/job/spec.ts';
+import { type JobSpec, taskValue } from '../../core/job/spec.ts';
 import { JOB_STATES, type JobState } from '../../core/job/state.ts';
 import { taskCountsOf } from '../../core/job/summary.ts';
 import type { JobSummary, TaskStatus } from '../../proto/gen/grid/v1/broker.ts';
@@ -11,7 +11,7 @@ import { liveToWire, outcomeToWire, stateToWire } from '../../service/rpc/wire.t
 import type { Book } from '../book.ts';
 import type { JobRow, JobStateRow, LedgerSchema } from '../ledger/ledger.ts';
 import { readTrees, type StoredJob, storedJob } from './job-store.ts';
-import { type LiveState, parseLive, parseOutcome } from './records.ts';
+import { type LiveState, parseLive, parseOutcome, parseStoredSpec } from './records.ts';
 
 /** Which jobs to list. */
 export interface ListWish {
@@ -162,20 +162,31 @@ export async function readSummary(book: Book, id: JobId): Promise<JobSummary> {
   return summaryToWire(await summaries(book).where('id', '=', id).executeTakeFirstOrThrow());
 }
 
-export async function readStored(book: Book, id: JobId): Promise<StoredJob> {
-  const row = await book.db
-    .selectFrom('jobs')
-    .selectAll()
+/** The same, with the job as it was submitted. */
+export async function readJob(
+  book: Book,
+  id: JobId,
+): Promise<StoredJob & { readonly summary: JobSummary }> {
+  await book.recorder.settled();
+  const row = await summaries(book)
+    .select(['spec', 'inputs'])
     .where('id', '=', id)
     .executeTakeFirstOrThrow();
   const trees = await readTrees(book.db, [row.inputs]);
-  return storedJob(row, trees.get(row.inputs) ?? { digest: '', totalBytes: 0, files: 0 });
+  const inputs = trees.get(row.inputs) ?? { digest: '', totalBytes: 0, files: 0 };
+  return { ...storedJob(row, inputs), summary: summaryToWire(row) };
+}
+
+/** What a job asks for, as it is in the ledger. */
+export async function readSpec(book: Book, id: JobId): Promise<JobSpec> {
+  const query = book.db.selectFrom('jobs').select('spec').where('id', '=', id);
+  return parseStoredSpec((await query.executeTakeFirstOrThrow()).spec);
 }
 
 /** Tasks that have come into being, by ordinal; outcomes with the trees that they name. */
 export async function readTasks(
   book: Book,
-  id: JobId,
+  { id, spec }: { readonly id: JobId; readonly spec: JobSpec },
   page: { readonly first: number; readonly limit: number },
 ): Promise<readonly TaskStatus[]> {
   const rows = await taskRows(book)
@@ -184,7 +195,7 @@ export async function readTasks(
     .orderBy('tasks.ordinal')
     .limit(page.limit)
     .execute();
-  return tasksToWire(book, id, rows);
+  return tasksToWire(book, spec, rows);
 }
 
 /** Tasks with their last attempts. */
@@ -200,7 +211,7 @@ export const taskRows = (book: Book) =>
 /** Tasks of one job as they travel. */
 export async function tasksToWire(
   book: Book,
-  id: JobId,
+  spec: JobSpec,
   rows: Awaited<ReturnType<ReturnType<typeof taskRows>['execute']>>,
 ): Promise<readonly TaskStatus[]> {
   const outcomes = rows.map(({ outcome, outputs }) =>
@@ -208,7 +219,6 @@ export async function tasksToWire(
   );
   const named = outcomes.map((outcome) => outcome?.outputs.digest ?? '');
   const trees = await readTrees(book.db, [...named, ...rows.map(({ live_tree }) => live_tree)]);
-  const { spec } = await readStored(book, id);
   return rows.map((row, index): TaskStatus => {
     const outcome = outcomes[index];
     const outputs = trees.get(outcome?.outputs.digest ?? '') ?? outcome?.outputs;

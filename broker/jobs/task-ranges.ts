@@ -8,7 +8,7 @@ import type {
 } from '../../proto/gen/grid/v1/broker.ts';
 import { stateToWire } from '../../service/rpc/wire.ts';
 import type { Book } from '../book.ts';
-import { taskRows, tasksToWire } from './listing.ts';
+import { readSpec, taskRows, tasksToWire } from './listing.ts';
 
 const MOST_RANGES = 10_000;
 const MOST_TELLING = 1_000;
@@ -88,5 +88,5 @@ async function readTelling(
     .orderBy('tasks.ordinal')
     .limit(limit)
     .execute();
-  return [...(await tasksToWire(book, id, rows))];
+  return [...(await tasksToWire(book, await readSpec(book, id), rows))];
 }

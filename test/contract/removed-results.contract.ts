@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { begin, commit } from '../../broker/book.ts';
 import { resultTrees } from '../../broker/data/result-trees.ts';
 import { NO_SWEEPER } from '../../broker/data/sweeper.ts';
-import { readTasks } from '../../broker/jobs/listing.ts';
+import { readJob, readTasks } from '../../broker/jobs/listing.ts';
 import { cancelJob, place } from '../../broker/jobs/moves.ts';
 import { openRetry } from '../../broker/jobs/retry-job.ts';
 import { applyReport } from '../../broker/jobs/updates.ts';
@@ -98,7 +98,8 @@ export function removedResultsContract(name: string, fresh: () => Promise<Ledger
       const counter = openTreeCounter(book, () => NO_STORE);
       const use = { vo: 'demo', owner: ALICE.dn };
       expect((await counter.count(use)).bytes).toBe(7);
-      const tasks = await readTasks(book, jobId(id), { first: 0, limit: 10 });
+      const job = { id: jobId(id), ...(await readJob(book, jobId(id))) };
+      const tasks = await readTasks(book, job, { first: 0, limit: 10 });
       expect(tasks.map(({ outcome }) => outcome?.outputs?.totalBytes)).toEqual([0, 0, 0]);
       expect(await remove(id)).toEqual({ files: 0, totalBytes: 0 });
     });

@@ -1,9 +1,10 @@
+import type { KyselyPlugin } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { begin, commit } from '../../../broker/book.ts';
 import { listFlows } from '../../../broker/flows/flows.ts';
-import { type ListWish, listJobs } from '../../../broker/jobs/listing.ts';
+import { type ListWish, listJobs, readJob, readTasks } from '../../../broker/jobs/listing.ts';
 import { cancelJob } from '../../../broker/jobs/moves.ts';
-import { dn, voName } from '../../../core/ids.ts';
+import { dn, jobId, voName } from '../../../core/ids.ts';
 import { askFor } from '../../fakes/offers.ts';
 import { type OpenBook, openBook } from '../../fakes/open-book.ts';
 
@@ -75,4 +76,23 @@ test('a page of flows behind one that is not there is refused, not empty', async
   await expect(listFlows(book, { ...ALL, before: 'fgone0123456' })).rejects.toThrow(
     "page token 'fgone0123456' is no flow id",
   );
+});
+
+test('a job with its tasks is read in few questions', async () => {
+  const asked: string[] = [];
+  const count: KyselyPlugin = {
+    transformQuery: ({ node }) => {
+      asked.push(node.kind);
+      return node;
+    },
+    transformResult: ({ result }) => Promise.resolve(result),
+  };
+  const counted = { ...book, db: book.db.withPlugin(count) };
+  const id = jobId(nameOf(4_000));
+  const job = await readJob(counted, id);
+  const tasks = await readTasks(counted, { id, spec: job.spec }, { first: 0, limit: 10 });
+  expect(job.summary).toMatchObject({ id, reason: 'CANCELLED', detail: 'enough' });
+  expect(job.spec).toMatchObject({ vo });
+  expect(tasks).toHaveLength(0);
+  expect(asked).toHaveLength(2);
 });
