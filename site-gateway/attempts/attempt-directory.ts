@@ -15,9 +15,12 @@ export async function makeDirectory(directory: string, again: boolean): Promise<
   for (const name of ['work', 'tmp']) ensureDirectory(join(directory, name));
 }
 
-/** Removes a directory with all that is in it, also below directories that a task has made read-only. */
-export async function removeTree(directory: string): Promise<void> {
-  if (isHandedOver(directory)) {
+/**
+ * Removes a directory with all that is in it, also below directories that a task has made read-only. `attempt` is the attempt's own,
+ * where that is another one.
+ */
+export async function removeTree(directory: string, attempt = directory): Promise<void> {
+  if (isHandedOver(attempt)) {
     // The account may still move its folders about; unlike Node's, this one never goes where a name then leads.
     await promisify(execFile)('rm', ['-rf', '--one-file-system', '--', directory]);
     return;

@@ -1,8 +1,9 @@
 import { constants, createWriteStream, statSync } from 'node:fs';
-import { type FileHandle, link, mkdir, open, rm, stat } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { formatBytes } from '../../core/units.ts';
+import { removeTree } from '../attempts/attempt-directory.ts';
 
 /** Most of a stream that is stored; of a longer one the two ends are. */
 export const MAX_STREAM_BYTES = 64 * 2 ** 20;
@@ -23,8 +24,9 @@ export const streamSizes = (directory: string): readonly number[] =>
 /** Puts both streams below `work/.grid/`, cut in the middle where they are too long; gives their paths in `work/`. */
 export async function placeStreams(directory: string): Promise<readonly string[]> {
   const folder = join(directory, 'work', '.grid');
-  // The name is the grid's: what the task, or an earlier run of the gateway, put there goes.
-  await rm(folder, { recursive: true, force: true });
+  // The name is the grid's: what the task, or an earlier run of the gateway, put there goes. Other tasks of the account may have
+  // folders in it open still, and put links in their places meanwhile.
+  await removeTree(folder, directory);
   await mkdir(folder);
   return Promise.all(
     STREAMS.map(async (name) => {
