@@ -1,6 +1,6 @@
 import { GridError } from '../../core/errors.ts';
 import { VoMembershipService } from '../../proto/gen/grid/v1/authority.ts';
-import { type BrokerService, SiteState } from '../../proto/gen/grid/v1/broker.ts';
+import { type BrokerService, SiteState, type SiteSummary } from '../../proto/gen/grid/v1/broker.ts';
 import { pause } from '../../service/background.ts';
 import { loadUserCertificate } from '../../service/pki/credential.ts';
 import { type Connection, openClient } from '../../service/rpc/grpc-client.ts';
@@ -88,8 +88,7 @@ async function enrolSites(options: StartOptions): Promise<void> {
   const deadline = performance.now() + SITES_TIMEOUT_MS;
   for (;;) {
     const { sites } = await broker.call.listSites({}, { signal });
-    // Sites that were enrolled from elsewhere come and go by themselves, and one that drains is up.
-    const down = sites.filter(({ id, state }) => own.has(id) && !ANSWERS.includes(state));
+    const down = notUp(sites, own);
     if (down.length === 0) return;
     if (performance.now() > deadline) {
       const words = down.map(({ id, detail }) => `${id}${detail === '' ? '' : ` (${detail})`}`);
@@ -99,6 +98,20 @@ async function enrolSites(options: StartOptions): Promise<void> {
     signal.throwIfAborted();
   }
 }
+
+/**
+ * Those of a grid's `own` sites for which its start waits. Sites that were enrolled from elsewhere come and go by themselves, one
+ * that drains is up, and one that has left (its certificate is revoked) does not come back.
+ */
+export const notUp = <T extends Pick<SiteSummary, 'id' | 'state' | 'detail'>>(
+  sites: readonly T[],
+  own: ReadonlySet<string>,
+): readonly T[] =>
+  sites.filter(
+    ({ id, state, detail }) => own.has(id) && !ANSWERS.includes(state) && !detail.includes(REVOKED),
+  );
+
+const REVOKED = 'its certificate has been revoked';
 
 /** The broker as the grid's own user. */
 export async function openBroker(

@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest';
+import { notUp } from '../../../cli/up/bring-up.ts';
+import { SiteState } from '../../../proto/gen/grid/v1/broker.ts';
+
+test('the start of a grid waits for its own sites, and not for one that has left it', () => {
+  const detail = 'nothing listens at localhost:1 (ECONNREFUSED)';
+  const sites = [
+    { id: 'up', state: SiteState.SITE_STATE_UP, detail: '' },
+    { id: 'draining', state: SiteState.SITE_STATE_DRAINING, detail: '' },
+    { id: 'starting', state: SiteState.SITE_STATE_UNKNOWN, detail },
+    { id: 'left', state: SiteState.SITE_STATE_UNKNOWN, detail: 'its certificate has been revoked' },
+    { id: 'elsewhere', state: SiteState.SITE_STATE_LOST, detail },
+  ];
+  const own = new Set(['up', 'draining', 'starting', 'left']);
+  expect(notUp(sites, own).map(({ id }) => id)).toEqual(['starting']);
+});
