@@ -91,10 +91,6 @@ export function countsText(counts: TaskCounts, tasks: number): string {
   return [`${counts.done}/${tasks} done`, ...parts].join(', ');
 }
 
-/** `1 file`, `2 files`. */
-export const counted = (count: number, what: string): string =>
-  `${count} ${what}${count === 1 ? '' : 's'}`;
-
 /** How long ago, or nothing for never. */
 export const agoText = (atMs: number, nowMs: number): string =>
   atMs === 0 ? '' : `${formatDuration(Math.max(0, nowMs - atMs))} ago`;

@@ -78,6 +78,20 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(seconds / 86_400)}d ${Math.floor(seconds / 3_600) % 24}h`;
 }
 
+/** Bytes for people beside others that they fall short of: exact (`2000M`) where both would read the same (`2 GiB`). */
+export function formatBytesBeside(bytes: number, other: number): string {
+  const text = formatBytes(bytes);
+  const isAlike = text.replace('.0 ', ' ') === formatBytes(other).replace('.0 ', ' ');
+  return isAlike && bytes !== other ? writeBytes(bytes) : text;
+}
+
+/** `1 file`, `2 files`. */
+export const counted = (count: number, what: string): string =>
+  `${count} ${what}${count === 1 ? '' : 's'}`;
+
+/** `1 is free`, `2 are free`. */
+export const countedFree = (count: number): string => `${count} ${count === 1 ? 'is' : 'are'} free`;
+
 /** Bytes as `parseBytes` reads them back, exact: `1500M`. */
 export function writeBytes(bytes: number): string {
   const units = ['B', 'K', 'M', 'G', 'T'];

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { type DatasetRef, formatDataset } from '../../core/data/dataset.ts';
 import { GridError } from '../../core/errors.ts';
-import { formatBytes, formatDuration } from '../../core/units.ts';
+import { counted, formatBytes, formatDuration } from '../../core/units.ts';
 import type { Dataset } from '../../proto/gen/grid/v1/data.ts';
 import { treeToWire } from '../../service/rpc/wire.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
@@ -13,7 +13,7 @@ import { fetchResults } from '../jobs/fetch-results.ts';
 import { checkNotRemoved } from '../jobs/get.ts';
 import { readJob } from '../jobs/job-detail.ts';
 import { openProgress } from '../progress.ts';
-import { agoText, counted, table } from '../render.ts';
+import { agoText, table } from '../render.ts';
 import {
   afterHealing,
   type DatasetClient,

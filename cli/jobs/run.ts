@@ -1,11 +1,11 @@
 import { GridError } from '../../core/errors.ts';
 import { taskValue } from '../../core/job/spec.ts';
 import { isFinal, type JobState } from '../../core/job/state.ts';
+import { counted } from '../../core/units.ts';
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import type { Connection } from '../../service/rpc/grpc-client.ts';
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
-import { counted } from '../render.ts';
 import { awayNote, followJob } from './follow.ts';
 import { fetchJob } from './get.ts';
 import { type JobDetail, readJob } from './job-detail.ts';

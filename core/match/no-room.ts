@@ -1,4 +1,4 @@
-import { formatBytes } from '../units.ts';
+import { counted, countedFree, formatBytes, formatBytesBeside } from '../units.ts';
 import { missingLicence, type Need } from './need.ts';
 import type { Refusal } from './refusal.ts';
 
@@ -9,20 +9,28 @@ const when = (fails: boolean, sentence: () => string): string | undefined =>
 export function noRoom(need: Need, free: Need): Refusal {
   const licence = missingLicence(need.licences, free.licences) ?? '';
   const short = [
-    when(need.cpus > free.cpus, () => `needs ${need.cpus} cpus, ${free.cpus} are free`),
+    when(
+      need.cpus > free.cpus,
+      () => `needs ${counted(need.cpus, 'cpu')}, ${countedFree(free.cpus)}`,
+    ),
     when(
       need.memoryBytes > free.memoryBytes,
-      () => `needs ${formatBytes(need.memoryBytes)}, ${formatBytes(free.memoryBytes)} are free`,
+      () =>
+        `needs ${formatBytes(need.memoryBytes)}, ${formatBytesBeside(free.memoryBytes, need.memoryBytes)} are free`,
     ),
-    when(need.gpus > free.gpus, () => `needs ${need.gpus} GPUs, ${free.gpus} are free`),
+    when(
+      need.gpus > free.gpus,
+      () => `needs ${counted(need.gpus, 'GPU')}, ${countedFree(free.gpus)}`,
+    ),
     when(
       need.diskBytes > free.diskBytes,
-      () => `needs ${formatBytes(need.diskBytes)} of disk, ${formatBytes(free.diskBytes)} are free`,
+      () =>
+        `needs ${formatBytes(need.diskBytes)} of disk, ${formatBytesBeside(free.diskBytes, need.diskBytes)} are free`,
     ),
     when(
       licence !== '',
       () =>
-        `needs ${need.licences[licence]} of licence ${licence}, ${free.licences[licence] ?? 0} are free`,
+        `needs ${need.licences[licence]} of licence ${licence}, ${countedFree(free.licences[licence] ?? 0)}`,
     ),
   ].find((sentence) => sentence !== undefined);
   return { code: 'no-free-slots', detail: short ?? 'its backlog is full', lasting: false };

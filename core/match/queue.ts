@@ -1,5 +1,5 @@
 import type { Resources } from '../job/spec.ts';
-import { formatBytes, formatDuration } from '../units.ts';
+import { counted, formatBytes, formatBytesBeside, formatDuration } from '../units.ts';
 import type { Ask, Rules, Verdict } from './ask.ts';
 import { hasGpuModel } from './gpu-model.ts';
 import { needOf } from './need.ts';
@@ -11,7 +11,7 @@ interface Limit {
   readonly asked: (asked: Resources) => number;
   readonly most: (queue: Queue, asked: Resources) => number;
   readonly wanted: (asked: Resources) => string;
-  readonly there: (queue: Queue) => string;
+  readonly there: (queue: Queue, asked: Resources) => string;
 }
 
 /** Why the queues of a site do not take an ask. */
@@ -28,7 +28,7 @@ const LIMITS: readonly Limit[] = [
     code: 'queue-lacks-gpu',
     asked: ({ gpus }) => gpus,
     most: ({ gpusPerNode }) => gpusPerNode,
-    wanted: ({ gpus }) => `${gpus} gpus on a node`,
+    wanted: ({ gpus }) => `${counted(gpus, 'GPU')} on a node`,
     there: ({ gpusPerNode }) => `has ${gpusPerNode}`,
   },
   {
@@ -42,21 +42,21 @@ const LIMITS: readonly Limit[] = [
     code: 'queue-too-small',
     asked: ({ nodes }) => nodes,
     most: ({ maxNodes }) => orNone(maxNodes),
-    wanted: ({ nodes }) => `${nodes} nodes`,
+    wanted: ({ nodes }) => counted(nodes, 'node'),
     there: ({ maxNodes }) => `allows ${maxNodes}`,
   },
   {
     code: 'queue-too-small',
     asked: (asked) => needOf(asked).cpus,
     most: ({ maxCpus }) => orNone(maxCpus),
-    wanted: (asked) => `${needOf(asked).cpus} cpus`,
+    wanted: (asked) => counted(needOf(asked).cpus, 'cpu'),
     there: ({ maxCpus }) => `allows ${maxCpus}`,
   },
   {
     code: 'queue-too-small',
     asked: ({ cpus }) => cpus,
     most: ({ cpusPerNode }) => orNone(cpusPerNode),
-    wanted: ({ cpus }) => `${cpus} cpus on a node`,
+    wanted: ({ cpus }) => `${counted(cpus, 'cpu')} on a node`,
     there: ({ cpusPerNode }) => `has ${cpusPerNode}`,
   },
   {
@@ -64,13 +64,14 @@ const LIMITS: readonly Limit[] = [
     asked: ({ memoryBytes }) => memoryBytes,
     most: ({ memoryPerNodeBytes }) => orNone(memoryPerNodeBytes),
     wanted: ({ memoryBytes }) => `${formatBytes(memoryBytes)} on a node`,
-    there: ({ memoryPerNodeBytes }) => `has ${formatBytes(memoryPerNodeBytes)}`,
+    there: ({ memoryPerNodeBytes }, { memoryBytes }) =>
+      `has ${formatBytesBeside(memoryPerNodeBytes, memoryBytes)}`,
   },
   {
     code: 'queue-too-small',
     asked: (asked) => needOf(asked).cpus,
     most: ({ totalCpus }) => totalCpus,
-    wanted: (asked) => `${needOf(asked).cpus} cpus`,
+    wanted: (asked) => counted(needOf(asked).cpus, 'cpu'),
     there: ({ totalCpus }) => `has ${totalCpus}`,
   },
   {
@@ -100,7 +101,7 @@ export function queueRefusal({ resources }: Ask, { queues }: Offer): QueueRefusa
   const [nearest] = misses.toSorted((a, b) => a.failed - b.failed || a.excess - b.excess || 0);
   if (nearest?.first === undefined) return undefined;
   const { queue, first } = nearest;
-  const detail = `needs ${first.wanted(resources)}, its nearest queue '${queue.name}' ${first.there(queue)}`;
+  const detail = `needs ${first.wanted(resources)}, its nearest queue '${queue.name}' ${first.there(queue, resources)}`;
   return { code: first.code, detail };
 }
 

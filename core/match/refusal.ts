@@ -1,7 +1,7 @@
 import { formatFetchRules, unfetchedHost } from '../data/fetch-rules.ts';
 import { isExposed, offeredSandbox } from '../job/sandbox.ts';
 import type { Licences } from '../job/spec.ts';
-import { formatBytes, formatDuration } from '../units.ts';
+import { counted, formatBytes, formatBytesBeside, formatDuration } from '../units.ts';
 import { withoutAccount } from './accounts.ts';
 import type { Ask, Rules } from './ask.ts';
 import { hasGpuModel } from './gpu-model.ts';
@@ -38,8 +38,8 @@ const when = (fails: boolean, sentence: () => string): string | undefined =>
 const countsOf = (pools: readonly LicencePool[], which: 'total' | 'free'): Licences =>
   Object.fromEntries(pools.map((pool) => [pool.name, pool[which]]));
 
-const total = (count: number, nodes: number): string =>
-  nodes > 1 ? `${count} on each of ${nodes} nodes` : String(count);
+const total = (count: number, nodes: number, what: string): string =>
+  `${counted(count, what)}${nodes > 1 ? ` on each of ${nodes} nodes` : ''}`;
 
 /** The queues of a site fail in one way: that of the nearest. */
 function queueCheck<C extends QueueRefusal['code']>(code: C): LastingCheck & { readonly code: C } {
@@ -84,7 +84,7 @@ const LASTING = [
     failure: ({ resources }, offer) =>
       when(
         resources.nodes > Math.max(1, offer.maxNodes),
-        () => `needs ${resources.nodes} nodes, offers ${Math.max(1, offer.maxNodes)}`,
+        () => `needs ${counted(resources.nodes, 'node')}, offers ${Math.max(1, offer.maxNodes)}`,
       ),
   },
   {
@@ -92,7 +92,7 @@ const LASTING = [
     failure: ({ resources }, offer) =>
       when(
         needOf(resources).cpus > offer.totalCpus,
-        () => `needs ${total(resources.cpus, resources.nodes)} cpus, offers ${offer.totalCpus}`,
+        () => `needs ${total(resources.cpus, resources.nodes, 'cpu')}, offers ${offer.totalCpus}`,
       ),
   },
   {
@@ -101,7 +101,7 @@ const LASTING = [
       when(
         needOf(resources).memoryBytes > offer.totalMemoryBytes,
         () =>
-          `needs ${formatBytes(needOf(resources).memoryBytes)}, offers ${formatBytes(offer.totalMemoryBytes)}`,
+          `needs ${formatBytes(needOf(resources).memoryBytes)}, offers ${formatBytesBeside(offer.totalMemoryBytes, needOf(resources).memoryBytes)}`,
       ),
   },
   {
@@ -109,7 +109,7 @@ const LASTING = [
     failure: ({ resources }, offer) =>
       when(
         needOf(resources).gpus > offer.totalGpus,
-        () => `needs ${total(resources.gpus, resources.nodes)} GPUs, offers ${offer.totalGpus}`,
+        () => `needs ${total(resources.gpus, resources.nodes, 'GPU')}, offers ${offer.totalGpus}`,
       ),
   },
   {
@@ -125,7 +125,8 @@ const LASTING = [
     failure: ({ resources: { diskBytes } }, { totalDiskBytes }) =>
       when(
         diskBytes > totalDiskBytes,
-        () => `needs ${formatBytes(diskBytes)} of disk, offers ${formatBytes(totalDiskBytes)}`,
+        () =>
+          `needs ${formatBytes(diskBytes)} of disk, offers ${formatBytesBeside(totalDiskBytes, diskBytes)}`,
       ),
   },
   {

@@ -1,6 +1,7 @@
 import type { SiteId } from '../ids.ts';
 import { type Cap, capAgainst } from '../share/fair-order.ts';
 import { claimantOf, type Shares } from '../share/shares.ts';
+import { counted } from '../units.ts';
 import type { Ask, Rules } from './ask.ts';
 import { needOf } from './need.ts';
 import { byId } from './pass.ts';
@@ -77,7 +78,7 @@ export function verdicts(
 export function capRefusal({ node, runningCpus, maxCpus }: Cap, { need }: Demand): Refusal {
   return {
     code: 'quota-reached',
-    detail: `needs ${need.cpus} cpus, ${node.at(-1)} runs ${runningCpus} of at most ${maxCpus}`,
+    detail: `needs ${counted(need.cpus, 'cpu')}, ${node.at(-1)} runs ${runningCpus} of at most ${maxCpus}`,
     lasting: need.cpus > maxCpus,
   };
 }

@@ -43,7 +43,7 @@ test('a job that waits for room hears whose turn it is, when there is room and w
   const why = await whyOf(id, 'Bob');
   expect(why).toMatchObject({
     answer: 'it waits: the site that could take it is full; nothing is ahead of it',
-    sites: [{ site: 'aachen', refusal: 'no-free-slots', detail: 'needs 3 cpus, 1 are free' }],
+    sites: [{ site: 'aachen', refusal: 'no-free-slots', detail: 'needs 3 cpus, 1 is free' }],
     tasksAhead: 0,
     ownTasksAhead: 0,
     advice: ['with `cpus: 1`, it could start now at 1 site: aachen'],

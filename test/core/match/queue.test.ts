@@ -60,7 +60,7 @@ test.each<[string, Partial<Ask['resources']>, string, string]>([
     'GPUs of one node',
     { gpus: 3 },
     'queue-lacks-gpu',
-    "needs 3 gpus on a node, its nearest queue 'gpu' has 2",
+    "needs 3 GPUs on a node, its nearest queue 'gpu' has 2",
   ],
   [
     'all cpus of the site at once',
