@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { userInfo } from 'node:os';
+import { accountName } from './account-name.ts';
 
 /** Others of the group may read a key, as Debian's `ssl-cert` does; nobody else, and none may write. */
 const TOO_OPEN = 0o027;
@@ -17,5 +17,5 @@ export function privacyFault(file: string): string {
   const self = process.getuid?.() ?? 0;
   return self === 0 || uid === 0 || uid === self
     ? ''
-    : `it belongs to another account (uid ${uid}), which may read and change it: chown ${userInfo().username} ${file}`;
+    : `it belongs to another account (uid ${uid}), which may read and change it: chown ${accountName()} ${file}`;
 }

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readdirSync, rmSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type ErrorCode, GridError } from '../core/errors.ts';
+import { accountName } from './account-name.ts';
 import { ensureDirectory } from './directories.ts';
 import { errnoOf } from './staging/file-errors.ts';
 
@@ -57,7 +57,7 @@ const FULL = 'its file system is full: make room, or name another directory';
 const NO_DIRECTORY = (at: string): string =>
   `${at} is, or lies below, something that is no directory: move that away, or name another directory`;
 const FORBIDDEN = (at: string): string =>
-  `the account ${userInfo().username} may not use ${at}: give it the directory (chown), let it through those above (chmod o+x), or name another`;
+  `the account ${accountName()} may not use ${at}: give it the directory (chown), let it through those above (chmod o+x), or name another`;
 
 const WORDS: Readonly<Record<string, (at: string) => string>> = {
   ENOSPC: () => FULL,

@@ -1,6 +1,6 @@
-import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { GridError } from '../../core/errors.ts';
+import { accountName } from '../../service/account-name.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import { runTool } from '../../service/run-tool.ts';
 import type { Context } from '../context.ts';
@@ -17,7 +17,7 @@ export async function gatewayAccount(
   input: Input,
   site: string,
 ): Promise<string> {
-  const own = userInfo().username;
+  const own = accountName();
   const wanted = input.text('account') ?? (hasSystemd() ? unitUser(site) : undefined) ?? own;
   if (wanted === own) return own;
   if (process.getuid?.() !== 0)
@@ -48,7 +48,7 @@ export async function handOver(
   user: string,
   signal: AbortSignal,
 ): Promise<void> {
-  if (user === userInfo().username) return;
+  if (user === accountName()) return;
   const words = ['-R', '--', `${user}:`, dir, spool];
   const { ok, output } = await runTool('chown', words, { timeoutMs: 600_000, signal });
   if (!ok) throw new GridError('UNAVAILABLE', `chown ${words.join(' ')}: ${output.trim()}`);

@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import { demandedSandbox } from '../../core/job/sandbox.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
+import { accountName } from '../../service/account-name.ts';
 import { specFromWire } from '../../service/rpc/wire.ts';
 import type { Account } from '../accounts/account.ts';
 import type { AcceptedAttempt } from '../journal/journal.ts';
@@ -24,7 +24,7 @@ interface SiteBasics {
   readonly runtime: Runtime | undefined;
 }
 
-const USER_NAME = userInfo().username;
+const USER_NAME = accountName();
 
 /** What a task finds in its environment, and nothing else: the site's basics, the job's own, the grid's. */
 function taskEnvironment(

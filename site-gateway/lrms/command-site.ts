@@ -1,5 +1,5 @@
-import { userInfo } from 'node:os';
 import { GridError, type Problem } from '../../core/errors.ts';
+import { ownAccount } from '../../service/account-name.ts';
 import type { SiteConfig } from '../config.ts';
 import { loadTemplate, shippedTemplate } from './command/load-template.ts';
 import type { CommandOptions } from './command/open-command.ts';
@@ -24,7 +24,7 @@ export function commandOptions(config: SiteConfig, path: string): CommandOptions
   if (faults.length > 0 || file === undefined || cpus === undefined || memory === undefined)
     throw new GridError('CONFIG_INVALID', 'lrms: command is not complete', { problems: faults });
   const template = loadTemplate(file);
-  const { uid, username } = userInfo();
+  const { uid, username } = ownAccount();
   return {
     template,
     path,

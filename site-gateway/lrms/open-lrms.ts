@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { availableParallelism, totalmem, userInfo } from 'node:os';
+import { readFileSync, statSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
 import { delimiter, parse } from 'node:path';
+import { GridError } from '../../core/errors.ts';
+import { ownAccount } from '../../service/account-name.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
 import type { Account } from '../accounts/account.ts';
@@ -27,6 +29,7 @@ export async function openLrms(
   listener: LrmsListener,
 ): Promise<Lrms> {
   const { spool } = config;
+  checkPrograms(config);
   switch (config.lrms) {
     case 'fork': {
       const { key, sandbox: wanted } = config;
@@ -49,7 +52,7 @@ export async function openLrms(
       return openBatchLrms({ system, spool, ...around, listener });
     }
     case 'htcondor': {
-      const system = openHTCondor(htcondorOptions(config, userInfo(), COMMAND_PATH));
+      const system = openHTCondor(htcondorOptions(config, ownAccount(), COMMAND_PATH));
       return openBatchLrms({ system, spool, ...around, listener });
     }
     case 'command': {
@@ -60,6 +63,18 @@ export async function openLrms(
     default:
       return config.lrms satisfies never;
   }
+}
+
+/** Throws CONFIG_INVALID where the directory of the batch system's commands is none: others of the same names would be taken. */
+function checkPrograms(config: SiteConfig): void {
+  if (config.lrms === 'fork') return;
+  const { bin } = config[config.lrms];
+  if (bin === undefined || statSync(bin, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const setting = `${config.lrms}.bin`;
+  const message = `${setting}: there is no such directory: name that of the commands, or leave it out`;
+  throw new GridError('CONFIG_INVALID', `the directory of '${setting}' cannot be used`, {
+    problems: [{ where: bin, message }],
+  });
 }
 
 /** Kind of batch system, as the offer says it: `slurm`; with `command` the name of its template, such as `pbs`. */

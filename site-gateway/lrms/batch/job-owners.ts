@@ -1,4 +1,4 @@
-import { userInfo } from 'node:os';
+import { ownAccount } from '../../../service/account-name.ts';
 import type { Account } from '../../accounts/account.ts';
 import type { JobOwner, JobOwners } from './batch-system.ts';
 
@@ -16,7 +16,7 @@ interface Submitters {
 
 /** Looks into `known` at each question. */
 export function openJobOwners({ accounts, known }: Submitters): JobOwners {
-  const { uid, username: name } = userInfo();
+  const { uid, username: name } = ownAccount();
   const self: JobOwner = { name, uid };
   return {
     all: () => {

@@ -1,5 +1,5 @@
-import type { UserInfo } from 'node:os';
 import { GridError, type Problem } from '../../../core/errors.ts';
+import type { OwnAccount } from '../../../service/account-name.ts';
 import type { SiteConfig } from '../../config.ts';
 import { pathFault } from '../command-site.ts';
 import type { HTCondorOptions } from './htcondor.ts';
@@ -17,7 +17,7 @@ const ROOT: Problem = {
  */
 export function htcondorOptions(
   { htcondor, spool }: Pick<SiteConfig, 'htcondor' | 'spool'>,
-  { uid, username }: Pick<UserInfo<string>, 'uid' | 'username'>,
+  { uid, username }: OwnAccount,
   commandPath: string,
 ): HTCondorOptions {
   const problems = [pathFault(spool), uid === 0 ? ROOT : undefined].filter(
