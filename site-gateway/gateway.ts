@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync } from 'node:fs';
 import { arch } from 'node:os';
 import { join } from 'node:path';
 import { createUser, fromSeed } from '@nats-io/nkeys';
@@ -264,7 +263,6 @@ const lentSize = (size: SiteSize, owner: OwnerWatch): SiteSize =>
 /** The staging user of this gateway: made once, its seed never leaves the spool. */
 async function keptNkey(file: string): Promise<Nkey> {
   const seed = await keptSecret(file, () => createUser().getSeed());
-  chmodSync(file, 0o600);
   return { publicKey: fromSeed(seed).getPublicKey(), seed };
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, statSync } from 'node:fs';
+import { chmodSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { keptSecret } from '../../service/kept-secret.ts';
@@ -31,4 +31,15 @@ test('a disk that takes nothing leaves no empty secret behind', () => {
   expect(stderr).toContain('EFBIG');
   expect(status).toBe(1);
   expect(readdirSync(dir)).toEqual([]);
+});
+
+test('a secret that others may read is refused, not closed behind their backs', async () => {
+  const file = join(freshDir(), 'key');
+  writeFileSync(file, 'secret');
+  chmodSync(file, 0o644);
+  const kept = keptSecret(file, () => 'another');
+  await expect(kept).rejects.toMatchObject({
+    code: 'KEY_EXPOSED',
+    message: `${file} holds a secret: others may read or change it (mode 0644): chmod 600 ${file}`,
+  });
 });
