@@ -12,7 +12,7 @@ import { argument, type Input } from '../input.ts';
 import { openSteps } from '../up/steps.ts';
 import { isHeard, restOf, tasksText } from './drain-words.ts';
 import { revokeCertificates } from './revoke.ts';
-import { removeUnit, unitName } from './unit.ts';
+import { removeUnit, type UnitLeft, unitName } from './unit.ts';
 
 const LOOK_MS = 500;
 
@@ -51,8 +51,8 @@ export async function leaveGrid(context: Context, input: Input): Promise<number>
     : sharing === undefined
       ? await revokeCertificates(context, dn)
       : { serials: [], words: `${stays}: site ${sharing.id} has one of the same name` };
-  const unit = await removeUnit(id, signal);
-  const stopped = unit === undefined ? {} : { unit };
+  const left = await removeUnit(id, dn, signal);
+  const stopped = left?.isRemoved === true ? { unit: left.unit } : {};
   if (json)
     terminal.out(JSON.stringify({ id, dn, removed: true, revoked: revoked.serials, ...stopped }));
   else terminal.out(`${id} has left the grid; ${revoked.words}`);
@@ -60,12 +60,17 @@ export async function leaveGrid(context: Context, input: Input): Promise<number>
     terminal.note(
       `the broker did not hear it (${site.detail}): what it had started may still run there`,
     );
-  terminal.note(
-    unit === undefined
-      ? `its gateway may be stopped now (systemctl disable --now ${unitName(id)}), and its directories removed`
-      : `${unit} is stopped and removed; its directories may be removed now`,
-  );
+  terminal.note(unitWords(id, left));
   return 0;
+}
+
+/** What is left to do with the gateway of a site that has left. */
+export function unitWords(site: string, left: UnitLeft | undefined): string {
+  if (left === undefined)
+    return `its gateway may be stopped now (systemctl disable --now ${unitName(site)}), and its directories removed`;
+  return left.isRemoved
+    ? `${left.unit} is stopped and removed; its directories may be removed now`
+    : `${left.unit} of this machine was left alone: its gateway has another certificate. Stop the gateway of ${site} where that runs`;
 }
 
 async function drain(

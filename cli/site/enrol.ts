@@ -12,9 +12,9 @@ import { argument, type Input } from '../input.ts';
 import { openSteps } from '../up/steps.ts';
 import { gatewayAccount, handOver, makeWay } from './account.ts';
 import { assertNoTasks, untilWelcome } from './await-broker.ts';
+import { enrolAdvice } from './enrol-advice.ts';
 import { startGateway } from './gateway-process.ts';
 import { type SiteLayout, siteLayout } from './layout.ts';
-import { clockText } from './sites.ts';
 import { parseSiteToken, type SiteToken } from './token.ts';
 import {
   hasSystemd,
@@ -40,7 +40,7 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
   const steps = openSteps(context);
   const found = await steps.run('batch system', async (say) => {
     const seen = await findLrms(context, input);
-    if ('trouble' in seen) throw new GridError('UNAVAILABLE', seen.trouble);
+    if ('trouble' in seen) throw new GridError(seen.code, seen.trouble);
     say(seen.words);
     return seen;
   });
@@ -78,7 +78,10 @@ export async function enrolSite(context: Context, input: Input): Promise<number>
     return 0;
   }
   context.terminal.out(`site ${site} is ${state}: its configuration is ${config}`);
-  for (const line of advice(found, spool, user, clockAheadMs)) context.terminal.note(line);
+  const { elsewhere } = found;
+  const hasMap = await hasAccountMap(config);
+  const facts = { user, spool, hasMap, hasSystemd: hasSystemd(), elsewhere, clockAheadMs };
+  for (const line of enrolAdvice(facts)) context.terminal.note(line);
   context.terminal.note(`try it, as a member of a VO: grid site test ${site}`);
   return 0;
 }
@@ -87,27 +90,6 @@ async function findLrms(context: Context, input: Input) {
   const { findLrms: find } = await import('../../site-gateway/main.ts');
   // A PC has an owner; the batch system of a cluster has rules of its own.
   return find(context.env, input.text('lrms') ?? (input.on('owner') ? 'fork' : undefined));
-}
-
-/** What may go wrong only later. */
-function* advice(
-  found: Found,
-  spool: string,
-  user: string,
-  clockAheadMs: number,
-): Generator<string> {
-  if (clockAheadMs !== 0)
-    yield `warning: ${clockText(clockAheadMs)}: set one of the two (NTP), or certificates will be refused`;
-  if (user === 'root')
-    yield `warning: the gateway runs as root, and so do its tasks: ${
-      hasSystemd()
-        ? 'the same again with --account NAME gives it an account'
-        : 'docs/site-admins.md says how to give it an account'
-    }`;
-  if (!hasSystemd())
-    yield 'nothing starts the gateway again after a restart of this machine: the same command does, and with --print-unit it prints a unit that root may install';
-  if (found.elsewhere)
-    yield `the compute nodes must see ${spool} under this very path: if they do not, name a shared directory with --spool`;
 }
 
 async function ensureCertificate(
@@ -135,6 +117,12 @@ async function ensureCertificate(
     signal,
   });
   return dn;
+}
+
+async function hasAccountMap(config: string): Promise<boolean> {
+  const { parse } = await import('yaml');
+  const { accounts }: { accounts?: unknown } = parse(readFileSync(config, 'utf8')) ?? {};
+  return Array.isArray(accounts) && accounts.length > 0;
 }
 
 /** Writes site.yaml; one that is there is left as it is, if it is of this site. */

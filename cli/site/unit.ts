@@ -6,6 +6,7 @@ import { pause } from '../../service/background.ts';
 import { runTool } from '../../service/run-tool.ts';
 import { gridProgram } from '../up/process.ts';
 import type { SiteLayout } from './layout.ts';
+import { dnOfUnit } from './unit-owner.ts';
 import { unitRun, untilServing } from './unit-ready.ts';
 
 /** Where podman of root has a lock, with netavark or with CNI; it runs no container where it cannot take that. */
@@ -143,15 +144,30 @@ export async function startUnit(wish: UnitWish, signal: AbortSignal): Promise<st
   return name;
 }
 
-/** Stops the gateway of a site, ends all that it has left and removes its unit; undefined where this machine has none, or we may not. */
-export async function removeUnit(site: string, signal: AbortSignal): Promise<string | undefined> {
+/** The unit of a site's gateway, and whether it was removed or is left, being of a site of this name in another grid. */
+export interface UnitLeft {
+  readonly unit: string;
+  readonly isRemoved: boolean;
+}
+
+/**
+ * Stops the gateway of a site, ends all that it has left and removes its unit; undefined where this machine has none, or we
+ * may not. A unit whose gateway has another certificate than `dn` stays as it is.
+ */
+export async function removeUnit(
+  site: string,
+  dn: string,
+  signal: AbortSignal,
+): Promise<UnitLeft | undefined> {
   if (!hasSystemd() || !existsSync(unitFile(site))) return undefined;
-  await systemctl(['disable', '--now', unitName(site)], signal);
-  await emptyUnit(unitName(site), signal);
+  const unit = unitName(site);
+  if (dnOfUnit(readFileSync(unitFile(site), 'utf8')) !== dn) return { unit, isRemoved: false };
+  await systemctl(['disable', '--now', unit], signal);
+  await emptyUnit(unit, signal);
   await rm(unitFile(site));
   await rm(openerFile(site), { force: true });
   await systemctl(['daemon-reload'], signal);
-  return unitName(site);
+  return { unit, isRemoved: true };
 }
 
 /**

@@ -17,6 +17,8 @@ interface FoundLrms {
 
 /** Why none can be chosen, for people. */
 interface NoLrms {
+  /** USAGE where only the administrator can say which it is. */
+  readonly code: 'UNAVAILABLE' | 'USAGE';
   readonly trouble: string;
 }
 
@@ -114,17 +116,22 @@ export async function findLrms(env: Env, only: string | undefined): Promise<Foun
   const [first] = found;
   if (found.length > 1)
     return {
+      code: 'USAGE',
       trouble: `${found.map(({ words }) => words).join(' and ')} both answer: say which with --lrms`,
     };
   if (first !== undefined) return first;
   const silent = seen.flatMap((one) => ('trouble' in one ? [one.trouble] : []));
   if (silent.length > 0)
     return {
+      code: 'UNAVAILABLE',
       trouble: `${silent.join('; ')}: mend that, or say --lrms fork for this machine alone`,
     };
   const [missing] = only === undefined || only === 'fork' ? [] : wanted;
   if (missing !== undefined)
-    return { trouble: `${missing.name} is not here: ${missing.program} is not on the PATH` };
+    return {
+      code: 'UNAVAILABLE',
+      trouble: `${missing.name} is not here: ${missing.program} is not on the PATH`,
+    };
   return { lrms: 'fork', words: 'none: tasks run on this machine', settings: {}, elsewhere: false };
 }
 
@@ -147,7 +154,10 @@ async function lookAt(
     return { lrms, settings: sections, ...(await look(run)) };
   } catch (error) {
     if (!(error instanceof BatchSilence)) throw error;
-    return { trouble: `${name} is installed and does not answer (${error.message})` };
+    return {
+      code: 'UNAVAILABLE',
+      trouble: `${name} is installed and does not answer (${error.message})`,
+    };
   }
 }
 

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { unitWords } from '../../cli/site/drain.ts';
 import { isHeard, restOf } from '../../cli/site/drain-words.ts';
 import { SiteState } from '../../proto/gen/grid/v1/broker.ts';
 
@@ -30,4 +31,13 @@ test('of a site that nobody hears nobody says that its tasks are moved', () => {
     );
   }
   expect(isHeard(draining(2))).toBe(true);
+});
+
+test('a unit of another grid is told to be left alone, and no command to stop it is given', () => {
+  const unit = 'hanse-site-campus.service';
+  expect(unitWords('campus', undefined)).toContain(`systemctl disable --now ${unit}`);
+  expect(unitWords('campus', { unit, isRemoved: true })).toContain('is stopped and removed');
+  const left = unitWords('campus', { unit, isRemoved: false });
+  expect(left).toContain(`${unit} of this machine was left alone`);
+  expect(left).not.toContain('systemctl');
 });
