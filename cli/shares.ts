@@ -16,7 +16,7 @@ export async function showShares(context: Context, input: Input): Promise<number
   const { terminal, colours } = context;
   if (context.json) terminal.out(JSON.stringify(tree));
   else {
-    terminal.out(sharesText(tree, me.caller?.dn ?? '', colours));
+    terminal.out(sharesText(tree, me.caller?.dn ?? '', colours, terminal.columns));
     const days = Number((tree.halfLifeMs / 86_400_000).toFixed(2));
     terminal.note(
       `usage counts half after ${days} days; whoever has used least of its part is next`,
@@ -30,6 +30,7 @@ export function sharesText(
   { shares }: Pick<ListSharesResponse, 'shares'>,
   me: string,
   colours: Palette,
+  columns?: number,
 ): string {
   const headings = ['node', 'weight', 'target', 'used', 'cpu hours', 'running cpus', 'queued'];
   const rows = shares.map((share) => [
@@ -41,7 +42,7 @@ export function sharesText(
     ofCap(share.runningCpus, share.maxRunningCpus),
     ofCap(share.queuedTasks, share.maxQueuedTasks),
   ]);
-  return table(headings, rows, colours);
+  return table(headings, rows, colours, columns);
 }
 
 function nameText({ node, group, owner }: Share, me: string, colours: Palette): string {

@@ -113,7 +113,7 @@ function showPlan(
     formatDuration(spec.resources.walltimeMs),
   ]);
   const headings = ['job', 'after', 'tasks', 'cpus x memory', 'walltime'];
-  if (rows.length > 0) terminal.out(table(headings, rows, colours));
+  if (rows.length > 0) terminal.out(table(headings, rows, colours, terminal.columns));
   if (kept.length > 0) terminal.out(`kept as they are: ${kept.join(', ')}`);
   return 0;
 }

@@ -158,7 +158,10 @@ function tasksText({ job, spec, ranges = [] }: StatusDetail, colours: Palette): 
   return [countsText(job.counts, job.tasks), ...lines].join('\n');
 }
 
-function tasksTable({ colours }: Context, tasks: readonly TaskView[]): string {
+export function tasksTable(
+  { colours, terminal }: Pick<Context, 'colours' | 'terminal'>,
+  tasks: readonly TaskView[],
+): string {
   const nowMs = Date.now();
   const rows = tasks.map((task) => [
     task.value === '' ? String(task.ordinal) : task.value,
@@ -169,5 +172,6 @@ function tasksTable({ colours }: Context, tasks: readonly TaskView[]): string {
     task.attempts > 1 ? String(task.attempts) : '',
     [task.reason, task.detail].filter((text) => text !== '').join(': '),
   ]);
-  return table(['task', 'state', 'site', 'ran', 'exit', 'tries', 'why'], rows, colours);
+  const headings = ['task', 'state', 'site', 'ran', 'exit', 'tries', 'why'];
+  return table(headings, rows, colours, terminal.columns);
 }

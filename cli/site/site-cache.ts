@@ -48,7 +48,7 @@ export async function listCache(context: Context, input: Input): Promise<number>
     `${instantText(usedAtMs)} (${agoText(usedAtMs, Date.now())})`,
     held ? 'a task has it' : '',
   ]);
-  terminal.out(table(['digest', 'vo', 'size', 'last used', ''], rows, colours));
+  terminal.out(table(['digest', 'vo', 'size', 'last used', ''], rows, colours, terminal.columns));
   return 0;
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { readInput } from '../../cli/input.ts';
 import { palette } from '../../cli/palette.ts';
-import { setQuota, setWeight } from '../../cli/shares.ts';
+import { setQuota, setWeight, sharesText } from '../../cli/shares.ts';
 import type { Share } from '../../proto/gen/grid/v1/broker.ts';
 
 const SHARE: Share = {
@@ -58,5 +58,18 @@ test('a cap that is not named stays, and none takes it away', async () => {
   ]);
   expect(said).toEqual([
     '/demo/x: weight 2, 40.0 % of what its siblings share, at most 7 running cpus',
+  ]);
+});
+
+test('on a narrow terminal a share is a paragraph, and no line breaks', () => {
+  const lines = sharesText({ shares: [SHARE] }, '', palette(false), 40).split('\n');
+  expect(lines).toEqual([
+    '  /demo/x',
+    '  weight        2',
+    '  target        40.0 %',
+    '  used          0.0 %',
+    '  cpu hours     0.0',
+    '  running cpus  0',
+    '  queued        0',
   ]);
 });
