@@ -102,6 +102,8 @@ export async function login(context: Context, input: Input): Promise<number> {
 }
 
 const LEAST_LIFETIME_MS = 60_000;
+/** Whoever checks a proxy takes one of eight days at most, and it begins some minutes before it is made. */
+const MOST_LIFETIME_MS = 7 * 86_400_000;
 
 /** How long the login shall last; undefined where nobody has said. */
 function lifetimeOf(input: Input): number | undefined {
@@ -123,16 +125,15 @@ export async function logIn(wish: LoginWish): Promise<Login> {
     certPem: own.certPem,
     keyPem: own.keyPem,
     // Nobody knows of a proxy that it lasts longer than what it was made for.
-    lifetimeMs: Math.min(lifetimeMs, membership.expiresAtMs - nowMs),
+    lifetimeMs: Math.min(lifetimeMs, MOST_LIFETIME_MS, membership.expiresAtMs - nowMs),
     nowMs,
     kind: wish.limited === true ? 'limited' : 'full',
     keyKind: wish.keyKind ?? keyKindLike(own),
     attributeCertificates: membership.attributeCertificates,
   });
   if (wish.lifetimeMs !== undefined && proxy.expiresAtMs < nowMs + lifetimeMs - LESS_MS) {
-    const isSigned = membership.expiresAtMs < nowMs + lifetimeMs;
     wish.note?.(
-      `this ends earlier than you asked: ${isSigned ? 'the authority vouches for a membership for no longer' : 'your certificate ends then'}`,
+      `this ends earlier than you asked: ${whyShorter(proxy.expiresAtMs - nowMs, membership.expiresAtMs - nowMs)}`,
     );
   }
   const file = wish.out ?? join(settings.home, 'proxy.pem');
@@ -145,6 +146,15 @@ export async function logIn(wish: LoginWish): Promise<Login> {
     expiresAtMs: proxy.expiresAtMs,
     file,
   };
+}
+
+/** Why a login that is good for so long is no longer one. */
+function whyShorter(lifetimeMs: number, membershipMs: number): string {
+  if (membershipMs < lifetimeMs + LESS_MS)
+    return 'the authority vouches for a membership for no longer';
+  return lifetimeMs > MOST_LIFETIME_MS - LESS_MS
+    ? 'nobody takes a proxy of more than 7d'
+    : 'your certificate ends then';
 }
 
 async function readPassphrase(context: Context, input: Input): Promise<string | undefined> {

@@ -121,6 +121,10 @@ describe('logging in', () => {
     const [, until = ''] =
       /"notAfterMs":(\d+)/.exec(JSON.stringify(await json(['cert', 'show', out]))) ?? [];
     expect((Number(until) - Date.now()) / 3_600_000).toBeCloseTo(24, 0);
+    // Nor is there one of a year without a membership: nobody would take it.
+    const plain = await grid(['login', '--plain', '--lifetime', '300d', '--out', out]);
+    expect(plain).toMatchObject({ exit: 0, err: expect.stringContaining('of more than 7d') });
+    expect(plain.out).toMatch(/^until .*\(6d 23h\)$/m);
     const short = await grid(['login', '--lifetime', '0s', '--out', out]);
     expect(short).toMatchObject({ exit: 2, err: expect.stringContaining('at least 1m') });
   });
