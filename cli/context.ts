@@ -64,8 +64,8 @@ export async function userCredentials(settings: Settings, env: Env): Promise<Cli
     import('../service/pki/credential.ts'),
     import('../service/trust/read-trust.ts'),
   ]);
-  const { certPem, keyPem, certFile } = loadCredential({ home: settings.home, env });
+  const { certPem, keyPem, certFile, expiresAtMs } = loadCredential({ home: settings.home, env });
   if (keyPem.includes('ENCRYPTED'))
     throw new GridError('KEY_LOCKED', `the key of ${certFile} is encrypted: log in first`);
-  return { ...readTrust(settings.trust), certPem, keyPem };
+  return { ...readTrust(settings.trust), certPem, keyPem, expiresAtMs };
 }

@@ -1,5 +1,7 @@
 import { checkServerIdentity, createSecureContext } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
+import { GridError } from '../../core/errors.ts';
+import { formatInstant } from '../../core/units.ts';
 import { pemBlocks, toPem } from '../pki/pem.ts';
 import type { CallOptions, MethodDefinition, RpcClient } from './rpc.ts';
 import { fromStatus } from './status.ts';
@@ -13,6 +15,8 @@ export interface ClientCredentials {
   /** Leaf first, then whatever links it to the end-entity certificate's issuer. */
   readonly certPem?: string;
   readonly keyPem?: string;
+  /** When the login ends: a service that is not reached later refuses it, and is not away. */
+  readonly expiresAtMs?: number;
   /** A further look at the server's certificate (DER), once its name and chain have passed; an error refuses it. */
   readonly checkServer?: (certificate: Uint8Array) => Error | undefined;
 }
@@ -65,20 +69,29 @@ export function openClient<D extends object>(
         },
   );
   const client = new grpc.Client(address, channelCredentials, CHANNEL_OPTIONS);
-  const peer = `${name} at ${address}`;
+  const { expiresAtMs = Number.POSITIVE_INFINITY } = credentials;
+  const errorOf = (error: unknown): GridError =>
+    endedLogin(fromStatus(error, `${name} at ${address}`), expiresAtMs);
   const methods = Object.entries(service as Record<string, MethodDefinition<unknown, unknown>>);
   const call = Object.fromEntries(
     methods.map(([method, definition]) => [
       method,
       definition.responseStream
         ? (request: unknown, options?: CallOptions) =>
-            streamCall(client, definition, request, options ?? {}, peer)
+            streamCall(client, definition, request, options ?? {}, errorOf)
         : (request: unknown, options?: CallOptions) =>
-            unaryCall(client, definition, request, options ?? {}, peer),
+            unaryCall(client, definition, request, options ?? {}, errorOf),
     ]),
   ) as RpcClient<D>;
   const close = (): void => client.close();
   return { call, close, [Symbol.dispose]: close };
+}
+
+/** A handshake with an ended certificate fails like one with nobody. */
+function endedLogin(error: GridError, expiresAtMs: number): GridError {
+  if (error.code !== 'UNAVAILABLE' || Date.now() < expiresAtMs) return error;
+  const words = `your login ended at ${formatInstant(expiresAtMs)}`;
+  return new GridError('UNAUTHENTICATED', words, { cause: error });
 }
 
 function unaryCall<Req, Res>(
@@ -86,7 +99,7 @@ function unaryCall<Req, Res>(
   method: MethodDefinition<Req, Res>,
   request: Req,
   options: CallOptions,
-  peer: string,
+  errorOf: (error: unknown) => GridError,
 ): Promise<Res> {
   return new Promise((resolve, reject) => {
     const deadline = Date.now() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
@@ -99,7 +112,7 @@ function unaryCall<Req, Res>(
       { deadline },
       (error, value) => {
         options.signal?.removeEventListener('abort', cancel);
-        if (error !== null) reject(fromStatus(error, peer));
+        if (error !== null) reject(errorOf(error));
         else resolve(value as Res);
       },
     );
@@ -114,7 +127,7 @@ async function* streamCall<Req, Res>(
   method: MethodDefinition<Req, Res>,
   request: Req,
   options: CallOptions,
-  peer: string,
+  errorOf: (error: unknown) => GridError,
 ): AsyncGenerator<Res> {
   const call = client.makeServerStreamRequest(
     method.path,
@@ -130,7 +143,7 @@ async function* streamCall<Req, Res>(
   try {
     for await (const message of call) yield message as Res;
   } catch (error) {
-    throw fromStatus(error, peer);
+    throw errorOf(error);
   } finally {
     options.signal?.removeEventListener('abort', cancel);
     call.cancel();
