@@ -3,7 +3,7 @@ import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { isSiteId } from '../../core/ids.ts';
 import { isPlainPath, type Transfer, transferCommand } from '../../core/job/transfer.ts';
-import { formatBytes, formatDuration } from '../../core/units.ts';
+import { counted, formatBytes, formatDuration } from '../../core/units.ts';
 import { checkJobs } from '../../service/documents/check-jobs.ts';
 import { readJobText } from '../../service/documents/job-file.ts';
 import { treeToWire } from '../../service/rpc/wire.ts';
@@ -13,7 +13,6 @@ import { awayNote, followJob } from '../jobs/follow.ts';
 import { readJob } from '../jobs/job-detail.ts';
 import { noteIfNowhere } from '../jobs/nowhere.ts';
 import { submitJobs } from '../jobs/submit.ts';
-import { counted } from '../render.ts';
 import { openSteps } from '../up/steps.ts';
 import { type DatasetClient, nameOf, openDatasetClient } from './dataset-client.ts';
 

@@ -10,8 +10,6 @@ import { askFor, NO_RULES, siteOf } from '../../fakes/offers.ts';
 import { item, placed, queue, snapshot } from '../../fakes/round.ts';
 
 const BOB = dn('/DC=org/DC=test/CN=Bob');
-const MIB = 2 ** 20;
-const GIB = 2 ** 30;
 
 test('tasks of an array spread over the sites with the most free', () => {
   const sites = [siteOf('bremen'), siteOf('aachen')];
@@ -326,20 +324,4 @@ test('a task that no site can take leaves the limit of its job to the others', (
     queue('2', askFor(), item('j', 1, { firstOrdinal: 1, tasks: 9, ...left })),
   ];
   expect(placed({ sites: [siteOf('aachen')], queues })).toEqual(['j.1@aachen']);
-});
-
-test.for<[string, Partial<Ask['resources']>, Partial<Offer>, string]>([
-  ['nothing free', {}, { freeCpus: 0 }, 'needs 1 cpu, 0 are free'],
-  ['one free', { cpus: 2 }, { freeCpus: 1 }, 'needs 2 cpus, 1 is free'],
-  ['no GPU', { gpus: 1 }, {}, 'needs 1 GPU, offers 0'],
-  [
-    'memory that reads alike',
-    { memoryBytes: GIB },
-    { totalMemoryBytes: 1000 * MIB },
-    'needs 1 GiB, offers 1000 MiB',
-  ],
-])('%s is told in good words', ([, resources, offer, words]) => {
-  const site = siteOf('aachen', { backlog: 0, ...offer });
-  const refusal = verdicts(askFor({}, resources), [site], NO_RULES).get(siteId('aachen'));
-  expect(refusal?.detail).toBe(words);
 });
