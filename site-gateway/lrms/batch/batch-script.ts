@@ -105,16 +105,16 @@ ${BATCH_METER}
 _grid_root=$$ _grid_usage=$_grid_dir/usage
 ${HELD}_grid_meter </dev/null >/dev/null 2>&1 3>&- 4>&- &
 _grid_meter=$!
-( exec "$@" <"$_grid_in" 1>&3 2>&4 3>&- 4>&- )
-_grid_code=$?
+# The log is for what is wrong: this shell would write there how each of its children was killed.
+{ ( exec "$@" <"$_grid_in" 1>&3 2>&4 3>&- 4>&- ); _grid_code=$?; } 2>/dev/null
 exec 3>&- 4>&-
 read -r _grid_up _grid_line </proc/uptime
-if [ -s "$_grid_dir/usage" ]; then kill -HUP "$_grid_meter"; else kill -KILL "$_grid_meter"; fi
+if [ -s "$_grid_dir/usage" ]; then kill -HUP "$_grid_meter"; else kill -KILL "$_grid_meter"; fi 2>/dev/null
 wait "$_grid_meter" 2>/dev/null
 _grid_kernel
 { echo "$_grid_code $_grid_up"; times; echo end; } >"$_grid_dir/status"
 : >"$_grid_mark.ended"
-if [ -n "$_grid_watch" ]; then kill -KILL "$_grid_watch"; fi
+if [ -n "$_grid_watch" ]; then kill -KILL "$_grid_watch"; fi 2>/dev/null
 case $_grid_code in 99 | 100) [ -z "$SGE_ROOT" ] || exit 1 ;; esac
 exit "$_grid_code"
 `;
