@@ -41,6 +41,7 @@ test.for([
 ] as const)('a pool whose %s says %o is not passed over', async ([command, said, words]) => {
   commands.say(command, said);
   expect(await find()).toEqual({
+    code: 'UNAVAILABLE',
     trouble: expect.stringMatching(
       new RegExp(`^HTCondor is installed and does not answer \\(.*${words}.*--lrms fork`),
     ),
