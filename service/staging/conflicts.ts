@@ -1,13 +1,11 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { Manifest } from '../../core/data/manifest.ts';
 import { byPath } from '../../core/data/paths.ts';
 import { filesOf } from '../../core/data/select.ts';
 import type { Problem } from '../../core/errors.ts';
 import { mapAtOnce } from './at-once.ts';
+import { digestOfFile } from './file-digest.ts';
 
 const AT_ONCE = 256;
 
@@ -20,14 +18,9 @@ export async function conflictsOf(manifest: Manifest, dir: string): Promise<read
     const place = join(dir, path);
     const stats = await lstat(place).catch(() => undefined);
     if (stats === undefined) return;
-    const same = stats.isFile() && stats.size === sizeBytes && (await digestOf(place)) === digest;
+    const same =
+      stats.isFile() && stats.size === sizeBytes && (await digestOfFile(place)) === digest;
     if (!same) problems.push({ where: place, message: 'differs from what is fetched' });
   });
   return problems.toSorted((a, b) => byPath({ path: a.where }, { path: b.where }));
-}
-
-async function digestOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
 }

@@ -114,15 +114,16 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
         if (filling.get(path) === promise) filling.delete(path);
         resolve();
       };
-      if (await isSound(file, path, trusted, clock.nowMs())) {
-        end();
-        return { kind: 'ready' };
-      }
-      trusted.delete(path);
-      await rm(path, { force: true });
-      // Somebody who wanted room may have removed all that is in the cache.
-      if (!existsSync(partials)) ensureDirectory(partials, 0o700);
-      return { kind: 'fill', ...fillOf(file, end) };
+      const isReady = await soundOrGone(file, { path, partials }, trusted, clock.nowMs()).catch(
+        (error: unknown) => {
+          // Whoever waits asks for itself.
+          end();
+          throw writeFailure(path, error);
+        },
+      );
+      if (!isReady) return { kind: 'fill', ...fillOf(file, end) };
+      end();
+      return { kind: 'ready' };
     },
     free,
     partials,
@@ -162,6 +163,21 @@ const linkOf = (dir: string, { file: { digest, sizeBytes, mode }, to, partial }:
   to,
   partial,
 });
+
+/** Whether it is there as it was sealed; where it is not, another one can be put there. */
+async function soundOrGone(
+  file: CachedFile,
+  { path, partials }: { readonly path: string; readonly partials: string },
+  trusted: Set<string>,
+  nowMs: number,
+): Promise<boolean> {
+  if (await isSound(file, path, trusted, nowMs)) return true;
+  trusted.delete(path);
+  await rm(path, { force: true });
+  // Somebody who wanted room may have removed all that is in the cache.
+  if (!existsSync(partials)) ensureDirectory(partials, 0o700);
+  return false;
+}
 
 /** Whether it is there as it was sealed; it has then been used just now. */
 async function isSound(

@@ -1,9 +1,12 @@
-import { lstat, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { foldedTwins, type Twins } from '../../core/data/folding.ts';
 import type { Manifest } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
+import { sha256 } from './chunk-store.ts';
 import { writeFailure } from './file-errors.ts';
+import { removeHalf } from './half-files.ts';
+import { isRemnantOf, remnantOf } from './remnants.ts';
 
 /** Names in an error. */
 const SHOWN = 20;
@@ -46,12 +49,12 @@ export function riskyTwins(twins: readonly Twins[], { entries }: Manifest): read
 
 /**
  * Throws NAMES_COLLIDE where the file system of a folder would take some of them for one. It is tried there, as above, in a
- * directory whose name begins with `prefix`.
+ * directory whose name begins with `prefix`; without one what killed processes left of such directories is cleared.
  */
 export async function checkFolder(
   twins: readonly Twins[],
   folder: string,
-  prefix: string,
+  prefix: string | undefined,
 ): Promise<void> {
   if (twins.length === 0) return;
   const colliding: Twins[] = [];
@@ -103,9 +106,17 @@ async function existing(dir: string): Promise<string> {
   }
 }
 
-async function makeProbe(dir: string, prefix = '.grid-names-'): Promise<string> {
+/** What names of directories in which names are tried out have in the place of a content. */
+const TRIED = { digest: sha256(Buffer.from('names')) };
+
+async function makeProbe(dir: string, prefix?: string): Promise<string> {
   try {
-    return await mkdtemp(join(dir, prefix));
+    if (prefix !== undefined) return await mkdtemp(join(dir, prefix));
+    const probe = join(dir, remnantOf(TRIED));
+    await mkdir(probe);
+    for (const name of await readdir(dir).catch(() => []))
+      if (isRemnantOf(TRIED, name)) await removeHalf(join(dir, name));
+    return probe;
   } catch (error) {
     throw writeFailure(dir, error);
   }

@@ -28,8 +28,8 @@ import { OF_PROCESSES, type RemnantNames } from './remnants.ts';
 export interface Target {
   /** A name of the directory that leads to it whatever is put in its place. */
   readonly root: string;
-  /** What the name of a directory in it in which names are tried out begins with. */
-  readonly probe: string;
+  /** What the name of a directory in it in which names are tried out begins with; undefined where nobody else may write. */
+  readonly probe: string | undefined;
   /** How half files of several chunks are named. */
   readonly large: RemnantNames;
   /** Makes a folder and those above it; throws PATH_REFUSED where one of them is a link. */
@@ -84,7 +84,7 @@ export async function openTarget(
   if (shared !== undefined) return sharedTarget(root, shared, large);
   const hidden = isSmall ? await makeHiddenFolder(root) : undefined;
   const places = hidden === undefined ? await plainPlaces(root) : hiddenPlaces(hidden);
-  return { ...targetIn(places, randomUUID()), large: OF_PROCESSES };
+  return { ...targetIn(places, randomUUID()), large: OF_PROCESSES, probe: undefined };
 }
 
 async function sharedTarget(
@@ -99,11 +99,12 @@ async function sharedTarget(
     shared.within,
     (name) => names.has(name) && !isKept(name),
   );
-  return { ...targetIn(places, shared.transfer), large: names.large };
+  const { large: named, probe } = names;
+  return { ...targetIn(places, shared.transfer), large: named, probe };
 }
 
 /** `transfer` names half files. */
-function targetIn(places: Places, transfer: string): Omit<Target, 'large'> {
+function targetIn(places: Places, transfer: string): Omit<Target, 'large' | 'probe'> {
   const { folderAt } = places;
   const at = (path: string): string => places.fileAt(safePath(path));
   /** Every folder that is known to be one, and whether it was made here, empty. */
@@ -133,7 +134,6 @@ function targetIn(places: Places, transfer: string): Omit<Target, 'large'> {
   const landingOf: Target['landingOf'] = (path) => ({ to: at(path), mayBeThere: !isFresh(path) });
   return {
     root: folderAt('.'),
-    probe: half.probe,
     isFresh: places.isFresh,
     makeFolder,
     accept,

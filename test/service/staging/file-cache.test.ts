@@ -155,4 +155,15 @@ describe('the cache of a site', () => {
     const warm = await fetchTree(at.store, tree, `${at.target}-2`, { cache });
     expect(warm).toMatchObject({ bytesFetched: 0, bytesFromCache: 4 });
   });
+
+  test('that cannot clear the place of a file says so to all who want it', async () => {
+    await at.write('input', 'content');
+    const { tree } = await at.send('.');
+    const dir = join(at.dir, 'cache');
+    const digest = sha256(Buffer.from('content'));
+    await mkdir(join(dir, digest.slice(0, 2), digest), { recursive: true });
+    const cache = await openFileCache({ dir });
+    for (let tries = 0; tries < 2; tries += 1)
+      await expect(fetchTree(at.store, tree, at.target, { cache })).rejects.toThrow(digest);
+  });
 });
