@@ -14,7 +14,6 @@ const QUEUE = `[
 {
   "ClusterId": 7,
   "GridToken": "${TOKEN}",
-  "Iwd": "/srv/hanse/submissions/${TOKEN}",
   "JobStatus": 2,
   "LastRejMatchReason": "no match found ",
   "ProcId": 0,
@@ -25,7 +24,6 @@ const QUEUE = `[
 {
   "ClusterId": 7,
   "GridToken": "${TOKEN}",
-  "Iwd": "/srv/hanse/submissions/${TOKEN}",
   "JobStatus": 1,
   "LastRejMatchReason": "no match found ",
   "ProcId": 1,
@@ -257,7 +255,7 @@ test.for<[string, object, string, object | undefined]>([
     { kind: 'not-begun', words: 'Failed to execute' },
   ],
 ])('a job in the queue that %s', async ([, part, state, end]) => {
-  const ad = { ClusterId: 7, ProcId: 0, GridToken: TOKEN, Iwd: '/srv', ...part };
+  const ad = { ClusterId: 7, ProcId: 0, GridToken: TOKEN, ...part };
   commands.say('condor_q', { stdout: JSON.stringify([ad]) });
   commands.say('condor_history', {});
   const system = open();

@@ -9,7 +9,6 @@ export const JOB_ATTRIBUTES = [
   'ClusterId',
   'ProcId',
   'GridToken',
-  'Iwd',
   'JobStatus',
   'HoldReason',
   'HoldReasonCode',
@@ -32,8 +31,6 @@ const JOB = z.object({
   ClusterId: z.int(),
   ProcId: z.int(),
   GridToken: z.string().regex(/^[0-9a-f]{16}$/),
-  /** The directory of the submission. */
-  Iwd: z.string(),
   JobStatus: z.int(),
   HoldReason: z.string().default(''),
   HoldReasonCode: z.int().default(0),

@@ -52,8 +52,6 @@ export function openHTCondor(options: HTCondorOptions): BatchSystem {
   const ours = `Owner == "${options.user}" && GridToken =!= undefined`;
   const slots = ['SlotType =!= "Dynamic"', ...(options.slots === '' ? [] : [`(${options.slots})`])];
   const slotArgs = ['-json', '-attributes', SLOT_ATTRIBUTES, '-constraint', slots.join(' && ')];
-  /** By job: where the script of a job looks whether it is to be killed. */
-  let places: ReadonlyMap<string, string> = new Map();
   /** By `keyOf`: how elements ended that the last look has shown. */
   let listed: ReadonlyMap<string, BatchEnd> = new Map();
   return {
@@ -70,7 +68,6 @@ export function openHTCondor(options: HTCondorOptions): BatchSystem {
         told(run, 'condor_status', slotArgs),
       ]);
       const ads = parseJobs(queue).filter(isThere);
-      places = new Map(ads.map((ad) => [jobOf(ad).id, join(ad.Iwd, `${ad.ProcId + 1}.kill`)]));
       listed = listedEnds(ads);
       return {
         jobs: jobsOf(ads),
@@ -82,12 +79,13 @@ export function openHTCondor(options: HTCondorOptions): BatchSystem {
       const gone = elements.filter((element) => !listed.has(keyOf(element)));
       return new Map([...listed, ...(gone.length === 0 ? [] : await autopsy(run, ours, gone))]);
     },
-    signal: async (jobs, signal) => {
-      for (let at = 0; at < jobs.length; at += JOBS_AT_A_TIME) {
-        const some = jobs.slice(at, at + JOBS_AT_A_TIME);
-        if (signal === 'KILL') await Promise.all(some.map((job) => askKill(places.get(job))));
-        await removeJobs(run, some);
-      }
+    /**
+     * HTCondor kills in its own time only: `condor_rm -forcex` forgets jobs that go on, and `condor_vacate_job -fast` does
+     * nothing once a job is removed. The script that got TERM kills where the gateway allows it (Submissions.allowKill).
+     */
+    signal: async (jobs) => {
+      for (let at = 0; at < jobs.length; at += JOBS_AT_A_TIME)
+        await removeJobs(run, jobs.slice(at, at + JOBS_AT_A_TIME));
     },
   };
 }
@@ -160,17 +158,6 @@ async function autopsy(
   const text = await told(run, 'condor_history', args);
   const ends = parseEnds(text).map((ad) => [keyOf(elementOf(ad)), endOf(ad)] as const);
   return new Map(ends.filter(([key]) => keys.has(key)));
-}
-
-/**
- * HTCondor kills in its own time only: `condor_rm -forcex` forgets jobs that go on, and `condor_vacate_job -fast` does nothing
- * once a job is removed. The script that got TERM looks for this file. Without a directory the task is over.
- */
-async function askKill(file: string | undefined): Promise<void> {
-  if (file === undefined) return;
-  await writeFile(file, '').catch((error: unknown) => {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
-  });
 }
 
 /** A job that has ended meanwhile is no error. */
