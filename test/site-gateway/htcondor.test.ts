@@ -143,6 +143,21 @@ describe('submitting to HTCondor', () => {
   });
 });
 
+test.for<[string, string]>([
+  [SLOTS, ''],
+  ['', 'its pool shows no slot for the grid'],
+  [
+    JSON.stringify([
+      { ...SLOT, Name: 'a', TotalSlotCpus: 2, TotalSlotMemory: 9, State: 'Owner' },
+      { ...SLOT, Name: 'b', TotalSlotCpus: 2, TotalSlotMemory: 9, State: 'Drained' },
+    ]),
+    'a is Owner, b is Drained',
+  ],
+])('a pool with no slot that is up is closed: %#', async ([stdout, words]) => {
+  commands.say('condor_status', { stdout });
+  expect((await open().poll(SELF)).closedReason).toBe(words);
+});
+
 describe('the queue of HTCondor', () => {
   test('says which tasks wait and run, and what the pool has', async () => {
     const { jobs, capacity } = await open().poll(SELF);

@@ -3,7 +3,7 @@ import { isRunning, type JobAd, type SlotAd } from './ads.ts';
 
 /** Slots whose owner wants them, or that drain, do not count. What our own jobs have stays usable. */
 export function capacityOf(slots: readonly SlotAd[], jobs: readonly JobAd[]): Capacity {
-  const up = slots.filter(({ State }) => USABLE.includes(State));
+  const up = slots.filter(isUp);
   const free = up.filter(isFree);
   const running = jobs.filter(isRunning);
   const [cpus, memoryMib] = [
@@ -60,6 +60,17 @@ export function capacityOf(slots: readonly SlotAd[], jobs: readonly JobAd[]): Ca
 
 const MIB = 2 ** 20;
 const USABLE = ['Unclaimed', 'Claimed', 'Matched', 'Preempting', 'Backfill'];
+
+const isUp = ({ State }: SlotAd): boolean => USABLE.includes(State);
+
+/** '' where at least one slot is up. */
+export function closedReason(slots: readonly SlotAd[]): string {
+  if (slots.some(isUp)) return '';
+  const states = slots.map(({ Name, State }) => `${Name} is ${State}`);
+  return states.length === 0
+    ? 'its pool shows no slot for the grid'
+    : states.slice(0, 5).join(', ');
+}
 
 /** A slot that is not to be divided is free or not as a whole. */
 const isFree = ({ SlotType, State }: SlotAd): boolean =>

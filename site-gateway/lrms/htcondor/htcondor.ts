@@ -28,7 +28,7 @@ import {
   parseSlots,
   SLOT_ATTRIBUTES,
 } from './ads.ts';
-import { capacityOf } from './capacity.ts';
+import { capacityOf, closedReason } from './capacity.ts';
 import { type SubmitOptions, submitFile } from './submit-file.ts';
 
 /** HTCondor by its commands: a schedd on this machine, and nodes that see the spool. */
@@ -50,8 +50,8 @@ export function openHTCondor(options: HTCondorOptions): BatchSystem {
   const env = options.config === '' ? {} : { CONDOR_CONFIG: options.config };
   const run = openCommandRunner({ PATH: options.path, ...env });
   const ours = `Owner == "${options.user}" && GridToken =!= undefined`;
-  const slots = ['SlotType =!= "Dynamic"', ...(options.slots === '' ? [] : [`(${options.slots})`])];
-  const slotArgs = ['-json', '-attributes', SLOT_ATTRIBUTES, '-constraint', slots.join(' && ')];
+  const which = ['SlotType =!= "Dynamic"', ...(options.slots === '' ? [] : [`(${options.slots})`])];
+  const slotArgs = ['-json', '-attributes', SLOT_ATTRIBUTES, '-constraint', which.join(' && ')];
   /** By `keyOf`: how elements ended that the last look has shown. */
   let listed: ReadonlyMap<string, BatchEnd> = new Map();
   return {
@@ -69,11 +69,9 @@ export function openHTCondor(options: HTCondorOptions): BatchSystem {
       ]);
       const ads = parseJobs(queue).filter(isThere);
       listed = listedEnds(ads);
-      return {
-        jobs: jobsOf(ads),
-        capacity: capacityOf(parseSlots(status), ads),
-        closedReason: '',
-      };
+      const slots = parseSlots(status);
+      const capacity = capacityOf(slots, ads);
+      return { jobs: jobsOf(ads), capacity, closedReason: closedReason(slots) };
     },
     autopsy: async (elements) => {
       const gone = elements.filter((element) => !listed.has(keyOf(element)));
