@@ -109,7 +109,7 @@ async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset>
       'PERMISSION_DENIED',
       `${formatDataset(ref)} belongs to ${newest.owner}: choose another name`,
     );
-  if (newest?.digest === wish.tree.digest) return newest;
+  if (newest?.digest === wish.tree.digest) return await putAgain(shelf, newest, wish, nowMs);
   const { digest, totalBytes, files } = wish.tree;
   const made: Dataset = {
     ...ref,
@@ -124,6 +124,21 @@ async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset>
   };
   await shelf.write([made], wish.tree);
   return made;
+}
+
+/** No new version, but for as many and as long as either says. */
+async function putAgain(
+  shelf: Shelf,
+  { expiresAtMs: before, ...dataset }: Dataset,
+  { shared, keepMs, tree }: NewDataset,
+  nowMs: number,
+): Promise<Dataset> {
+  const endsAtMs = Math.max(before ?? Infinity, endOf(keepMs, nowMs).expiresAtMs ?? Infinity);
+  const end = endsAtMs === Infinity ? {} : { expiresAtMs: endsAtMs };
+  const again = { ...dataset, shared: dataset.shared || shared, ...end };
+  if (again.shared !== dataset.shared || endsAtMs !== (before ?? Infinity))
+    await shelf.write([again], tree);
+  return again;
 }
 
 function list(

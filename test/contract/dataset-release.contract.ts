@@ -42,10 +42,19 @@ export function datasetReleaseContract(name: string, fresh: () => Promise<Ledger
       await book[Symbol.asyncDispose]();
     });
     const peer = { ...ALICE, limited: false };
-    const put = async (dataset: string, tree: string, keepMs = 0): Promise<void> => {
+    const put = async (
+      dataset: string,
+      tree: string,
+      keepMs = 0,
+      shared = false,
+    ): Promise<void> => {
       const datasets = await openDatasets(book, ACCESS, { ...NO_SWEEPER, ...NO_ROOM });
-      const wish = { vo: 'demo', name: dataset, shared: false, keepMs };
+      const wish = { vo: 'demo', name: dataset, shared, keepMs };
       await datasets.put(peer, { ...wish, tree: { digest: tree, totalBytes: 1, files: 1 } });
+    };
+    const find = async (dataset: string) => {
+      const datasets = await openDatasets(book, ACCESS, { ...NO_SWEEPER, ...NO_ROOM });
+      return datasets.list(peer, 'demo', true).filter(({ name: of }) => of === dataset);
     };
     const remove = async (dataset: string): Promise<void> => {
       const datasets = await openDatasets(book, ACCESS, { ...NO_SWEEPER, ...NO_ROOM });
@@ -57,6 +66,26 @@ export function datasetReleaseContract(name: string, fresh: () => Promise<Ledger
       const rows = await book.db.selectFrom('trees').select('digest').execute();
       return rows.map(({ digest }) => digest).toSorted();
     };
+
+    test('what is put again stays for the longer time, and is shared when either says so', async () => {
+      await put('again', 'tree', HOUR_MS);
+      const [first] = await find('again');
+      await put('again', 'tree', 60_000);
+      expect(await find('again')).toEqual([first]);
+      later(HOUR_MS / 2);
+      await put('again', 'tree', HOUR_MS, true);
+      const [longer, ...others] = await find('again');
+      expect(others).toEqual([]);
+      expect(longer).toMatchObject({ version: 1, shared: true });
+      expect(longer?.expiresAtMs).toBeGreaterThanOrEqual((first?.expiresAtMs ?? 0) + HOUR_MS / 2);
+      await put('again', 'tree');
+      await put('again', 'tree', HOUR_MS);
+      expect(await find('again')).toEqual([expect.objectContaining({ version: 1, shared: true })]);
+      later(10 * HOUR_MS);
+      await history.pass();
+      expect(await find('again')).toHaveLength(1);
+      expect(await trees()).toEqual(['tree']);
+    });
 
     test('removed and expired ones let go, and what stands stays', async () => {
       await put('kept', 'tree of kept');
