@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { text } from 'node:stream/consumers';
+import { isatty } from 'node:tty';
 import { readVersion } from '../service/version.ts';
 import { runCommand } from './run-command.ts';
 
@@ -37,8 +38,8 @@ process.exitCode = await runCommand(process.argv.slice(2), {
       process[stream].write(bytes, () => resolve());
     }),
   readStdin: () => text(process.stdin),
-  stdoutIsTerminal: process.stdout.isTTY,
-  stderrIsTerminal: process.stderr.isTTY,
+  stdoutIsTerminal: isatty(1),
+  stderrIsTerminal: isatty(2),
   // In a pipe to a pager the terminal is still there.
   columns: process.stdout.columns ?? process.stderr.columns ?? 100,
 });

@@ -41,7 +41,7 @@ test('a command ends soon after Ctrl-C though the broker accepts connections and
   const port = typeof address === 'object' ? address?.port : undefined;
   await using cli = await authorityCli();
   const child = spawn(process.execPath, ['bin/grid.js', 'ls', '--broker', `localhost:${port}`], {
-    env: { ...process.env, FORCE_COLOR: '', HANSE_HOME: cli.home },
+    env: { ...process.env, FORCE_COLOR: '', CI: 'true', HANSE_HOME: cli.home },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let said = '';
