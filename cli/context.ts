@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { GridError } from '../core/errors.ts';
 import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
 import type { ClientCredentials, Connection } from '../service/rpc/grpc-client.ts';
@@ -49,13 +51,22 @@ export async function connectService<D extends object>(
   settings: Settings,
   env: Env,
 ): Promise<Connection<D>> {
-  if (settings.broker === undefined)
-    throw new GridError('NOT_CONFIGURED', `no broker is named in ${settings.home}/config.yaml`);
+  const broker = brokerOf(settings);
   const [{ openClient }, credentials] = await Promise.all([
     import('../service/rpc/grpc-client.ts'),
     userCredentials(settings, env),
   ]);
-  return openClient(service, 'broker', settings.broker, credentials);
+  return openClient(service, 'broker', broker, credentials);
+}
+
+/** The broker's address. Throws NOT_CONFIGURED without one, and says where the grid is that `grid up` has made here. */
+export function brokerOf({ broker, home }: Settings): string {
+  if (broker !== undefined) return broker;
+  const local = join(home, 'grid', 'user');
+  const here = existsSync(local)
+    ? `; for the grid on this machine: export HANSE_HOME='${local}'`
+    : '';
+  throw new GridError('NOT_CONFIGURED', `no broker is named in ${home}/config.yaml${here}`);
 }
 
 /** What the user shows to services and trusts; throws CREDENTIAL_MISSING, and KEY_LOCKED for a key that nobody has decrypted. */

@@ -1,7 +1,7 @@
 import { GridError } from '../../core/errors.ts';
 import { isSiteId } from '../../core/ids.ts';
 import { openCa } from '../certs/authority-client.ts';
-import { type Context, userCredentials } from '../context.ts';
+import { brokerOf, type Context, userCredentials } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { instantText } from '../render.ts';
 import { formatSiteToken } from './token.ts';
@@ -53,9 +53,7 @@ function portOf(input: Input): number {
 /** The broker's address and the subject of the certificate that it showed. */
 async function meetBroker(context: Context): Promise<{ broker: string; brokerDn: string }> {
   const settings = await context.settings();
-  const { broker } = settings;
-  if (broker === undefined)
-    throw new GridError('NOT_CONFIGURED', `no broker is named in ${settings.home}/config.yaml`);
+  const broker = brokerOf(settings);
   const [{ openClient }, { readCertificate }, { BrokerService }, credentials] = await Promise.all([
     import('../../service/rpc/grpc-client.ts'),
     import('../../service/pki/x509.ts'),

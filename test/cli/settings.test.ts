@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { loadSettings } from '../../cli/config.ts';
@@ -82,13 +82,15 @@ describe('the trust directory', () => {
 
 describe('a command line that fails', () => {
   /** Runs it in an empty home and gives what came out. */
-  async function ran(...argv: readonly string[]) {
+  const ran = (...argv: readonly string[]) => ranIn(directory(), ...argv);
+
+  async function ranIn(userHome: string, ...argv: readonly string[]) {
     const out: string[] = [];
     const err: string[] = [];
     const edge: Edge = {
       env: {},
       cwd: '/',
-      userHome: directory(),
+      userHome,
       signal: AbortSignal.timeout(5_000),
       version: '1.2.3',
       stdout: (text) => out.push(text),
@@ -120,6 +122,14 @@ describe('a command line that fails', () => {
     const { code: ended, out, err } = await ran(...argv);
     expect([ended, out]).toEqual([code, '']);
     expect(err).toContain(words);
+  });
+
+  test('without a broker it names the grid that was made on this machine', async () => {
+    const home = directory();
+    const local = join(home, '.hanse', 'grid', 'user');
+    mkdirSync(local, { recursive: true });
+    const { err } = await ranIn(home, 'ls');
+    expect(err).toContain(`for the grid on this machine: export HANSE_HOME='${local}'`);
   });
 
   test('says it once, in JSON too, however many words the command has', async () => {
