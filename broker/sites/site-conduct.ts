@@ -1,5 +1,6 @@
 import {
   GOOD_CONDUCT,
+  isOfJob,
   leftAloneMs,
   noteFailure,
   quarantineText,
@@ -27,7 +28,8 @@ export function noteEnd(site: SiteRecord, attempt: AttemptRecord, nowMs: number,
 function wordOf({ state, outcome, startedAtMs, endedAtMs }: AttemptRecord): string {
   if (state !== 'done' && state !== 'failed') return 'nothing';
   const failure = state === 'done' ? undefined : (outcome?.failure ?? 'site');
-  return speaksOf({ failure, ranMs: (endedAtMs ?? 0) - (startedAtMs ?? endedAtMs ?? 0) });
+  const ranMs = (endedAtMs ?? 0) - (startedAtMs ?? endedAtMs ?? 0);
+  return speaksOf({ failure, reason: outcome?.reason ?? '', ranMs });
 }
 
 /** What it says of a site that it has refused an attempt. */
@@ -38,7 +40,8 @@ export function noteRefusal(
   nowMs: number,
   log: Log,
 ): void {
-  if (counts(site, attempt) && !HARMLESS.has(why.reason)) noteBad(site, attempt, why, nowMs, log);
+  if (!counts(site, attempt) || HARMLESS.has(why.reason) || isOfJob(why.reason)) return;
+  noteBad(site, attempt, why, nowMs, log);
 }
 
 /** Forgets whatever was held against a site. */
@@ -72,8 +75,8 @@ function noteBad(
   nowMs: number,
   log: Log,
 ): void {
-  const why = `${reason}: ${detail}`;
-  const evidence = { job: job.id, doesWellElsewhere: doesWellElsewhere(job), why };
+  const { id, owner } = job;
+  const evidence = { job: id, owner, doesWellElsewhere: doesWellElsewhere(job), reason, detail };
   site.conduct = noteFailure(site.conduct, evidence, nowMs);
   delete site.probe;
   if (site.conduct.quarantine !== undefined)

@@ -67,6 +67,15 @@ test('one broken job does not quarantine a site', async () => {
   expect((await siteNamed('aachen'))?.quarantined).toBe('');
 }, 30_000);
 
+test('jobs whose image does not start quarantine no site, however many there are', async () => {
+  const site = await grid.site('aachen');
+  site.onPlaced = (id) =>
+    site.report(id, State.STATE_FAILED, FailureKind.FAILURE_KIND_SITE, 'IMAGE_FAILED', 'no shell');
+  await Promise.all([grid.submit(), grid.submit(), grid.submit()]);
+  await until(() => Promise.resolve(site.placed.length >= 8));
+  expect((await siteNamed('aachen'))?.quarantined).toBe('');
+}, 30_000);
+
 test('a quarantine outlives a restart of the broker, and so does its end', async () => {
   const site = await grid.site('aachen');
   failAll(site);
