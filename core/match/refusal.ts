@@ -198,6 +198,26 @@ const LASTING = [
   },
 ] as const satisfies readonly LastingCheck[];
 
+/**
+ * Checks of what a site has. A closed one that has nothing, all its nodes being down for example, has more again when it is open:
+ * until then nothing is said of its size.
+ */
+const OF_SIZE: ReadonlySet<string> = new Set<(typeof LASTING)[number]['code']>([
+  'too-many-nodes',
+  'too-few-cpus',
+  'too-little-memory',
+  'too-few-gpus',
+  'no-such-gpu',
+  'too-little-disk',
+  'no-licence',
+  'walltime-too-long',
+  'queue-lacks-gpu',
+  'queue-too-small',
+  'queue-too-short',
+  'requirements-false',
+  'policy-refuses',
+]);
+
 /** Checks that may pass later, but for the last one: room. */
 const PASSING = [
   {
@@ -255,9 +275,14 @@ export function refusalOf(ask: Ask, site: SiteView, rules: Rules): Refusal | und
   return (offer && lastingRefusal(ask, offer, rules)) ?? passingRefusal(site);
 }
 
-/** Why an ask and an offer do not go together. What is free now is not looked at, but where an expression reads it. */
+/**
+ * Why an ask and an offer do not go together. What is free now is not looked at, but where an expression reads it; nor is the size
+ * of a site that is closed and has nothing.
+ */
 export function lastingRefusal(ask: Ask, offer: Offer, rules: Rules): Refusal | undefined {
+  const isEmpty = offer.closedReason !== '' && offer.totalCpus === 0;
   for (const { code, failure } of LASTING) {
+    if (isEmpty && OF_SIZE.has(code)) continue;
     const detail = failure(ask, offer, rules);
     if (detail !== undefined) return { code, detail, lasting: true };
   }

@@ -23,3 +23,19 @@ test.for<[string, Partial<Ask['resources']>, Partial<Offer>, string]>([
   const refusal = verdicts(askFor({}, resources), [site], NO_RULES).get(siteId('aachen'));
   expect(refusal?.detail).toBe(words);
 });
+
+const DOWN = { closedReason: 'all nodes are down', totalCpus: 0, totalMemoryBytes: 0 };
+
+test.for<[string, Partial<Ask>, Partial<Ask['resources']>, Partial<Offer>]>([
+  ['site-closed', {}, {}, DOWN],
+  ['site-closed', {}, { gpus: 1 }, DOWN],
+  ['excluded', { excludeSites: [siteId('aachen')] }, {}, DOWN],
+  ['site-closed', {}, {}, { closedReason: 'disk full' }],
+  ['too-few-cpus', {}, { cpus: 5 }, { closedReason: 'disk full' }],
+])(
+  'a closed site says %s: of its size nothing while it has none',
+  ([code, ask, resources, offer]) => {
+    const refused = verdicts(askFor(ask, resources), [siteOf('aachen', offer)], NO_RULES);
+    expect(refused.get(siteId('aachen'))?.code).toBe(code);
+  },
+);
