@@ -12,6 +12,8 @@ export interface Failure {
 export interface FailureStyle {
   /** What was typed of the command, for instance `grid data put`. */
   readonly command?: string;
+  /** Exit code of INTERRUPTED, where another signal than that of Ctrl-C has come. */
+  readonly interruptedExit?: number;
   readonly json: boolean;
   readonly debug: boolean;
   readonly red: (text: string) => string;
@@ -24,7 +26,8 @@ const MOST_PROBLEMS = 40;
 /** Error -> exit code and text: code and message, every problem on a line of its own, what to do. */
 export function describeFailure(error: unknown, style: FailureStyle): Failure {
   const known = asGridError(error);
-  const { exit, remedy: advice } = ERRORS[known.code];
+  const { exit: usual, remedy: advice } = ERRORS[known.code];
+  const exit = known.code === 'INTERRUPTED' ? (style.interruptedExit ?? usual) : usual;
   const remedy = advice.replace('grid COMMAND', style.command ?? 'grid COMMAND');
   const shown = style.debug || known.code === 'INTERNAL' ? stackOf(known) : undefined;
   if (style.json) {

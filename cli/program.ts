@@ -54,6 +54,7 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [70, 'a fault of ours'],
   [124, '`wait --timeout` ran out'],
   [130, 'interrupted'],
+  [143, 'ended by SIGTERM'],
 ];
 
 /** What a parsed command line comes to: which command, with what. */

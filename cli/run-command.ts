@@ -15,6 +15,8 @@ export interface Edge {
   readonly cwd: string;
   readonly userHome: string;
   readonly signal: AbortSignal;
+  /** Exit code for what `signal` has ended: 130 for Ctrl-C, 143 for SIGTERM. */
+  readonly interruptedExit: () => number;
   readonly version: string;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
@@ -43,6 +45,7 @@ export async function runCommand(argv: readonly string[], edge: Edge): Promise<n
     const failure = describeFailure(shown, {
       ...early,
       command,
+      interruptedExit: edge.interruptedExit(),
       red: colour.bad,
       dim: colour.dim,
     });

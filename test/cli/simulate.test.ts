@@ -35,6 +35,7 @@ async function grid(
     stderr: (text) => err.push(text),
     writeBytes: () => Promise.resolve(),
     readStdin: () => Promise.resolve(''),
+    interruptedExit: () => 130,
     stdoutIsTerminal: false,
     stderrIsTerminal: false,
     columns: 120,

@@ -33,28 +33,35 @@ test('a connection to a nats-server that says nothing is given up, and its socke
   }
 }, 40_000);
 
-test('a command ends soon after Ctrl-C though the broker accepts connections and says nothing', async () => {
-  const server = createServer((socket) => socket.resume());
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const port = typeof address === 'object' ? address?.port : undefined;
-  await using cli = await authorityCli();
-  const child = spawn(process.execPath, ['bin/grid.js', 'ls', '--broker', `localhost:${port}`], {
-    env: { ...process.env, FORCE_COLOR: '', CI: 'true', HANSE_HOME: cli.home },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let said = '';
-  child.stderr.on('data', (chunk) => {
-    said += String(chunk);
-  });
-  try {
-    await once(server, 'connection');
-    child.kill('SIGINT');
-    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(20_000) });
-    expect({ code, said }).toEqual({ code: 130, said: 'grid: INTERRUPTED: interrupted\n' });
-  } finally {
-    child.kill('SIGKILL');
-    server.close();
-  }
-}, 40_000);
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)(
+  'a command ends soon after %s though the broker accepts connections and says nothing',
+  async (signal, exit) => {
+    const server = createServer((socket) => socket.resume());
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    await using cli = await authorityCli();
+    const child = spawn(process.execPath, ['bin/grid.js', 'ls', '--broker', `localhost:${port}`], {
+      env: { ...process.env, FORCE_COLOR: '', CI: 'true', HANSE_HOME: cli.home },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    child.stderr.on('data', (chunk) => {
+      said += String(chunk);
+    });
+    try {
+      await once(server, 'connection');
+      child.kill(signal);
+      const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(20_000) });
+      expect({ code, said }).toEqual({ code: exit, said: 'grid: INTERRUPTED: interrupted\n' });
+    } finally {
+      child.kill('SIGKILL');
+      server.close();
+    }
+  },
+  40_000,
+);
