@@ -34,6 +34,8 @@ export interface LinkOptions {
   readonly doubt: (vo: string, failure: string) => void;
   /** Something changed that may let jobs start. */
   readonly onChange: () => void;
+  /** Number of a session, higher than all that this broker has had with any gateway. */
+  readonly nextSession: () => number;
   /** Attempts that (perhaps other) sites shall end. */
   readonly onSuperfluous: (attempts: readonly Superfluous[]) => void;
   /** The broker must stop: another one has taken its place, or the ledger fails. */
@@ -49,8 +51,6 @@ export interface Link extends LinkOptions {
   /** Attempts that were never sent: the gateway cannot know them. */
   readonly unsent: Set<AttemptRecord>;
   readonly cancels: Set<AttemptId>;
-  /** Counts the sessions. */
-  sessions: number;
   /** Updates up to this number are in the ledger. */
   appliedSeq: number;
   /** The session that is up. */

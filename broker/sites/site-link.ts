@@ -49,7 +49,6 @@ export function openSiteLink(options: LinkOptions): SiteLink {
     bell: openBell(),
     unsent: new Set(),
     cancels: new Set(),
-    sessions: 0,
     appliedSeq: 0,
     session: undefined,
   };

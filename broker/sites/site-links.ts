@@ -25,16 +25,22 @@ export interface SiteLinks extends AsyncDisposable {
 
 /** `optionsFor` says how to reach a site. */
 export function openSiteLinks(
-  optionsFor: (site: SiteRecord) => Omit<LinkOptions, 'onSuperfluous'>,
+  optionsFor: (site: SiteRecord) => Omit<LinkOptions, 'onSuperfluous' | 'nextSession'>,
 ): SiteLinks {
   const links = new Map<SiteId, SiteLink>();
+  // Of all links together: a site that has left and comes back has the same gateway, which remembers.
+  let sessions = 0;
+  const nextSession = (): number => {
+    sessions += 1;
+    return sessions;
+  };
   const cancel = (attempts: readonly Superfluous[]): void => {
     for (const [site, some] of Map.groupBy(attempts, (attempt) => attempt.site))
       links.get(site)?.cancel(some.map(({ attemptId }): AttemptId => attemptId));
   };
   return {
     open: (site) => {
-      links.set(site.id, openSiteLink({ ...optionsFor(site), onSuperfluous: cancel }));
+      links.set(site.id, openSiteLink({ ...optionsFor(site), onSuperfluous: cancel, nextSession }));
     },
     place: (attempts) => {
       for (const [site, some] of Map.groupBy(attempts, (attempt) => attempt.site))

@@ -25,9 +25,8 @@ export async function runSession(
   closing: AbortSignal,
 ): Promise<void> {
   const ending = new AbortController();
-  link.sessions += 1;
   const session: Session = {
-    number: link.sessions,
+    number: link.nextSession(),
     gateway: connection.call,
     signal: AbortSignal.any([closing, ending.signal]),
     tickets: openSiteTickets(link.accounts, link.book.clock),

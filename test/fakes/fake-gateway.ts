@@ -22,6 +22,8 @@ export interface FakeGateway extends AsyncDisposable {
   readonly placed: { readonly attempt: PlacedAttempt; readonly job: PlacedJob }[];
   readonly cancelled: string[];
   readonly epochs: Set<number>;
+  /** Sessions of the broker that have compared the lists. */
+  readonly sessions: number[];
   /** How often its lease was renewed. */
   renewals: number;
   /** Answers with this refusal while it is set. */
@@ -164,6 +166,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
     },
     reconcile: ({ attemptIds, session: of }) => {
       session = of;
+      gateway.sessions.push(of);
       const wanted = new Set(attemptIds);
       const reported = new Set(outbox.map((update) => update.attemptId));
       return Promise.resolve({
@@ -190,6 +193,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
     placed: [],
     cancelled: [],
     epochs: new Set(),
+    sessions: [],
     renewals: 0,
     refusal: undefined,
     unreadable: '',
