@@ -1,4 +1,3 @@
-import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
 import { isFinal, type JobState } from '../core/job/state.ts';
 import type { TaskCounts } from '../core/job/summary.ts';
@@ -19,7 +18,7 @@ export function table(
   columns = NARROW,
 ): string {
   const lines = drawn(headings, rows, colours);
-  const width = widest(lines.split('\n').map((line) => stripVTControlCharacters(line).length));
+  const width = widest(lines.split('\n').map((line) => stringWidth(line)));
   if (columns >= NARROW || width <= columns) return lines;
   return rows
     .map(([title = '', ...cells]) => {

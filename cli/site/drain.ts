@@ -70,7 +70,7 @@ export function unitWords(site: string, left: UnitLeft | undefined): string {
     return `its gateway may be stopped now (systemctl disable --now ${unitName(site)}), and its directories removed`;
   return left.isRemoved
     ? `${left.unit} is stopped and removed; its directories may be removed now`
-    : `${left.unit} of this machine was left alone: its gateway has another certificate. Stop the gateway of ${site} where that runs`;
+    : `${left.unit} of this machine was left alone: its gateway has another certificate, or none that can be read. Stop the gateway of ${site} where that runs`;
 }
 
 async function drain(

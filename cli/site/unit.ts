@@ -144,7 +144,7 @@ export async function startUnit(wish: UnitWish, signal: AbortSignal): Promise<st
   return name;
 }
 
-/** The unit of a site's gateway, and whether it was removed or is left, being of a site of this name in another grid. */
+/** The unit of a site's gateway, and whether it was removed or is left, being of a site of this name in another grid, or of one that cannot be told. */
 export interface UnitLeft {
   readonly unit: string;
   readonly isRemoved: boolean;

@@ -67,6 +67,11 @@ test('a table that a narrow terminal would break is a paragraph for each row', (
   expect(stripped()).toMatch(/^SITE +STATE +CPUS FREE +KIND\n/);
 });
 
+test('characters that take two columns make a table too wide for a narrow terminal as well', () => {
+  const rows = [['漢字漢字漢字', '漢字漢字']];
+  expect(table(['name', 'kind'], rows, plain, 20)).toBe('漢字漢字漢字\n  kind  漢字漢字');
+});
+
 test('colours do not move columns', () => {
   const [, first, second] = table(
     ['a', 'b'],
