@@ -36,7 +36,7 @@ import { diskFull, giveBackIfFull } from '../staging/full-disk.ts';
 import { carryTransfer } from '../staging/transfer-life.ts';
 import { type Attempt, attemptOf, isSilent, provide, vacate, wishOf } from './attempt.ts';
 import { cancelledVerdict, endedEarly, finalState, isForfeit, noteEnding } from './ending.ts';
-import { makeRoom } from './make-room.ts';
+import { type MakeRoom, openMakeRoom } from './make-room.ts';
 import { failed, failedBy, NO_USAGE } from './outcome.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
 import { openTakeUp } from './take-up.ts';
@@ -67,6 +67,7 @@ export class Supervisor {
   private readonly takeUp = openTakeUp();
   private readonly attempts = new Map<string, Attempt>();
   private readonly prepare = openLimit(PREPARED_AT_A_TIME);
+  private readonly makeRoom: MakeRoom;
   private readonly ticker: NodeJS.Timeout;
   private readonly lrms: Promise<Lrms>;
   private opened: Lrms | undefined;
@@ -74,6 +75,7 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.options = options;
+    this.makeRoom = openMakeRoom(options);
     this.lrms = options.openLrms({
       started: (id, atMs) => this.started(id, atMs),
       ended: (id, end) => this.taskEnded(id, end),
@@ -243,7 +245,7 @@ export class Supervisor {
       await this.takeUp.whole;
       const need = needOf(attempt.spec.resources);
       provide(attempt, await this.options.stock.take(need, attempt.abort.signal));
-      await makeRoom(this.options.disk, attempt, this.attempts.values());
+      await this.makeRoom(attempt, this.attempts.values());
       const how = { hosts: lrms.hostsOf?.(task), again };
       await this.prepare(() => this.options.spares.make(attempt.directory, how));
       await this.makeReady(attempt, task);

@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { systemClock } from '../../../service/clock.ts';
 import { openLog } from '../../../service/log.ts';
-import { makeRoom } from '../../../site-gateway/attempts/make-room.ts';
+import { openMakeRoom } from '../../../site-gateway/attempts/make-room.ts';
 import { openDisk } from '../../../site-gateway/staging/disk.ts';
 
 const MIB = 2 ** 20;
@@ -45,8 +46,9 @@ test('tasks that start together do not count on the same part of the cache', asy
   const { disk, freed } = await diskWith(0);
   using _ = disk;
   const [one, other] = [holder('one', 100 * GIB), holder('other', 200 * GIB)];
-  await makeRoom(disk, one, [one]);
-  await makeRoom(disk, other, [one, other, holder('ended', 400 * GIB, true)]);
+  const makeRoom = openMakeRoom({ disk, clock: systemClock });
+  await makeRoom(one, [one]);
+  await makeRoom(other, [one, other, holder('ended', 400 * GIB, true)]);
   expect(freed.map((bytes) => Math.round(bytes / (100 * GIB)))).toEqual([1, 3]);
 });
 
@@ -63,8 +65,9 @@ test('what a task has filled is not made room for once more', async () => {
     },
   };
   writeFileSync(join(old.directory, 'filled'), randomBytes(48 * MIB));
-  await makeRoom(watched, young, [old, young]);
-  await makeRoom(watched, holder('modest', 0), [old, young]);
+  const makeRoom = openMakeRoom({ disk: watched, clock: systemClock });
+  await makeRoom(young, [old, young]);
+  await makeRoom(holder('modest', 0), [old, young]);
   expect(wanted.map((bytes) => Math.round(bytes / MIB))).toEqual([1_024 + 16]);
   expect(freed).toHaveLength(1);
 });
@@ -73,6 +76,38 @@ test('where there is room for all, nothing is cleared', async () => {
   const { disk, freed } = await diskWith(-GIB);
   using _ = disk;
   const one = holder('one', MIB);
-  await makeRoom(disk, one, [one]);
+  await openMakeRoom({ disk, clock: systemClock })(one, [one]);
   expect(freed).toEqual([]);
+});
+
+test('hundreds of tasks that start together look at each directory once, a few at a time', async () => {
+  let nowMs = 0;
+  let [looks, underway, most] = [0, 0, 0];
+  const wanted: number[] = [];
+  const makeRoom = openMakeRoom({
+    disk: {
+      isShort: () => Promise.resolve(true),
+      roomFor: (bytes) => Promise.resolve(wanted.push(bytes)),
+    },
+    clock: { monotonicMs: () => nowMs },
+    filledIn: async () => {
+      looks += 1;
+      underway += 1;
+      most = Math.max(most, underway);
+      await new Promise(setImmediate);
+      underway -= 1;
+      return GIB;
+    },
+  });
+  const all = Array.from({ length: 200 }, (_, at) => ({
+    directory: String(at),
+    promisedBytes: 3 * GIB,
+    vacated: false,
+  }));
+  await Promise.all(all.map((one) => makeRoom(one, all)));
+  expect([looks, most]).toEqual([200, 4]);
+  expect(new Set(wanted)).toEqual(new Set([400 * GIB]));
+  nowMs = 60_000;
+  await Promise.all(all.slice(0, 2).map((one) => makeRoom(one, all)));
+  expect(looks).toBe(400);
 });
