@@ -163,9 +163,10 @@ function nameOf(raw: unknown, command: readonly string[], collect: Collect): str
   const name = textOf({ name: raw }, 'name', collect);
   if (name === undefined) {
     const words = command[0] === 'sh' && command[1] === '-c' ? command[2] : command[0];
-    // No match begins in the middle of a word: a long one is looked through once.
+    // No match begins in the middle of a word: a long one is looked through once, whatever dots it has.
     const program =
-      /(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9._-]*(?=$|\s)/.exec(words ?? '')?.[0] ?? 'job';
+      /(?<![A-Za-z0-9._-])[._-]*([A-Za-z0-9][A-Za-z0-9._-]*)(?=$|\s)/.exec(words ?? '')?.[1] ??
+      'job';
     return program.slice(0, 40);
   }
   return name;
