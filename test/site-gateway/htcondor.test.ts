@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { BatchOrder, BatchSystem } from '../../site-gateway/lrms/batch/batch-system.ts';
 import { openHTCondor } from '../../site-gateway/lrms/htcondor/htcondor.ts';
-import { htcondorOptions } from '../../site-gateway/lrms/htcondor/htcondor-site.ts';
 import { SELF } from '../fakes/job-owners.ts';
 import { openSaidCommands, type Said, type SaidCommands } from '../fakes/said-commands.ts';
 
@@ -292,25 +291,4 @@ test('HTCondor’s jobs are removed, and one that ended meanwhile is no error', 
   expect(commands.callsOf('condor_rm')).toEqual([['999.0', '7.0']]);
   commands.say('condor_rm', { stderr: "ERROR: Can't connect to local schedd\n", exitCode: 1 });
   await expect(open().signal(['7.0'], 'TERM')).rejects.toMatchObject({ name: 'BatchSilence' });
-});
-
-test('a gateway of root cannot have HTCondor, which takes no jobs of root', () => {
-  const htcondor = {
-    slots: '',
-    'accounting-group': '',
-    'submit-lines': [],
-    'host-patience': 60_000,
-    bin: '/opt/bin',
-  };
-  const site = { htcondor, spool: '/srv/hanse' };
-  const optionsOf = (uid: number) => htcondorOptions(site, { uid, username: 'one' }, '/usr/bin');
-  expect(optionsOf(7)).toMatchObject({ user: 'one', path: '/opt/bin:/usr/bin', config: '' });
-  expect(() => optionsOf(0)).toThrow(
-    expect.objectContaining({
-      code: 'CONFIG_INVALID',
-      problems: [
-        { where: 'lrms:', message: expect.stringContaining('HTCondor runs no jobs of root') },
-      ],
-    }),
-  );
 });
