@@ -160,7 +160,7 @@ export function submitFaultsContract(name: string, start: () => Promise<SubmitSy
         expect(await port.endOf(id)).toMatchObject({ kind: 'exited', exitCode });
       await expect.poll(closedReason, SOON).toBe('');
       expect([calls().length, ran()]).toEqual([1, ['hung-a', 'hung-b']]);
-      expect(processesNaming(gateway.commands.bin)).toEqual([]);
+      await expect.poll(() => processesNaming(gateway.commands.bin), SOON).toEqual([]);
     });
 
     test.concurrent('may be words that nobody knows: they are told, and the task goes in once it can', async ({

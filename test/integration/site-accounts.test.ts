@@ -245,7 +245,7 @@ describe('live outputs of an account', () => {
     const victim = await mkdtemp(join(scratch, 'victim-'));
     await writeFile(join(victim, 'file'), 'of root');
     const script = `umask 077; mkdir -p out; echo mine > out/file; echo mine > own
-      while :; do mv out real; ln -s ${victim} out; rm out; mv real out; date > own; done`;
+      while :; do mv out real; ln -s ${victim} out; sleep .02; rm out; mv real out; date > own; sleep .02; done`;
     const spec = { outputs: ['own', 'out'], liveOutputs: ['own', 'out'] };
     const id = await start(script, spec);
     let times = 0;
