@@ -38,8 +38,11 @@ export function natsChunkKeeper(link: NatsLink, vo: string): ChunkKeeper {
   };
 }
 
-/** A member may store something under `*` or `>` itself, and whoever takes that out takes out everything: it stays. */
-const isOne = (name: string): boolean => name !== '*' && name !== '>';
+/**
+ * A member may store something under any name: under `*` or `>`, and whoever takes that out takes out everything, or under one
+ * that makes another's second place of its own. What has not the name of a chunk stays.
+ */
+const isOne = (name: string): boolean => /^[0-9a-f]{64}$/.test(name);
 
 /** What a keeper publishes to, beside what a reader does. */
 export const keeperSubjects = (): readonly string[] =>

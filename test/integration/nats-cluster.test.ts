@@ -67,6 +67,7 @@ describe.for(await natsServers())('three of $name', ({ name, path }) => {
       await nats.start(other);
       // Three copies outlive one server: the next may go when those that came back have caught up.
       await untilHealthy(nats);
+      await untilEven(nats);
       for (const got of [whileGone, target])
         expect(execFileSync('diff', ['-r', got, root], { encoding: 'utf8' })).toBe('');
     },
@@ -126,16 +127,26 @@ async function untilHealthy(nats: TestCluster): Promise<void> {
 
 /** Each server keeps as many messages in its own store. */
 async function untilCopied(nats: TestCluster, messages: number): Promise<void> {
-  const counts = () =>
-    Promise.all(
-      nats.monitors.map(async (url) => {
-        const answer = await fetch(`${url}/jsz?streams=true`);
-        const found = (await answer.json()) as { readonly messages?: number };
-        return found.messages ?? 0;
-      }),
-    );
-  await expect.poll(counts, { timeout: 60_000 }).toEqual(nats.monitors.map(() => messages));
+  await expect
+    .poll(() => messagesOf(nats), { timeout: 60_000 })
+    .toEqual(nats.monitors.map(() => messages));
 }
+
+/** All servers keep as many messages. */
+async function untilEven(nats: TestCluster): Promise<void> {
+  const different = async () => new Set(await messagesOf(nats)).size;
+  await expect.poll(different, { timeout: 60_000 }).toBe(1);
+}
+
+/** How many messages each server keeps in its own store. */
+const messagesOf = (nats: TestCluster): Promise<readonly number[]> =>
+  Promise.all(
+    nats.monitors.map(async (url) => {
+      const answer = await fetch(`${url}/jsz?streams=true`);
+      const found = (await answer.json()) as { readonly messages?: number };
+      return found.messages ?? 0;
+    }),
+  );
 
 /** Does something once, when it is first told to. */
 function doOnce(work: () => Promise<void>) {

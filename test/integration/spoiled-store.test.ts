@@ -42,7 +42,7 @@ describe.for(await natsServers())('what disks and rogues do to the chunks of $na
     await using member = nats.open('demo');
     await member.put(sha256(content), content);
     const rogue = await nats.member('demo');
-    for (const madeUp of ['*', '>', 'a', 'a*']) {
+    for (const madeUp of ['*', '>', 'a', 'a*', '-again', `${sha256(content)}-again-again`]) {
       const ack = await rogue.request(chunkSubject('demo', madeUp), 'false', { timeout: 5_000 });
       expect(ack.json()).not.toHaveProperty('error');
     }
