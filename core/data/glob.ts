@@ -26,7 +26,14 @@ const IN_NAME: Takes = (character, isFirst) => character !== '/' && ANY(characte
  * are not used: whoever submits writes the pattern, and some take a regular expression years.
  */
 export function compileGlob(pattern: string): Glob {
-  const reader: Reader = { text: Array.from(pattern), at: 0, isLiteral: true, loose: new Set() };
+  const reader: Reader = {
+    text: Array.from(pattern),
+    at: 0,
+    isLiteral: true,
+    loose: new Set(),
+    depth: 0,
+    begins: true,
+  };
   const parts = partsOf(reader, true, false);
   const below: Place = { takes: SLASH, to: [many(ANY, END)] };
   const start = chain(parts, { to: [END, below] });
@@ -77,6 +84,10 @@ interface Reader {
   isLiteral: boolean;
   /** Where braces open that are none: each is read once. */
   readonly loose: Set<number>;
+  /** Braces around the place. */
+  depth: number;
+  /** A name may begin behind what was read last. */
+  begins: boolean;
 }
 
 /** Up to the end, or in braces up to what ends one of their choices. `isFirst` where a name may begin. */
@@ -87,14 +98,16 @@ function partsOf(reader: Reader, isFirst: boolean, inBraces: boolean): readonly 
     const character = reader.text[reader.at] ?? '';
     if (inBraces && (character === ',' || character === '}')) break;
     parts.push(partOf(reader, begins));
-    begins = reader.text[reader.at - 1] === '/';
+    begins = reader.begins || reader.text[reader.at - 1] === '/';
   }
+  reader.begins = begins;
   return parts;
 }
 
 function partOf(reader: Reader, isFirst: boolean): Part {
   const { text, at } = reader;
   const character = text[at] ?? '';
+  reader.begins = false;
   const special =
     character === '*'
       ? starsOf(reader, isFirst)
@@ -152,20 +165,29 @@ function setOf(reader: Reader): Part | undefined {
   });
 }
 
+/** Braces deeper than this are taken as they are. */
+const MOST_DEPTH = 64;
+
 /** `{a,b}`; undefined where it has no end or no choice. */
 function choicesOf(reader: Reader, isFirst: boolean): Part | undefined {
   const { at, isLiteral, loose } = reader;
-  if (loose.has(at)) return undefined;
+  if (loose.has(at) || reader.depth === MOST_DEPTH) return undefined;
   const choices: (readonly Part[])[] = [];
+  let begins = false;
+  reader.depth += 1;
   do {
     reader.at += 1;
     choices.push(partsOf(reader, isFirst, true));
+    begins ||= reader.begins;
   } while (reader.text[reader.at] === ',');
+  reader.depth -= 1;
+  reader.begins = begins;
   if (reader.text[reader.at] === '}' && choices.length > 1) {
     reader.at += 1;
     return (next) => ({ to: choices.map((parts) => chain(parts, next)) });
   }
   loose.add(at);
+  reader.begins = false;
   reader.at = at;
   reader.isLiteral = isLiteral;
   return undefined;

@@ -20,6 +20,9 @@ test.for<[string, string, string]>([
   ['{a,b*}.csv', 'a.csv b.csv bc.csv', 'c.csv ab.csv {a,b}.csv'],
   ['{a,{b,c}}/{x,}y', 'a/xy b/y c/xy', 'a/x {b/y'],
   ['{.a,b}', '.a b', 'a .b'],
+  ['{,x}.a', '.a x.a', 'y.a a'],
+  ['{,sub/}.a', '.a sub/.a', 'sub/a x.a'],
+  ['{sub/,}.s*', 'sub/.s .sx', 'sub/s'],
   ['{a}', '{a}', 'a'],
   ['{a,b', '{a,b', 'a b'],
   ['plot(1)+.png', 'plot(1)+.png', 'plot1.png plot(1).png'],
@@ -41,4 +44,13 @@ test.for<[string, boolean]>([
   ['{a,b}', false],
 ])('whether %s has no wildcard: %o', ([pattern, expected]) => {
   expect(compileGlob(pattern).isLiteral).toBe(expected);
+});
+
+test.for([
+  ['{', 4_000],
+  ['{a,', 3_000],
+  ['{a,b', 900],
+] as const)('a pattern of many %s is read all the same', ([part, times]) => {
+  const pattern = part.repeat(times);
+  expect(compileGlob(pattern).matches(pattern)).toBe(true);
 });
