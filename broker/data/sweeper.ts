@@ -9,6 +9,7 @@ import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import type { Book } from '../book.ts';
 import { lastSwept, noteSwept } from './last-swept.ts';
 import { type LiveChunks, openLiveChunks } from './live-chunks.ts';
+import { type Doubted, heal } from './spoiled-chunks.ts';
 import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
 
 /**
@@ -80,7 +81,7 @@ export interface SweeperOptions {
 }
 
 /** What is known of the store of one VO. */
-interface Store {
+interface Store extends Doubted {
   readonly vo: string;
   readonly keeper: OpenKeeper;
   readonly live: LiveChunks;
@@ -92,8 +93,8 @@ interface Store {
   /** Digests of trees whose chunks were there when they were named, and which every pass since has found named. */
   readonly whole: Set<string>;
   pass: Promise<Swept> | undefined;
-  /** Ends when the last chunks of `removed` have gone. */
-  removing: Promise<void>;
+  /** Ends when the last chunks of `removed` have gone, or could not go. */
+  removing: Promise<unknown>;
   /** When an earlier run of the broker took out chunks last; 0 where none did. Read once, and again where that failed. */
   readonly sweptBefore: () => Promise<number>;
 }
@@ -118,10 +119,11 @@ const openStore = (vo: string, keeper: OpenKeeper, sweptBefore: () => Promise<nu
   whole: new Set(),
   pass: undefined,
   removing: Promise.resolve(),
+  healing: Promise.resolve(),
 });
 
 export function openSweeper(options: SweeperOptions): Sweeper {
-  const { book, accounts, everyMs, graceMs } = options;
+  const { book, accounts, graceMs } = options;
   const startedAtMs = book.clock.nowMs();
   const stores = new Map<string, Store>();
   const storeOf = (vo: string): Store => {
@@ -141,16 +143,11 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     });
     return store.pass;
   };
-  const sweepAll = async (): Promise<void> => {
-    for (const vo of options.vos) await sweep(vo);
+  const healIn = (vo: string, digests: readonly string[]): Promise<readonly string[]> => {
+    const store = storeOf(vo);
+    return heal(store, digests, (digest) => takeOut(store, [digest], book.clock.nowMs()));
   };
-  const sweepLive = async (): Promise<void> => {
-    for (const store of stores.values()) if (store.live.isMuch()) await sweep(store.vo);
-  };
-  const timers = [
-    often('sweep the stores', sweepAll, everyMs, book.log),
-    often('sweep live outputs', sweepLive, Math.min(everyMs, BRIEF_MS / 2), book.log),
-  ];
+  const timers = openTimers(options, stores, sweep);
   return {
     sweep,
     admit: async (vo, tree, from = 'client') => {
@@ -174,13 +171,30 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       name(store, tree, book.clock.nowMs());
       return true;
     },
-    doubt: (vo, failure) => healNamed(storeOf(vo), failure, book.log),
-    heal: (vo, digests) => heal(storeOf(vo), digests),
+    doubt: (vo, failure) => background('heal the store', healIn(vo, digestsIn(failure)), book.log),
+    heal: healIn,
     [Symbol.asyncDispose]: async () => {
       for (const timer of timers) clearInterval(timer);
       await Promise.all([...stores.values()].map(({ keeper }) => keeper[Symbol.asyncDispose]()));
     },
   };
+}
+
+function openTimers(
+  { book, vos, everyMs }: SweeperOptions,
+  stores: ReadonlyMap<string, Store>,
+  sweep: Sweeper['sweep'],
+): readonly NodeJS.Timeout[] {
+  const sweepAll = async (): Promise<void> => {
+    for (const vo of vos) await sweep(vo);
+  };
+  const sweepLive = async (): Promise<void> => {
+    for (const store of stores.values()) if (store.live.isMuch()) await sweep(store.vo);
+  };
+  return [
+    often('sweep the stores', sweepAll, everyMs, book.log),
+    often('sweep live outputs', sweepLive, Math.min(everyMs, BRIEF_MS / 2), book.log),
+  ];
 }
 
 function readOnce<T>(read: () => Promise<T>): () => Promise<T> {
@@ -230,7 +244,7 @@ async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promi
   if (!distrusts && store.removed.size === 0) return true;
   try {
     // What is on its way out is there still.
-    await store.removing.catch(() => undefined);
+    await store.removing;
     const chunks = await treeChunks(store.keeper.store, tree);
     const doubtful = distrusts ? chunks : chunks.filter((digest) => store.removed.has(digest));
     const missing = await store.keeper.store.missing(doubtful);
@@ -270,9 +284,7 @@ async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Sw
     await markNamed(store, marks);
     // From here to the request nothing is awaited: a tree that is named later finds them among the removed.
     const going = due.slice(at, at + REMOVED_AT_ONCE).filter((digest) => !marks.chunks.has(digest));
-    for (const digest of going) store.removed.set(digest, nowMs);
-    store.removing = store.keeper.remove(going);
-    await store.removing;
+    await takeOut(store, going, nowMs);
     removed += going.length;
     // One that is sent again is as new as any other.
     for (const digest of going) waiting.delete(digest);
@@ -344,25 +356,10 @@ function forget(store: Store, nowMs: number, graceMs: number): void {
   for (const [digest, atMs] of removed) if (nowMs - atMs > graceMs) removed.delete(digest);
 }
 
-const healNamed = (store: Store, failure: string, log: Log): void =>
-  background('heal the store', heal(store, digestsIn(failure)), log);
-
-async function heal(
-  { keeper, whole }: Store,
-  digests: readonly string[],
-): Promise<readonly string[]> {
-  // Whoever asks has seen one that is not right, and who sends its files again must be asked for it.
-  whole.clear();
-  const spoiled: string[] = [];
-  for (const digest of new Set(digests)) {
-    const failure: unknown = await keeper.store.get(digest).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    const code = failure instanceof GridError ? failure.code : undefined;
-    if (code === 'CHUNK_CORRUPT') spoiled.push(digest);
-    else if (failure !== undefined && code !== 'CHUNK_MISSING') throw failure;
-  }
-  await keeper.remove(spoiled);
-  return spoiled;
+/** Nothing is awaited before the request: who names a tree from now on finds the chunks among the removed. */
+function takeOut(store: Store, digests: readonly string[], nowMs: number): Promise<void> {
+  for (const digest of digests) store.removed.set(digest, nowMs);
+  const going = store.keeper.remove(digests);
+  store.removing = Promise.allSettled([store.removing, going]);
+  return going;
 }

@@ -1,0 +1,52 @@
+import { GridError } from '../../core/errors.ts';
+import type { OpenKeeper } from './staging-accounts.ts';
+
+/** A store some of whose chunks may not be what their names say. */
+export interface Doubted {
+  readonly keeper: OpenKeeper;
+  /** Digests of trees that are taken to be all there. */
+  readonly whole: Set<string>;
+  /** Ends when chunks that were doubted have been read; one call after the other. */
+  healing: Promise<unknown>;
+}
+
+/**
+ * Reads chunks and has those taken out that are not what their name says; gives these. Throws STAGING_UNAVAILABLE where one
+ * could not be read, after all others have been.
+ */
+export function heal(
+  store: Doubted,
+  digests: readonly string[],
+  takeOut: (digest: string) => Promise<void>,
+): Promise<readonly string[]> {
+  // Whoever asks has seen one that is not right, and who sends its files again must be asked for it.
+  store.whole.clear();
+  // Two at once could both find a chunk spoiled, and the later one take out what was sent again meanwhile.
+  const healed = store.healing.then(() => takeOutSpoiled(store, digests, takeOut));
+  store.healing = healed.catch(() => undefined);
+  return healed;
+}
+
+async function takeOutSpoiled(
+  { keeper, whole }: Doubted,
+  digests: readonly string[],
+  takeOut: (digest: string) => Promise<void>,
+): Promise<readonly string[]> {
+  const spoiled: string[] = [];
+  let unread: unknown;
+  for (const digest of new Set(digests)) {
+    const failure: unknown = await keeper.store.get(digest).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    const code = failure instanceof GridError ? failure.code : undefined;
+    if (code === 'CHUNK_CORRUPT') {
+      // Trees that were named while it was read may have it.
+      whole.clear();
+      await takeOut(digest);
+      spoiled.push(digest);
+    } else if (code !== 'CHUNK_MISSING') unread ??= failure;
+  }
+  if (unread !== undefined) throw unread;
+  return spoiled;
+}
