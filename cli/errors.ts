@@ -13,7 +13,7 @@ export interface FailureStyle {
   /** What was typed of the command, for instance `grid data put`. */
   readonly command?: string;
   /** Exit code of INTERRUPTED, where another signal than that of Ctrl-C has come. */
-  readonly interruptedExit?: number;
+  readonly codeOfSignal?: number;
   readonly json: boolean;
   readonly debug: boolean;
   readonly red: (text: string) => string;
@@ -27,7 +27,7 @@ const MOST_PROBLEMS = 40;
 export function describeFailure(error: unknown, style: FailureStyle): Failure {
   const known = asGridError(error);
   const { exit: usual, remedy: advice } = ERRORS[known.code];
-  const exit = known.code === 'INTERRUPTED' ? (style.interruptedExit ?? usual) : usual;
+  const exit = known.code === 'INTERRUPTED' ? (style.codeOfSignal ?? usual) : usual;
   const remedy = advice.replace('grid COMMAND', style.command ?? 'grid COMMAND');
   const shown = style.debug || known.code === 'INTERNAL' ? stackOf(known) : undefined;
   if (style.json) {

@@ -8,7 +8,7 @@ import { runCommand } from './run-command.ts';
 const LINGER_MS = 1_000;
 
 const interrupt = new AbortController();
-let interruptedExit = 130;
+let codeOfSignal = 130;
 for (const [signal, exit] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
@@ -16,7 +16,7 @@ for (const [signal, exit] of [
   process.on(signal, () => {
     // The first asks, the second insists: whoever presses Ctrl-C twice does not want to wait for a tidy end.
     if (interrupt.signal.aborted) process.exit(exit);
-    interruptedExit = exit;
+    codeOfSignal = exit;
     interrupt.abort();
   });
 }
@@ -32,7 +32,7 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   cwd: process.cwd(),
   userHome: homedir(),
   signal: interrupt.signal,
-  interruptedExit: () => interruptedExit,
+  codeOfSignal: () => codeOfSignal,
   version: readVersion(),
   stdout: (chunk) => process.stdout.write(chunk),
   stderr: (chunk) => process.stderr.write(chunk),

@@ -16,7 +16,7 @@ export interface Edge {
   readonly userHome: string;
   readonly signal: AbortSignal;
   /** Exit code for what `signal` has ended: 130 for Ctrl-C, 143 for SIGTERM. */
-  readonly interruptedExit: () => number;
+  readonly codeOfSignal: () => number;
   readonly version: string;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
@@ -45,7 +45,7 @@ export async function runCommand(argv: readonly string[], edge: Edge): Promise<n
     const failure = describeFailure(shown, {
       ...early,
       command,
-      interruptedExit: edge.interruptedExit(),
+      codeOfSignal: edge.codeOfSignal(),
       red: colour.bad,
       dim: colour.dim,
     });

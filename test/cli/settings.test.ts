@@ -97,7 +97,7 @@ describe('a command line that fails', () => {
       stderr: (text) => err.push(text),
       writeBytes: async () => undefined,
       readStdin: async () => '',
-      interruptedExit: () => 130,
+      codeOfSignal: () => 130,
       stdoutIsTerminal: false,
       stderrIsTerminal: false,
       columns: 100,

@@ -35,7 +35,7 @@ async function grid(
     stderr: (text) => err.push(text),
     writeBytes: () => Promise.resolve(),
     readStdin: () => Promise.resolve(''),
-    interruptedExit: () => 130,
+    codeOfSignal: () => 130,
     stdoutIsTerminal: false,
     stderrIsTerminal: false,
     columns: 120,

@@ -116,6 +116,7 @@ test('tells how long a task that came now would wait at most, by all that runs a
       ([, state = '']) => state,
     );
   await expect.poll(states, { timeout: 30_000 }).toEqual([]);
+  // What tests before have left keeps its slots until Grid Engine has taken leave of it.
   await expect.poll(waitSeconds, { timeout: 90_000 }).toBe(0);
   await submit('-l', 'h_rt=500');
   await expect.poll(states, { timeout: 30_000 }).toEqual(['r']);

@@ -44,17 +44,17 @@ describe.for(await natsServers())('three of $name', ({ name, path }) => {
 
   test.for([0, 1, 2])(
     'server %i may crash in the middle, and nothing is lost',
-    { timeout: 400_000 },
+    { timeout: 180_000 },
     async (at) => {
       const root = join(dir, `root${at}`);
       await mkdir(root);
       await writeFile(join(root, 'large.bin'), randomBytes(60 * 2 ** 20));
       for (let n = 0; n < 500; n += 1) await writeFile(join(root, `${n}`), randomBytes(900));
-      await using sender = nats.open('demo', { patienceMs: 150_000 });
+      await using sender = nats.open('demo', { patienceMs: 60_000 });
       const crashing = doOnce(() => nats.crash(at));
       const sent = await sendTree(sender, { root, paths: ['.'] }, { onProgress: crashing.start });
       await crashing.done();
-      await using reader = nats.open('demo', { patienceMs: 150_000 });
+      await using reader = nats.open('demo', { patienceMs: 60_000 });
       const whileGone = join(dir, `gone${at}`);
       await fetchTree(reader, sent.tree, whileGone);
       await nats.start(at);

@@ -68,7 +68,7 @@ const cli = async (...argv: readonly string[]): Promise<{ exit: number; out: str
     stderr: (text) => out.push(text),
     writeBytes: () => Promise.resolve(),
     readStdin: () => Promise.resolve(''),
-    interruptedExit: () => 130,
+    codeOfSignal: () => 130,
     stdoutIsTerminal: false,
     stderrIsTerminal: false,
     columns: 80,

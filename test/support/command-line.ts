@@ -17,7 +17,7 @@ export async function commandLine(argv: readonly string[], cwd = '/') {
     },
     writeBytes: () => Promise.resolve(),
     readStdin: () => Promise.resolve(''),
-    interruptedExit: () => 130,
+    codeOfSignal: () => 130,
     stdoutIsTerminal: false,
     stderrIsTerminal: false,
     columns: 80,

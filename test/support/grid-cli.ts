@@ -89,7 +89,7 @@ async function run(
     stderr: (text) => err.push(text),
     writeBytes: () => Promise.resolve(),
     readStdin: () => Promise.resolve(stdin),
-    interruptedExit: () => 130,
+    codeOfSignal: () => 130,
     stdoutIsTerminal: false,
     stderrIsTerminal: false,
     columns: 120,
