@@ -1,8 +1,10 @@
 import { EMPTY_TREE } from '../../core/data/manifest.ts';
 import type { AttemptId } from '../../core/ids.ts';
 import type { Outcome } from '../../core/job/outcome.ts';
+import { background } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
 import type { AttemptState, Ending, Journal } from '../journal/journal.ts';
+import type { Attempt } from './attempt.ts';
 import { failed, NO_USAGE, type Verdict } from './outcome.ts';
 
 /** The state of an attempt that did not fail. */
@@ -44,7 +46,7 @@ export function endedEarly({ ending, endingDetail }: Told): Outcome {
 }
 
 /** Resolves once the journal has the reason to end these; for what does not bear waiting, whether it takes it or not. */
-export async function noteEnding(
+export async function intend(
   attempts: readonly { readonly id: AttemptId }[],
   ending: Ending,
   { journal, log }: { readonly journal: Pick<Journal, 'intend'>; readonly log: Log },
@@ -58,3 +60,21 @@ export async function noteEnding(
   // Another site may have them when the lease is over.
   if (ending !== 'lease-expired') await noted;
 }
+
+/**
+ * Those that are still to end: one may have been told another reason while this one was written down, or have come to its own
+ * end, and then a later run must not go by it.
+ */
+export function unended<Some extends Ended>(
+  attempts: readonly Some[],
+  ending: Ending,
+  { journal, log }: { readonly journal: Pick<Journal, 'takeBack'>; readonly log: Log },
+): readonly Some[] {
+  const spared = isForfeit(ending) ? attempts.filter(({ vacated }) => vacated) : [];
+  const ids = spared.map(({ id }) => id);
+  if (ids.length > 0)
+    background('take back why tasks were to end', journal.takeBack(ids, ending), log);
+  return attempts.filter((one) => one.ending === '' && !spared.includes(one));
+}
+
+type Ended = Pick<Attempt, 'id' | 'ending' | 'vacated'>;

@@ -35,7 +35,7 @@ import { spoolFailure } from '../staging/disk.ts';
 import { diskFull, giveBackIfFull } from '../staging/full-disk.ts';
 import { carryTransfer } from '../staging/transfer-life.ts';
 import { type Attempt, attemptOf, isSilent, provide, vacate, wishOf } from './attempt.ts';
-import { cancelledVerdict, endedEarly, finalState, isForfeit, noteEnding } from './ending.ts';
+import { cancelledVerdict, endedEarly, finalState, intend, isForfeit, unended } from './ending.ts';
 import { type MakeRoom, openMakeRoom } from './make-room.ts';
 import { failed, failedBy, NO_USAGE } from './outcome.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
@@ -118,10 +118,9 @@ export class Supervisor {
     const known = ids.map((id) => this.attempts.get(id)).filter((one) => one !== undefined);
     const wanted = known.filter((one) => one.ending === '');
     if (wanted.length === 0) return;
-    await noteEnding(wanted, ending, this.options);
+    await intend(wanted, ending, this.options);
     const lrms = await this.lrms;
-    for (const attempt of wanted) {
-      if (attempt.ending !== '' || (isForfeit(ending) && attempt.vacated)) continue;
+    for (const attempt of unended(wanted, ending, this.options)) {
       attempt.ending = ending;
       attempt.endingDetail = why;
       attempt.abort.abort();

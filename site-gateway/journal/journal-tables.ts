@@ -17,6 +17,7 @@ type Attempts = Pick<
   | 'live'
   | 'ended'
   | 'intend'
+  | 'takeBack'
   | 'outputsOf'
   | 'removable'
   | 'removed'
@@ -33,6 +34,9 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
   const find = database.prepare('SELECT outputs FROM attempts WHERE id = ?');
   const setEnding = database.prepare(
     "UPDATE attempts SET ending = ? WHERE id = ? AND ended_at IS NULL AND ending = ''",
+  );
+  const clearEnding = database.prepare(
+    "UPDATE attempts SET ending = '' WHERE id = ? AND ended_at IS NULL AND ending = ?",
   );
   const removable = database.prepare(
     `SELECT id FROM attempts WHERE directory_gone = 0 AND ended_at < ?
@@ -59,6 +63,10 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
     intend: (ids, ending) =>
       commits.write(() => {
         for (const id of ids) setEnding.run(ending, id);
+      }),
+    takeBack: (ids, ending) =>
+      commits.insist(() => {
+        for (const id of ids) clearEnding.run(id, ending);
       }),
     outputsOf: (id) => {
       const row = find.get(id) as { outputs: Uint8Array | null } | undefined;

@@ -74,6 +74,8 @@ export interface Journal extends Disposable {
   tellLive(id: AttemptId, live: LiveOutputs): Promise<void>;
   /** Resolves once the intent is on the disk; an earlier one stays. */
   intend(ids: readonly AttemptId[], ending: Ending): Promise<void>;
+  /** The intent was not carried out; another one stays. */
+  takeBack(ids: readonly AttemptId[], ending: Ending): Promise<void>;
   updatesAfter(seq: number, limit: number): readonly AttemptUpdate[];
   /** Forgets updates up to `seq`. */
   acknowledge(seq: number): Promise<void>;

@@ -1,5 +1,5 @@
 import { appendFileSync } from 'node:fs';
-import { stat, writeFile } from 'node:fs/promises';
+import { appendFile, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { readPlain } from '../read-plain.ts';
 
@@ -75,12 +75,29 @@ export const hostfileOf = (directory: string): string => join(directory, 'tmp', 
 /** Pid of the first process of the task's container, which is no child of its command; made by the runtime. */
 export const containerPidOf = (directory: string): string => join(directory, 'tmp', 'grid-pid');
 
+const startedOf = (directory: string): string => join(directory, 'started');
+
+/** In place of a wrapper's line: no wrapper may begin the task any more. */
+const FENCE = 'never\n';
+
+/**
+ * Sees to it that a task that was ordered never begins, however late its wrapper comes to it. False where it has begun, and
+ * where that cannot be written down.
+ */
+export async function fenceOff(directory: string): Promise<boolean> {
+  if ((await readStarted(directory)) !== undefined) return false;
+  const file = startedOf(directory);
+  // In one piece, as the wrapper does: whose line is the first has decided.
+  await appendFile(file, FENCE).catch(() => undefined);
+  return (await readIfThere(file))?.startsWith(FENCE) === true;
+}
+
 /** Undefined when the task was never started. */
 export async function readStarted(directory: string): Promise<StartedFile | undefined> {
-  const file = join(directory, 'started');
+  const file = startedOf(directory);
   const text = await readIfThere(file);
   // It may be there before any wrapper is.
-  if (text === undefined || text === '') return undefined;
+  if (text === undefined || text === '' || text.startsWith(FENCE)) return undefined;
   const [line = '', ...rest] = text.split('\n');
   const isOfStat = line.includes(')');
   const start = isOfStat ? startOfStat(line, rest[0] ?? '') : startOf(line);

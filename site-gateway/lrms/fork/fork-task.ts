@@ -105,11 +105,17 @@ export function waitReasonOf(entry: ForkTask | undefined, gpus: Pick<GpuPool, 'f
   return `waits for free ${what} at the site`;
 }
 
+/** It never ran, and this machine is to blame. */
+export const siteFault = (reason: string, detail: string): TaskEnd => ({
+  kind: 'not-started',
+  fault: 'site',
+  reason,
+  detail,
+});
+
 /** It asks for what this machine has not. */
 export const gpuFault = (detail: string): TaskEnd | undefined =>
-  detail === ''
-    ? undefined
-    : { kind: 'not-started', fault: 'site', reason: 'SITE_REFUSED', detail };
+  detail === '' ? undefined : siteFault('SITE_REFUSED', detail);
 
 /** The machine itself is the only node. */
 export const hostsOf = ({ cpus }: Pick<LrmsTask, 'cpus'>): string => 'localhost\n'.repeat(cpus);
@@ -181,8 +187,7 @@ export function memoryExcess(
 /** Its wrapper has written how it ended. */
 export async function endWithStatus(entry: ForkTask, status: StatusFile): Promise<TaskEnd> {
   if (SETUP_CODES.includes(status.exitCode) && (await isUnconfined(entry.task.directory))) {
-    const detail = 'it could not be put into its sandbox';
-    return { kind: 'not-started', fault: 'site', reason: 'SANDBOX_FAILED', detail };
+    return siteFault('SANDBOX_FAILED', 'it could not be put into its sandbox');
   }
   const usage = usageOf(entry, status);
   const common = { exitCode: status.exitCode, usage, leftBehind: [] };

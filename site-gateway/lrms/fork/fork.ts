@@ -27,6 +27,7 @@ import {
   processesOf,
   setLaunched,
   setStart,
+  siteFault,
   takeNext,
   waitReasonOf,
   walltimeLimit,
@@ -34,6 +35,7 @@ import {
   writeHosts,
 } from './fork-task.ts';
 import { type GpuPool, openGpuPool } from './gpu-pool.ts';
+import { LAUNCH_PATIENCE_MS, lookAfterLaunch } from './late-launch.ts';
 import { type Launcher, openLauncher } from './launcher.ts';
 import { openReaper, type Reaper } from './reaper.ts';
 import { openSlots, type Slots } from './slots.ts';
@@ -42,9 +44,6 @@ import { openTaskKiller, type TaskKiller } from './task-killer.ts';
 
 const SWEEP_MS = 1_000;
 const ADOPTED_POLL_MS = 200;
-/** A wrapper says that it started within this, even on a loaded machine; the fence makes a second order harmless. */
-const LAUNCH_PATIENCE_MS = 10_000;
-const MAX_LAUNCHES = 3;
 const WALLTIME_GRACE_MS = 5_000;
 /** What a gateway that crashed left in control groups is looked for this often. */
 const TIDY_MS = 60_000;
@@ -206,8 +205,10 @@ class ForkLrms implements Lrms {
       const env = { ...task.env, ...this.gpus.envOf(task.id, words.length > 0) };
       this.launcher.launch({ ...task, env }, { cpuSet: share?.cpuSet, groups, words });
     } catch (error) {
-      const detail = `its sandbox could not be made: ${String(error)}`;
-      this.end(entry, { kind: 'not-started', fault: 'site', reason: 'SANDBOX_FAILED', detail });
+      this.end(
+        entry,
+        siteFault('SANDBOX_FAILED', `its sandbox could not be made: ${String(error)}`),
+      );
     }
   }
 
@@ -230,7 +231,8 @@ class ForkLrms implements Lrms {
     if (entry.killing) return;
     entry.killing = true;
     this.suspender.letGo(entry);
-    this.run('end a task', this.killer(entry, graceMs));
+    const work = this.killer(entry, graceMs, () => this.end(entry, CANCELLED));
+    this.run('end a task', work);
   }
 
   private readonly settleAll = (some: Iterable<ForkTask>): void => {
@@ -245,7 +247,8 @@ class ForkLrms implements Lrms {
     const processes = this.scan();
     for (const entry of busy) {
       if (entry.state === 'running') this.sweepRunning(entry, processes);
-      else if (now - entry.launchedAtMs > LAUNCH_PATIENCE_MS) this.relaunch(entry);
+      else if (now - entry.launchedAtMs > LAUNCH_PATIENCE_MS)
+        this.run('launch a task again', this.relaunch(entry));
     }
   }
 
@@ -258,21 +261,14 @@ class ForkLrms implements Lrms {
     if (tree[0]?.pid !== entry.wrapper?.pid) this.settle(entry, true);
   }
 
-  private relaunch(entry: ForkTask): void {
-    const work = async (): Promise<void> => {
-      const started = await readStarted(entry.task.directory);
-      if (entry.state !== 'launched') return;
-      if (started !== undefined) {
-        this.wrapperStarted(entry.task.id, started.start);
-        this.adopted.add(entry);
-      } else if (entry.launches < MAX_LAUNCHES && !entry.killing) {
-        this.launch(entry);
-      } else {
-        const detail = `its wrapper did not start in ${MAX_LAUNCHES} tries`;
-        this.end(entry, { kind: 'not-started', fault: 'site', reason: 'START_FAILED', detail });
-      }
-    };
-    this.run('launch a task again', work());
+  private async relaunch(entry: ForkTask): Promise<void> {
+    const found = await lookAfterLaunch(entry);
+    if (entry.state !== 'launched') return;
+    if (found.kind === 'again') this.launch(entry);
+    if (found.kind === 'failed') this.end(entry, found.end);
+    if (found.kind !== 'begun') return;
+    this.wrapperStarted(entry.task.id, found.start);
+    this.adopted.add(entry);
   }
 
   /**
@@ -304,7 +300,7 @@ class ForkLrms implements Lrms {
       return;
     }
     const detail = `${entry.task.directory} could not be written`;
-    this.end(entry, { kind: 'not-started', fault: 'site', reason: 'SPOOL_UNWRITABLE', detail });
+    this.end(entry, siteFault('SPOOL_UNWRITABLE', detail));
   }
 
   /** Gives the room back at once, ends what the task left, then tells. */

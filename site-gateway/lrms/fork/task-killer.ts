@@ -8,6 +8,7 @@ import {
   sendSignal,
 } from '../process-tree.ts';
 import type { TaskGroups } from '../sandbox/cgroups.ts';
+import { fenceOff } from '../task-files.ts';
 import { type ForkTask, restOf } from './fork-task.ts';
 
 export interface TaskKillerOptions {
@@ -17,8 +18,11 @@ export interface TaskKillerOptions {
   readonly isClosed: () => boolean;
 }
 
-/** Ends a task: TERM, and KILL after `graceMs`, until its wrapper has come to its end. */
-export type TaskKiller = (entry: ForkTask, graceMs: number) => Promise<void>;
+/**
+ * Ends a task: TERM, and KILL after `graceMs`, until its wrapper has come to its end. One that has not begun never will, and
+ * `onNever` says so.
+ */
+export type TaskKiller = (entry: ForkTask, graceMs: number, onNever: () => void) => Promise<void>;
 
 const LAUNCH_POLL_MS = 10;
 const ROUND_MS = 50;
@@ -26,9 +30,12 @@ const ROUND_MS = 50;
 const SPARED_ROUNDS = 20;
 
 export function openTaskKiller({ scan, groups, clock, isClosed }: TaskKillerOptions): TaskKiller {
-  return async (entry, graceMs) => {
-    // A wrapper that is just starting does not yet know what to do about a signal.
-    while (entry.state === 'launched' && !isClosed()) await pause(LAUNCH_POLL_MS);
+  return async (entry, graceMs, onNever) => {
+    // A wrapper that is just starting does not yet know what to do about a signal; it says in a moment that it has begun.
+    while (entry.state === 'launched' && !isClosed()) {
+      if (await fenceOff(entry.task.directory)) return onNever();
+      await pause(LAUNCH_POLL_MS);
+    }
     const begunAtMs = clock.monotonicMs();
     const over = (): boolean => entry.state === 'ending' || isClosed();
     let heard = false;

@@ -128,6 +128,24 @@ test('a task that ends by itself while its machine is being taken back keeps its
   await expect.poll(() => endOf('one')?.state, SOON).toBe(State.STATE_DONE);
 });
 
+test.for(['owner', 'lease-expired'] as const)(
+  'nor does a later run end it for %s',
+  async (ending) => {
+    const staged = Promise.withResolvers<void>();
+    const supervisor = await open();
+    await run(supervisor, accepted('one'));
+    stageOut = () => staged.promise;
+    const ended = supervisor.end(['one'], ending);
+    listener.ended(attemptId('one'), DONE);
+    await ended;
+    // All that was to be written before has been then.
+    await journal.removed([]);
+    expect(journal.live()).toMatchObject([{ id: 'one', ending: '' }]);
+    staged.resolve();
+    await expect.poll(() => endOf('one')?.state, SOON).toBe(State.STATE_DONE);
+  },
+);
+
 test('a machine is taken back though the journal cannot be written', async () => {
   const full: Journal = { ...journal, intend: () => Promise.reject(new Error('disk is full')) };
   const supervisor = await open(full);

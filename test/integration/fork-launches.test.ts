@@ -1,0 +1,97 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { attemptId } from '../../core/ids.ts';
+import { systemClock } from '../../service/clock.ts';
+import { openLog } from '../../service/log.ts';
+import { openForkLrms } from '../../site-gateway/lrms/fork/fork.ts';
+import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
+import { BARE_SANDBOX } from '../../site-gateway/lrms/sandbox/sandbox.ts';
+
+const log = openLog('test', 'silent');
+let spool: string;
+let lrms: Lrms;
+let ends: Map<string, TaskEnd>;
+
+const open = async (): Promise<void> => {
+  lrms = await openForkLrms({
+    spool,
+    cpus: 2,
+    memoryBytes: 2 ** 30,
+    cores: [],
+    firstCore: 0,
+    sandbox: BARE_SANDBOX,
+    clock: systemClock,
+    log,
+    listener: {
+      started: () => undefined,
+      ended: (id, end) => ends.set(id, end),
+      changed: () => undefined,
+    },
+  });
+};
+beforeEach(async () => {
+  spool = mkdtempSync(join(tmpdir(), 'hanse-launches-'));
+  ends = new Map();
+  await open();
+});
+afterEach(async () => {
+  await lrms[Symbol.asyncDispose]();
+  rmSync(spool, { recursive: true });
+});
+
+const task = (id: string, script: string): LrmsTask => {
+  const directory = join(spool, 'attempts', id);
+  for (const own of ['work', 'tmp']) mkdirSync(join(directory, own), { recursive: true });
+  return {
+    id: attemptId(id),
+    directory,
+    command: ['sh', '-c', script],
+    env: { PATH: '/usr/bin:/bin' },
+    stdin: '/dev/null',
+    nodes: 1,
+    gpus: 0,
+    cpus: 1,
+    memoryBytes: 2 ** 20,
+    walltimeMs: 0,
+    sandbox: 'account',
+    network: 'any',
+  };
+};
+const endOf = async (id: string): Promise<TaskEnd | undefined> => {
+  await expect.poll(() => ends.has(id), { timeout: 30_000 }).toBe(true);
+  return ends.get(id);
+};
+/** Pids of the shells that start the tasks of this spool. */
+const launchers = (): readonly number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && wordsOf(name).includes(spool))
+    .map(Number);
+
+function wordsOf(pid: string): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
+
+test('a task that was ordered and has not begun ends at once when it is told to, and never begins', async () => {
+  lrms.submit(task('first', 'true'));
+  expect(await endOf('first')).toMatchObject({ kind: 'exited', exitCode: 0 });
+  const [shell = 0] = launchers();
+  // Too busy to read its order, for now.
+  process.kill(shell, 'SIGSTOP');
+  const late = task('late', ': >ran');
+  lrms.submit(late);
+  const before = performance.now();
+  lrms.cancel(late.id, 3_000);
+  expect(await endOf('late')).toMatchObject({ kind: 'not-started', reason: 'CANCELLED' });
+  // It is looked for again only after ten.
+  expect(performance.now() - before).toBeLessThan(9_000);
+  process.kill(shell, 'SIGCONT');
+  await expect.poll(() => launchers(), { timeout: 10_000 }).toEqual([]);
+  expect(existsSync(join(late.directory, 'work', 'ran'))).toBe(false);
+  expect(await lrms.adopt(late)).toBe(false);
+});
