@@ -147,10 +147,13 @@ function remoteOf(
   });
 }
 
+const MOST_SILENCE_MS = 60_000;
+
 function webOf(config: SiteConfig): Web {
   const ca = config['fetch-ca'];
   return openWeb({
     rules: fetchRules(config),
     moreCa: ca === undefined ? undefined : readSettingFile('fetch-ca', ca),
+    silenceMs: Math.min(MOST_SILENCE_MS, config['staging-patience']),
   });
 }

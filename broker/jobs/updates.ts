@@ -71,9 +71,14 @@ export function applyReport(
   return [];
 }
 
-/** A task still waits at its site, and the batch system has another reason for it, or says one only now. */
+/**
+ * A task still waits at its site, and the batch system has another reason for it, or says one only now; or its files have begun
+ * to wait for something, or go on.
+ */
 const isReworded = (task: TaskRecord, { state, detail }: Report): boolean =>
-  state === 'submitted' && task.state === state && detail !== '' && detail !== task.detail;
+  task.state === state &&
+  detail !== task.detail &&
+  (state === 'submitted' ? detail !== '' : state === 'staging-in' || state === 'staging-out');
 
 /** The gateway's clock may be wrong; an attempt neither ends before it was placed nor in the future. */
 const boundTime = (attempt: AttemptRecord, atMs: number, set: ChangeSet): number =>

@@ -22,7 +22,7 @@ export interface Attempt extends StagedAttempt {
   endingDetail: string;
   /** Monotonic; 0 until the LRMS has it. */
   submittedAtMs: number;
-  /** Why it waits in the LRMS, as the broker was told last. */
+  /** Why it waits in its present state, as the broker was told last. */
   toldWaiting: string;
   /** Scratch space that was set aside for it; 0 until it has its part of the stock. */
   promisedBytes: number;

@@ -37,6 +37,7 @@ import { carryTransfer } from '../staging/transfer-life.ts';
 import { type Attempt, attemptOf, isSilent, provide, vacate, wishOf } from './attempt.ts';
 import { cancelledVerdict, endedEarly, finalState, intend, isForfeit, unended } from './ending.ts';
 import { type MakeRoom, openMakeRoom } from './make-room.ts';
+import { newsOfWait, WAITING_MS } from './news-of-wait.ts';
 import { failed, failedBy, NO_USAGE } from './outcome.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
 import { openTakeUp } from './take-up.ts';
@@ -53,8 +54,6 @@ const CANCEL_GRACE_MS = 3_000;
 const BEGUN: readonly AttemptState[] = ['running', 'suspended'];
 const LOST = 'it had begun, and all word of it is lost: the machine went down';
 const PREPARED_AT_A_TIME = 8;
-/** A task that has waited this long is told of as `submitted`. */
-const WAITING_MS = 1_000;
 
 /** For people. */
 export interface Inspection {
@@ -351,22 +350,23 @@ export class Supervisor {
     what: { readonly atMs?: number; readonly outcome?: Outcome; readonly detail?: string },
   ): Promise<void> {
     if (this.stopping) return;
+    if (attempt.state !== state) attempt.toldWaiting = '';
     attempt.state = state;
     const { journal, clock } = this.options;
     await journal.step({ id: attempt.id, state, atMs: clock.nowMs(), ...what, tell: true });
   }
 
   private tellWaiting(): void {
-    const now = this.options.clock.monotonicMs();
+    const { clock, log, staging } = this.options;
+    const asks = {
+      waitReason: (id: AttemptId) => this.opened?.waitReason(id) ?? '',
+      waitsFor: (attempt: Attempt) => staging.waitsFor(attempt),
+    };
     for (const attempt of this.attempts.values()) {
-      const { submittedAtMs, state } = attempt;
-      if (state !== 'accepted' && state !== 'staging-in' && state !== 'submitted') continue;
-      if (submittedAtMs === 0 || now - submittedAtMs < WAITING_MS) continue;
-      const detail = this.opened?.waitReason(attempt.id) ?? '';
-      if (state === 'submitted' && (detail === '' || detail === attempt.toldWaiting)) continue;
-      attempt.toldWaiting = detail;
-      const told = this.step(attempt, 'submitted', { detail });
-      background('tell of a wait', told, this.options.log);
+      const news = newsOfWait(attempt, clock.monotonicMs(), asks);
+      if (news === undefined) continue;
+      background('tell of a wait', this.step(attempt, news.state, news), log);
+      attempt.toldWaiting = news.detail;
     }
   }
 }

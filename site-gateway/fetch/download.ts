@@ -3,10 +3,10 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { GridError } from '../../core/errors.ts';
 import { pause } from '../../service/background.ts';
-import type { Clock } from '../../service/clock.ts';
 import { writeFailure } from '../../service/staging/file-errors.ts';
 import { nameOf } from './addresses.ts';
 import { failed, type Web, type WebFile } from './https-get.ts';
+import type { ServerWait } from './server-waits.ts';
 
 /** A file to fetch. */
 export interface Wanted {
@@ -26,9 +26,10 @@ export interface Wanted {
 
 export interface DownloadOptions {
   readonly web: Web;
-  readonly clock: Clock;
   /** How long a server may be away, or give nothing new, before the download fails. */
   readonly patienceMs: number;
+  /** Told of how long it does. */
+  readonly wait: ServerWait;
   readonly signal: AbortSignal;
 }
 
@@ -43,28 +44,32 @@ const LONGEST_PAUSE_MS = 10_000;
  * FETCH_REFUSED, FETCH_DENIED, FETCH_FAILED, DISK_FULL.
  */
 export async function download(wanted: Wanted, options: DownloadOptions): Promise<number> {
-  const { clock, signal } = options;
+  const { wait, signal } = options;
   await using file = await openPartial(wanted.partial);
   let came = 0;
   let furthest = file.size;
-  let sinceMs: number | undefined;
   for (let waitMs = FIRST_PAUSE_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_PAUSE_MS)) {
     signal.throwIfAborted();
     try {
-      await fetchRest(wanted, options, file, (bytes) => {
-        came += bytes;
+      await fetchRest(wanted, options, file, {
+        // A server that begins anew each time gets nowhere, however much comes.
+        isNew: (end) => end > furthest,
+        onBytes: (bytes) => {
+          came += bytes;
+        },
       });
       if (file.digest() === wanted.digest) return came;
       await refuseContent(wanted, file);
+      furthest = 0;
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof GridError) throw error;
-      // A server that begins anew each time gets nowhere, however much comes.
-      if (file.size > furthest) [sinceMs, waitMs] = [undefined, FIRST_PAUSE_MS];
+      if (file.size > furthest) waitMs = FIRST_PAUSE_MS;
       furthest = Math.max(furthest, file.size);
-      sinceMs ??= clock.monotonicMs();
-      if (clock.monotonicMs() - sinceMs >= options.patienceMs)
-        throw failed(await wanted.url(), `cannot be fetched: ${wordsOf(error)}`);
+      const why = wordsOf(error);
+      wait.met(why);
+      if (wait.lastedMs() >= options.patienceMs)
+        throw failed(await wanted.url(), `cannot be fetched: ${why}`);
       await pause(waitMs, signal);
     }
   }
@@ -80,22 +85,32 @@ async function refuseContent(wanted: Wanted, file: Partial): Promise<void> {
   throw new GridError('FETCH_MISMATCH', `'${url}' ${what}`);
 }
 
+/** How a piece that came is reckoned. */
+interface Arrival {
+  /** Whether a file of so many bytes is longer than it ever was. */
+  readonly isNew: (end: number) => boolean;
+  readonly onBytes: (bytes: number) => void;
+}
+
 async function fetchRest(
   wanted: Wanted,
-  { web, signal }: DownloadOptions,
+  { web, wait, signal }: DownloadOptions,
   file: Partial,
-  onBytes: (bytes: number) => void,
+  { isNew, onBytes }: Arrival,
 ): Promise<void> {
   if (file.size > 0 && file.digest() === wanted.digest) return;
-  const answer = await web.get(await wanted.url(), file.size, signal);
+  const url = await wanted.url();
+  wait.on(url.host);
+  const answer = await web.get(url, file.size, signal);
   try {
     await file.begin(answer.offset);
     if (answer.totalBytes !== undefined) wanted.checkSize(answer.totalBytes);
     let roomTo = answer.totalBytes ?? 0;
     if (roomTo > file.size) await wanted.makeRoom(roomTo - file.size);
     for await (const bytes of piecesOf(answer)) {
-      await wanted.pace(bytes.byteLength);
       const end = file.size + bytes.byteLength;
+      if (isNew(end)) wait.over();
+      await wanted.pace(bytes.byteLength);
       wanted.checkSize(end);
       if (end > roomTo) {
         await wanted.makeRoom(ROOM_AHEAD_BYTES);
@@ -103,6 +118,7 @@ async function fetchRest(
       }
       await file.append(bytes);
       onBytes(bytes.byteLength);
+      wait.on(url.host);
     }
   } finally {
     answer.body.destroy();

@@ -3,6 +3,7 @@ import { Agent, request } from 'node:https';
 import { createSecureContext, getCACertificates } from 'node:tls';
 import type { FetchRule } from '../../core/data/fetch-rules.ts';
 import { GridError } from '../../core/errors.ts';
+import { formatDuration } from '../../core/units.ts';
 import { admitUrl, nameOf } from './addresses.ts';
 
 /** The gateway's way to servers elsewhere. */
@@ -24,24 +25,24 @@ export interface WebOptions {
   readonly rules: readonly FetchRule[];
   /** Authorities whose servers are trusted beside those that the machine trusts, PEM. */
   readonly moreCa: string | undefined;
+  /** A server that says nothing for so long has gone. */
+  readonly silenceMs: number;
 }
 
 const MAX_REDIRECTS = 5;
-/** A server that says nothing for so long has gone. */
-const SILENCE_MS = 60_000;
 const SOCKETS = 16;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** Too early, too many, or something that the server cannot do now. */
 const PASSING: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 
-export function openWeb({ rules, moreCa }: WebOptions): Web {
+export function openWeb({ rules, moreCa, silenceMs }: WebOptions): Web {
   const ca = [...getCACertificates('default'), ...(moreCa === undefined ? [] : [moreCa])];
   const secureContext = createSecureContext({ ca });
   const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS, secureContext });
   const get: Web['get'] = async (url, offset, signal) => {
     let at = url;
     for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {
-      const answer = await ask(at, { offset, signal, agent, ...admitUrl(rules, at) });
+      const answer = await ask(at, { offset, signal, agent, silenceMs, ...admitUrl(rules, at) });
       const status = answer.statusCode ?? 0;
       if (status === 416 && offset > 0) {
         // What is there is longer than the file: it is of something else.
@@ -64,9 +65,10 @@ interface Asking extends ReturnType<typeof admitUrl> {
   readonly offset: number;
   readonly signal: AbortSignal;
   readonly agent: Agent;
+  readonly silenceMs: number;
 }
 
-function ask(url: URL, { offset, ...options }: Asking): Promise<IncomingMessage> {
+function ask(url: URL, { offset, silenceMs, ...options }: Asking): Promise<IncomingMessage> {
   const headers = {
     'user-agent': 'hanse',
     // A file that is packed on the way could not be resumed.
@@ -74,9 +76,13 @@ function ask(url: URL, { offset, ...options }: Asking): Promise<IncomingMessage>
     ...(offset > 0 ? { range: `bytes=${offset}-` } : {}),
   };
   return new Promise((resolve, reject) => {
-    const sent = request(url, { ...options, headers }, resolve);
-    sent.setTimeout(SILENCE_MS, () => {
-      sent.destroy(new Error(`no byte came for ${SILENCE_MS / 1_000} s`));
+    let answer: IncomingMessage | undefined;
+    const sent = request(url, { ...options, headers }, (incoming) => {
+      answer = incoming;
+      resolve(incoming);
+    });
+    sent.setTimeout(silenceMs, () => {
+      (answer ?? sent).destroy(new Error(`no byte came for ${formatDuration(silenceMs)}`));
     });
     sent.on('error', (error) => reject(lasting(url, error) ?? error));
     sent.end();

@@ -12,6 +12,7 @@ import { openTarget, type Target } from '../../service/staging/target.ts';
 import type { StagedAttempt } from '../staging/staging.ts';
 import { download } from './download.ts';
 import type { Web } from './https-get.ts';
+import { openServerWaits, type ServerWaits } from './server-waits.ts';
 import type { SignedUrls } from './signed-urls.ts';
 
 export interface RemoteInputsOptions {
@@ -34,6 +35,8 @@ export interface RemoteInputs extends Disposable {
     cached: { readonly cache: FileCache; readonly partials: string },
     signal: AbortSignal,
   ): Promise<number>;
+  /** Which server keeps an attempt waiting, since when and why; '' where none does. */
+  waitsFor(attempt: string): string;
 }
 
 const MODE = 0o644;
@@ -41,7 +44,9 @@ const MODE = 0o644;
 const FORGOTTEN_MS = 7 * 86_400_000;
 
 export function openRemoteInputs(options: RemoteInputsOptions): RemoteInputs {
+  const waits = openServerWaits(options.clock, options.patienceMs);
   return {
+    waitsFor: (attempt) => waits.words(attempt),
     place: async (attempt, into, { cache, partials }, signal) => {
       const inputs = remoteInputs(attempt.spec);
       if (inputs.length === 0) return 0;
@@ -52,7 +57,9 @@ export function openRemoteInputs(options: RemoteInputsOptions): RemoteInputs {
       let came = 0;
       for (const { from, to } of inputs) {
         const file = fileOf(from);
-        const fill = { attempt, cache, partials, room, signal };
+        const partial = join(partials, `${file.digest}.part`);
+        using _need = waits.needs(attempt.id, partial);
+        const fill = { attempt, cache, partial, room, waits, signal };
         came += await bringIntoCache(file, fill, options);
         await placeOne({ from, to }, file, { cache, target, room });
       }
@@ -73,8 +80,9 @@ const keyOf = ({ digest }: RemoteFile) => ({ digest, sizeBytes: undefined, mode:
 interface Filling {
   readonly attempt: StagedAttempt;
   readonly cache: FileCache;
-  readonly partials: string;
+  readonly partial: string;
   readonly room: Room;
+  readonly waits: ServerWaits;
   readonly signal: AbortSignal;
 }
 
@@ -94,8 +102,8 @@ async function bringIntoCache(
       continue;
     }
     try {
-      const partial = join(filling.partials, `${file.digest}.part`);
-      const bytes = await downloadOne(file, partial, filling, options);
+      const { partial } = filling;
+      const bytes = await downloadOne(file, filling, options);
       await chmod(partial, answer.mode);
       const { size } = await stat(partial);
       land({ partial, landing: answer.landing });
@@ -110,18 +118,18 @@ async function bringIntoCache(
 
 async function downloadOne(
   file: RemoteFile,
-  partial: string,
-  { attempt, room, signal }: Filling,
-  { web, signed, clock, patienceMs, pace }: RemoteInputsOptions,
+  { attempt, partial, room, waits, signal }: Filling,
+  { web, signed, patienceMs, pace }: RemoteInputsOptions,
 ): Promise<number> {
   const isSigned = file.kind === 's3';
   const url = (): Promise<URL> =>
     isSigned ? signed.get(attempt.jobId, file.url, signal) : Promise.resolve(new URL(file.url));
   const { checkSize, makeRoom } = room;
+  using wait = waits.begin(partial);
   try {
     return await download(
       { url, digest: file.digest, partial, checkSize, makeRoom, pace },
-      { web, clock, patienceMs, signal },
+      { web, patienceMs, wait, signal },
     );
   } catch (error) {
     // What will not fit must not take the room of others until it is forgotten.

@@ -111,8 +111,10 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     for (const { to } of remoteInputs(attempt.spec)) files.push(normalize(to));
     return { bytes, files };
   };
+  const waitsFor = ({ id, spec }: Pick<StagedAttempt, 'id' | 'spec'>): string =>
+    options.remote.waitsFor(id) || health.waits(spec.vo);
   return {
-    ...openAttemptStaging({ storeOf: (vo) => dataOf(vo).store, fetch }),
+    ...openAttemptStaging({ storeOf: (vo) => dataOf(vo).store, fetch, waitsFor }),
     storeOf: (vo) => dataOf(vo).store,
     storeTrouble: () => health.trouble(),
     warmTrees: () => warm.digests(),

@@ -40,6 +40,8 @@ export interface AttemptStaging {
   stageIn(attempt: StagedAttempt, signal: AbortSignal): Promise<number>;
   /** Sends what the globs match and both streams; `strict` minds a glob that matches nothing. */
   stageOut(attempt: StagedAttempt, strict: boolean, signal: AbortSignal): Promise<StagedOut>;
+  /** What keeps the files of an attempt from moving, and since when; '' where nothing does. */
+  waitsFor(attempt: Pick<StagedAttempt, 'id' | 'spec'>): string;
 }
 
 export interface StagingParts {
@@ -51,10 +53,12 @@ export interface StagingParts {
     into: string,
     signal: AbortSignal,
   ) => Promise<{ readonly bytes: number; readonly files: readonly string[] }>;
+  readonly waitsFor: AttemptStaging['waitsFor'];
 }
 
-export function openAttemptStaging({ storeOf, fetch }: StagingParts): AttemptStaging {
+export function openAttemptStaging({ storeOf, fetch, waitsFor }: StagingParts): AttemptStaging {
   return {
+    waitsFor,
     stageIn: async (attempt, signal) => {
       const { directory } = attempt;
       const fetched = await fetch(attempt, join(directory, 'work'), signal);

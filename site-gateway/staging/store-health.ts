@@ -7,6 +7,8 @@ export interface StoreHealth {
   readonly heard: (vo: string, trouble: string) => void;
   /** In words, with when it began; '' where all is well, or was a moment ago. */
   readonly trouble: () => string;
+  /** The same of one VO, as what a transfer waits for. */
+  readonly waits: (vo: string) => string;
 }
 
 /** What is over sooner is a restart of the server, of which nobody need know. */
@@ -40,6 +42,11 @@ export function openStoreHealth(clock: Clock, log: Log): StoreHealth {
       if (trouble.logged || !lasts(trouble)) return;
       log.warn({ vo, since: began(trouble), why: words }, 'transfers wait for the store');
       trouble.logged = true;
+    },
+    waits: (vo) => {
+      const trouble = troubles.get(vo);
+      if (trouble === undefined || !lasts(trouble)) return '';
+      return `waits for the store since ${began(trouble)}: ${trouble.words}`;
     },
     trouble: () =>
       [...troubles]

@@ -13,6 +13,8 @@ interface Served {
   readonly cutAfter?: number;
   /** Says nothing more when that is sent, in place of cutting the connection. */
   readonly stalls?: boolean;
+  /** Takes the request and never answers. */
+  readonly hangs?: boolean;
 }
 
 /** A real https server whose answers a test chooses. */
@@ -35,6 +37,7 @@ export async function startWebServer(tls: { cert: string; key: string }): Promis
     const { range } = request.headers;
     asked.push(range === undefined ? path : `${path} ${range}`);
     const what = paths.get(path);
+    if (what?.hangs === true) return;
     if (what?.bytes === undefined) {
       const headers = what?.location === undefined ? {} : { location: what.location };
       response.writeHead(what?.status ?? 404, headers).end('not here');

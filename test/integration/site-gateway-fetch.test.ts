@@ -202,16 +202,41 @@ test('what a server refuses or has not fails the attempt with its answer; what p
   serve('/late', Buffer.from('late'));
   expect(await running).toMatchObject({ state: State.STATE_DONE });
   web.serve('/never', { status: 503 });
+  web.serve('/hangs', { hangs: true });
+  const stalled = serve('/stalls', randomBytes(9_000), {
+    cutAfter: 4_000,
+    stalls: true,
+    noRanges: true,
+  });
   // It begins anew each time and never gets further.
   const broken = serve('/breaks', randomBytes(1_000_000), { cutAfter: 600_000, noRanges: true });
-  const [never, breaks] = await Promise.all([
+  const [never, breaks, hangs, stalls] = await Promise.all([
     run(at('/never', sha256(Buffer.from('never')))),
     run(at('/breaks', broken)),
+    run(at('/hangs', sha256(Buffer.from('hangs')))),
+    run(at('/stalls', stalled)),
   ]);
   expect(never.detail).toContain('answers 503');
   expect(breaks).toMatchObject({ failure: 'data', reason: 'FETCH_FAILED' });
   expect(breaks.detail).toContain('the server broke off its answer');
   expect(web.asked.filter((path) => path.startsWith('/breaks')).length).toBeLessThan(12);
+  const silent = { failure: 'data', reason: 'FETCH_FAILED' };
+  expect(hangs).toMatchObject({
+    ...silent,
+    detail: expect.stringMatching(/no byte came for 3\.0 s$/),
+  });
+  expect(stalls).toMatchObject({
+    ...silent,
+    detail: expect.stringMatching(/no byte came for 3\.0 s$/),
+  });
+  const updates = await site.untilEnded([`fetch-${count}`]);
+  const waits = updates.flatMap(({ state, detail }) =>
+    state === State.STATE_STAGING_IN && detail !== '' ? [detail] : [],
+  );
+  const since = `waits for 127.0.0.1:${web.port} since 20`;
+  expect(waits.filter((words) => words.startsWith(since)).length).toBeGreaterThanOrEqual(3);
+  expect(waits.join('\n')).toMatch(/Z: no byte has come; gives up after 3\.0 s/);
+  expect(waits.join('\n')).toMatch(/Z: answers 503 Service Unavailable; gives up after 3\.0 s/);
 }, 30_000);
 
 test('a site with a rate fetches no faster', async () => {

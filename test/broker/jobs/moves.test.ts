@@ -68,6 +68,22 @@ test('a task that waits in a batch system is told why as that changes, and only 
   expect(events.map(({ kind }) => kind)).toEqual(['accept', 'match', 'submit', 'start']);
 });
 
+test('a task whose files wait for something is told what, and that they move again', async () => {
+  await book.add({ jabcd0123456: {} });
+  place(book.table, set, at('aachen', JOB));
+  const told = async (detail: string): Promise<unknown> => {
+    report('aachen', 'jabcd0123456.0.1', 'staging-in', { detail });
+    await commit(book, set);
+    set = begin(book);
+    return (await book.db.selectFrom('job_state').select('detail').executeTakeFirst())?.detail;
+  };
+  expect(await told('')).toBe('');
+  expect(await told('waits for data.example.org')).toBe('waits for data.example.org');
+  expect(await told('')).toBe('');
+  const events = await book.db.selectFrom('events').select('kind').orderBy('seq').execute();
+  expect(events.map(({ kind }) => kind)).toEqual(['accept', 'match', 'stageIn']);
+});
+
 test("a site cannot report of another site's attempt", async () => {
   await book.add({ jabcd0123456: {} });
   place(book.table, set, at('aachen', JOB));

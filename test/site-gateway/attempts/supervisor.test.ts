@@ -58,6 +58,7 @@ async function open(kept: Journal = journal): Promise<Supervisor> {
       return Promise.resolve({ ...lrms, [Symbol.asyncDispose]: () => Promise.resolve() });
     },
     staging: {
+      waitsFor: () => '',
       stageOut: async (_attempt: unknown, _strict: boolean, signal: AbortSignal) => {
         await stageOut(signal);
         return { outputs: EMPTY_TREE, bytesOut: 0 };

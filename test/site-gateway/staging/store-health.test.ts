@@ -32,6 +32,8 @@ test('an answer ends it, for the VO that got it', () => {
   after(4_000);
   health.heard('demo', '');
   expect(health.trouble()).toBe('bio since 2026-11-29T00:00:00.000Z: revoked');
+  expect(health.waits('bio')).toBe('waits for the store since 2026-11-29T00:00:00.000Z: revoked');
+  expect(health.waits('demo')).toBe('');
   health.heard('bio', '');
   expect(health.trouble()).toBe('');
 });

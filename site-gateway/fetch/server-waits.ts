@@ -1,0 +1,76 @@
+import { formatDuration } from '../../core/units.ts';
+import type { Clock } from '../../service/clock.ts';
+
+/** How long a server has kept one download waiting. */
+export interface ServerWait {
+  /** From now on, where it was not so before, nothing keeps it but this host. */
+  on(host: string): void;
+  /** Something new came. */
+  over(): void;
+  /** The server failed for now: why. */
+  met(why: string): void;
+  /** ms; 0 where no server keeps it. */
+  lastedMs(): number;
+}
+
+/** Which attempts wait for a server elsewhere, for whoever asks why they do not start. */
+export interface ServerWaits {
+  /** A download to the file `partial`; until it is disposed of. */
+  begin(partial: string): ServerWait & Disposable;
+  /** An attempt needs the download to `partial`, whoever carries it out; until it is disposed of. */
+  needs(attempt: string, partial: string): Disposable;
+  /** Whom the attempt waits for, since when and why; '' where it waits for none, or has only just begun to. */
+  words(attempt: string): string;
+}
+
+/** What is over sooner nobody need know, unless it may not last much longer. */
+const WORTH_TELLING_MS = 3_000;
+const WORTH_TELLING_PART = 0.25;
+const SILENT = 'no byte has come';
+
+interface Known extends ServerWait {
+  words(): string;
+}
+
+/** `patienceMs` is how long a download waits before it fails. */
+export function openServerWaits(clock: Clock, patienceMs: number): ServerWaits {
+  const downloads = new Map<string, Known>();
+  const needed = new Map<string, string>();
+  return {
+    begin: (partial) => {
+      const wait = openWait(clock, patienceMs);
+      downloads.set(partial, wait);
+      return { ...wait, [Symbol.dispose]: () => void downloads.delete(partial) };
+    },
+    needs: (attempt, partial) => {
+      needed.set(attempt, partial);
+      return { [Symbol.dispose]: () => void needed.delete(attempt) };
+    },
+    words: (attempt) => downloads.get(needed.get(attempt) ?? '')?.words() ?? '',
+  };
+}
+
+function openWait(clock: Clock, patienceMs: number): Known {
+  let since: { readonly host: string; readonly atMs: number; readonly ms: number } | undefined;
+  let why = SILENT;
+  const worthMs = Math.min(WORTH_TELLING_MS, WORTH_TELLING_PART * patienceMs);
+  const lastedMs = (): number => (since === undefined ? 0 : clock.monotonicMs() - since.ms);
+  return {
+    on: (host) => {
+      since ??= { host, atMs: clock.nowMs(), ms: clock.monotonicMs() };
+    },
+    over: () => {
+      since = undefined;
+      why = SILENT;
+    },
+    met: (words) => {
+      why = words;
+    },
+    lastedMs,
+    words: () => {
+      if (since === undefined || lastedMs() < worthMs) return '';
+      const began = new Date(since.atMs).toISOString();
+      return `waits for ${since.host} since ${began}: ${why}; gives up after ${formatDuration(patienceMs)}`;
+    },
+  };
+}
