@@ -7,6 +7,7 @@ import { digestsIn } from '../../service/staging/chunk-store.ts';
 import { checkManifest } from '../../service/staging/read-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import type { Book } from '../book.ts';
+import { openDoubts } from './doubts.ts';
 import { lastSwept, noteSwept } from './last-swept.ts';
 import { type LiveChunks, openLiveChunks } from './live-chunks.ts';
 import { type Doubted, heal } from './spoiled-chunks.ts';
@@ -97,6 +98,8 @@ interface Store extends Doubted {
   removing: Promise<unknown>;
   /** When an earlier run of the broker took out chunks last; 0 where none did. Read once, and again where that failed. */
   readonly sweptBefore: () => Promise<number>;
+  /** Has chunks read in the background. */
+  readonly doubts: (digests: readonly string[]) => void;
 }
 
 /** The ledger has a tree by then, or never will. */
@@ -108,9 +111,13 @@ const TREES_AT_ONCE = 1_000;
 /** Trees of a VO that can be held; the latest ones. */
 const MOST_WHOLE = 10_000;
 
-const openStore = (vo: string, keeper: OpenKeeper, sweptBefore: () => Promise<number>): Store => ({
+const openStore = (
+  vo: string,
+  keeper: OpenKeeper,
+  parts: Pick<Store, 'sweptBefore' | 'doubts'>,
+): Store => ({
   vo,
-  sweptBefore,
+  ...parts,
   keeper,
   live: openLiveChunks(keeper.store),
   condemned: new Map(),
@@ -132,7 +139,8 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     const sweptBefore = readOnce(() => lastSwept(book.db, vo));
     // Before this run takes out anything. Whoever needs it learns by its own await.
     sweptBefore().catch(() => undefined);
-    const store = openStore(vo, accounts.openKeeper(vo), sweptBefore);
+    const doubts = openDoubts((digests) => healIn(vo, digests), book.log);
+    const store = openStore(vo, accounts.openKeeper(vo), { sweptBefore, doubts });
     stores.set(vo, store);
     return store;
   };
@@ -171,7 +179,11 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       name(store, tree, book.clock.nowMs());
       return true;
     },
-    doubt: (vo, failure) => background('heal the store', healIn(vo, digestsIn(failure)), book.log),
+    doubt: (vo, failure) => {
+      const store = storeOf(vo);
+      store.whole.clear();
+      store.doubts(digestsIn(failure));
+    },
     heal: healIn,
     [Symbol.asyncDispose]: async () => {
       for (const timer of timers) clearInterval(timer);
