@@ -22,17 +22,24 @@ export async function loadSettings(
   userHome: string,
   flags: { readonly broker: string | undefined },
 ): Promise<Settings> {
-  const home = env['HANSE_HOME'] ?? join(userHome, '.hanse');
+  const home = homeOf(env, userHome);
   const file = join(home, 'config.yaml');
   const written = existsSync(file) ? await readSettingsFile(file) : {};
   return {
     home,
-    broker: flags.broker ?? env['HANSE_BROKER'] ?? written.broker,
-    authority: env['HANSE_AUTHORITY'] ?? written.authority,
-    trust: resolve(env['HANSE_TRUST'] ?? written.trust ?? join(home, 'certificates')),
-    vo: env['HANSE_VO'] ?? written.vo,
+    broker: flags.broker ?? given(env, 'HANSE_BROKER') ?? written.broker,
+    authority: given(env, 'HANSE_AUTHORITY') ?? written.authority,
+    trust: resolve(given(env, 'HANSE_TRUST') ?? written.trust ?? join(home, 'certificates')),
+    vo: given(env, 'HANSE_VO') ?? written.vo,
   };
 }
+
+/** Directory of the user's credentials and settings. */
+export const homeOf = (env: Env, userHome: string): string =>
+  given(env, 'HANSE_HOME') ?? join(userHome, '.hanse');
+
+/** A variable that is empty says nothing. */
+const given = (env: Env, name: string): string | undefined => env[name] || undefined;
 
 interface SettingsFile {
   readonly broker?: string | undefined;

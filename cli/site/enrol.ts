@@ -7,6 +7,7 @@ import { peekToken } from '../../service/pki/enrolment-token.ts';
 import { certificatesFromPem } from '../../service/pki/x509.ts';
 import { writeAtomic } from '../../service/write-atomic.ts';
 import { obtainCertificate } from '../certs/cert.ts';
+import { homeOf } from '../config.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { openSteps } from '../up/steps.ts';
@@ -166,7 +167,7 @@ async function ensureConfig(
 
 /** Who enrols a site and has a certificate of the grid administers the site, too. */
 function ownDn({ env }: Context): readonly string[] {
-  const home = env['HANSE_HOME'] ?? join(env['HOME'] ?? '/', '.hanse');
+  const home = homeOf(env, env['HOME'] ?? '/');
   const file = env['X509_USER_CERT'] ?? join(home, 'usercert.pem');
   if (!existsSync(file)) return [];
   return certificatesFromPem(readFileSync(file, 'utf8'))

@@ -36,6 +36,14 @@ describe('settings', () => {
     });
   });
 
+  test('of an empty variable are as if it were not there', async () => {
+    const names = ['HANSE_HOME', 'HANSE_BROKER', 'HANSE_AUTHORITY', 'HANSE_TRUST', 'HANSE_VO'];
+    const env = Object.fromEntries(names.map((name) => [name, '']));
+    expect(await loadSettings(env, '/home/a', NO_FLAGS)).toEqual(
+      await loadSettings({}, '/home/a', NO_FLAGS),
+    );
+  });
+
   test('of a wrong file are refused with their lines', async () => {
     const home = directory();
     writeFileSync(join(home, 'config.yaml'), 'broker: nowhere\nbrokr: x:1\n');
