@@ -16,7 +16,7 @@ import { chooseVo, openUserStaging } from '../data/staging.ts';
 import { argument, type Input } from '../input.ts';
 import { readJobFile } from '../jobs/read-jobs.ts';
 import { s3For } from '../jobs/s3-credentials.ts';
-import { pathsOf, persistently, sendOne } from '../jobs/submit.ts';
+import { pathsOf, sendOne, submitSent } from '../jobs/submit.ts';
 import { writeSpec } from '../jobs/write-spec.ts';
 import { table } from '../render.ts';
 import { afterText, edgesOf, type NodeView, readFlow } from './flow-view.ts';
@@ -126,7 +126,7 @@ async function submitNodes(
   input: Input,
   kept: readonly string[] = [],
 ): Promise<number> {
-  const { terminal, signal } = context;
+  const { terminal } = context;
   const vo = planned.some(({ spec }) => spec.vo === '') ? await chooseVo(context, broker) : '';
   const nodes = planned.map((node) =>
     node.spec.vo === '' ? { ...node, spec: { ...node.spec, vo: voName(vo) } } : node,
@@ -146,7 +146,9 @@ async function submitNodes(
       inputs: treeToWire('tree' in inputs ? inputs.tree : treeOf(spec, sent)),
     })),
   };
-  const { jobIds, flowId } = await persistently(context, () => broker.submit(request, { signal }));
+  const { jobIds, flowId } = await submitSent(context, broker, request, () =>
+    sendFiles(context, broker, nodes),
+  );
   if (context.json) {
     const jobs = Object.fromEntries(nodes.map(({ node }, index) => [node, jobIds[index] ?? '']));
     terminal.out(JSON.stringify({ id: flowId, jobs, kept }));

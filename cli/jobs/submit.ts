@@ -5,7 +5,11 @@ import { voName } from '../../core/ids.ts';
 import { outsidePath } from '../../core/job/outside.ts';
 import { fileInputs, type JobSpec, taskCount } from '../../core/job/spec.ts';
 import { counted, formatBytes } from '../../core/units.ts';
-import type { BrokerService, SubmitRequest } from '../../proto/gen/grid/v1/broker.ts';
+import type {
+  BrokerService,
+  SubmitRequest,
+  SubmitResponse,
+} from '../../proto/gen/grid/v1/broker.ts';
 import { pause } from '../../service/background.ts';
 import type { CheckedJob } from '../../service/documents/check-jobs.ts';
 import type { RpcClient } from '../../service/rpc/rpc.ts';
@@ -79,15 +83,27 @@ export async function submitJobs(
     flow: undefined,
     s3,
   };
-  const { jobIds } = await persistently(context, () =>
-    broker.submit(request, { signal: context.signal }),
-  ).catch(async (error: unknown) => {
+  const { jobIds } = await submitSent(context, broker, request, () =>
+    sendInputs(context, broker, jobs, specs),
+  );
+  return specs.map((spec, index) => ({ id: jobIds[index] ?? '', spec }));
+}
+
+/** Submits what has been sent, and sends it once more where the store has lost some of it meanwhile. */
+export async function submitSent(
+  context: Context,
+  broker: RpcClient<BrokerService>,
+  request: SubmitRequest,
+  sendAgain: () => Promise<unknown>,
+): Promise<SubmitResponse> {
+  const submitOnce = (): Promise<SubmitResponse> =>
+    persistently(context, () => broker.submit(request, { signal: context.signal }));
+  return submitOnce().catch(async (error: unknown) => {
     if (!(error instanceof GridError) || error.code !== 'CHUNK_MISSING') throw error;
     // What the store had when we asked was swept before the broker heard of it.
-    await sendInputs(context, broker, jobs, specs);
-    return broker.submit(request, { signal: context.signal });
+    await sendAgain();
+    return submitOnce();
   });
-  return specs.map((spec, index) => ({ id: jobIds[index] ?? '', spec }));
 }
 
 /** Inputs that are files here; the others are on the grid already. */

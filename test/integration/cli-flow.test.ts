@@ -1,6 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadSettings } from '../../cli/config.ts';
+import type { Context } from '../../cli/context.ts';
+import { submitFlow } from '../../cli/flows/flow-submit.ts';
+import { readInput } from '../../cli/input.ts';
+import { palette } from '../../cli/palette.ts';
+import { GridError } from '../../core/errors.ts';
 import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
 
 let grid: LocalGrid;
@@ -113,6 +119,46 @@ test('a flow is resumed as it was, listed and cancelled', async () => {
   expect(await run('flow', 'status', 'f00000000000')).toMatchObject({
     code: 4,
     stderr: expect.stringContaining('FLOW_NOT_FOUND'),
+  });
+});
+
+test('files that were swept before the flow was submitted are sent again', async () => {
+  await write('jobs:\n  a: { command: "true", inputs: ../words.txt }\n');
+  const said: string[] = [];
+  const { layout } = grid;
+  const env = { HANSE_HOME: layout.user };
+  let asked = 0;
+  const context: Context = {
+    ...{ env, cwd: layout.dir, json: false, quiet: false, colours: palette(false) },
+    signal: new AbortController().signal,
+    settings: () => loadSettings(env, layout.dir, { broker: undefined }),
+    terminal: {
+      out: (text) => void said.push(text),
+      note: (text) => void said.push(text),
+      write: () => Promise.resolve(),
+      columns: 80,
+      showsProgress: false,
+      readStdin: () => Promise.resolve(''),
+    },
+    openBroker: async () => {
+      const broker = await grid.broker();
+      const submit: typeof broker.call.submit = (...call) => {
+        asked += 1;
+        if (asked > 1) return broker.call.submit(...call);
+        return Promise.reject(new GridError('CHUNK_MISSING', '1 of 2 chunks is not there'));
+      };
+      return { ...broker, call: { ...broker.call, submit } };
+    },
+  };
+  expect(await submitFlow(context, readInput(new Map(), ['flow/flow.yaml'], []))).toBe(0);
+  expect({ asked, said }).toEqual({
+    asked: 2,
+    said: [
+      '1 file, 4 B: on the grid already',
+      '1 file, 4 B: on the grid already',
+      expect.stringMatching(/^f/),
+      expect.stringContaining('1 job submitted'),
+    ],
   });
 });
 
