@@ -42,12 +42,18 @@ async function checkSite(
   { broker }: DatasetClient,
   site: string,
 ): Promise<void> {
-  const ids = (await broker.call.listSites({}, { signal })).sites.map(({ id }) => id);
+  const { sites } = await broker.call.listSites({}, { signal });
+  checkKnown(
+    site,
+    sites.map(({ id }) => id),
+  );
+}
+
+/** Throws SITE_NOT_FOUND with the sites that there are. */
+export function checkKnown(site: string, ids: readonly string[]): void {
+  const others = ids.length === 0 ? 'no site is enrolled yet' : `it has ${ids.join(', ')}`;
   if (!ids.includes(site))
-    throw new GridError(
-      'SITE_NOT_FOUND',
-      `the grid has no site '${site}'; it has ${ids.join(', ')}`,
-    );
+    throw new GridError('SITE_NOT_FOUND', `the grid has no site '${site}'; ${others}`);
 }
 
 const NOWHERE: SitePlace = { site: '', path: '' };

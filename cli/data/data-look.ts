@@ -2,23 +2,18 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { chunkBytes, compareTrees } from '../../core/data/compare.ts';
 import type { Manifest } from '../../core/data/manifest.ts';
-import { chunksOf } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
 import { formatBytes } from '../../core/units.ts';
 import type { Dataset, StoreQuota } from '../../proto/gen/grid/v1/data.ts';
-import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import { describeTree } from '../../service/staging/send-tree.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { readJob } from '../jobs/job-detail.ts';
-import { openProgress } from '../progress.ts';
 import { table } from '../render.ts';
 import { quotaNotes, quotaView } from './data-quota.ts';
 import { type DatasetClient, nameOf, openDatasetClient } from './dataset-client.ts';
 import { jobOf } from './job-results.ts';
-
-const AT_ONCE = 16;
 
 /** `grid data du`. */
 export async function diskUsage(context: Context, input: Input): Promise<number> {
@@ -126,7 +121,9 @@ async function quotasOf(
 ): Promise<readonly StoreQuota[]> {
   const found: StoreQuota[] = [];
   for (const vo of new Set(shown.map((dataset) => dataset.vo)))
-    found.push(...(await datasets.listStoreQuotas({ vo, owner: '' }, { signal })).quotas);
+    found.push(
+      ...(await datasets.listStoreQuotas({ vo, owner: '', members: false }, { signal })).quotas,
+    );
   return found;
 }
 
@@ -177,64 +174,6 @@ function withDirectoryHint(error: unknown, name: string, cwd: string): unknown {
   return new GridError(error.code, `${error.message}; the directory here is './${name}'`, {
     cause: error,
   });
-}
-
-/** `grid data verify`. */
-export async function verifyDataset(context: Context, input: Input): Promise<number> {
-  await using client = await openDatasetClient(context, input);
-  const { name, dataset, tree } = await client.find(await client.refOf(argument(input, 0)));
-  const store = await client.store(dataset.vo);
-  const manifest = await loadManifest(store, tree, context.signal);
-  const chunks = chunkBytes(manifest);
-  const progress = await openProgress(context, 'reading');
-  const totalBytes = sum([...chunks]);
-  let doneBytes = 0;
-  const faults = await faultsOf(store, chunksOf(manifest), context.signal, (digests) => {
-    for (const digest of digests) doneBytes += chunks.get(digest) ?? 0;
-    progress.update({ doneBytes, totalBytes });
-  }).finally(progress.stop);
-  await client.heal(
-    dataset.vo,
-    faults.map(({ digest }) => digest),
-  );
-  const { terminal, json } = context;
-  if (json) terminal.out(JSON.stringify({ id: name, chunks: chunks.size, faults }));
-  else if (faults.length === 0)
-    terminal.out(`${name}: ${chunks.size} chunks, ${formatBytes(totalBytes)}, all sound`);
-  else
-    for (const { digest, code } of faults)
-      terminal.out(`${code === 'CHUNK_MISSING' ? 'missing' : 'spoiled'}  ${digest}`);
-  return faults.length === 0 ? 0 : 1;
-}
-
-interface Fault {
-  readonly digest: string;
-  readonly code: string;
-}
-
-async function faultsOf(
-  store: ChunkStore,
-  digests: readonly string[],
-  signal: AbortSignal,
-  onProgress: (looked: readonly string[]) => void,
-): Promise<readonly Fault[]> {
-  const faults: Fault[] = [];
-  for (let at = 0; at < digests.length; at += AT_ONCE) {
-    const some = digests.slice(at, at + AT_ONCE);
-    const found = some.map(async (digest) => {
-      try {
-        await store.get(digest, signal);
-        return [];
-      } catch (error) {
-        const known = error instanceof GridError && error.code.startsWith('CHUNK_');
-        if (!known) throw error;
-        return [{ digest, code: error.code }];
-      }
-    });
-    faults.push(...(await Promise.all(found)).flat());
-    onProgress(some);
-  }
-  return faults;
 }
 
 /** `grid data where`. */
