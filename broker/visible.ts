@@ -1,8 +1,15 @@
 import { GridError } from '../core/errors.ts';
-import type { JobId } from '../core/ids.ts';
+import { type JobId, type VoName, voName } from '../core/ids.ts';
 import { isFlowId } from '../core/job/flow.ts';
 import type { Peer } from '../core/vo/caller.ts';
-import { type Access, mayList, mayRead, type Owned } from '../core/vo/policy.ts';
+import {
+  type Access,
+  isServed,
+  mayList,
+  mayRead,
+  maySeeVo,
+  type Owned,
+} from '../core/vo/policy.ts';
 import type { CallContext } from '../service/rpc/rpc.ts';
 import type { Book } from './book.ts';
 import { ownerOf } from './jobs/listing.ts';
@@ -17,6 +24,22 @@ export function peerOf(context: CallContext): Peer {
   if (context.peer === undefined)
     throw new GridError('UNAUTHENTICATED', 'NO_CERT: no certificate was presented');
   return context.peer;
+}
+
+/** The VO that is meant, if the caller may see into it. Throws VO_DENIED, VO_NOT_FOUND. */
+export function visibleVo(peer: Peer, wanted: string, access: Access): VoName {
+  const vo = voName(wanted);
+  if (!maySeeVo(peer, vo, access))
+    throw new GridError('VO_DENIED', `${peer.dn} is no member of VO ${wanted.slice(0, 80)}`);
+  checkServed(vo, access);
+  return vo;
+}
+
+/** Throws VO_NOT_FOUND for a VO that the broker does not serve. */
+export function checkServed(vo: VoName, access: Access): void {
+  if (isServed(vo, access)) return;
+  const serves = access.vos.join(', ');
+  throw new GridError('VO_NOT_FOUND', `this broker does not serve VO ${vo} (serves: ${serves})`);
 }
 
 /** The job, if the caller may see all of it; who may not even list it is told that there is none. */

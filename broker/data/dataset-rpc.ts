@@ -12,7 +12,7 @@ import { removeResults } from '../results/remove-results.ts';
 import { quotaHandlers } from '../room/room-rpc.ts';
 import type { StoreRoom } from '../room/store-room.ts';
 import type { SiteRegistry } from '../sites/site-registry.ts';
-import { peerOf } from '../visible.ts';
+import { peerOf, visibleVo } from '../visible.ts';
 import type { DatasetChange, Datasets } from './datasets.ts';
 import type { Sweeper } from './sweeper.ts';
 
@@ -27,7 +27,7 @@ interface Parts {
 
 /** The broker's second service: names for trees of files. */
 export function datasetHandlers(parts: Parts): Handlers<DatasetsService> {
-  const { book, datasets, sites } = parts;
+  const { book, datasets, sites, access } = parts;
   const toWire = (dataset: Dataset): WireDataset => ({
     vo: dataset.vo,
     name: dataset.name,
@@ -48,7 +48,9 @@ export function datasetHandlers(parts: Parts): Handlers<DatasetsService> {
       return toWire(await datasets.put(peerOf(context), wish));
     },
     listDatasets: (request, context) => {
-      const found = datasets.list(peerOf(context), request.vo, request.allVersions);
+      const peer = peerOf(context);
+      if (request.vo !== '') visibleVo(peer, request.vo, access);
+      const found = datasets.list(peer, request.vo, request.allVersions);
       return Promise.resolve({ datasets: found.map(toWire) });
     },
     getDataset: async (request, context) => {

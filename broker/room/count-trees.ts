@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { TreeRef } from '../../core/data/manifest.ts';
 import {
   addTree,
@@ -23,6 +24,8 @@ export interface Scope {
 export interface TreeCounter {
   /** Distinct bytes of the trees that are named for a scope now. */
   count(scope: Scope): Promise<Tally>;
+  /** DNs of those in a VO whose trees take most, as far as can be told without looking for chunks that they share; `most` of them. */
+  owners(vo: string, most: number): Promise<readonly string[]>;
   /** What one tree takes, by its own manifest and not by what its sender says. */
   weight(vo: string, tree: TreeRef): Promise<TreeWeight>;
 }
@@ -65,6 +68,10 @@ export function openTreeCounter(book: Book, storeOf: (vo: string) => ChunkStore)
   };
   return {
     weight,
+    owners: async (vo, most) => {
+      await book.recorder.settled();
+      return largestOwners(book, vo, most);
+    },
     count: async (scope) => {
       await book.recorder.settled();
       const digests = await namedTrees(book, scope);
@@ -121,4 +128,29 @@ async function namedTrees({ db, clock }: Book, { vo, owner }: Scope): Promise<re
     .where('tasks.live_tree', '<>', '')
     .execute();
   return [...new Set([...datasets, ...inputs, ...outputs, ...live].map(({ digest }) => digest))];
+}
+
+async function largestOwners(
+  { db, clock }: Book,
+  vo: string,
+  most: number,
+): Promise<readonly string[]> {
+  const { rows } = await sql<{ readonly owner: string }>`
+    select kept.owner from (
+      select owner, tree as digest from datasets
+        where vo = ${vo} and removed_ms is null
+        and (expires_ms is null or expires_ms > ${clock.nowMs()})
+      union select owner, inputs from jobs where vo = ${vo} and inputs <> ''
+      union select jobs.owner, attempts.outputs
+        from attempts join jobs on jobs.id = attempts.job_id
+        where jobs.vo = ${vo} and attempts.outputs <> ''
+      union select jobs.owner, tasks.live_tree
+        from tasks join jobs on jobs.id = tasks.job_id
+        where jobs.vo = ${vo} and tasks.live_tree <> ''
+    ) as kept
+    join trees on trees.digest = kept.digest
+    group by kept.owner
+    order by sum(trees.total_bytes) desc, kept.owner
+    limit ${most}`.execute(db);
+  return rows.map(({ owner }) => owner);
 }

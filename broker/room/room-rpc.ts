@@ -4,7 +4,7 @@ import { voName } from '../../core/ids.ts';
 import { isDnText } from '../../core/pki/name.ts';
 import { capFault } from '../../core/share/node.ts';
 import type { Peer } from '../../core/vo/caller.ts';
-import { type Access, chooseVo, isServed, maySeeVo, maySetShares } from '../../core/vo/policy.ts';
+import { type Access, chooseVo, maySetShares } from '../../core/vo/policy.ts';
 import type { AskRoomRequest, AskRoomResponse } from '../../proto/gen/grid/v1/broker.ts';
 import type {
   DatasetsService,
@@ -14,7 +14,7 @@ import type {
 } from '../../proto/gen/grid/v1/data.ts';
 import type { Handlers } from '../../service/rpc/rpc.ts';
 import type { Book } from '../book.ts';
-import { peerOf } from '../visible.ts';
+import { checkServed, peerOf, visibleVo } from '../visible.ts';
 import { EVERYBODY } from './store-quotas.ts';
 import type { StoreRoom } from './store-room.ts';
 
@@ -60,23 +60,27 @@ export function quotaHandlers(
   };
 }
 
-/** The VO, the caller (or who was asked for), and for those who may set them all that have a quota of their own. */
+/** Members without a limit of their own that a listing shows: each is counted for it. */
+const MOST_MEMBERS = 50;
+
+/**
+ * The VO, the caller (or who was asked for), and for those who may set them all that have a quota of their own; where it is wished,
+ * others who store much, too.
+ */
 async function listQuotas(
   { access, room }: RoomParts,
   peer: Peer,
   request: ListStoreQuotasRequest,
 ): Promise<StoreQuota[]> {
-  const vo = voName(request.vo);
-  if (!maySeeVo(peer, vo, access))
-    throw new GridError('VO_DENIED', `${peer.dn} is no member of VO ${request.vo.slice(0, 80)}`);
-  checkServed(vo, access);
+  const vo = visibleVo(peer, request.vo, access);
   const rights = maySetShares(peer, vo, true, access);
   const asked = request.owner === '' ? peer.dn : request.owner;
   if (asked !== peer.dn && !rights.allowed) throw new GridError(rights.code, rights.why);
   checkOwner(asked);
-  const limits = room.limits(vo);
-  const others = request.owner === '' && rights.allowed ? [...limits.keys()] : [];
-  const owners = [...new Set(['', EVERYBODY, asked, ...others.toSorted()])];
+  const isWhole = request.owner === '' && rights.allowed;
+  const limited = isWhole ? [...room.limits(vo).keys()].toSorted() : [];
+  const storing = isWhole && request.members ? await room.owners(vo, MOST_MEMBERS) : [];
+  const owners = [...new Set(['', EVERYBODY, asked, ...limited, ...storing])];
   const quotas: StoreQuota[] = [];
   for (const owner of owners) quotas.push(await quotaOf(room, vo, owner));
   return quotas;
@@ -116,10 +120,4 @@ function checkOwner(owner: string): void {
   if (isDnText(owner)) return;
   const shown = JSON.stringify(owner.slice(0, 120));
   throw new GridError('REQUEST_INVALID', `${shown} is no DN such as /DC=org/DC=example/CN=Ada`);
-}
-
-function checkServed(vo: ReturnType<typeof voName>, access: Access): void {
-  if (isServed(vo, access)) return;
-  const serves = access.vos.join(', ');
-  throw new GridError('VO_NOT_FOUND', `this broker does not serve VO ${vo} (serves: ${serves})`);
 }

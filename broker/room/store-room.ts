@@ -34,6 +34,8 @@ export interface StoreRoom {
   ask(owner: Scope, bytes: number, chunks: TreeWeight): Promise<number>;
   /** What is stored now. */
   use(scope: Scope): Promise<StoreUse>;
+  /** Those who store most in a VO. */
+  readonly owners: TreeCounter['owners'];
   readonly limits: StoreQuotas['limits'];
   readonly set: StoreQuotas['set'];
 }
@@ -78,6 +80,7 @@ export async function openStoreRoom(book: Book, counter: TreeCounter): Promise<S
         usedBytes: (await counter.count(scope)).bytes,
         limitBytes: quotas.limitOf(scope),
       })),
+    owners: (vo, most) => counter.owners(vo, most),
     limits: quotas.limits,
     set: quotas.set,
   };

@@ -96,7 +96,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
     path: 'data quota',
     summary: 'show or set how much may be stored: by you, by a member, by a VO',
     details:
-      'Datasets, inputs and results count, each chunk once. `--limit` sets it: for a VO (grid administrators), or with `--user` or `--everybody` for its members (managers, too). What is stored above a new limit stays; what would add to it is refused before it is sent.',
+      'Datasets, inputs and results count, each chunk once. `--limit` sets it: for a VO (grid administrators), or with `--user` or `--everybody` for its members (managers, too). Managers see the members who store most, too. What is stored above a new limit stays; what would add to it is refused before it is sent.',
     args: [['[vo]', 'VO (your only one)']],
     options: [
       { flags: '--user <dn>', about: 'one member' },
@@ -134,7 +134,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
     options: [VO_OPTION],
     examples: [['data verify hg38', 'before a long study']],
     run: async (context, input) =>
-      (await import('../data/data-look.ts')).verifyDataset(context, input),
+      (await import('../data/data-verify.ts')).verifyDataset(context, input),
   },
   {
     path: 'data where',

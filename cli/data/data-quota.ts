@@ -19,7 +19,10 @@ export async function storeQuota(context: Context, input: Input): Promise<number
   const vo = input.args[0]?.replace(/^\//, '') ?? (await chooseVo(context, client.broker.call));
   if (limit !== undefined) return await setLimit(context, client, { vo, owner }, limit);
   if (owner === EVERYBODY) throw new GridError('USAGE', '--everybody needs --limit');
-  const { quotas } = await client.datasets.listStoreQuotas({ vo, owner }, { signal });
+  const { quotas } = await client.datasets.listStoreQuotas(
+    { vo, owner, members: true },
+    { signal },
+  );
   if (json) terminal.out(JSON.stringify(quotas.map(quotaView)));
   else showQuotas(context, quotas);
   return 0;

@@ -8,6 +8,7 @@ import { openStoreRoom, type StoreRoom } from '../../broker/room/store-room.ts';
 import { parseDataset } from '../../core/data/dataset.ts';
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { encodeManifest } from '../../core/data/manifest-codec.ts';
+import { dn } from '../../core/ids.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { ALICE } from '../fakes/callers.ts';
 import { type OpenBook, openBook } from '../fakes/open-book.ts';
@@ -75,6 +76,19 @@ export function storeRoomContract(name: string, fresh: () => Promise<LedgerPlace
       await remove('same');
       await put('three', treeOf({ d: 50 }));
       expect(await room.use(OWNER)).toMatchObject({ usedBytes: 250 });
+    });
+
+    test('those who store most are known, and only of their VO', async () => {
+      await put('one', treeOf({ a: 100 }));
+      const datasets = await openDatasets(book, ACCESS, { ...NO_SWEEPER, claim: room.claim });
+      const bob = { ...peer, dn: dn('/DC=org/DC=test/CN=Bob') };
+      const more = { vo: 'demo', name: 'more', shared: false, keepMs: 0 };
+      await datasets.put(bob, { ...more, tree: treeOf({ b: 200 }) });
+      expect(await room.owners('demo', 50)).toEqual([bob.dn, ALICE.dn]);
+      expect(await room.owners('demo', 1)).toEqual([bob.dn]);
+      expect(await room.owners('other', 50)).toEqual([]);
+      await remove('one');
+      expect(await room.owners('demo', 50)).toEqual([bob.dn]);
     });
 
     test('what is said of a tree does not count, but what is in it', async () => {

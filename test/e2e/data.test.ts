@@ -98,6 +98,17 @@ describe('a dataset', () => {
     await expect.poll(() => out('data', 'where', 'hg38@v1'), { timeout: 20_000 }).not.toBe('');
   });
 
+  test('of its job the output is told of where it is not looked for', async () => {
+    const id = await out('submit', '-q', '--', 'sh', '-c', 'echo trouble >&2');
+    expect((await run('wait', id)).code).toBe(0);
+    expect(await run('logs', id)).toEqual({
+      code: 0,
+      stdout: '',
+      stderr: `nothing on standard output; there is text on standard error: \`grid logs ${id} --stderr\`\n`,
+    });
+    expect(await run('logs', id, '--stderr')).toEqual({ code: 0, stdout: 'trouble\n', stderr: '' });
+  });
+
   test('is sound in the store, and says so', async () => {
     expect(await out('data', 'verify', 'hg38')).toMatch(/chunks, .*, all sound$/);
   });
@@ -148,6 +159,7 @@ describe('a dataset', () => {
   });
 
   test.for<readonly [readonly string[], number, string]>([
+    [['ls', '--vo', 'biomed'], 4, 'VO_NOT_FOUND: this broker does not serve VO biomed'],
     [['get', 'nothing'], 4, 'DATASET_NOT_FOUND: there is no dataset /demo/nothing'],
     [['put', 'genome', '/biomed/x'], 3, 'VO_DENIED'],
     [['put', 'genome', 'x@v3'], 2, 'versions are numbered by the grid'],

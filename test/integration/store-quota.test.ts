@@ -158,7 +158,9 @@ describe('over the wire', () => {
     await mary.setStoreQuota({ vo: 'demo', owner: '*', limitBytes: 9 });
     await grid.restart();
     const seenBy = async (person: string, owner = ''): Promise<readonly unknown[]> => {
-      const { quotas } = await grid.datasetsAs(person).listStoreQuotas({ vo: 'demo', owner });
+      const { quotas } = await grid.datasetsAs(person).listStoreQuotas({
+        ...{ vo: 'demo', owner, members: true },
+      });
       return quotas.map((quota) => [quota.owner, quota.limitBytes]);
     };
     const both = [
@@ -169,6 +171,9 @@ describe('over the wire', () => {
     expect(await seenBy('Mary')).toEqual([...both, [nameOf('Mary'), 9], [nameOf('Bob'), 7]]);
     expect(await codeOf(seenBy('Alice', nameOf('Bob')))).toBe('PERMISSION_DENIED');
     expect(await codeOf(seenBy('Eve'))).toBe('VO_DENIED');
+    const list = (vo: string) => grid.datasetsAs('Eve').listDatasets({ vo, allVersions: false });
+    expect(await codeOf(list('demo'))).toBe('VO_DENIED');
+    expect(await list('')).toEqual({ datasets: [] });
     const ask = (bytes: number) => grid.as('Alice').askRoom({ vo: 'demo', bytes, chunks: [] });
     expect(await codeOf(ask(9))).toBe('no error');
     expect(await codeOf(ask(10))).toBe('STORE_QUOTA');

@@ -165,6 +165,8 @@ export interface ListStoreQuotasRequest {
   vo: string;
   /** DN of a member; empty for the caller. */
   owner: string;
+  /** With an empty owner, and for who may see them: also members without a limit of their own, as many as store most. */
+  members: boolean;
 }
 
 /** The VO as a whole first. */
@@ -1287,7 +1289,7 @@ export const SweepStoreResponse: MessageFns<SweepStoreResponse> = {
 };
 
 function createBaseListStoreQuotasRequest(): ListStoreQuotasRequest {
-  return { vo: "", owner: "" };
+  return { vo: "", owner: "", members: false };
 }
 
 export const ListStoreQuotasRequest: MessageFns<ListStoreQuotasRequest> = {
@@ -1297,6 +1299,9 @@ export const ListStoreQuotasRequest: MessageFns<ListStoreQuotasRequest> = {
     }
     if (message.owner !== "") {
       writer.uint32(18).string(message.owner);
+    }
+    if (message.members !== false) {
+      writer.uint32(24).bool(message.members);
     }
     return writer;
   },
@@ -1330,6 +1335,14 @@ export const ListStoreQuotasRequest: MessageFns<ListStoreQuotasRequest> = {
             message.owner = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.members = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1349,6 +1362,7 @@ export const ListStoreQuotasRequest: MessageFns<ListStoreQuotasRequest> = {
     const message = createBaseListStoreQuotasRequest();
     message.vo = object.vo ?? "";
     message.owner = object.owner ?? "";
+    message.members = object.members ?? false;
     return message;
   },
 };
