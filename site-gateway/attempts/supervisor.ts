@@ -92,6 +92,8 @@ export class Supervisor {
     const attempts = left.filter((attempt) => attempt !== undefined);
     const tasks = attempts.filter(({ spec }) => transferOf(spec.command) === undefined);
     this.takeUp.expect(tasks.length);
+    const cleared = this.takeUp.whole.then(() => lrms.clear?.());
+    background('end what nobody knows', cleared, this.options.log);
     for (const attempt of attempts) this.begin(attempt, lrms, true);
   }
 

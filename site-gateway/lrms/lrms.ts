@@ -147,6 +147,8 @@ export interface Lrms extends AsyncDisposable {
   submit(task: LrmsTask): void;
   /** Takes up a task that an earlier run may have submitted; false when it never started and may be submitted. */
   adopt(task: LrmsTask): Promise<boolean>;
+  /** Ends and removes what an earlier run left of tasks that have not been taken up; called once, after the last of them. */
+  clear?(): Promise<void>;
   /**
    * Ends a task: TERM as soon as may be, KILL `graceMs` after that, and `latestMs` after this call at the latest, TERM or
    * not. `ended` follows. Nothing happens for a task that is unknown.

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -13,6 +21,7 @@ import {
   type TaskGroups,
 } from '../../site-gateway/lrms/sandbox/cgroups.ts';
 import { BARE_SANDBOX } from '../../site-gateway/lrms/sandbox/sandbox.ts';
+import { launchersOf } from '../support/launchers.ts';
 
 const log = openLog('test', 'silent');
 const MIB = 2 ** 20;
@@ -33,8 +42,8 @@ describe.for(tried === NO_GROUPS ? [] : ['with control groups'])('%s', () => {
   let lrms: Lrms;
   let ends: Map<string, TaskEnd>;
   let started: string[];
-  const open = async (): Promise<void> => {
-    groups = await openTaskGroups(spool, log);
+  const open = async (some?: TaskGroups): Promise<void> => {
+    groups = some ?? (await openTaskGroups(spool, log));
     lrms = await openForkLrms({
       spool,
       cpus: 2,
@@ -136,15 +145,53 @@ describe.for(tried === NO_GROUPS ? [] : ['with control groups'])('%s', () => {
     expect(groups.members('leaves')).toEqual(new Set());
   });
 
-  test('a group that nobody knows any more is ended and removed', async () => {
-    lrms.submit(task('lost', ['sleep', '300']));
-    await expect.poll(() => groups.members('lost').size).toBeGreaterThan(0);
-    const [pid = 0] = groups.members('lost');
-    await lrms[Symbol.asyncDispose]();
-    await open();
-    await groups.tidy(() => false);
-    expect(groups.figures('lost')).toBeUndefined();
-    await expect.poll(() => isAlive(pid)).toBe(false);
+  describe('what an earlier run left of a task', () => {
+    const leave = async (): Promise<number> => {
+      lrms.submit(task('lost', ['sleep', '300']));
+      await expect.poll(() => groups.members('lost').size).toBeGreaterThan(0);
+      const [pid = 0] = groups.members('lost');
+      await lrms[Symbol.asyncDispose]();
+      return pid;
+    };
+
+    test('is ended and removed where nobody takes it up', async () => {
+      const pid = await leave();
+      await open();
+      await lrms.clear?.();
+      expect(groups.figures('lost')).toBeUndefined();
+      await expect.poll(() => isAlive(pid)).toBe(false);
+      await expect.poll(() => launchersOf(spool)).toEqual([]);
+    });
+
+    test('also by a run without control groups', async () => {
+      const pid = await leave();
+      await open(NO_GROUPS);
+      await lrms.clear?.();
+      await expect.poll(() => isAlive(pid)).toBe(false);
+      await lrms[Symbol.asyncDispose]();
+      await open();
+      expect(groups.figures('lost')).toBeUndefined();
+    });
+
+    test('goes on where it is taken up, and where another gateway starts', async () => {
+      const pid = await leave();
+      const copy = `${spool}-copy`;
+      cpSync(spool, copy, { recursive: true });
+      const own = spool;
+      spool = copy;
+      await open();
+      await lrms.clear?.();
+      await lrms[Symbol.asyncDispose]();
+      rmSync(copy, { recursive: true });
+      spool = own;
+      await open();
+      const lost = task('lost', ['sleep', '300']);
+      expect(await lrms.adopt(lost)).toBe(true);
+      await lrms.clear?.();
+      expect(groups.members('lost').has(pid)).toBe(true);
+      lrms.cancel(lost.id, 0);
+      await endOf('lost');
+    });
   });
 });
 

@@ -1,13 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { openForkLrms } from '../../site-gateway/lrms/fork/fork.ts';
 import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
 import { BARE_SANDBOX } from '../../site-gateway/lrms/sandbox/sandbox.ts';
+import { launchersOf } from '../support/launchers.ts';
 
 const log = openLog('test', 'silent');
 let spool: string;
@@ -63,24 +64,10 @@ const endOf = async (id: string): Promise<TaskEnd | undefined> => {
   await expect.poll(() => ends.has(id), { timeout: 30_000 }).toBe(true);
   return ends.get(id);
 };
-/** Pids of the shells that start the tasks of this spool. */
-const launchers = (): readonly number[] =>
-  readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && wordsOf(name).includes(spool))
-    .map(Number);
-
-function wordsOf(pid: string): readonly string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  } catch {
-    return [];
-  }
-}
-
 test('a task that was ordered and has not begun ends at once when it is told to, and never begins', async () => {
   lrms.submit(task('first', 'true'));
   expect(await endOf('first')).toMatchObject({ kind: 'exited', exitCode: 0 });
-  const [shell = 0] = launchers();
+  const [shell = 0] = launchersOf(spool);
   // Too busy to read its order, for now.
   process.kill(shell, 'SIGSTOP');
   const late = task('late', ': >ran');
@@ -91,7 +78,41 @@ test('a task that was ordered and has not begun ends at once when it is told to,
   // It is looked for again only after ten.
   expect(performance.now() - before).toBeLessThan(9_000);
   process.kill(shell, 'SIGCONT');
-  await expect.poll(() => launchers(), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(() => launchersOf(spool), { timeout: 10_000 }).toEqual([]);
   expect(existsSync(join(late.directory, 'work', 'ran'))).toBe(false);
   expect(await lrms.adopt(late)).toBe(false);
+});
+
+describe('a shell that an earlier run left', () => {
+  const begun = async (id: string): Promise<LrmsTask> => {
+    const runs = task(id, ': >ran; exec sleep 300');
+    lrms.submit(runs);
+    const ran = join(runs.directory, 'work', 'ran');
+    await expect.poll(() => existsSync(ran), { timeout: 10_000 }).toBe(true);
+    return runs;
+  };
+
+  test('ends with its task where nobody takes that up, and no other does', async () => {
+    const known = await begun('known');
+    await begun('unknown');
+    expect(launchersOf(spool)).toHaveLength(2);
+    await lrms[Symbol.asyncDispose]();
+    await open();
+    expect(await lrms.adopt(known)).toBe(true);
+    await lrms.clear?.();
+    await expect.poll(() => launchersOf(spool), { timeout: 10_000 }).toHaveLength(1);
+    lrms.cancel(known.id, 0);
+    expect(await endOf('known')).toMatchObject({ kind: 'exited', exitCode: 137 });
+    expect(ends.has('unknown')).toBe(false);
+  });
+
+  test('ends where it stands still and has nothing to do', async () => {
+    lrms.submit(task('first', 'true'));
+    await endOf('first');
+    const [shell = 0] = launchersOf(spool);
+    process.kill(shell, 'SIGSTOP');
+    await lrms[Symbol.asyncDispose]();
+    await open();
+    await expect.poll(() => launchersOf(spool), { timeout: 10_000 }).toEqual([]);
+  });
 });

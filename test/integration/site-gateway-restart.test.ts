@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -17,6 +17,14 @@ afterAll(() => grid[Symbol.asyncDispose]());
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const linesOf = async (file: string): Promise<readonly string[]> =>
   (await readFile(file, 'utf8')).trim().split('\n');
+
+/** Names of the control groups that tasks have; none where the machine has no such groups. */
+function groupsOf({ spool }: TestSite): readonly string[] {
+  const file = join(spool, 'control-groups.json');
+  if (!existsSync(file)) return [];
+  const { tree } = JSON.parse(readFileSync(file, 'utf8')) as { readonly tree: string };
+  return readdirSync(tree);
+}
 
 describe('a gateway that is killed', () => {
   let site: TestSite;
@@ -97,6 +105,7 @@ describe('a gateway that is killed', () => {
       reason: 'TASK_VANISHED',
     });
     expect(await linesOf(ran)).toEqual(['ran']);
+    await expect.poll(() => groupsOf(site), { timeout: 10_000 }).not.toContain('power');
   });
 
   test('does not blame a task for the signal that it got when the machine was shut down', async () => {

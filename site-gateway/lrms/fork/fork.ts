@@ -37,6 +37,7 @@ import {
 import { type GpuPool, openGpuPool } from './gpu-pool.ts';
 import { LAUNCH_PATIENCE_MS, lookAfterLaunch } from './late-launch.ts';
 import { type Launcher, openLauncher } from './launcher.ts';
+import { type ClearLeft, findLeft } from './left-launchers.ts';
 import { openReaper, type Reaper } from './reaper.ts';
 import { openSlots, type Slots } from './slots.ts';
 import { openSuspender, type Suspender } from './suspender.ts';
@@ -51,20 +52,22 @@ const TIDY_MS = 60_000;
 /** Runs tasks on this machine, each as a tree of processes below a wrapper of its own. Linux only (/proc). */
 export async function openForkLrms(options: ForkOptions): Promise<Lrms> {
   const launched: { lrms?: ForkLrms } = {};
-  const launcher = await openLauncher({
+  const clearLeft = await findLeft(options.spool, options.log);
+  const launcher = openLauncher({
     spool: options.spool,
     isLowest: options.isLowest === true,
     log: options.log,
     onStarted: (id, start) => launched.lrms?.wrapperStarted(id, start),
     onEnded: (id, pid, status) => launched.lrms?.wrapperEnded(id, pid, status),
   });
-  launched.lrms = new ForkLrms(options, launcher);
+  launched.lrms = new ForkLrms(options, launcher, clearLeft);
   return launched.lrms;
 }
 
 class ForkLrms implements Lrms {
   private readonly options: ForkOptions;
   private readonly launcher: Launcher;
+  private readonly clearLeft: ClearLeft;
   private readonly slots: Slots;
   private readonly gpus: GpuPool;
   private readonly scan: ProcessTable;
@@ -78,11 +81,12 @@ class ForkLrms implements Lrms {
   private readonly stop = new AbortController();
   private readonly closed = (): boolean => this.stop.signal.aborted;
 
-  constructor(options: ForkOptions, launcher: Launcher) {
+  constructor(options: ForkOptions, launcher: Launcher, clearLeft: ClearLeft) {
     const { cpus, memoryBytes, cores, firstCore, gpus = [], spool, clock, log } = options;
     const { groups } = options.sandbox;
     this.options = options;
     this.launcher = launcher;
+    this.clearLeft = clearLeft;
     this.slots = openSlots({ cpus, memoryBytes }, cores, firstCore);
     this.gpus = openGpuPool(gpus, spool, log);
     const scan = openProcessTable();
@@ -90,11 +94,10 @@ class ForkLrms implements Lrms {
     this.reaper = openReaper(scan, groups, log);
     this.killer = openTaskKiller({ scan, groups, clock, isClosed: this.closed });
     this.suspender = openSuspender({ ...options, scan, groups, onWalltime: this.overWalltime });
-    const tidy = (): Promise<void> => groups.tidy((id) => this.tasks.has(id));
     this.timers = [
       setInterval(() => this.sweep(), SWEEP_MS).unref(),
       setInterval(() => this.settleAll(this.adopted), ADOPTED_POLL_MS).unref(),
-      setInterval(() => this.run('remove control groups', tidy()), TIDY_MS).unref(),
+      setInterval(() => this.run('remove control groups', this.clear()), TIDY_MS).unref(),
     ];
     const watch = watchDisk(() => this.tasks.values(), this.exceed, this.stop.signal);
     this.run('watch disk', watch);
@@ -141,6 +144,7 @@ class ForkLrms implements Lrms {
   }
 
   readonly hostsOf = hostsOf;
+  readonly clear = (): Promise<void> => this.clearLeft((id) => this.tasks.has(id));
   readonly suspend = (why: string): void => this.suspender.suspend(why, this.tasks.values());
   readonly waitReason = (id: string): string => waitReasonOf(this.tasks.get(id), this.gpus);
   readonly list = (): ReturnType<Lrms['list']> => listForkTasks(this.tasks.values());

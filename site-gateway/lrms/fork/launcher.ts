@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
-import { background, pause } from '../../../service/background.ts';
+import { background } from '../../../service/background.ts';
 import type { Log } from '../../../service/log.ts';
 import { wordsAs } from '../../accounts/account.ts';
 import type { LrmsTask } from '../lrms.ts';
@@ -12,6 +12,7 @@ import { quote } from '../shell-word.ts';
 import { becoming, becomingBehind } from '../task-environment.ts';
 import { type StatusFile, startOf, statusOf, type TaskStart } from '../task-files.ts';
 import { TASK_WRAPPER } from '../task-wrapper.ts';
+import { LAUNCHER_NAME } from './left-launchers.ts';
 import { setLowest } from './lowest-priority.ts';
 
 /**
@@ -62,12 +63,10 @@ interface TaskShell {
 const MAX_IDLE = 64;
 const IDLE_MS = 60_000;
 const SHELL = '/bin/sh';
-const NAME = 'grid-launcher';
 /** The whole of what a shell knows; programs that a launch needs are named by path, PATH is the task's own. */
 const SHELL_ENV = { PATH: '/usr/bin:/bin' };
 
-export async function openLauncher(options: LauncherOptions): Promise<Launcher> {
-  await launchersGone(options.spool);
+export function openLauncher(options: LauncherOptions): Launcher {
   const busy = new Map<string, TaskShell>();
   let idle: TaskShell[] = [];
   const dismiss = (shell: TaskShell | undefined): void => {
@@ -151,7 +150,7 @@ _grid_close ${own}\n`;
 }
 
 function openShell(cpuSet: string, options: LauncherOptions, onGone: () => void): TaskShell {
-  const words = ['-s', NAME, options.spool];
+  const words = ['-s', LAUNCHER_NAME, options.spool];
   const [program, ...argv] =
     cpuSet === '' ? [SHELL, ...words] : [findTaskset(), '-c', cpuSet, SHELL, ...words];
   const child = spawn(program, argv, {
@@ -212,41 +211,4 @@ function findTaskset(): string {
   if (found === undefined)
     throw new GridError('TOOL_MISSING', 'taskset is not installed (package util-linux)');
   return join(found, 'taskset');
-}
-
-/**
- * Waits until the shells of an earlier run have gone or have a task that has passed its fence: until then a task that
- * nobody has begun may still begin by itself.
- */
-async function launchersGone(spool: string): Promise<void> {
-  const isBusy = (pid: string): boolean => {
-    const words = commandLine(pid);
-    if (!words.includes(NAME) || !words.includes(spool)) return false;
-    const folder = workOf(pid);
-    return folder === undefined ? false : isEmpty(join(dirname(folder), 'started'));
-  };
-  const isAnyBusy = (): boolean =>
-    readdirSync('/proc').some((name) => /^\d+$/.test(name) && isBusy(name));
-  for (let tries = 0; isAnyBusy() && tries < 200; tries += 1) await pause(50);
-}
-
-/** Or not there. */
-const isEmpty = (file: string): boolean =>
-  (statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0;
-
-function commandLine(pid: string): readonly string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  } catch {
-    return [];
-  }
-}
-
-/** Where a shell is: in the root until it begins a task; undefined where it has just gone. */
-function workOf(pid: string): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,20 +1,18 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as z from 'zod';
 import { pause } from '../../../service/background.ts';
 import type { Log } from '../../../service/log.ts';
-import { errnoOf } from '../../../service/staging/file-errors.ts';
-import { findLayout, type GroupLayout, openTree, V1_FILES, V2_FILES } from './cgroup-layout.ts';
+import { type GroupLayout, V1_FILES, V2_FILES } from './cgroup-layout.ts';
+import {
+  foldersOf,
+  isRemoved,
+  keptLayout,
+  killGroup,
+  makeGroup,
+  removeGroup,
+} from './kept-groups.ts';
 
 /**
  * A control group for each task. The kernel holds its processes to their memory, whether a gateway runs or not, knows
@@ -35,8 +33,6 @@ export interface TaskGroups extends Disposable {
   figures(id: string): GroupFigures | undefined;
   /** Removes a group that is empty or about to be. */
   remove(id: string): Promise<void>;
-  /** Ends and removes the groups of tasks that nobody knows. */
-  tidy(isKnown: (id: string) => boolean): Promise<void>;
 }
 
 /** What the kernel has counted. */
@@ -57,7 +53,6 @@ export const NO_GROUPS: TaskGroups = {
   freeze: () => false,
   figures: () => undefined,
   remove: () => Promise.resolve(),
-  tidy: () => Promise.resolve(),
   [Symbol.dispose]: () => undefined,
 };
 
@@ -65,8 +60,6 @@ export const NO_GROUPS: TaskGroups = {
 const MOST_PROCESSES = 4_096;
 /** The kernel hands memory out in portions. */
 const SLACK_BYTES = 2 ** 20;
-const REMOVE_TRIES = 40;
-const REMOVE_PAUSE_MS = 25;
 
 /**
  * Groups below the gateway's own; NO_GROUPS, and a word in the log, where this machine or this account cannot have them.
@@ -87,44 +80,8 @@ export async function openTaskGroups(spool: string, log: Log): Promise<TaskGroup
   }
 }
 
-const LAYOUT = z.object({
-  isPure: z.boolean(),
-  tree: z.string(),
-  memory: z.string(),
-  pids: z.string(),
-});
-
-function keptLayout(spool: string): GroupLayout {
-  const file = join(spool, 'control-groups.json');
-  const known = existsSync(file) ? LAYOUT.parse(JSON.parse(readFileSync(file, 'utf8'))) : undefined;
-  if (known !== undefined && foldersOf(known).every((folder) => existsSync(folder))) {
-    if (known.isPure) openTree(known);
-    return known;
-  }
-  const name = `hanse-${createHash('sha256').update(spool).digest('hex').slice(0, 12)}`;
-  const layout = findLayout(name);
-  if (layout.isPure) openTree(layout);
-  else for (const folder of foldersOf(layout)) makeGroup(folder);
-  writeFileSync(file, JSON.stringify(layout));
-  return layout;
-}
-
-const foldersOf = ({ tree, memory, pids }: GroupLayout): readonly string[] => [
-  ...new Set([tree, memory, pids]),
-];
-
 function taskGroups(layout: GroupLayout): TaskGroups {
   const folders = foldersOf(layout);
-  const kill: TaskGroups['kill'] = (id) => {
-    const file = join(layout.tree, id, 'cgroup.kill');
-    if (existsSync(file)) writeFileSync(file, '1');
-  };
-  const remove: TaskGroups['remove'] = async (id) => {
-    for (let tries = 0; tries < REMOVE_TRIES; tries += 1) {
-      if (folders.map((folder) => isRemoved(join(folder, id))).every(Boolean)) return;
-      await pause(REMOVE_PAUSE_MS);
-    }
-  };
   return {
     make: (id, memoryBytes) => {
       for (const folder of folders) makeGroup(join(folder, id));
@@ -144,7 +101,7 @@ function taskGroups(layout: GroupLayout): TaskGroups {
           .match(/\d+/g)
           ?.map(Number),
       ),
-    kill,
+    kill: (id) => killGroup(layout, id),
     freeze: (id, isFrozen) => {
       const file = join(layout.tree, id, 'cgroup.freeze');
       if (!existsSync(file)) return false;
@@ -152,32 +109,12 @@ function taskGroups(layout: GroupLayout): TaskGroups {
       return true;
     },
     figures: (id) => figuresOf(layout, id),
-    remove,
-    tidy: async (isKnown) => {
-      const entries = readdirSync(layout.tree, { withFileTypes: true });
-      const unknown = entries.filter((entry) => entry.isDirectory() && !isKnown(entry.name));
-      for (const { name } of unknown) {
-        kill(name);
-        await remove(name);
-      }
-    },
+    remove: (id) => removeGroup(layout, id),
     [Symbol.dispose]: () => {
       // Those that still have groups of tasks stay for the next run.
       for (const folder of folders) isRemoved(folder);
     },
   };
-}
-
-/**
- * Makes a group below one that is there, if it is not there yet. Never with those above it: where the groups of the kernel
- * are not mounted (in a network namespace of its own, for instance) Node's recursive mkdir does not come back.
- */
-function makeGroup(folder: string): void {
-  try {
-    mkdirSync(folder);
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
-  }
 }
 
 function limit(layout: GroupLayout, id: string, memoryBytes: number): void {
@@ -221,15 +158,6 @@ function textOf(file: string): string {
   } catch {
     // There is no such group, or none any more.
     return '';
-  }
-}
-
-function isRemoved(folder: string): boolean {
-  try {
-    rmdirSync(folder);
-    return true;
-  } catch (error) {
-    return errnoOf(error) === 'ENOENT';
   }
 }
 

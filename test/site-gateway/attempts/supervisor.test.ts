@@ -32,6 +32,7 @@ const lrms = {
   submit: vi.fn<Lrms['submit']>(),
   cancel: vi.fn<Lrms['cancel']>(),
   adopt: vi.fn<Lrms['adopt']>(),
+  clear: vi.fn<NonNullable<Lrms['clear']>>(),
   waitReason: () => '',
 };
 let stageOut: (signal: AbortSignal) => Promise<void>;
@@ -183,4 +184,17 @@ test('what was cancelled before a restart ends without waiting for what others h
   await open();
   await expect.poll(() => endOf('waits')?.state, SOON).toBe(State.STATE_CANCELLED);
   expect(lrms.submit).not.toHaveBeenCalled();
+});
+
+test('what nobody takes up is cleared once all that is known has been', async () => {
+  await journal.accept([accepted('one'), accepted('two')], Date.now());
+  const looked = Promise.withResolvers<boolean>();
+  lrms.adopt.mockImplementation(({ id }) =>
+    id === 'two' ? looked.promise : Promise.resolve(true),
+  );
+  await open();
+  await expect.poll(() => lrms.adopt.mock.calls.length, SOON).toBe(2);
+  expect(lrms.clear).not.toHaveBeenCalled();
+  looked.resolve(true);
+  await expect.poll(() => lrms.clear.mock.calls.length, SOON).toBe(1);
 });
