@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import {
   DiscardPolicy,
   JetStreamApiCodes,
@@ -222,9 +223,11 @@ async function makeStream(options: AccountsOptions, vo: string, account: KeyPair
     const manager = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
     if (known === undefined) {
       await manager.streams.add({ name: STREAM, storage: StorageType.File, ...config });
-    } else {
-      await manager.streams.update(STREAM, { ...known.config, ...config });
+      return;
     }
+    const wanted = { ...known.config, ...config };
+    // A broker comes here after each loss of a server, when a cluster had better be left alone.
+    if (!isDeepStrictEqual(wanted, known.config)) await manager.streams.update(STREAM, wanted);
   } finally {
     await nc.close();
   }

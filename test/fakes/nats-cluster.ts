@@ -22,9 +22,8 @@ export interface TestCluster extends TestClients, AsyncDisposable {
   readonly leaves: readonly string[];
   /** Where each server tells about itself over HTTP. */
   readonly monitors: readonly string[];
-  /** Another broker's accounts on it, with keys that stay from one to the next. */
-  accounts(replicas: number): Promise<StagingAccounts>;
-  clients(accounts: StagingAccounts): TestClients;
+  /** The accounts of a broker that takes the place of the one before, with its keys. */
+  accounts(replicas: number): Promise<void>;
   /** Ends a server as a crash does; 0 to 2. */
   crash(at: number): Promise<void>;
   start(at: number): Promise<void>;
@@ -94,7 +93,8 @@ export async function startNatsCluster(binary: string, replicas = 3): Promise<Te
     await accounts.settled();
     return accounts;
   };
-  const first = stack.use(await openAccounts(replicas));
+  let accounts = await openAccounts(replicas);
+  stack.defer(() => accounts[Symbol.asyncDispose]());
   const owned = stack.move();
   return {
     dir,
@@ -106,9 +106,11 @@ export async function startNatsCluster(binary: string, replicas = 3): Promise<Te
     routes,
     leaves,
     monitors: monitors.map((address) => `http://${address}`),
-    accounts: openAccounts,
-    clients: (accounts) => clientsOf(accounts, caPem),
-    ...clientsOf(first, caPem),
+    accounts: async (copies) => {
+      await accounts[Symbol.asyncDispose]();
+      accounts = await openAccounts(copies);
+    },
+    ...clientsOf({ issueTicket: (request) => accounts.issueTicket(request) }, caPem),
     crash: async (at) => {
       await servers[at]?.kill();
     },

@@ -133,7 +133,10 @@ export async function startTestNats(options: TestNatsOptions): Promise<TestNats>
   };
 }
 
-export function clientsOf(accounts: StagingAccounts, caPem: string): TestClients {
+export function clientsOf(
+  accounts: Pick<StagingAccounts, 'issueTicket'>,
+  caPem: string,
+): TestClients {
   return {
     open: (vo, { lifetimeMs = 600_000, patienceMs = 20_000 } = {}) => {
       const nkey = newNkey();

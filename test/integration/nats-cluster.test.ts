@@ -2,14 +2,18 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
+import { encodeUser } from '@nats-io/jwt';
+import { createUser, fromSeed } from '@nats-io/nkeys';
+import { jwtAuthenticator } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
-import { chunkSubject } from '../../service/staging/names.ts';
+import { chunkSubject, STREAM } from '../../service/staging/names.ts';
+import { connectNats } from '../../service/staging/nats-connect.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { chunkStoreContract } from '../contract/chunk-store.contract.ts';
 import { natsServers, testNatsBinary } from '../fakes/nats.ts';
@@ -80,8 +84,13 @@ test('one copy becomes three, and then any server may go', async () => {
   const chunks = Array.from({ length: 40 }, () => randomBytes(100_000));
   for (const bytes of chunks) await store.put(sha256(bytes), bytes);
   await untilHealthy(nats);
-  await using _three = await nats.accounts(3);
+  await using updates = await updatesOfStream(nats);
+  await nats.accounts(3);
   await untilCopied(nats, chunks.length);
+  expect(await updates.count()).toBe(1);
+  // A broker looks at its stream after each loss of a server, and leaves one alone that is as it should be.
+  await nats.accounts(3);
+  expect(await updates.count()).toBe(1);
   for (const at of [0, 1, 2]) {
     await nats.crash(at);
     for (const bytes of chunks)
@@ -90,6 +99,42 @@ test('one copy becomes three, and then any server may go', async () => {
     await untilCopied(nats, chunks.length);
   }
 }, 240_000);
+
+/** What nats-server tells of each question to JetStream. */
+interface ApiAdvisory {
+  readonly subject: string;
+  readonly client: { readonly user: string };
+}
+
+/** Counts how often nats-server has been told to change the stream of the VO. */
+async function updatesOfStream(nats: TestCluster) {
+  const account = fromSeed(await readFile(join(nats.dir, 'broker', 'demo.seed')));
+  const user = createUser();
+  const inbox = '_INBOX.updates';
+  const jwt = await encodeUser('listener', user, account, {
+    pub: { allow: [`${inbox}.>`] },
+    sub: { allow: [`${inbox}.>`, '$JS.EVENT.ADVISORY.>'] },
+  });
+  const servers = nats.files.map(({ url }) => url);
+  const authenticator = jwtAuthenticator(jwt, user.getSeed());
+  const { caPem } = nats;
+  const listener = await connectNats({ servers, authenticator, inboxPrefix: inbox, caPem });
+  // Each server may tell of one update; a broker asks as somebody new each time.
+  const askers = new Set<string>();
+  listener.subscribe('$JS.EVENT.ADVISORY.API', {
+    callback: (_, message) => {
+      const { subject, client } = message.json<ApiAdvisory>();
+      if (subject === `$JS.API.STREAM.UPDATE.${STREAM}`) askers.add(client.user);
+    },
+  });
+  return {
+    count: async () => {
+      await listener.flush();
+      return askers.size;
+    },
+    [Symbol.asyncDispose]: () => listener.close(),
+  };
+}
 
 test('nobody joins the cluster with a certificate of the grid alone', async () => {
   await using nats = await startNatsCluster(await testNatsBinary());
@@ -125,8 +170,9 @@ async function untilHealthy(nats: TestCluster): Promise<void> {
   await expect.poll(states, { timeout: 60_000 }).toEqual(nats.monitors.map(() => 200));
 }
 
-/** Each server keeps as many messages in its own store. */
+/** Each server keeps as many messages in its own store, and has caught up with the others. */
 async function untilCopied(nats: TestCluster, messages: number): Promise<void> {
+  await untilHealthy(nats);
   await expect
     .poll(() => messagesOf(nats), { timeout: 60_000 })
     .toEqual(nats.monitors.map(() => messages));
