@@ -1,5 +1,7 @@
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -154,6 +156,26 @@ describe.for(best === 'account' ? [] : ['in namespaces of its own'])('%s', () =>
     expect(seen).toBe('attempts');
     expect(Number(processes)).toBeLessThan(10);
     expect(key).toEqual([]);
+  });
+
+  test('it can speak to no service of its account, whatever network it has', async () => {
+    const own = `/run/user/${process.getuid?.()}`;
+    if (process.getuid?.() === 0) mkdirSync(own, { recursive: true });
+    const socket = join(own, `hanse-test-${process.pid}`);
+    const service = createServer((call) => call.end('made')).listen(socket);
+    try {
+      await once(service, 'listening');
+      const call = `require('net').connect('${socket}').on('error', (e) => console.log(e.code)).pipe(process.stdout)`;
+      const asks = [process.execPath, '-e', call];
+      const part = { command: asks, resources: { ...resourcesOf({}), memoryBytes: 2 ** 28 } };
+      const { id } = await run('', part);
+      expect(await stdoutOf(id)).toBe('ENOENT\n');
+      await bare.place([{ id: 'speaks', spec: part }]);
+      expect(await bare.outcomeOf('speaks')).toMatchObject({ exitCode: 0 });
+      expect(await stdoutAt(bare, 'speaks')).toBe('made');
+    } finally {
+      service.close();
+    }
   });
 
   test('without a network it has but itself, and a job that says so gets namespaces', async () => {

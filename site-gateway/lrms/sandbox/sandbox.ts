@@ -9,6 +9,7 @@ import { boundedWords } from '../../../core/words.ts';
 import type { Log } from '../../../service/log.ts';
 import type { LrmsTask } from '../lrms.ts';
 import { NO_GROUPS, openTaskGroups, type TaskGroups } from './cgroups.ts';
+import { withoutServices } from './services.ts';
 
 /** What this machine has to put tasks into. */
 export interface TaskSandbox {
@@ -148,7 +149,8 @@ const TO_CHANGE = ['CAP_SETUID', 'CAP_SETGID', 'CAP_DAC_READ_SEARCH'].flatMap((n
 const passable = (folder: string): readonly string[] => ['--chmod', '0711', folder];
 
 /**
- * All of the machine to read but the spool and what is hidden; the task's own directories to write, at the same paths.
+ * All of the machine to read but the spool and what is hidden; the task's own directories to write, at the same paths; no
+ * service of the machine to speak to by a name in the file system.
  * It does not die with its parent: the wrapper and the gateway end it, and name what it leaves behind.
  */
 function bubbleWords(
@@ -163,6 +165,7 @@ function bubbleWords(
   };
   return [
     ...SEEN,
+    ...withoutServices(),
     ...devices.flatMap((file) => ['--dev-bind', file, file]),
     '--tmpfs',
     spool,
