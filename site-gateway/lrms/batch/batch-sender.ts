@@ -5,6 +5,7 @@ import { openLimit } from '../../limit.ts';
 import { BatchSilence } from './batch-command.ts';
 import type { BatchOrder, BatchSystem } from './batch-system.ts';
 import { type BatchTask, groupsOf } from './batch-task.ts';
+import { neverBegins } from './never-begins.ts';
 import type { Submissions } from './submissions.ts';
 
 export interface SenderOptions {
@@ -156,7 +157,7 @@ export class BatchSender {
   }
 
   private async send(submission: Submission): Promise<void> {
-    const { system, onRefused } = this.options;
+    const { system } = this.options;
     const order = this.orderOf(submission);
     const full = this.full.get(order.account?.uid ?? NOBODY);
     if (full !== undefined) return this.wait(submission, full);
@@ -165,10 +166,21 @@ export class BatchSender {
       this.filled(order, answer.kind === 'full' ? answer.words : '');
       if (answer.kind === 'submitted') this.arrived(submission, answer.jobOf);
       else if (answer.kind === 'full') this.wait(submission, answer.words);
-      else for (const entry of submission.entries) onRefused(entry, answer.words);
+      else await this.refused(submission, answer.words);
     } catch (error) {
       this.unanswered(submission, order, error);
     }
+  }
+
+  /** A try before, which got no answer, may have come to the batch system all the same: what has begun goes on. */
+  private async refused({ entries, ...submission }: Submission, words: string): Promise<void> {
+    const { submissions, log, onRefused } = this.options;
+    const over = new Set<BatchTask>();
+    for (const entry of entries)
+      if (entry.element === undefined || (await neverBegins(entry.element, submissions, log)))
+        over.add(entry);
+    this.arrived({ ...submission, entries: entries.filter((entry) => !over.has(entry)) });
+    for (const entry of over) onRefused(entry, words);
   }
 
   /** Whatever went wrong, the batch system may have it or not. Of what an account submits that may be its own doing. */

@@ -32,6 +32,7 @@ import {
 import { type BatchTask, gatherAgain, newBatchTask } from './batch-task.ts';
 import { watchBatch } from './batch-watch.ts';
 import { faultOf } from './command-size.ts';
+import { neverBegins } from './never-begins.ts';
 import { Placements } from './placements.ts';
 import { type Mark, openSubmissions, type Submissions } from './submissions.ts';
 import { readEnd, writeEnd } from './told-end.ts';
@@ -73,6 +74,8 @@ class BatchLrms implements Lrms {
   /** By the last look. */
   private jobs: BatchPoll['jobs'] = new Map();
   private readonly sweep: () => Promise<void>;
+  private readonly fence = (element: Element) =>
+    neverBegins(element, this.submissions, this.options.log);
   private readonly stop = new AbortController();
 
   constructor(options: BatchOptions, submissions: Submissions) {
@@ -235,12 +238,10 @@ class BatchLrms implements Lrms {
   private async giveUp(entry: BatchTask, graceMs: number, latestMs?: number): Promise<void> {
     const { element, state } = entry;
     if (element === undefined) return;
-    if (state === 'sent' && (await this.submissions.revoke(element))) {
-      this.signals.remove(entry);
-      this.end(entry, CANCELLED);
-      return;
-    }
-    this.kill(entry, graceMs, latestMs);
+    const isOver = state === 'sent' && (await this.fence(element));
+    if (!isOver) return this.kill(entry, graceMs, latestMs);
+    this.signals.remove(entry);
+    this.end(entry, CANCELLED);
   }
 
   private kill(entry: BatchTask, graceMs: number, latestMs?: number): void {
@@ -272,8 +273,8 @@ class BatchLrms implements Lrms {
       const end = ends.get(keyOf(entry.element));
       if (end === undefined && maySettle(entry, this.options)) continue;
       const status = await readStatus(entry.task.directory);
-      if (entry.state === 'sent' && !(await this.submissions.revoke(entry.element))) {
-        // It has begun, and this file system says so only now.
+      if (entry.state === 'sent' && !(await this.fence(entry.element))) {
+        // It has begun, and this file system says so only now; or it may begin.
         entry.missed = 0;
         await this.lookWhetherBegun(entry);
       } else if (entry.state === 'sent' && entry.takenUp && end === undefined)

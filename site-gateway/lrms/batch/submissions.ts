@@ -18,9 +18,9 @@ import { join } from 'node:path';
 import type { AttemptId } from '../../../core/ids.ts';
 import { ensureDirectory } from '../../../service/directories.ts';
 import type { Log } from '../../../service/log.ts';
+import { writeAtomic } from '../../../service/write-atomic.ts';
 import type { Account } from '../../accounts/account.ts';
 import { handedOverTo, handOverMarks, handOverToScript } from '../../accounts/hand-over.ts';
-import { removeTree } from '../../attempts/attempt-directory.ts';
 import { readPlain } from '../../read-plain.ts';
 import type { LrmsTask } from '../lrms.ts';
 import { quote } from '../shell-word.ts';
@@ -29,6 +29,7 @@ import { batchScript } from './batch-script.ts';
 import { readSteps, STEP_SCRIPTS, type StepUsage } from './batch-steps.ts';
 import type { BatchSystem, Element, JobOwners } from './batch-system.ts';
 import { openJobOwners, type Submitted } from './job-owners.ts';
+import { openRemoval } from './remove-at-once.ts';
 
 /** A file that the batch script has made: the element has begun, or has come to its end. */
 export interface Mark {
@@ -61,7 +62,7 @@ export interface Submissions extends Disposable {
   prepare(tasks: readonly LrmsTask[]): Promise<string>;
   /** Where an earlier run put an attempt; undefined where it did not, or revoked it. */
   before(id: AttemptId): Promise<Element | undefined>;
-  /** Sees to it that an element never starts; false where it has. */
+  /** Sees to it that an element never starts; false where it has. Throws where the spool does not take the word. */
   revoke(element: Element): Promise<boolean>;
   /** When an element began, by the clock of the file system; undefined where it has not, or was revoked. */
   startedAtMs(element: Element): Promise<number | undefined>;
@@ -116,10 +117,15 @@ export async function openSubmissions(
   for (const [name, text] of Object.entries(STEP_SCRIPTS))
     await writeScript(join(spool, name), text);
   const revoked = join(spool, 'batch-revoked');
-  await writeFile(revoked, `${REVOKED}\n`);
+  await writeRevoked(revoked);
+  const removeAtOnce = await openRemoval(join(spool, 'forgotten'), log);
   const known = await readEarlier(root);
-  return new SubmissionDirectories({ root, script, revoked, known, accounts, log, onMark });
+  const parts = { root, script, revoked, removeAtOnce, known, accounts, log, onMark };
+  return new SubmissionDirectories(parts);
 }
+
+/** Never into the one that is there, which is the word of all that were revoked before. */
+const writeRevoked = (file: string): Promise<void> => writeAtomic(file, `${REVOKED}\n`, 0o600);
 
 /** A submission: of this run, or of earlier ones. */
 interface Known extends Submitted {
@@ -139,6 +145,7 @@ interface Parts {
   readonly script: string;
   /** A file that a mark of what is given up is a link to. */
   readonly revoked: string;
+  readonly removeAtOnce: (directory: string) => Promise<void>;
   readonly known: Map<string, Known>;
   readonly accounts: readonly Account[];
   readonly log: Log;
@@ -200,14 +207,16 @@ class SubmissionDirectories implements Submissions {
   }
 
   async revoke(element: Element): Promise<boolean> {
+    // Without its directory the script finds no way to the attempt.
+    if ((await lstat(this.directoryOf(element.token)).catch(ifThere)) === undefined) return true;
+    const { revoked } = this.parts;
     try {
-      await link(this.parts.revoked, this.fileOf(element, 'started'));
+      // Somebody may have cleared the spool.
+      if ((await lstat(revoked).catch(ifThere)) === undefined) await writeRevoked(revoked);
+      await link(revoked, this.fileOf(element, 'started'));
       return true;
     } catch (error) {
-      const code = codeOf(error);
-      if (code === 'EEXIST') return this.isRevoked(element);
-      // Without its directory the script finds no way to the attempt.
-      if (code === 'ENOENT') return true;
+      if (codeOf(error) === 'EEXIST') return this.isRevoked(element);
       throw error;
     }
   }
@@ -273,7 +282,8 @@ class SubmissionDirectories implements Submissions {
 
   async forget(token: string): Promise<void> {
     this.unfollow(token);
-    await removeTree(this.homeOf(token));
+    // A script that comes meanwhile must not find its way, and no word that it is revoked.
+    await this.parts.removeAtOnce(this.homeOf(token));
     this.parts.known.delete(token);
   }
 

@@ -1,0 +1,198 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { attemptId } from '../../core/ids.ts';
+import { openLog } from '../../service/log.ts';
+import { BatchSilence } from '../../site-gateway/lrms/batch/batch-command.ts';
+import {
+  type BatchJob,
+  type BatchOrder,
+  type BatchSystem,
+  keyOf,
+  type SubmitAnswer,
+} from '../../site-gateway/lrms/batch/batch-system.ts';
+import { openSubmissions } from '../../site-gateway/lrms/batch/submissions.ts';
+import type { LrmsTask } from '../../site-gateway/lrms/lrms.ts';
+import { until } from '../support/daemons.ts';
+import { openPort, SOON } from '../support/lrms-port.ts';
+import { testDirs } from '../support/test-dirs.ts';
+
+/** What a batch system does is the test's choice here; the gateway's script really runs. */
+const makeDir = testDirs('batch-fence');
+let dir: string;
+beforeEach(() => {
+  dir = makeDir();
+});
+
+const CAPACITY = {
+  cpus: 2,
+  memoryBytes: 2 ** 30,
+  gpus: 0,
+  usableCpus: 2,
+  usableMemoryBytes: 2 ** 30,
+  usableGpus: 0,
+  maxNodes: 1,
+  maxWalltimeMs: 0,
+  queues: [],
+};
+
+interface Queue {
+  readonly system: BatchSystem;
+  readonly jobs: Map<string, BatchJob>;
+  readonly orders: BatchOrder[];
+  readonly signalled: string[];
+}
+
+function openQueue(answer: (order: BatchOrder, queue: Queue) => Promise<SubmitAnswer>): Queue {
+  const jobs = new Map<string, BatchJob>();
+  const orders: BatchOrder[] = [];
+  const signalled: string[] = [];
+  const system: BatchSystem = {
+    name: 'the queue',
+    maxTasks: () => 1_000,
+    submit: async (order) => {
+      orders.push(order);
+      return answer(order, queue);
+    },
+    poll: async () => ({ jobs: new Map(jobs), capacity: CAPACITY, closedReason: '' }),
+    autopsy: async () => new Map(),
+    signal: async (ids) => {
+      signalled.push(...ids);
+      for (const [key, { id }] of jobs) if (ids.includes(id)) jobs.delete(key);
+    },
+  };
+  const queue: Queue = { system, jobs, orders, signalled };
+  return queue;
+}
+
+/** As the batch system begins a job. */
+const begin = ({ script, directory }: BatchOrder): Promise<void> =>
+  new Promise((resolve) => {
+    spawn(script, [directory, '1'], { cwd: '/', stdio: 'ignore' }).once('exit', () => resolve());
+  });
+
+const ran = (): string => {
+  const file = join(dir, 'ran');
+  return existsSync(file) ? readFileSync(file, 'utf8') : '';
+};
+
+describe('a task that a batch system refuses', () => {
+  test('is not over where an earlier try, without an answer, has begun it', async () => {
+    const queue = openQueue(async (order, { orders, jobs }) => {
+      if (orders.length === 1) throw new BatchSilence('no answer in 30 s');
+      // The first one comes late.
+      const key = keyOf({ token: order.token, index: 1 });
+      jobs.set(key, { id: '7', state: 'runs', reason: '' });
+      void begin(order).then(() => jobs.delete(key));
+      await until('the task runs', async () => ran() !== '', SOON.timeout);
+      return { kind: 'refused', words: 'not any more' };
+    });
+    await using port = await openPort(queue.system, dir);
+    port.submit('late', 'sleep 1; exit 3');
+    expect(await port.endOf('late')).toMatchObject({ kind: 'exited', exitCode: 3 });
+    expect(queue.orders).toHaveLength(2);
+    expect(ran()).toBe('late\n');
+  });
+
+  test('is over where none has', async () => {
+    const queue = openQueue(async () => ({ kind: 'refused', words: 'no such account' }));
+    await using port = await openPort(queue.system, dir);
+    port.submit('no', 'exit 3');
+    expect(await port.endOf('no')).toMatchObject({ kind: 'not-started', reason: 'SITE_REFUSED' });
+  });
+});
+
+describe('a task that is given up', () => {
+  test('leaves the queue where the spool does not take the word, and does not begin', async () => {
+    const queue = openQueue(async ({ token }, { jobs }) => {
+      jobs.set(keyOf({ token, index: 1 }), { id: '7', state: 'waits', reason: '' });
+      return { kind: 'submitted', jobOf: () => '7' };
+    });
+    await using port = await openPort(queue.system, dir);
+    const { id } = port.submit('one', 'exit 3');
+    await until('it is submitted', async () => queue.orders.length === 1, SOON.timeout);
+    // Nothing can be linked to it: as on a disk that is full.
+    const revoked = join(dir, 'batch-revoked');
+    rmSync(revoked);
+    mkdirSync(revoked);
+    port.lrms.cancel(id, 0);
+    await until('it is signalled', async () => queue.signalled.includes('7'), SOON.timeout);
+    rmSync(revoked, { recursive: true });
+    expect(await port.endOf('one')).toMatchObject({ kind: 'not-started' });
+    for (const order of queue.orders) await begin(order);
+    expect(ran()).toBe('');
+  });
+});
+
+describe('a submission', () => {
+  const tasksOf = (count: number): readonly LrmsTask[] =>
+    Array.from({ length: count }, (_, at) => {
+      const directory = join(dir, 'attempts', String(at));
+      for (const own of ['work', 'tmp']) mkdirSync(join(directory, own), { recursive: true });
+      return {
+        id: attemptId(`a${at}`),
+        directory,
+        command: ['sh', '-c', `echo ${at} >>${dir}/ran`],
+        env: { PATH: '/usr/bin:/bin' },
+        stdin: '/dev/null',
+        nodes: 1,
+        gpus: 0,
+        cpus: 1,
+        memoryBytes: 2 ** 26,
+        walltimeMs: 0,
+        sandbox: 'account',
+        network: 'any',
+      };
+    });
+  const open = () =>
+    openSubmissions({ system: {}, spool: dir, log: openLog('test', 'silent') }, () => undefined);
+
+  test('can be revoked though the file for that has gone', async () => {
+    using submissions = await open();
+    const token = await submissions.prepare(tasksOf(1));
+    rmSync(join(dir, 'batch-revoked'));
+    expect(await submissions.revoke({ token, index: 1 })).toBe(true);
+    await begin({
+      script: submissions.script,
+      directory: submissions.directoryOf(token),
+    } as BatchOrder);
+    expect(ran()).toBe('');
+  });
+
+  test('is forgotten at once: no task is there without the word that it is revoked', async () => {
+    const count = 150;
+    using submissions = await open();
+    const token = await submissions.prepare(tasksOf(count));
+    for (let index = 1; index <= count; index += 1) await submissions.revoke({ token, index });
+    // Where an account had the run of it, it is removed in the order of the file system.
+    writeFileSync(join(submissions.directoryOf(token), 'account'), '');
+    const worker = new Worker(OBSERVER, {
+      eval: true,
+      workerData: { directory: submissions.directoryOf(token), count },
+    });
+    try {
+      await new Promise((resolve) => worker.once('message', resolve));
+      const seen = new Promise((resolve) => worker.once('message', resolve));
+      await submissions.forget(token);
+      expect(await seen).toBe(0);
+    } finally {
+      await worker.terminate();
+    }
+    expect(existsSync(submissions.directoryOf(token))).toBe(false);
+  });
+});
+
+/** Counts elements that a script would begin, until the directory has gone. */
+const OBSERVER = `
+const { existsSync, lstatSync } = require('node:fs');
+const { parentPort, workerData: { directory, count } } = require('node:worker_threads');
+const isThere = (name) => lstatSync(directory + '/' + name, { throwIfNoEntry: false }) !== undefined;
+parentPort.postMessage('ready');
+let open = 0;
+while (existsSync(directory))
+  for (let index = 1; index <= count; index += 1)
+    if (isThere(index) && !isThere(index + '.started') && isThere(index)) open += 1;
+parentPort.postMessage(open);
+`;
