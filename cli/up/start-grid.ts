@@ -6,12 +6,12 @@ import { type NatsServerFiles, writeNatsServer } from '../../service/nats/nats-c
 import { writeLeafServer } from '../../service/nats/nats-leaf.ts';
 import { startNatsServer } from '../../service/nats/nats-process.ts';
 import { findNatsServer, type NatsServerBinary } from '../../service/nats/nats-server.ts';
-import { writeAtomic } from '../../service/write-atomic.ts';
 import type { Env } from '../config.ts';
 import { brokerConfig, identityOf, siteConfig } from './configs.ts';
 import { writeSettings } from './keep-settings.ts';
-import { type GridPlan, type Layout, type RunningGrid, readRunning } from './layout.ts';
+import { type GridPlan, type Layout, readRunning } from './layout.ts';
 import { gridProgram, isAlive, type Program, saysReady, startProgram, stopPid } from './process.ts';
+import { RunningRecord } from './running-record.ts';
 
 const YEAR_MS = 365 * 86_400_000;
 
@@ -30,9 +30,12 @@ export interface StartOptions {
 export class GridProcesses {
   private readonly programs: Program[] = [];
   private readonly options: StartOptions;
+  private readonly record: RunningRecord;
 
   constructor(options: StartOptions) {
     this.options = options;
+    const attachedTo = options.detached ? undefined : process.pid;
+    this.record = new RunningRecord(options.layout.running, attachedTo);
   }
 
   get all(): readonly Program[] {
@@ -85,7 +88,7 @@ export class GridProcesses {
   private async startNatsServer(
     files: Pick<NatsServerFiles, 'configFile' | 'port'> & { readonly name: string },
   ): Promise<void> {
-    const { layout, binary, detached, signal } = this.options;
+    const { layout, binary, signal } = this.options;
     const { name, configFile, port } = files;
     const server = await startNatsServer({
       binary: binary.path,
@@ -99,7 +102,7 @@ export class GridProcesses {
       signal,
     });
     const ended = server.exited.then(() => 'ended');
-    await this.add({ name, pid: server.pid, ended }, detached);
+    await this.add({ name, pid: server.pid, ended });
   }
 
   /** Those without which the grid does not go on: of a cluster of nats-servers one may end. */
@@ -123,7 +126,7 @@ export class GridProcesses {
       },
       signal,
     );
-    await this.add(program, detached);
+    await this.add(program);
   }
 
   async startAuthority(): Promise<void> {
@@ -153,13 +156,9 @@ export class GridProcesses {
     rmSync(this.options.layout.running, { force: true });
   }
 
-  private async add(program: Program, detached: boolean): Promise<void> {
+  private async add(program: Program): Promise<void> {
     this.programs.push(program);
-    const running: RunningGrid = {
-      ...(detached ? {} : { attachedTo: process.pid }),
-      programs: this.programs.map(({ name, pid }) => ({ name, pid })),
-    };
-    await writeAtomic(this.options.layout.running, JSON.stringify(running), 0o600);
+    await this.record.add(program.name, program.pid);
   }
 }
 
