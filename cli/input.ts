@@ -14,6 +14,8 @@ export interface Input {
   whole(name: string): number | undefined;
   /** Milliseconds. */
   duration(name: string): number | undefined;
+  /** How long something lasts: milliseconds, more than 0. */
+  lifetime(name: string): number | undefined;
 }
 
 /** The values as commander has parsed them, behind readers that know their types. */
@@ -40,6 +42,13 @@ export function readInput(
         /^\d{1,15}$/.test(value) ? Number(value) : undefined,
       ),
     duration: (name) => convert(name, text(name), 'a duration such as 30s or 1h30m', parseDuration),
+    lifetime: (name) =>
+      convert(
+        name,
+        text(name),
+        'a duration of more than nothing, such as 30s or 1h30m',
+        (value) => parseDuration(value) || undefined,
+      ),
   };
 }
 

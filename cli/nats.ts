@@ -58,7 +58,7 @@ export async function initLeaf(context: Context, input: Input): Promise<number> 
 export async function makeLeaf(context: Context, input: Input): Promise<number> {
   const { writeLeaf } = await import('../broker/main.ts');
   const dir = resolve(context.cwd, argument(input, 0));
-  const lifetimeMs = input.duration('for') ?? YEAR_MS;
+  const lifetimeMs = input.lifetime('for') ?? YEAR_MS;
   const file = resolve(context.cwd, input.text('config') ?? '');
   const made = await writeLeaf(file, { dir, vos: input.list('vo'), lifetimeMs });
   const until = new Date(made.expiresAtMs).toISOString();

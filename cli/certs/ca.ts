@@ -65,7 +65,7 @@ async function tokenFromFiles(input: Input) {
     profile: profileOf(input),
     commonName: required(input, 'name'),
     altNames: input.list('alt-name'),
-    lifetimeMs: input.duration('lifetime') ?? 0,
+    lifetimeMs: input.lifetime('lifetime') ?? 0,
   });
 }
 
@@ -81,7 +81,7 @@ async function tokenFromServer(context: Context, input: Input) {
     profile: wire[profileOf(input)],
     commonName: required(input, 'name'),
     altNames: [...input.list('alt-name')],
-    tokenLifetimeMs: input.duration('lifetime') ?? 0,
+    tokenLifetimeMs: input.lifetime('lifetime') ?? 0,
   };
   return await ca.call.createToken(request, { signal: context.signal });
 }

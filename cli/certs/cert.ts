@@ -38,7 +38,7 @@ export async function requestCertificate(context: Context, input: Input): Promis
     token,
     places,
     kind: keyKindOf(input) ?? 'ec',
-    lifetimeMs: input.duration('lifetime') ?? 0,
+    lifetimeMs: input.lifetime('lifetime') ?? 0,
     signal,
   });
   if (hints.profile !== 'host') await rememberAuthority(settings, hints.address);
@@ -102,7 +102,7 @@ export async function renewCertificate(context: Context, input: Input): Promise<
     certPem: old.certPem,
     keyPem: old.keyPem,
   });
-  const lifetimeMs = input.duration('lifetime') ?? 0;
+  const lifetimeMs = input.lifetime('lifetime') ?? 0;
   const request = { csr: Buffer.from(csr), lifetimeMs };
   // Whatever else stood in the file (a service's file may carry its authority) goes on standing there.
   const rest = certificatesOf(readFileSync(places.cert, 'utf8')).slice(1).join('');

@@ -107,7 +107,7 @@ const MOST_LIFETIME_MS = 7 * 86_400_000;
 
 /** How long the login shall last; undefined where nobody has said. */
 function lifetimeOf(input: Input): number | undefined {
-  const lifetimeMs = input.duration('lifetime');
+  const lifetimeMs = input.lifetime('lifetime');
   if (lifetimeMs === undefined || lifetimeMs >= LEAST_LIFETIME_MS) return lifetimeMs;
   throw new GridError('USAGE', `--lifetime '${input.text('lifetime')}' is too short: at least 1m`);
 }

@@ -30,7 +30,7 @@ export async function putDataset(context: Context, input: Input): Promise<number
   const ref = await client.refOf(argument(input, 1));
   if (ref.version !== undefined)
     throw new GridError('USAGE', `'${formatDataset(ref)}': versions are numbered by the grid`);
-  const keepMs = input.duration('keep') ?? 0;
+  const keepMs = input.lifetime('keep') ?? 0;
   const job = jobOf(argument(input, 0));
   if (job !== undefined) return await putResults(context, input, client, { ref, job, keepMs });
   const { root, path } = await placeOf(resolve(context.cwd, argument(input, 0)));
@@ -179,7 +179,7 @@ export async function shareDataset(context: Context, input: Input): Promise<numb
 
 /** `grid data pin`. */
 export async function pinDataset(context: Context, input: Input): Promise<number> {
-  const value = input.duration('for') ?? 0;
+  const value = input.lifetime('for') ?? 0;
   const words = value === 0 ? 'stays until it is removed' : `stays for ${formatDuration(value)}`;
   return change(context, input, { $case: 'keepMs', value }, words);
 }

@@ -1,6 +1,7 @@
 import { formatDependency } from '../../core/job/dependency.ts';
 import { formatRanges, type TaskRange } from '../../core/job/ranges.ts';
 import { REMEDIES } from '../../core/job/reasons.ts';
+import { datasetInputs } from '../../core/job/spec.ts';
 import { JOB_STATES } from '../../core/job/state.ts';
 import { formatBytes, formatDuration } from '../../core/units.ts';
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
@@ -90,6 +91,7 @@ function factsOf(context: Context, detail: StatusDetail): string {
       ['tasks', tasksText(detail, colours)],
       ['command', shorten(spec.command.join(' '), Math.max(40, context.terminal.columns - 12))],
       ['needs', needs],
+      ['datasets', datasetsText(spec)],
       ['owner', `${job.owner}${job.vo === '' ? '' : ` (${job.vo})`}`],
       ['submitted', `${instantText(job.submittedAtMs)} (${agoText(job.submittedAtMs, nowMs)})`],
       ['ended', instantText(job.endedAtMs)],
@@ -102,6 +104,12 @@ function factsOf(context: Context, detail: StatusDetail): string {
     colours,
   );
 }
+
+/** Each with the version that the job has, and its place: `grid:/demo/hg38@v2=ref`. */
+const datasetsText = (spec: StatusDetail['spec']): string =>
+  datasetInputs(spec)
+    .map(({ from, to }) => `${from}=${to}`)
+    .join(', ');
 
 const toDo = ({ state, reason, id }: JobView): string =>
   state === 'held' ? (REMEDIES[reason] ?? '').replaceAll('ID', id) : '';

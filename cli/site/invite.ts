@@ -27,7 +27,7 @@ export async function inviteSite(context: Context, input: Input): Promise<number
       profile: CertProfile.CERT_PROFILE_HOST,
       commonName: host,
       altNames: [...input.list('alt-name')],
-      tokenLifetimeMs: input.duration('lifetime') ?? 0,
+      tokenLifetimeMs: input.lifetime('lifetime') ?? 0,
     },
     { signal },
   );

@@ -95,6 +95,7 @@ describe('a dataset', () => {
       { from: join(dir, '../elsewhere.txt'), to: 'elsewhere.txt' },
       { from: join(dir, '../elsewhere.txt'), to: 'in/x' },
     ]);
+    expect(await out('status', id)).toContain('grid:/demo/hg38@v1=ref, grid:/demo/hg38@v2=hg38');
     await expect.poll(() => out('data', 'where', 'hg38@v1'), { timeout: 20_000 }).not.toBe('');
   });
 
@@ -167,6 +168,11 @@ describe('a dataset', () => {
     [['put', 'genome', '../x'], 2, 'has a part that is not'],
     [['get', 'hg38@v99'], 4, 'there is no dataset /demo/hg38@v99'],
     [['pin', 'hg38', '--for', 'soon'], 2, "--for 'soon' is not a duration"],
+    [
+      ['put', 'genome', 'x', '--keep', '0s'],
+      2,
+      "--keep '0s' is not a duration of more than nothing",
+    ],
   ])('%j is refused', async ([args, exit, words]) => {
     const { code, stderr } = await run('data', ...args);
     expect([code, stderr]).toEqual([exit, expect.stringContaining(words)]);
