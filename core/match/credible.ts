@@ -1,6 +1,7 @@
 import type { SiteId } from '../ids.ts';
 import { boundedWords } from '../words.ts';
 import type { Offer } from './offer.ts';
+import { emptied, excessOf } from './offer-size.ts';
 
 /** More than any site has. A wrong unit or a gateway gone mad is beyond it by far. */
 const MOST = 100_000_000;
@@ -15,13 +16,16 @@ const AMOUNTS = [
 ] as const;
 
 /**
- * An offer of `site` as the broker may rely on it. One that cannot be true (below zero, no number, more than any site has)
- * or that is of another site is taken as one that is closed, with the reason; and nothing is free beyond what there is.
+ * An offer of `site` as the broker may rely on it. One that cannot be true (below zero, no number, more than any site has or
+ * lists) or that is of another site is taken as one that is closed, with the reason; and nothing is free beyond what there is.
  */
 export function credible(offer: Offer, site: SiteId): Offer {
   const fault = faultOf(offer, site);
-  if (fault !== undefined)
-    return { ...offer, site, price: 0, closedReason: `its gateway ${fault}` };
+  if (fault !== undefined) {
+    // What is too much is not even kept.
+    const kept = excessOf(offer) === undefined ? offer : emptied(offer);
+    return { ...kept, site, price: 0, closedReason: `its gateway ${fault}` };
+  }
   return {
     ...offer,
     closedReason: boundedWords(offer.closedReason),
@@ -40,6 +44,8 @@ function faultOf(offer: Offer, site: SiteId): string | undefined {
 }
 
 function doubtAbout(offer: Offer): string | undefined {
+  const excess = excessOf(offer);
+  if (excess !== undefined) return excess;
   const count = COUNTS.find((name) => !isWhole(offer[name]) || offer[name] > MOST);
   const wrong = count ?? AMOUNTS.find((name) => !isWhole(offer[name]));
   if (wrong !== undefined) return `${wordsOf(wrong)} of ${offer[wrong]}`;

@@ -4,7 +4,7 @@ import { credible } from '../../../core/match/credible.ts';
 import { round } from '../../../core/match/match.ts';
 import type { Offer } from '../../../core/match/offer.ts';
 import { sharesFromUse } from '../../../core/share/shares.ts';
-import { askFor, NO_RULES, offerOf, siteOf } from '../../fakes/offers.ts';
+import { askFor, NO_RULES, offerOf, queueOf, siteOf } from '../../fakes/offers.ts';
 
 test('a usual offer stays as it is, and so does that of the largest machine', () => {
   for (const offer of [
@@ -45,6 +45,32 @@ test.each<[Partial<Offer>, string]>([
   });
   expect(placements.map(({ site }) => site)).toEqual(Array.from({ length: 4 }, () => 'bremen'));
   expect(refusals.get('1')?.().has(offer.site)).toBe(true);
+});
+
+const many = <T>(one: T, count = 1_000_000): readonly T[] =>
+  Array.from({ length: count }, () => one);
+const queue = queueOf('main');
+test.each<[string, Partial<Offer>, string]>([
+  ['queues', { queues: many(queue) }, '1000000 queues'],
+  ['features', { features: many('x') }, '1000000 features'],
+  ['licences', { licences: many({ name: 'x', total: 1, free: 1 }) }, '1000000 licences'],
+  ['hosts', { fetchFrom: many({ host: 'x', port: 1 }, 10_001) }, '10001 hosts to fetch from'],
+  [
+    'features of a queue',
+    { queues: [{ ...queue, features: many('x', 10_001) }] },
+    'a queue with 10001 features and 0 GPU models',
+  ],
+  ['a long name', { modules: ['m'.repeat(5_000)] }, 'a name of 5000 characters'],
+  ['a long policy', { policy: 'p'.repeat(70_000) }, 'a policy of 70000 characters'],
+])('of too much (%s) nothing is kept, and the site is closed', (_, details, excess) => {
+  const offer = credible(offerOf('aachen', details), siteId('aachen'));
+  expect(offer.closedReason).toBe(`its gateway advertises ${excess}, which cannot be`);
+  expect(JSON.stringify(offer).length).toBeLessThan(2_000);
+});
+
+test('a site may have as many modules as there are', () => {
+  const offer = offerOf('aachen', { modules: many('gcc/13', 10_000) });
+  expect(credible(offer, offer.site)).toEqual(offer);
 });
 
 test('no more is free than there is', () => {
