@@ -72,6 +72,7 @@ export async function sentAgain(
   const { signal } = session;
   const { outcome, attemptId: attempt } = report;
   link.log.warn({ attempt, err: error }, 'outputs are sent again');
+  let told = '';
   while (!signal.aborted) {
     try {
       const outputs = await sendAgain(link, session, { attempt, vo });
@@ -81,7 +82,9 @@ export async function sentAgain(
       const words = `${error.message}, and not to be had: ${second.message}`;
       const again = new GridError(second.code, words);
       if (!PASSING.includes(second.code)) return withoutOutputs(report, again);
-      if (!signal.aborted) link.log.warn({ attempt, err: again }, 'outputs will be sent again');
+      if (!signal.aborted && words !== told)
+        link.log.warn({ attempt, err: again }, 'outputs will be sent again');
+      told = words;
       await pause(PAUSE_MS, signal);
     }
   }
