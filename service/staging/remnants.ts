@@ -33,7 +33,7 @@ export const contentOf = ({ digest }: Pick<FileEntry, 'digest'>): string => dige
 const HOST = sha256(Buffer.from(`${hostname()} ${pidNamespace()}`)).slice(0, 8);
 /** A name that any try may have given. */
 const HALF = /^\.grid-.*\.part$/;
-const NAME = /^\.grid-([0-9a-f]{32})-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.part$/;
+const NAME = /^\.grid-[0-9a-f]{32}-([0-9a-f]{8})-(\d+)-([0-9a-f]{6})[0-9a-f]{6}\.part$/;
 
 /** How half files are named so that the next try knows them again. */
 export interface RemnantNames {
@@ -43,15 +43,17 @@ export interface RemnantNames {
   isOf(file: Pick<FileEntry, 'digest'>, name: string): boolean;
 }
 
-/** Names that this process gave. */
-const given = new Set<string>();
+/** Of this process: the first one of a container has the same number each time. */
+const RUN = randomBytes(3).toString('hex');
+/** Names that were given; no half file lives so long that they run out. */
+const NAMES = 2 ** 24;
+let given = 0;
 
 /** A new name for a half file that the next try knows again: by its content, and by the process that writes it. */
 export function remnantOf(file: Pick<FileEntry, 'digest'>): string {
-  const some = randomBytes(6).toString('hex');
-  const name = `.grid-${contentOf(file)}-${HOST}-${process.pid}-${some}.part`;
-  given.add(name);
-  return name;
+  given = (given + 1) % NAMES;
+  const count = given.toString(16).padStart(6, '0');
+  return `.grid-${contentOf(file)}-${HOST}-${process.pid}-${RUN}${count}.part`;
 }
 
 /** Looks for what earlier tries have left; without `names` for what processes of this machine that are no more have. */
@@ -102,10 +104,9 @@ export const OF_PROCESSES: RemnantNames = { nameOf: remnantOf, isOf: isRemnantOf
 
 /** Whether a name is that of what a process of this machine that is no more has left. */
 export function isLeft(name: string): boolean {
-  const [, , host, pid] = NAME.exec(name) ?? [];
+  const [, host, pid, run] = NAME.exec(name) ?? [];
   if (host !== HOST) return false;
-  // The first process of a container has the same number each time.
-  return Number(pid) === process.pid ? !given.has(name) : !isAlive(Number(pid));
+  return Number(pid) === process.pid ? run !== RUN : !isAlive(Number(pid));
 }
 
 /** The largest first, of which most is there. */
