@@ -23,6 +23,8 @@ export interface FetchTreeOptions extends TransferOptions {
   readonly shared?: SharedPlace;
   /** What is there of large files stays when it is cut off, and the next try goes on from it; not with a cache. */
   readonly resumes?: boolean;
+  /** Whether another process does it again when it is cut off: then what the cache has of large files stays for that one. */
+  readonly isTriedAgain?: () => boolean;
 }
 
 /** A tree that has been written. */
@@ -52,7 +54,7 @@ export async function fetchTree(
   target: string,
   options: FetchTreeOptions = {},
 ): Promise<FetchedTree> {
-  const { cache, signal, onProgress } = options;
+  const { cache, signal, onProgress, isTriedAgain } = options;
   // A thread that will be needed starts while the list of files comes.
   if (cache === undefined && options.select === undefined) diskFor(tree.totalBytes);
   const manifest = selected(await loadManifest(store, tree, signal), options.select);
@@ -84,7 +86,17 @@ export async function fetchTree(
           if (kept) done(file.sizeBytes);
           return kept;
         });
-    const run: Run = { store: from, target, place, shared, signal, counts, done, large };
+    const run: Run = {
+      store: from,
+      target,
+      place,
+      shared,
+      signal,
+      counts,
+      done,
+      large,
+      isTriedAgain,
+    };
     if (cache === undefined) await fetchInto(run, wanted);
     else await fetchThrough(run, wanted, cache);
     await finish(place, manifest.entries);
@@ -110,6 +122,7 @@ interface Run {
   readonly done: (bytes: number) => void;
   readonly large: readonly FileEntry[];
   readonly shared: SharedPlace | undefined;
+  readonly isTriedAgain: FetchTreeOptions['isTriedAgain'];
 }
 
 /** Files of which an earlier try may have left something, as this one may for the next. */
@@ -220,7 +233,7 @@ async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<vo
   ];
   while (rest.length > 0) {
     run.signal?.throwIfAborted();
-    const { fills, ready, again, others } = await askCache(cache, rest);
+    const { fills, ready, again, others } = await askCache(cache, rest, run.isTriedAgain);
     await fetchFiles(remnants.store, fills, {
       signal: run.signal,
       onChunk: (bytes) => {
@@ -268,7 +281,11 @@ interface Asked {
   readonly others: readonly Promise<void>[];
 }
 
-async function askCache(cache: FileCache, wanted: readonly Same[]): Promise<Asked> {
+async function askCache(
+  cache: FileCache,
+  wanted: readonly Same[],
+  isKept: FileFetch['isKept'],
+): Promise<Asked> {
   const fills: FileFetch[] = [];
   const [ready, again, others]: [Same[], Same[], Promise<void>[]] = [[], [], []];
   try {
@@ -277,7 +294,8 @@ async function askCache(cache: FileCache, wanted: readonly Same[]): Promise<Aske
       if (file === undefined) return;
       const answer = await cache.ask(file);
       if (answer.kind === 'filling') others.push(answer.ended);
-      if (answer.kind === 'fill') fills.push({ file, ...answer });
+      if (answer.kind === 'fill')
+        fills.push({ file, ...answer, ...(isKept && hasRemnant(file) ? { isKept } : {}) });
       (answer.kind === 'filling' ? again : ready).push(same);
     });
   } catch (error) {

@@ -5,7 +5,7 @@ import type { Attempt } from './attempt.ts';
 interface Asks {
   /** Why the batch system lets it wait; '' where it says nothing. */
   readonly waitReason: (id: Attempt['id']) => string;
-  readonly waitsFor: AttemptStaging['waitsFor'];
+  readonly staging: Pick<AttemptStaging, 'waitsFor'>;
 }
 
 /** A task that has waited this long is told of as `submitted`. */
@@ -16,13 +16,13 @@ const WAITING: readonly AttemptState[] = ['accepted', 'staging-in', 'submitted']
 export function newsOfWait(
   attempt: Attempt,
   nowMs: number,
-  { waitReason, waitsFor }: Asks,
+  { waitReason, staging }: Asks,
 ): { readonly state: AttemptState; readonly detail: string } | undefined {
   const { state, ending, submittedAtMs, toldWaiting } = attempt;
   const moves = state === 'staging-out' || (state === 'staging-in' && submittedAtMs === 0);
   if (moves) {
     // That its files move again is news, too.
-    const detail = ending === '' ? waitsFor(attempt) : toldWaiting;
+    const detail = ending === '' ? staging.waitsFor(attempt) : toldWaiting;
     return detail === toldWaiting ? undefined : { state, detail };
   }
   if (submittedAtMs === 0 || nowMs - submittedAtMs < WAITING_MS) return undefined;

@@ -34,6 +34,7 @@ import { verdictOfTask } from '../software/verdict.ts';
 import { spoolFailure } from '../staging/disk.ts';
 import { diskFull, giveBackIfFull } from '../staging/full-disk.ts';
 import { carryTransfer } from '../staging/transfer-life.ts';
+import { GATEWAY_STOPS } from '../stopping.ts';
 import { type Attempt, attemptOf, isSilent, provide, vacate, wishOf } from './attempt.ts';
 import { cancelledVerdict, endedEarly, finalState, intend, isForfeit, unended } from './ending.ts';
 import { type MakeRoom, openMakeRoom } from './make-room.ts';
@@ -193,7 +194,7 @@ export class Supervisor {
   async stop(): Promise<void> {
     this.stopping = true;
     clearInterval(this.ticker);
-    for (const { abort } of this.attempts.values()) abort.abort();
+    for (const { abort } of this.attempts.values()) abort.abort(GATEWAY_STOPS);
     // Where it could not be opened, `resume` has said why.
     const lrms = await this.lrms.catch(() => undefined);
     await lrms?.[Symbol.asyncDispose]();
@@ -360,12 +361,9 @@ export class Supervisor {
 
   private tellWaiting(): void {
     const { clock, log, staging } = this.options;
-    const asks = {
-      waitReason: (id: AttemptId) => this.opened?.waitReason(id) ?? '',
-      waitsFor: (attempt: Attempt) => staging.waitsFor(attempt),
-    };
+    const waitReason = (id: AttemptId): string => this.opened?.waitReason(id) ?? '';
     for (const attempt of this.attempts.values()) {
-      const news = newsOfWait(attempt, clock.monotonicMs(), asks);
+      const news = newsOfWait(attempt, clock.monotonicMs(), { waitReason, staging });
       if (news === undefined) continue;
       background('tell of a wait', this.step(attempt, news.state, news), log);
       attempt.toldWaiting = news.detail;

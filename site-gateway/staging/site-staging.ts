@@ -15,6 +15,7 @@ import type { Nkey } from '../../service/staging/nats-link.ts';
 import { atRate, type Rate } from '../../service/staging/rate.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import type { RemoteInputs } from '../fetch/remote-inputs.ts';
+import { GATEWAY_STOPS } from '../stopping.ts';
 import { type AttemptStaging, openAttemptStaging, type StagedAttempt } from './staging.ts';
 import { openStoreHealth } from './store-health.ts';
 import type { Tickets } from './tickets.ts';
@@ -64,8 +65,7 @@ export interface SiteStaging extends AttemptStaging, AsyncDisposable {
  * run as root, whom no mode stops, each gets copies instead.
  */
 export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
-  const { nkey, tickets, clock, patienceMs, keeper } = options;
-  const { incoming, outgoing } = options.rates;
+  const { nkey, tickets, clock, patienceMs, keeper, rates } = options;
   // Hashing, or a disk that is slow, must not hold up what else the gateway does.
   diskThread();
   const onAdded = (bytes: number): void => keeper.added(bytes);
@@ -83,7 +83,7 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     const heard = (trouble: string): void => health.heard(vo, trouble);
     const caPem = options.caPem();
     const nats = openStaging({ nkey, ticket, caPem, vo, clock, patienceMs, heard });
-    const store = { ...nats, ...atRate(nats, incoming, outgoing) };
+    const store = { ...nats, ...atRate(nats, rates.incoming, rates.outgoing) };
     const free = (bytes: number): Promise<void> => keeper.free(bytes);
     const cache = openFileCache({ dir: join(options.cache, vo), placement, clock, onAdded, free });
     const data = { store, cache };
@@ -98,7 +98,8 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     const files: string[] = [];
     for (const { tree, select, below } of wantedTrees(attempt)) {
       const target = join(into, below);
-      const how = { select, cache: await cache, signal };
+      const isTriedAgain = (): boolean => signal.reason === GATEWAY_STOPS;
+      const how = { select, cache: await cache, signal, isTriedAgain };
       bytes += (await fetchTree(store, tree, target, how)).bytesFetched;
       const manifest = await loadManifest(store, tree, signal);
       const made =

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { TreeRef } from '../../../core/data/manifest.ts';
 import type { ChunkStore } from '../../../service/staging/chunk-store.ts';
 import { type FetchTreeOptions, fetchTree } from '../../../service/staging/fetch-tree.ts';
+import { openFileCache } from '../../../service/staging/file-cache.ts';
 import { type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
 const MIB = 2 ** 20;
@@ -113,6 +114,24 @@ test('what the first process of a container left is known by the next, which has
   const { size } = await stat(join(at.target, left));
   expect(await fetchAgain()).toBe(CHUNKS * MIB - size);
   expect(await halves()).toEqual([]);
+});
+
+test('what a cache had of a large file stays for the process that goes on, and for no other end', async () => {
+  const dir = join(at.dir, 'cache');
+  const cache = await openFileCache({ dir });
+  await cutOff(25, { cache, isTriedAgain: () => false });
+  expect(await readdir(cache.partials)).toEqual([]);
+  await cutOff(25, { cache, isTriedAgain: () => true });
+  const [name = ''] = await readdir(cache.partials);
+  const left = name.replace(`-${process.pid}-`, '-999999999-');
+  await rename(join(cache.partials, name), join(cache.partials, left));
+  const { size } = await stat(join(cache.partials, left));
+  expect(size).toBeGreaterThan(2 * MIB);
+  const fresh = await openFileCache({ dir });
+  const { bytesFetched } = await fetchTree(at.store, tree, at.target, { cache: fresh });
+  expect(bytesFetched).toBe(CHUNKS * MIB - size);
+  expect(bytes.equals(await readFile(join(at.target, 'large')))).toBe(true);
+  expect(await readdir(cache.partials)).toEqual([]);
 });
 
 test('where others may write, what a try left is of use to the next one of the same transfer alone', async () => {

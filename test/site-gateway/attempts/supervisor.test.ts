@@ -13,6 +13,7 @@ import type { SupervisorOptions } from '../../../site-gateway/attempts/superviso
 import type { AcceptedAttempt, Journal } from '../../../site-gateway/journal/journal.ts';
 import { openJournal } from '../../../site-gateway/journal/open-journal.ts';
 import type { Lrms, LrmsListener } from '../../../site-gateway/lrms/lrms.ts';
+import { GATEWAY_STOPS } from '../../../site-gateway/stopping.ts';
 import { type Placed, specOf } from '../../fakes/test-site.ts';
 import { testDirs } from '../../support/test-dirs.ts';
 
@@ -35,11 +36,13 @@ const lrms = {
   clear: vi.fn<NonNullable<Lrms['clear']>>(),
   waitReason: () => '',
 };
+let stageIn: (signal: AbortSignal) => Promise<number>;
 let stageOut: (signal: AbortSignal) => Promise<void>;
 
 beforeEach(() => {
   vi.resetAllMocks();
   lrms.adopt.mockResolvedValue(false);
+  stageIn = () => Promise.resolve(0);
   stageOut = () => Promise.resolve();
   const file = join(dirs(), 'journal.db');
   journal = openJournal({ file, nowMs: Date.now(), log, onTrouble: () => undefined });
@@ -60,6 +63,7 @@ async function open(kept: Journal = journal): Promise<Supervisor> {
     },
     staging: {
       waitsFor: () => '',
+      stageIn: (_attempt: unknown, signal: AbortSignal) => stageIn(signal),
       stageOut: async (_attempt: unknown, _strict: boolean, signal: AbortSignal) => {
         await stageOut(signal);
         return { outputs: EMPTY_TREE, bytesOut: 0 };
@@ -197,4 +201,22 @@ test('what nobody takes up is cleared once all that is known has been', async ()
   expect(lrms.clear).not.toHaveBeenCalled();
   looked.resolve(true);
   await expect.poll(() => lrms.clear.mock.calls.length, SOON).toBe(1);
+});
+
+test('what is staged in when the gateway stops is told that its next run goes on', async () => {
+  const supervisor = await open();
+  const begun = Promise.withResolvers<AbortSignal>();
+  stageIn = (signal) => {
+    begun.resolve(signal);
+    return new Promise((_resolve, reject) =>
+      signal.addEventListener('abort', () => reject(signal.reason as Error)),
+    );
+  };
+  const attempt = accepted('staged', { inputs: [{ from: 'a', to: 'a' }] });
+  await journal.accept([attempt], Date.now());
+  supervisor.accept([attempt]);
+  const signal = await begun.promise;
+  await supervisor.stop();
+  expect(signal.reason).toBe(GATEWAY_STOPS);
+  expect(endOf('staged')).toBeUndefined();
 });
