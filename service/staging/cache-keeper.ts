@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import { mapAtOnce } from './at-once.ts';
 import { digestOfFile } from './file-digest.ts';
 import { isLeft } from './remnants.ts';
-import { PARTIALS } from './sealed.ts';
+import { isRemotePart, PARTIALS, REMOTE } from './sealed.ts';
 import type { TransferProgress } from './send-tree.ts';
 
 /** When a cache is cleared, and down to what. */
@@ -49,7 +49,7 @@ export interface CacheKeeper {
   list(): Promise<readonly CachedEntry[]>;
   /**
    * Takes what was unused for longest until at most `keepBytes` are left; here, and wherever room is made, what a process that is
-   * no more has left half done counts like a file.
+   * no more has left half done counts like a file, and so does what broke off on its way from elsewhere.
    */
   prune(keepBytes: number): Promise<Pruned>;
   /** Takes out at least `bytes`, if there is so much that may go. */
@@ -65,6 +65,8 @@ export interface CacheKeeper {
 }
 
 const RECENT_MS = 60_000;
+/** A download that goes on writes, or tries again, at least this often. */
+const QUIET_MS = 120_000;
 const AT_ONCE = 64;
 const FOLDER = /^[0-9a-f]{2}$/;
 const FILE = /^([0-9a-f]{64})(?:\.x)?$/;
@@ -157,11 +159,14 @@ async function listCache(dir: string): Promise<readonly CachedEntry[]> {
   return entries;
 }
 
-/** The same, and what processes of this machine that are no more have left half done. */
+/** The same, and what is half done and nobody goes on with: of processes of this machine that are no more, and from elsewhere. */
 async function allOf(dir: string): Promise<readonly CachedEntry[]> {
   const entries = [...(await listCache(dir))];
-  for (const vo of await namesIn(dir))
+  for (const vo of await namesIn(dir)) {
     entries.push(...(await entriesIn(dir, join(vo, PARTIALS), isLeft)));
+    const remote = await entriesIn(dir, join(vo, REMOTE), isRemotePart);
+    entries.push(...remote.map((one) => ({ ...one, usedAtMs: one.usedAtMs + QUIET_MS })));
+  }
   return entries;
 }
 

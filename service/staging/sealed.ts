@@ -17,6 +17,14 @@ export const SEALED_S = 978_307_200;
 /** The folder of a cache in which files are written. */
 export const PARTIALS = 'partial';
 
+/** The folder of a cache in which files from elsewhere come; what is there of one that broke off is gone on with. */
+export const REMOTE = 'remote';
+const REMOTE_NAME = /^[0-9a-f]{64}\.part$/;
+
+/** How what there is of a file from elsewhere is named, by its content. */
+export const remotePart = ({ digest }: Pick<CachedFile, 'digest'>): string => `${digest}.part`;
+export const isRemotePart = (name: string): boolean => REMOTE_NAME.test(name);
+
 /** A use is written down at most this often; it says when the file was last wanted. */
 const USED_EVERY_MS = 10_000;
 

@@ -50,6 +50,7 @@ export async function download(wanted: Wanted, options: DownloadOptions): Promis
   let furthest = file.size;
   for (let waitMs = FIRST_PAUSE_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_PAUSE_MS)) {
     signal.throwIfAborted();
+    await file.keep();
     try {
       await fetchRest(wanted, options, file, {
         // A server that begins anew each time gets nowhere, however much comes.
@@ -135,6 +136,8 @@ interface Partial extends AsyncDisposable {
   /** Whether some of it was there before the last request. */
   readonly resumed: boolean;
   digest(): string;
+  /** Shows whoever makes room that somebody goes on with it, though nothing may come for a while. */
+  keep(): Promise<void>;
   /** Bytes from `offset` on follow: behind what is there, or in the place of all of it. */
   begin(offset: number): Promise<void>;
   append(bytes: Uint8Array): Promise<void>;
@@ -155,6 +158,7 @@ async function openPartial(path: string): Promise<Partial> {
       return resumed;
     },
     digest: () => hash.copy().digest('hex'),
+    keep: () => handle.utimes(new Date(), new Date()),
     begin: async (offset) => {
       resumed = offset > 0 && offset === size;
       if (offset === size) return;

@@ -8,6 +8,7 @@ import type { Clock } from '../../service/clock.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import { land } from '../../service/staging/disk/chunk-writer.ts';
 import type { FileCache } from '../../service/staging/file-cache.ts';
+import { remotePart } from '../../service/staging/sealed.ts';
 import { openTarget, type Target } from '../../service/staging/target.ts';
 import type { StagedAttempt } from '../staging/staging.ts';
 import { download } from './download.ts';
@@ -57,7 +58,7 @@ export function openRemoteInputs(options: RemoteInputsOptions): RemoteInputs {
       let came = 0;
       for (const { from, to } of inputs) {
         const file = fileOf(from);
-        const partial = join(partials, `${file.digest}.part`);
+        const partial = join(partials, remotePart(file));
         using _need = waits.needs(attempt.id, partial);
         const fill = { attempt, cache, partial, room, waits, signal };
         came += await bringIntoCache(file, fill, options);

@@ -14,6 +14,7 @@ import { type FileCache, openFileCache } from '../../service/staging/file-cache.
 import type { Nkey } from '../../service/staging/nats-link.ts';
 import { atRate, type Rate } from '../../service/staging/rate.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
+import { REMOTE } from '../../service/staging/sealed.ts';
 import type { RemoteInputs } from '../fetch/remote-inputs.ts';
 import { GATEWAY_STOPS } from '../stopping.ts';
 import { type AttemptStaging, openAttemptStaging, type StagedAttempt } from './staging.ts';
@@ -107,7 +108,7 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
       for (const { path } of filesOf(made)) files.push(normalize(join(below, path)));
       warm.remember(tree);
     }
-    const cached = { cache: await cache, partials: join(options.cache, attempt.spec.vo, 'remote') };
+    const cached = { cache: await cache, partials: join(options.cache, attempt.spec.vo, REMOTE) };
     bytes += await options.remote.place(attempt, into, cached, signal);
     for (const { to } of remoteInputs(attempt.spec)) files.push(normalize(to));
     return { bytes, files };

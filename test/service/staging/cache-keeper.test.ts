@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -10,6 +10,7 @@ import { type CacheKeeper, openCacheKeeper } from '../../../service/staging/cach
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { openFileCache } from '../../../service/staging/file-cache.ts';
 import { remnantOf } from '../../../service/staging/remnants.ts';
+import { remotePart } from '../../../service/staging/sealed.ts';
 import { type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
 const SIZE = 100_000;
@@ -185,6 +186,24 @@ describe('the keeper of a cache', () => {
     await keeper.free(SIZE);
     expect(await readdir(halves)).toEqual([written]);
     expect(await keeper.list()).toHaveLength(1);
+  });
+
+  test('what broke off on its way from elsewhere counts, and goes for room unless somebody goes on with it', async () => {
+    const keeper = keeperOf(10 * SIZE, 0);
+    const remote = join(dir, 'demo', 'remote');
+    await mkdir(remote, { recursive: true });
+    const partOf = (digit: string): string => remotePart({ digest: digit.repeat(64) });
+    const [left, coming, tried] = [partOf('0'), partOf('1'), partOf('2')];
+    for (const name of [left, coming, tried, 'note'])
+      await writeFile(join(remote, name), randomBytes(SIZE));
+    await utimes(join(remote, left), 1_000, 1_000);
+    // One that waits for a server which says nothing.
+    const quietS = Date.now() / 1_000 - 60;
+    await utimes(join(remote, tried), quietS, quietS);
+    expect(await keeper.list()).toEqual([]);
+    expect(await keeper.clearable()).toBe(SIZE);
+    await keeper.free(3 * SIZE);
+    expect((await readdir(remote)).toSorted()).toEqual([coming, tried, 'note'].toSorted());
   });
 
   test('a cache that was never used is empty', async () => {
