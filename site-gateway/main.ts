@@ -28,7 +28,7 @@ import {
   type RemoteInputsOptions,
 } from './fetch/remote-inputs.ts';
 import { openGateway } from './gateway.ts';
-import { cacheDirectory, siteCache } from './staging/cache.ts';
+import { cacheDirectory, placementOf, siteCache } from './staging/cache.ts';
 import { openSiteStaging } from './staging/site-staging.ts';
 
 export { findLrms } from './lrms/find-lrms.ts';
@@ -102,7 +102,7 @@ async function startSite(
           caPem: () => trust.caPem(),
           servers: config['nats-servers'],
           cache: cacheDirectory(config),
-          hasAccounts: config.accounts.length > 0,
+          placement: placementOf(config),
           keeper,
           patienceMs: config['staging-patience'],
           clock,

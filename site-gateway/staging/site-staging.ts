@@ -29,8 +29,8 @@ export interface SiteStagingOptions {
   readonly servers?: readonly string[];
   /** Directory of the cache of input files, with a folder for each VO. */
   readonly cache: string;
-  /** Whether no task runs as the gateway itself. */
-  readonly hasAccounts: boolean;
+  /** How tasks get what is in it. */
+  readonly placement: 'link' | 'copy';
   /** Keeps it within bounds. */
   readonly keeper: CacheKeeper;
   readonly patienceMs: number;
@@ -61,16 +61,11 @@ export interface SiteStaging extends AttemptStaging, AsyncDisposable {
   storeOf(vo: string): ChunkStore;
 }
 
-/**
- * Inputs are hard links to the cache, read-only, so that a task cannot change what another one reads; where tasks
- * run as root, whom no mode stops, each gets copies instead.
- */
 export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
-  const { nkey, tickets, clock, patienceMs, keeper, rates } = options;
+  const { nkey, tickets, clock, patienceMs, keeper, placement, rates } = options;
   // Hashing, or a disk that is slow, must not hold up what else the gateway does.
   diskThread();
   const onAdded = (bytes: number): void => keeper.added(bytes);
-  const placement = process.getuid?.() === 0 && !options.hasAccounts ? 'copy' : 'link';
   const health = openStoreHealth(clock, options.log);
   const vos = new Map<string, VoData>();
   const warm = openWarmTrees();
