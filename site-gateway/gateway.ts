@@ -43,6 +43,7 @@ import { findModules } from './software/find-modules.ts';
 import { findRuntime } from './software/find-runtime.ts';
 import type { Runtime } from './software/image-task.ts';
 import { type Disk, openDisk } from './staging/disk.ts';
+import type { RoomClaim } from './staging/disk-room.ts';
 import type { SiteStaging } from './staging/site-staging.ts';
 import { openTickets, type Tickets } from './staging/tickets.ts';
 import { openTransferQueue, type TransferQueue } from './staging/transfer-turns.ts';
@@ -65,8 +66,8 @@ interface StagingNeeds {
   readonly nkey: Nkey;
   readonly tickets: Tickets;
   readonly signed: SignedUrls;
-  /** Makes room for so many bytes if need be; gives the scratch space that is there then. */
-  readonly roomFor: (bytes: number) => Promise<number>;
+  /** Room for what comes of a size that is not known before. */
+  readonly claimRoom: () => RoomClaim;
 }
 
 /** A gateway without its server. */
@@ -165,9 +166,9 @@ const findSoftware = async (
 
 const openStaging = (
   options: GatewayOptions,
-  needs: Omit<StagingNeeds, 'roomFor'>,
+  needs: Omit<StagingNeeds, 'claimRoom'>,
   disk: Disk,
-): SiteStaging => options.openStaging({ ...needs, roomFor: (bytes) => disk.roomFor(bytes) });
+): SiteStaging => options.openStaging({ ...needs, claimRoom: () => disk.claim() });
 
 /** What moves files, each in its turn. */
 function moversOf(

@@ -95,7 +95,7 @@ async function startSite(
       bootClock: systemBootClock(),
       log,
       cache: keeper,
-      openStaging: ({ nkey, tickets, signed, roomFor }) =>
+      openStaging: ({ nkey, tickets, signed, claimRoom }) =>
         openSiteStaging({
           nkey,
           tickets,
@@ -107,7 +107,7 @@ async function startSite(
           patienceMs: config['staging-patience'],
           clock,
           log,
-          remote: remoteOf(config, { signed, roomFor }, clock, rates.incoming),
+          remote: remoteOf(config, { signed, claimRoom, keeper }, clock, rates.incoming),
           rates,
         }),
     }),
@@ -132,14 +132,19 @@ async function startSite(
   };
 }
 
+interface RemoteNeeds extends Pick<RemoteInputsOptions, 'signed' | 'claimRoom'> {
+  readonly keeper: CacheKeeper;
+}
+
 function remoteOf(
   config: SiteConfig,
-  needs: Pick<RemoteInputsOptions, 'signed' | 'roomFor'>,
+  { keeper, ...needs }: RemoteNeeds,
   clock: Clock,
   incoming: Rate,
 ): RemoteInputs {
   return openRemoteInputs({
     ...needs,
+    grew: (bytes) => keeper.added(bytes),
     web: webOf(config),
     clock,
     patienceMs: config['staging-patience'],

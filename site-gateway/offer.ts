@@ -16,7 +16,7 @@ import type { Offer, Queue } from '../core/match/offer.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
 import { boundedWords } from '../core/words.ts';
 import type { SiteSize } from './lrms/open-lrms.ts';
-import type { DiskSpace } from './staging/disk.ts';
+import type { DiskSpace } from './staging/disk-room.ts';
 
 /** What does not change while the gateway runs. */
 export interface SiteFacts {

@@ -14,7 +14,7 @@ const LOOK_LASTS_MS = 10_000;
 const LOOKS_AT_ONCE = 4;
 
 interface RoomOptions {
-  readonly disk: Pick<Disk, 'isShort' | 'roomFor'>;
+  readonly disk: Pick<Disk, 'isShort' | 'makeRoom'>;
   readonly clock: Pick<Clock, 'monotonicMs'>;
   /** Bytes that the tasks below a directory have filled; looked up on the disk by default. */
   readonly filledIn?: (directory: string) => Promise<number>;
@@ -49,7 +49,7 @@ export function openMakeRoom({ disk, clock, filledIn = look }: RoomOptions): Mak
       }),
     );
     enough.abort();
-    await disk.roomFor(sumOf(unfilled));
+    await disk.makeRoom(sumOf(unfilled));
   };
 }
 

@@ -18,10 +18,12 @@ export interface Wanted {
   readonly partial: string;
   /** Throws where a file of so many bytes may not be. */
   readonly checkSize: (bytes: number) => void;
-  /** Makes room for so many bytes more; throws where there is none to be made. */
+  /** Makes room for so many bytes more than there are now; throws where there is none to be made. */
   readonly makeRoom: (bytes: number) => Promise<void>;
   /** Waits until so many bytes may come. */
   readonly pace: (bytes: number) => Promise<void>;
+  /** So many bytes have been written. */
+  readonly arrived: (bytes: number) => void;
 }
 
 export interface DownloadOptions {
@@ -118,6 +120,7 @@ async function fetchRest(
         roomTo = end + ROOM_AHEAD_BYTES - bytes.byteLength;
       }
       await file.append(bytes);
+      wanted.arrived(bytes.byteLength);
       onBytes(bytes.byteLength);
       wait.on(url.host);
     }

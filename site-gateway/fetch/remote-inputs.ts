@@ -10,6 +10,7 @@ import { land } from '../../service/staging/disk/chunk-writer.ts';
 import type { FileCache } from '../../service/staging/file-cache.ts';
 import { remotePart } from '../../service/staging/sealed.ts';
 import { openTarget, type Target } from '../../service/staging/target.ts';
+import type { RoomClaim } from '../staging/disk-room.ts';
 import type { StagedAttempt } from '../staging/staging.ts';
 import { download } from './download.ts';
 import type { Web } from './https-get.ts';
@@ -21,8 +22,10 @@ export interface RemoteInputsOptions {
   readonly signed: SignedUrls;
   readonly clock: Clock;
   readonly patienceMs: number;
-  /** Has the cache make room for so many bytes if need be; gives the scratch space that is there then, bytes. */
-  readonly roomFor: (bytes: number) => Promise<number>;
+  /** Room on the disk for one file. */
+  readonly claimRoom: () => RoomClaim;
+  /** So many bytes of files that are not whole have been added to the cache. */
+  readonly grew: (bytes: number) => void;
   /** Waits until so many bytes may come. */
   readonly pace: (bytes: number) => Promise<void>;
 }
@@ -41,6 +44,7 @@ export interface RemoteInputs extends Disposable {
 }
 
 const MODE = 0o644;
+const GROWTH_BYTES = 64 * 2 ** 20;
 /** What nobody has gone on with for so long is given up. */
 const FORGOTTEN_MS = 7 * 86_400_000;
 
@@ -54,7 +58,7 @@ export function openRemoteInputs(options: RemoteInputsOptions): RemoteInputs {
       ensureDirectory(partials, 0o700);
       await removeForgotten(partials, options.clock.nowMs());
       const target = await openTarget(into);
-      const room = roomOf(attempt, options);
+      const room = roomOf(attempt);
       let came = 0;
       for (const { from, to } of inputs) {
         const file = fileOf(from);
@@ -120,16 +124,23 @@ async function bringIntoCache(
 async function downloadOne(
   file: RemoteFile,
   { attempt, partial, room, waits, signal }: Filling,
-  { web, signed, patienceMs, pace }: RemoteInputsOptions,
+  { web, signed, patienceMs, pace, claimRoom, grew }: RemoteInputsOptions,
 ): Promise<number> {
   const isSigned = file.kind === 's3';
   const url = (): Promise<URL> =>
     isSigned ? signed.get(attempt.jobId, file.url, signal) : Promise.resolve(new URL(file.url));
-  const { checkSize, makeRoom } = room;
+  const { checkSize } = room;
   using wait = waits.begin(partial);
+  using claim = claimRoom();
+  const makeRoom = (bytes: number): Promise<void> => makeRoomIn(claim, bytes);
+  const tellGrowth = inSteps(grew);
+  const arrived = (bytes: number): void => {
+    claim.came(bytes);
+    tellGrowth(bytes);
+  };
   try {
     return await download(
-      { url, digest: file.digest, partial, checkSize, makeRoom, pace },
+      { url, digest: file.digest, partial, checkSize, makeRoom, pace, arrived },
       { web, patienceMs, wait, signal },
     );
   } catch (error) {
@@ -147,12 +158,10 @@ async function downloadOne(
 interface Room {
   /** Throws FETCH_TOO_LARGE where a file of so many bytes is more than the job asks for. */
   readonly checkSize: (bytes: number) => void;
-  /** Throws DISK_FULL where there is no room for so many bytes, and none can be made. */
-  readonly makeRoom: (bytes: number) => Promise<void>;
   readonly take: (bytes: number) => void;
 }
 
-function roomOf({ spec }: StagedAttempt, { roomFor }: RemoteInputsOptions): Room {
+function roomOf({ spec }: StagedAttempt): Room {
   const most = spec.resources.diskBytes;
   let taken = 0;
   const checkSize = (bytes: number): void => {
@@ -165,18 +174,31 @@ function roomOf({ spec }: StagedAttempt, { roomFor }: RemoteInputsOptions): Room
   };
   return {
     checkSize,
-    makeRoom: async (bytes) => {
-      const room = await roomFor(bytes);
-      if (bytes <= room) return;
-      throw new GridError(
-        'DISK_FULL',
-        `${formatBytes(bytes)} of an input from elsewhere do not fit: there is room for ${formatBytes(room)}`,
-      );
-    },
     take: (bytes) => {
       checkSize(bytes);
       taken += bytes;
     },
+  };
+}
+
+/** Throws DISK_FULL where there is no room for so many bytes, and none can be made. */
+async function makeRoomIn(claim: RoomClaim, bytes: number): Promise<void> {
+  const room = await claim.want(bytes);
+  if (bytes <= room) return;
+  throw new GridError(
+    'DISK_FULL',
+    `${formatBytes(bytes)} of an input from elsewhere do not fit: there is room for ${formatBytes(room)}`,
+  );
+}
+
+/** Tells of bytes when they have come to so many that a look at the cache is worth while. */
+function inSteps(tell: (bytes: number) => void): (bytes: number) => void {
+  let untold = 0;
+  return (bytes) => {
+    untold += bytes;
+    if (untold < GROWTH_BYTES) return;
+    tell(untold);
+    untold = 0;
   };
 }
 

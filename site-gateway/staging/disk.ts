@@ -1,4 +1,4 @@
-import { rm, statfs, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Outcome } from '../../core/job/outcome.ts';
 import { formatBytes } from '../../core/units.ts';
@@ -6,17 +6,28 @@ import { background } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
 import type { CacheKeeper } from '../../service/staging/cache-keeper.ts';
 import { failed } from '../attempts/outcome.ts';
+import {
+  type DiskSpace,
+  freeBytes,
+  openDiskRoom,
+  type RoomClaim,
+  type RoomOptions,
+  shortFor,
+  spaceOf,
+} from './disk-room.ts';
 
 /** Watches whether the spool can take more. */
 export interface Disk extends Disposable {
   /** Why the site takes nothing new; '' while it does. */
   closedReason(): string;
-  /** What the grid may fill, as the last look found it. */
+  /** What the grid may fill, as the last look found it, without what is claimed. */
   space(): DiskSpace;
-  /** Whether so many bytes would not fit as the disk is. */
+  /** Whether so many bytes would not fit as the disk is, beside what is claimed. */
   isShort(bytes: number): Promise<boolean>;
-  /** Makes room for so many bytes if need be; gives what the grid may fill then without clearing anything more. */
-  roomFor(bytes: number): Promise<number>;
+  /** Makes room for so many bytes if need be, beside what is claimed. */
+  makeRoom(bytes: number): Promise<void>;
+  /** Room for what comes of a size that is known only when it begins to come. */
+  claim(): RoomClaim;
   /** Looks now, after something could not be written. */
   probe(): Promise<void>;
   /** Looks whether there is no room at all: whatever failed just now, failed because of that. */
@@ -25,18 +36,7 @@ export interface Disk extends Disposable {
   journalTrouble(error: Error | undefined): void;
 }
 
-/** Scratch space of the site, without what has to stay free. */
-export interface DiskSpace {
-  readonly totalBytes: number;
-  /** What is there now, with what the cache would give up; running tasks may be about to fill it. */
-  readonly availableBytes: number;
-}
-
-export interface DiskOptions {
-  readonly spool: string;
-  readonly minFreeBytes: number;
-  /** The most that the grid may fill; undefined for all. */
-  readonly mostBytes: number | undefined;
+export interface DiskOptions extends RoomOptions {
   /** Gives up what it can before the site closes. */
   readonly cache: Pick<CacheKeeper, 'free' | 'clearable'>;
   readonly log: Log;
@@ -87,17 +87,15 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
     const change = Math.abs(space.availableBytes - before.availableBytes);
     if (change > WORTH_TELLING * space.totalBytes) options.onChange();
   };
+  const room = openDiskRoom(options);
   await probe();
   const timer = setInterval(() => background('probe the disk', probe(), log), PROBE_MS).unref();
   return {
     closedReason: () => disk || journal,
-    space: () => space,
-    isShort: async (bytes) => (await shortFor(options, bytes)) > 0,
-    roomFor: async (bytes) => {
-      const short = await shortFor(options, bytes);
-      if (short > 0) await options.cache.free(short);
-      return (await spaceOf(options)).availableBytes;
-    },
+    space: () => room.beside(space),
+    isShort: (bytes) => room.isShort(bytes),
+    makeRoom: (bytes) => room.makeRoom(bytes),
+    claim: () => room.claim(),
     probe,
     isFull: async () => {
       await probe();
@@ -127,28 +125,6 @@ async function lookAt(options: DiskOptions): Promise<string> {
   } catch (error) {
     return `the spool cannot be written: ${messageOf(error)}`;
   }
-}
-
-/** How much would have to go for so many bytes to fit. */
-const shortFor = async ({ spool, minFreeBytes }: DiskOptions, bytes: number): Promise<number> =>
-  bytes + minFreeBytes - (await freeBytes(spool));
-
-async function freeBytes(spool: string): Promise<number> {
-  const { bavail, bsize } = await statfs(spool);
-  return bavail * bsize;
-}
-
-async function spaceOf(
-  { spool, minFreeBytes, mostBytes }: DiskOptions,
-  clearableBytes = (): number => 0,
-): Promise<DiskSpace> {
-  const { blocks, bavail, bsize } = await statfs(spool);
-  const offered = (bytes: number): number =>
-    Math.max(0, Math.min(bytes - minFreeBytes, mostBytes ?? Infinity));
-  return {
-    totalBytes: offered(blocks * bsize),
-    availableBytes: offered(bavail * bsize + clearableBytes()),
-  };
 }
 
 const messageOf = (error: unknown): string =>

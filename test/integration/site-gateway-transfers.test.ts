@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -121,6 +121,9 @@ test('a gateway that is killed while it copies goes on within a file, and leaves
   await expect
     .poll(names, { timeout: 10_000 })
     .toEqual([expect.stringMatching(/^\.grid-.*\.part$/)]);
+  // A chunk of it, and not only its name.
+  const size = async () => (await stat(join(path, (await names())[0] ?? ''))).size;
+  await expect.poll(size, { timeout: 10_000 }).toBe(2 ** 20);
   await site.kill();
   expect(await names()).toHaveLength(1);
   // As one that is killed while it tries out names.

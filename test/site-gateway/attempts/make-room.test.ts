@@ -59,9 +59,9 @@ test('what a task has filled is not made room for once more', async () => {
   const wanted: number[] = [];
   const watched = {
     isShort: (bytes: number) => disk.isShort(bytes),
-    roomFor: (bytes: number) => {
+    makeRoom: (bytes: number) => {
       wanted.push(bytes);
-      return disk.roomFor(bytes);
+      return disk.makeRoom(bytes);
     },
   };
   writeFileSync(join(old.directory, 'filled'), randomBytes(48 * MIB));
@@ -87,7 +87,7 @@ test('hundreds of tasks that start together look at each directory once, a few a
   const makeRoom = openMakeRoom({
     disk: {
       isShort: () => Promise.resolve(true),
-      roomFor: (bytes) => Promise.resolve(wanted.push(bytes)),
+      makeRoom: (bytes) => Promise.resolve(void wanted.push(bytes)),
     },
     clock: { monotonicMs: () => nowMs },
     filledIn: async () => {

@@ -28,6 +28,7 @@ test('a download whose server is away shows that somebody goes on with it: nobod
     checkSize: () => undefined,
     makeRoom: async () => undefined,
     pace: async () => undefined,
+    arrived: none,
   };
   const wait = { on: none, over: none, met: none, lastedMs: () => 0 };
   const sinceMs = Date.now() - 1_000;

@@ -45,8 +45,46 @@ test('what the cache would give up counts as free, and room is made before it is
     onChange: () => undefined,
   });
   expect(Math.abs(disk.space().availableBytes - 2 ** 30)).toBeLessThan(2 ** 29);
-  expect(await disk.roomFor(2 ** 30)).toBe(0);
+  using claim = disk.claim();
+  expect(await claim.want(2 ** 30)).toBe(0);
   expect(Math.abs((freed.at(-1) ?? 0) - short - 2 ** 30)).toBeLessThan(2 ** 29);
+  rmSync(spool, { recursive: true });
+});
+
+test('of what comes from elsewhere at the same time the first has its room first, and tasks have what is left', async () => {
+  const spool = mkdtempSync(join(tmpdir(), 'hanse-disk-'));
+  mkdirSync(join(spool, 'attempts'));
+  const freed: number[] = [];
+  using disk = await openDisk({
+    spool,
+    minFreeBytes: 0,
+    // So that others who write to this disk do not matter.
+    mostBytes: 2 ** 20,
+    cache: {
+      free: (bytes) => Promise.resolve(void freed.push(bytes)),
+      clearable: () => Promise.resolve(0),
+    },
+    log: openLog('test', 'silent'),
+    onChange: () => undefined,
+  });
+  const claims = [disk.claim(), disk.claim()] as const;
+  const [one, other] = claims;
+  const rooms = await Promise.all([one.want(800_000), other.want(800_000)]);
+  expect(rooms).toEqual([2 ** 20, 2 ** 20 - 800_000]);
+  expect(disk.space().availableBytes).toBe(0);
+  expect(freed).toEqual([]);
+  other[Symbol.dispose]();
+  one.came(700_000);
+  expect(disk.space().availableBytes).toBe(2 ** 20 - 100_000);
+  expect(await disk.isShort(0)).toBe(false);
+  const { blocks, bsize } = statfsSync(spool);
+  await one.want(blocks * bsize);
+  expect(await disk.isShort(0)).toBe(true);
+  expect(freed).toHaveLength(1);
+  await disk.makeRoom(2 ** 30);
+  expect(freed[1]).toBeGreaterThan(2 ** 29 + (freed[0] ?? 0));
+  one[Symbol.dispose]();
+  expect(await disk.isShort(0)).toBe(false);
   rmSync(spool, { recursive: true });
 });
 
