@@ -2,17 +2,17 @@ import { formatName } from '../core/pki/name.ts';
 import { makeCrl } from '../service/pki/crl.ts';
 import { toPem } from '../service/pki/pem.ts';
 import { formatSigningPolicy, type TrustFiles, writeTrust } from '../service/trust/trust-dir.ts';
-import type { makeQueue } from './in-turn.ts';
 import type { Issuing } from './issue.ts';
 import type { LedgerTransaction } from './ledger.ts';
 import { isReason, REVOCATION_REASONS } from './revoke.ts';
+import type { WorkQueue } from './work-queue.ts';
 
 /** What publishing needs of its surroundings. */
 export interface Publishing extends Issuing {
   readonly trustDir: string;
   readonly crlLifetimeMs: number;
   /** One CRL at a time. */
-  readonly inTurn: ReturnType<typeof makeQueue>;
+  readonly inTurn: WorkQueue;
 }
 
 /** Clocks of relying parties may be this much behind ours. */

@@ -25,12 +25,12 @@ import type { TrustFiles } from '../service/trust/trust-dir.ts';
 import { writeAtomic } from '../service/write-atomic.ts';
 import { publishCrl } from './crl.ts';
 import { makeHostIdentity } from './host-identity.ts';
-import { makeQueue } from './in-turn.ts';
 import { baseOf, keysOf } from './keys.ts';
 import { openLedger } from './ledger.ts';
 import { makeOfflineToken, withAuthority } from './offline.ts';
 import type { Token } from './tokens.ts';
 import { hostOf } from './vo.ts';
+import { openWorkQueue } from './work-queue.ts';
 
 /** What a new authority shall be. */
 export interface AuthorityWish {
@@ -173,7 +173,7 @@ async function makeRoot(at: {
   ensureDirectory(state, 0o700);
   const log = openLog('authority', 'silent');
   await using ledger = await openLedger({ file: join(state, 'authority.db'), clock, log });
-  const publishing = { crlLifetimeMs: FIRST_CRL_MS, inTurn: makeQueue() };
+  const publishing = { crlLifetimeMs: FIRST_CRL_MS, inTurn: openWorkQueue() };
   return await publishCrl({ keys, ledger, clock, trustDir: at.trust, ...publishing });
 }
 

@@ -4,9 +4,9 @@ import { ensureDirectory } from '../service/directories.ts';
 import type { Log } from '../service/log.ts';
 import type { Authority } from './authority.ts';
 import type { AuthorityConfig } from './config.ts';
-import { makeQueue } from './in-turn.ts';
 import { loadAuthorityKeys } from './keys.ts';
 import { openLedger } from './ledger.ts';
+import { openWorkQueue } from './work-queue.ts';
 
 /** The authority without its server: what `ca init`, offline issuing and the server all work with. */
 export async function openAuthority(
@@ -33,7 +33,7 @@ export async function openAuthority(
     vomsDir: config.vomsdir,
     signerDir: join(config.state, 'signers'),
     crlLifetimeMs: config['crl-lifetime'],
-    inTurn: makeQueue(),
+    inTurn: openWorkQueue(),
     trustChanged: around.trustChanged,
   };
 }

@@ -18,8 +18,8 @@ import {
   sharesTable,
   worldLine,
 } from '../core/simulate/report.ts';
-import { sum } from '../core/simulate/statistics.ts';
 import type { History, SchedulingPolicy, World } from '../core/simulate/world.ts';
+import { sum } from '../core/sum.ts';
 import { ensureDirectory } from '../service/directories.ts';
 import { loadScenario, type Scenario } from '../service/documents/scenario-file.ts';
 import { openRules } from '../service/expression/rules.ts';

@@ -1,6 +1,7 @@
 import { needOf } from '../match/need.ts';
+import { sum } from '../sum.ts';
 import { type Balance, balanceOf } from './balance.ts';
-import { type Spread, spreadOf, sum } from './statistics.ts';
+import { type Spread, spreadOf } from './statistics.ts';
 import type { EndedAttempt, History, SimSite, World } from './world.ts';
 
 /** What came of one policy, in figures. */

@@ -1,8 +1,9 @@
+import { sum } from '../sum.ts';
 import { linearAxis, logAxis, logTimeAxis, percentAxis, timeAxis } from './axes.ts';
 import type { Part } from './balance.ts';
 import { capacity, cpusOf, finals, type Measures, slowdownOf, waitOf } from './measure.ts';
 import { MAX_COLOURS, type Plot, type PlotPoint, type Series } from './plot.ts';
-import { quantile, sum } from './statistics.ts';
+import { quantile } from './statistics.ts';
 import type { History, World } from './world.ts';
 
 /** One policy, simulated. */

@@ -1,7 +1,7 @@
+import { sum } from '../sum.ts';
 import { formatDuration } from '../units.ts';
 import type { Part } from './balance.ts';
 import type { Measures } from './measure.ts';
-import { sum } from './statistics.ts';
 import type { World } from './world.ts';
 
 /** A table: headings, then rows of as many cells. */

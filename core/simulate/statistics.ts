@@ -1,3 +1,5 @@
+import { sum } from '../sum.ts';
+
 /** Mean, median, 95th percentile and largest of some values; all 0 where there are none. */
 export interface Spread {
   readonly mean: number;
@@ -5,12 +7,6 @@ export interface Spread {
   readonly p95: number;
   readonly max: number;
 }
-
-export const sum = (values: Iterable<number>): number => {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
-};
 
 /** The value that a share of the sorted values does not exceed (nearest rank). */
 export const quantile = (sorted: readonly number[], share: number): number =>

@@ -1,7 +1,8 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { parseClock, parseMemory } from '../../site-gateway/lrms/command/listing.ts';
+import { parseMemory } from '../../site-gateway/lrms/batch/memory-words.ts';
+import { parseClock } from '../../site-gateway/lrms/command/listing.ts';
 import { loadTemplate, shippedTemplate } from '../../site-gateway/lrms/command/load-template.ts';
 import { openCommand } from '../../site-gateway/lrms/command/open-command.ts';
 import { fill } from '../../site-gateway/lrms/command/words.ts';
@@ -117,5 +118,12 @@ test.for<[string, number]>([
   ['12M', 12 * 2 ** 20],
   ['4096', 4_096],
   ['0b', 0],
+  ['2P', 2 * 2 ** 50],
+  ['64Mn', 64 * 2 ** 20],
   ['-', 0],
 ])('memory of %s is %i bytes', ([text, bytes]) => expect(parseMemory(text)).toBe(bytes));
+
+test('a number without a unit has that of whoever says it', () => {
+  expect(parseMemory('100', 'M')).toBe(100 * 2 ** 20);
+  expect(parseMemory('1.5G', 'M')).toBe(1.5 * 2 ** 30);
+});

@@ -1,3 +1,4 @@
+import { sum } from '../../../core/sum.ts';
 import { readPlainFiles } from '../../read-plain.ts';
 import { TICKS_PER_SECOND } from '../task-files.ts';
 import { BATCH_METER } from './batch-meter.ts';
@@ -108,7 +109,6 @@ export function stepUsage(
   files: readonly { readonly node: string; readonly text: string }[],
 ): StepUsage {
   const steps = files.flatMap(({ node, text }) => stepOf(node, text));
-  const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
   const nodes = Map.groupBy(steps, ({ node }) => node);
   return {
     cpuMs: (sum(steps.map(({ ticks }) => ticks)) * 1_000) / TICKS_PER_SECOND,

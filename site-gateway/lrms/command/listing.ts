@@ -70,14 +70,6 @@ export function parseClock(text: string): number {
   return Number.isFinite(seconds) ? Math.round(seconds * 1_000) : 0;
 }
 
-/** `1234kb`, `1.5 Gbytes`, `12M`, `4096` -> bytes, all units binary as batch systems have them; 0 where it is no size. */
-export function parseMemory(text: string): number {
-  const [, number = '0', unit = ''] = /^([\d.]+)\s*([kmgt])?i?b?(?:ytes)?$/i.exec(text) ?? [];
-  const bytes =
-    Number(number) * 1_024 ** (unit === '' ? 0 : 'KMGT'.indexOf(unit.toUpperCase()) + 1);
-  return Number.isFinite(bytes) ? Math.round(bytes) : 0;
-}
-
 export const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? '';
 
 export const unreadable = (program: string, text: string): BatchSilence =>

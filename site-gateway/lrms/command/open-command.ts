@@ -10,9 +10,11 @@ import {
   type MissingElement,
   type SubmitAnswer,
 } from '../batch/batch-system.ts';
+import { jobName } from '../batch/job-name.ts';
+import { parseMemory } from '../batch/memory-words.ts';
 import type { Capacity } from '../lrms.ts';
 import { queueFor } from '../slurm/slurm-capacity.ts';
-import { lastLine, parseClock, parseMemory, type Row, readListing, unreadable } from './listing.ts';
+import { lastLine, parseClock, type Row, readListing, unreadable } from './listing.ts';
 import type { CommandTemplate } from './template.ts';
 import { fill, fillText, placeholdersOf, type Values, type Words } from './words.ts';
 
@@ -34,7 +36,6 @@ export interface CommandOptions {
 
 const JOBS_AT_A_TIME = 500;
 const NAME = /^(?:grid-)?([0-9a-f]{16})(?![0-9a-f])/;
-const nameOf = (token: string): string => `grid-${token}`;
 
 export function openCommand(options: CommandOptions): BatchSystem {
   const { template, capacity, uid, user } = options;
@@ -99,7 +100,7 @@ function valuesOf(order: BatchOrder, options: CommandOptions): Values {
     script: order.script,
     directory: order.directory,
     task: isArray ? array?.['index-variable'] : '1',
-    name: nameOf(order.token),
+    name: jobName(order.token),
     count: String(count),
     index: isArray ? '' : '1',
     array: isArray ? `1-${count}` : '',
@@ -189,7 +190,7 @@ function endOf(row: Row, { states, ends }: CommandTemplate): BatchEnd | undefine
 
 /** For each time that the command has to be run: whom it asks about. */
 function askedOf(words: Words, elements: readonly MissingElement[]): readonly Values[] {
-  const names = [...new Set(elements.map(({ token }) => nameOf(token)))];
+  const names = [...new Set(elements.map(({ token }) => jobName(token)))];
   const jobs = elements.map(({ job }) => job).filter((job) => job !== '');
   const byName = placeholdersOf(words).has('name') || placeholdersOf(words).has('names');
   return byName

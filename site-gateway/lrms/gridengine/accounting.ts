@@ -5,7 +5,7 @@ import {
   keyOf,
   type MissingElement,
 } from '../batch/batch-system.ts';
-import { jobName } from './qstat.ts';
+import { jobName } from '../batch/job-name.ts';
 import { parseTime } from './units.ts';
 
 /** The accounting file of a cell: a line for each job that has ended, the last ones at its end; see accounting(5). */

@@ -1,3 +1,4 @@
+import { sum } from '../../../core/sum.ts';
 import { BatchSilence } from '../batch/batch-command.ts';
 import type { Capacity } from '../lrms.ts';
 import { reachOf } from './parallel.ts';
@@ -191,5 +192,3 @@ function queueOf(
     gpuModels: [],
   };
 }
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);

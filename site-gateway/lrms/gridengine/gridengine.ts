@@ -15,7 +15,7 @@ import type { Capacity } from '../lrms.ts';
 import { readAccounting } from './accounting.ts';
 import { capacityOf, closedReason } from './capacity.ts';
 import { openExpectedWait } from './expected-wait.ts';
-import { openLayout } from './layout.ts';
+import { openLayout, type Tell } from './layout.ts';
 import { lostOf, openLostHosts } from './lost-hosts.ts';
 import { withoutEnvironment } from './parallel.ts';
 import {
@@ -130,8 +130,6 @@ function environmentOf({ root, cell, ports, path }: GridEngineOptions): Record<s
   const set = Object.entries(optional).filter(([, value]) => value !== '');
   return { PATH: path, ...Object.fromEntries(set) };
 }
-
-type Tell = (command: string, args: readonly string[]) => Promise<string>;
 
 /** What a command says when all goes well. */
 async function told(run: CommandRunner, command: string, args: readonly string[]): Promise<string> {

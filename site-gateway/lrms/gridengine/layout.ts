@@ -24,7 +24,8 @@ export interface CellLayout {
   maxTasks(): number;
 }
 
-type Tell = (command: string, args: readonly string[]) => Promise<string>;
+/** Runs a command of Grid Engine; gives what it says. */
+export type Tell = (command: string, args: readonly string[]) => Promise<string>;
 
 export interface LayoutOptions {
   readonly queues: readonly string[];

@@ -1,11 +1,9 @@
 import type { BatchJob } from '../batch/batch-system.ts';
+import { tokenOf } from '../batch/job-name.ts';
 import { parseBytes } from './units.ts';
 import { childrenOf, findAll, parseXml, textOf, unreadable, type XmlElement } from './xml.ts';
 
 /** What `qstat -xml` prints, read strictly: what is not as expected is no answer. */
-
-const JOB_NAME = /^grid-([0-9a-f]{16})$/;
-export const jobName = (token: string): string => `grid-${token}`;
 
 /** A job of ours, or tasks of it, as one line of the list has it. */
 export interface JobLine {
@@ -81,7 +79,7 @@ const jobLines = (element: XmlElement): readonly JobLine[] =>
     .filter((line) => line !== undefined);
 
 function jobLine(element: XmlElement): JobLine | undefined {
-  const token = JOB_NAME.exec(textOf(element, 'JB_name'))?.[1];
+  const token = tokenOf(textOf(element, 'JB_name'));
   if (token === undefined) return undefined;
   const number = textOf(element, 'JB_job_number');
   if (!/^\d+$/.test(number)) throw unreadable('qstat', number);

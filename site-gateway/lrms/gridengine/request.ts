@@ -1,9 +1,9 @@
 import type { BatchOrder, Needs } from '../batch/batch-system.ts';
+import { jobName } from '../batch/job-name.ts';
 import type { Capacity } from '../lrms.ts';
 import type { Layout } from './capacity.ts';
 import { type Slots, slotsFor } from './parallel.ts';
 import type { Complex } from './qconf.ts';
-import { jobName } from './qstat.ts';
 
 /** What the site's configuration adds to each submission. */
 export interface RequestOptions {

@@ -1,7 +1,6 @@
 import type { CommandRunner } from '../batch/batch-command.ts';
+import type { Tell } from './layout.ts';
 import { type JobLine, parseDetails } from './qstat.ts';
-
-type Tell = (command: string, args: readonly string[]) => Promise<string>;
 
 /** Jobs whose reasons are asked for in one look; those of the others are told when their turn comes. */
 const JOBS_AT_A_TIME = 20;

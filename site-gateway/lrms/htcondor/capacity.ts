@@ -1,3 +1,4 @@
+import { sum } from '../../../core/sum.ts';
 import type { Capacity } from '../lrms.ts';
 import { isRunning, type JobAd, type SlotAd } from './ads.ts';
 
@@ -7,34 +8,30 @@ export function capacityOf(slots: readonly SlotAd[], jobs: readonly JobAd[]): Ca
   const free = up.filter(isFree);
   const running = jobs.filter(isRunning);
   const [cpus, memoryMib] = [
-    sum(up, (slot) => slot.TotalSlotCpus),
-    sum(up, (slot) => slot.TotalSlotMemory),
+    sum(up.map((slot) => slot.TotalSlotCpus)),
+    sum(up.map((slot) => slot.TotalSlotMemory)),
   ];
-  const gpus = sum(up, (slot) => slot.TotalSlotGPUs);
+  const gpus = sum(up.map((slot) => slot.TotalSlotGPUs));
   const usable = (total: number, left: number, ours: number): number =>
     Math.min(total, left + ours);
   const largest = (of: (slot: SlotAd) => number): number => Math.max(0, ...up.map(of));
-  const freeCpus = sum(free, (slot) => slot.Cpus);
+  const freeCpus = sum(free.map((slot) => slot.Cpus));
   return {
     cpus,
     memoryBytes: memoryMib * MIB,
     gpus,
-    usableCpus: usable(
-      cpus,
-      freeCpus,
-      sum(running, (job) => job.RequestCpus),
-    ),
+    usableCpus: usable(cpus, freeCpus, sum(running.map((job) => job.RequestCpus))),
     usableMemoryBytes:
       MIB *
       usable(
         memoryMib,
-        sum(free, (slot) => slot.Memory),
-        sum(running, (job) => job.RequestMemory),
+        sum(free.map((slot) => slot.Memory)),
+        sum(running.map((job) => job.RequestMemory)),
       ),
     usableGpus: usable(
       gpus,
-      sum(free, (slot) => slot.Gpus),
-      sum(running, (job) => job.RequestGpus),
+      sum(free.map((slot) => slot.Gpus)),
+      sum(running.map((job) => job.RequestGpus)),
     ),
     // Several nodes for one job are a matter of the parallel universe, which pools seldom have.
     maxNodes: 1,
@@ -75,6 +72,3 @@ export function closedReason(slots: readonly SlotAd[]): string {
 /** A slot that is not to be divided is free or not as a whole. */
 const isFree = ({ SlotType, State }: SlotAd): boolean =>
   SlotType === 'Partitionable' || State === 'Unclaimed' || State === 'Backfill';
-
-const sum = <T>(ones: readonly T[], of: (one: T) => number): number =>
-  ones.reduce((all, one) => all + of(one), 0);

@@ -1,4 +1,5 @@
 import { hasGpuModel } from '../../../core/match/gpu-model.ts';
+import { sum } from '../../../core/sum.ts';
 import { BatchSilence } from '../batch/batch-command.ts';
 import type { Needs } from '../batch/batch-system.ts';
 import type { Capacity } from '../lrms.ts';
@@ -150,5 +151,3 @@ export function gpuTypeOf({ gpuModel = '' }: Needs, queue: Queue | undefined): s
   const model = queue?.gpuModels.find((one) => hasGpuModel([one], gpuModel));
   return model === undefined ? '' : `:${model}`;
 }
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);

@@ -1,5 +1,7 @@
 import { BatchSilence } from '../batch/batch-command.ts';
 import type { BatchEnd, BatchJob, JobOwners } from '../batch/batch-system.ts';
+import { tokenOf } from '../batch/job-name.ts';
+import { parseMemory } from '../batch/memory-words.ts';
 
 /** What Slurm's commands print, read strictly: what is not as expected is no answer. */
 
@@ -8,8 +10,6 @@ import type { BatchEnd, BatchJob, JobOwners } from '../batch/batch-system.ts';
  * have newlines and look like a line. Whose job it is stands before its name.
  */
 export const queueFormat = (mark: string): string => `${mark}|%F|%K|%T|%C|%D|%m|%b|%U|%j|%r`;
-const JOB_NAME = /^grid-([0-9a-f]{16})$/;
-export const jobName = (token: string): string => `grid-${token}`;
 
 /** A line of the queue, where it is one of ours. */
 export interface QueueLine {
@@ -46,7 +46,7 @@ function parseQueueLine(line: string): QueueLine | undefined {
   if (fields.length < 9 || !/^\d+\|[^|]*\|[A-Z_]+\|\d+\|\d+\|[^|]*\|[^|]*\|\d+\|/.test(line))
     throw unreadable('squeue', line);
   const at = (index: number): string => fields[index] ?? '';
-  const token = JOB_NAME.exec(at(8))?.[1];
+  const token = tokenOf(at(8));
   if (token === undefined) return undefined;
   const isArray = at(1) !== 'N/A' && at(1) !== '';
   const job = at(0);
@@ -58,7 +58,7 @@ function parseQueueLine(line: string): QueueLine | undefined {
     uid: Number(at(7)),
     reason: fields.slice(9).join('|'),
     cpus: Number(at(3)),
-    memoryBytes: parseMemory(at(5)) * Number(at(4)),
+    memoryBytes: parseMemory(at(5), 'M') * Number(at(4)),
     gpus: parseGpus(at(6)) * Number(at(4)),
   };
 }
@@ -223,12 +223,6 @@ function parseTime(text: string): number {
   return (
     (((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1_000
   );
-}
-
-/** `64M`, `1.5G`, `100` (megabytes) -> bytes. */
-function parseMemory(text: string): number {
-  const [, number = '0', unit = 'M'] = /^([\d.]+)([KMGTP])?/.exec(text) ?? [];
-  return Number(number) * 1_024 ** ('KMGTP'.indexOf(unit) + 1);
 }
 
 /** GPUs in `gpu:a100:4(S:0-1),gpu:2`, `gres:gpu:1`, `gres/gpu:1` or `(null)`. */

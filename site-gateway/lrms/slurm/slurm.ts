@@ -19,6 +19,7 @@ import {
   type Needs,
   type SubmitAnswer,
 } from '../batch/batch-system.ts';
+import { jobName } from '../batch/job-name.ts';
 import { runnerAs, unsubmittable } from '../batch/submit-as.ts';
 import type { Capacity } from '../lrms.ts';
 import { capacityOf, choose, closedReason, gpuTypeOf, isOpen, queueFor } from './slurm-capacity.ts';
@@ -26,7 +27,6 @@ import { requireConf } from './slurm-conf.ts';
 import {
   configValue,
   endOf,
-  jobName,
   jobOf,
   type PartitionLine,
   parseNodes,

@@ -1,5 +1,7 @@
 /** Runs pieces of work one after another, in the order in which they came; a failed one does not stop the next. */
-export function makeQueue(): <T>(work: () => Promise<T>) => Promise<T> {
+export type WorkQueue = <T>(work: () => Promise<T>) => Promise<T>;
+
+export function openWorkQueue(): WorkQueue {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {
     const result = last.then(work, work);
