@@ -216,9 +216,10 @@ function licenceArgs({ licences = {} }: Needs, options: SlurmOptions): readonly 
 }
 
 const CLOSED = /required partition not available/i;
-const FULL = /submit limit|MaxSubmit|MaxJobCount|limit on number of jobs|temporarily unable/i;
+const FULL =
+  /submit limit|MaxSubmit|MaxJobCount|limit on number of jobs|temporarily unable|submissions disabled/i;
 const AWAY =
-  /contact slurm controller|timed out|connection|transmitted|authentication|socket|slurmctld/i;
+  /contact slurm controller|timed out|connection|transmitted|authentication|socket|slurmctld|unexpected message|message (?:send|receive) failure|I\/O error|standby/i;
 
 /** What sbatch itself finds wrong with what it is asked; slurmctld has not heard of it. */
 const WRONG = /^sbatch: (?:error: )?((?:invalid|unrecognized|ambiguous|option) .*)/im;
