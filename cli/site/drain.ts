@@ -67,7 +67,7 @@ export async function leaveGrid(context: Context, input: Input): Promise<number>
 /** What is left to do with the gateway of a site that has left. */
 export function unitWords(site: string, left: UnitLeft | undefined): string {
   if (left === undefined)
-    return `its gateway may be stopped now (systemctl disable --now ${unitName(site)}), and its directories removed`;
+    return `its gateway may be stopped now (systemctl disable --now ${unitName(site)}, or end the process in its gateway.pid), and its directories removed`;
   return left.isRemoved
     ? `${left.unit} is stopped and removed; its directories may be removed now`
     : `${left.unit} of this machine was left alone: its gateway has another certificate, or none that can be read. Stop the gateway of ${site} where that runs`;

@@ -35,7 +35,9 @@ test('of a site that nobody hears nobody says that its tasks are moved', () => {
 
 test('a unit of another grid is told to be left alone, and no command to stop it is given', () => {
   const unit = 'hanse-site-campus.service';
-  expect(unitWords('campus', undefined)).toContain(`systemctl disable --now ${unit}`);
+  expect(unitWords('campus', undefined)).toContain(
+    `systemctl disable --now ${unit}, or end the process in its gateway.pid`,
+  );
   expect(unitWords('campus', { unit, isRemoved: true })).toContain('is stopped and removed');
   const left = unitWords('campus', { unit, isRemoved: false });
   expect(left).toContain(`${unit} of this machine was left alone`);
