@@ -34,6 +34,8 @@ describe('the queue', () => {
   test('a single job is element 1 under its own number', () => {
     const [line] = parseQueue(queueLine('17|N/A'));
     expect(line).toMatchObject({ token: TOKEN, indexes: [1], cpus: 2, memoryBytes: 2 ** 26 });
+    // `None` stands for no reason, and nobody is to read it.
+    expect(line?.reason).toBe('');
     expect(line?.idOf(1)).toBe('17');
   });
 

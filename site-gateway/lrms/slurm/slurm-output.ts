@@ -56,12 +56,15 @@ function parseQueueLine(line: string): QueueLine | undefined {
     idOf: isArray ? (index: number) => `${job}_${index}` : () => job,
     state: at(2),
     uid: Number(at(7)),
-    reason: fields.slice(9).join('|'),
+    reason: reasonOf(fields.slice(9).join('|')),
     cpus: Number(at(3)),
     memoryBytes: parseMemory(at(5), 'M') * Number(at(4)),
     gpus: parseGpus(at(6)) * Number(at(4)),
   };
 }
+
+/** Slurm says `None` where it has no reason. */
+const reasonOf = (text: string): string => (text === 'None' ? '' : text);
 
 /** `1-3,7%2` -> [1, 2, 3, 7]. */
 function parseIndexes(text: string): readonly number[] {
@@ -120,7 +123,7 @@ export function endOf({
 }: Pick<QueueLine, 'state' | 'reason'>): BatchEnd | undefined {
   const kind = ENDS[state];
   if (kind === undefined) return undefined;
-  return { kind, words: reason === 'None' || reason === '' ? state : `${state}, ${reason}` };
+  return { kind, words: reasonOf(reason) === '' ? state : `${state}, ${reason}` };
 }
 
 /** A node, as far as it can run jobs. */
