@@ -214,6 +214,11 @@ test.for<[string, object, object]>([
     },
     { kind: 'memory' },
   ],
+  [
+    'ended after HTCondor had seen its memory',
+    { JobStatus: 4, ResidentSetSize_RAW: 61_440 },
+    { kind: 'ended', usage: { peakMemoryBytes: 60 * 2 ** 20 } },
+  ],
   ['over its time', { JobStatus: 3, LastHoldReasonCode: 46 }, { kind: 'walltime' }],
   ['held, then removed', { JobStatus: 3, LastHoldReasonCode: 1 }, { kind: 'cancelled' }],
   ['not to be started', { JobStatus: 3, HoldReasonCode: 6 }, { kind: 'not-begun' }],
@@ -282,7 +287,10 @@ test.for<[string, object, string, object | undefined]>([
 test('how a job ended is not told by one that another account made to look like it', async () => {
   commands.say('condor_history', { stdout: '[\n]\n' });
   await open().autopsy([{ token: TOKEN, index: 2, job: '7.1' }], SELF);
-  expect(commands.callsOf('condor_history').at(-1)?.at(-1)).toContain('Owner == "hanse" && ');
+  const call = commands.callsOf('condor_history').at(-1);
+  expect(call?.at(-1)).toContain('Owner == "hanse" && ');
+  // Nor does it take longer the more jobs have ended before.
+  expect(call).toEqual(expect.arrayContaining(['-match', '1', '-scanlimit', '100000']));
 });
 
 test('HTCondor’s jobs are removed, and one that ended meanwhile is no error', async () => {

@@ -58,6 +58,7 @@ export const END_ATTRIBUTES = [
   'RemoteSysCpu',
   'RemoteWallClockTime',
   'MemoryUsage',
+  'ResidentSetSize_RAW',
 ].join(',');
 
 const END = z.object({
@@ -74,8 +75,10 @@ const END = z.object({
   RemoteUserCpu: z.number().default(0),
   RemoteSysCpu: z.number().default(0),
   RemoteWallClockTime: z.number().default(0),
-  /** MiB. */
-  MemoryUsage: z.number().optional().catch(undefined),
+  /** MiB; mostly an expression over the next one, which JSON cannot evaluate. */
+  MemoryUsage: z.number().default(0).catch(0),
+  /** KiB; the most that HTCondor has seen, by the kernel's own count where a job has a control group. */
+  ResidentSetSize_RAW: z.number().default(0),
 });
 type EndAd = z.output<typeof END>;
 
@@ -155,7 +158,7 @@ export function endOf(ad: EndAd): BatchEnd {
   const usage = {
     cpuMs: Math.round((ad.RemoteUserCpu + ad.RemoteSysCpu) * 1_000),
     wallMs: Math.round(ad.RemoteWallClockTime * 1_000),
-    peakMemoryBytes: (ad.MemoryUsage ?? 0) * 2 ** 20,
+    peakMemoryBytes: Math.max(ad.MemoryUsage * 2 ** 20, ad.ResidentSetSize_RAW * 2 ** 10),
   };
   const words = ad.HoldReason || ad.LastHoldReason || ad.RemoveReason;
   return { kind: endKind(ad), words, usage };

@@ -45,6 +45,8 @@ const LOOK_TIMEOUT_MS = 20_000;
 const SUBMIT_TIMEOUT_MS = 60_000;
 const MOST_TASKS = 1_000;
 const JOBS_AT_A_TIME = 500;
+/** Records of the history that are read at most. */
+const MOST_RECORDS = 100_000;
 
 export function openHTCondor(options: HTCondorOptions): BatchSystem {
   const env = options.config === '' ? {} : { CONDOR_CONFIG: options.config };
@@ -140,7 +142,10 @@ function listedEnds(ads: readonly JobAd[]): ReadonlyMap<string, BatchEnd> {
   return ends;
 }
 
-/** From the schedd's history, read from its end backwards and no further than the number that is looked for. */
+/**
+ * From the schedd's history, read from its end backwards: no further than the number that is looked for, and, for jobs that are
+ * not in it, no further than jobs of long ago.
+ */
 async function autopsy(
   run: CommandRunner,
   ours: string,
@@ -152,7 +157,8 @@ async function autopsy(
   const indexes = [...new Set(elements.map(({ index }) => index - 1))];
   const most = String(tokens.length * indexes.length);
   const constraint = `${which} && member(ProcId, {${indexes.join(',')}})`;
-  const args = ['-json', '-attributes', END_ATTRIBUTES, '-match', most, '-constraint', constraint];
+  const bounds = ['-match', most, '-scanlimit', String(MOST_RECORDS)];
+  const args = ['-json', '-attributes', END_ATTRIBUTES, ...bounds, '-constraint', constraint];
   const text = await told(run, 'condor_history', args);
   const ends = parseEnds(text).map((ad) => [keyOf(elementOf(ad)), endOf(ad)] as const);
   return new Map(ends.filter(([key]) => keys.has(key)));
