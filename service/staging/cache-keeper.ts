@@ -4,6 +4,7 @@ import { type CachedEntry, chooseEvicted } from '../../core/data/evict.ts';
 import { background } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import { seldom } from '../seldom.ts';
 import { mapAtOnce } from './at-once.ts';
 import { digestOfFile } from './file-digest.ts';
 import { isLeft } from './remnants.ts';
@@ -115,35 +116,6 @@ export function openCacheKeeper(options: CacheKeeperOptions): CacheKeeper {
   };
 }
 
-/** Between two looks at every file, at least. */
-const SELDOM_MS = 30_000;
-/** Looking takes at most this part of the time. */
-const PART = 0.01;
-
-/** Gives what `look` found last; looks again where that is too long ago, one look at a time. */
-function seldom(clock: Clock, look: () => Promise<number>) {
-  let found: { readonly value: Promise<number>; readonly untilMs: number } | undefined;
-  return {
-    get: (): Promise<number> => {
-      const nowMs = clock.monotonicMs();
-      if (found === undefined || nowMs >= found.untilMs) {
-        const value = look();
-        found = { value, untilMs: Infinity };
-        const settle = (): void => {
-          const endMs = clock.monotonicMs();
-          const waitMs = Math.max(SELDOM_MS, (endMs - nowMs) / PART);
-          if (found?.value === value) found = { value, untilMs: endMs + waitMs };
-        };
-        value.then(settle, settle);
-      }
-      return found.value;
-    },
-    forget: (): void => {
-      found = undefined;
-    },
-  };
-}
-
 const NOTHING: Pruned = { files: 0, bytes: 0 };
 const bytesOf = (entries: readonly CachedEntry[]): number =>
   entries.reduce((sum, entry) => sum + entry.bytes, 0);
@@ -152,12 +124,24 @@ const bytesOf = (entries: readonly CachedEntry[]): number =>
 async function listCache(dir: string): Promise<readonly CachedEntry[]> {
   const entries: CachedEntry[] = [];
   for (const vo of await namesIn(dir)) {
-    const folders = (await namesIn(join(dir, vo))).filter((name) => FOLDER.test(name));
-    for (const folder of folders)
+    for (const folder of await foldersIn(join(dir, vo)))
       entries.push(...(await entriesIn(dir, join(vo, folder), (name) => FILE.test(name))));
   }
   return entries;
 }
+
+/** The digests of all files that the cache of a VO has. */
+export async function cachedDigests(dir: string, vo: string): Promise<readonly string[]> {
+  const digests: string[] = [];
+  for (const folder of await foldersIn(join(dir, vo))) {
+    const names = await namesIn(join(dir, vo, folder));
+    digests.push(...names.flatMap((name) => FILE.exec(name)?.[1] ?? []));
+  }
+  return digests;
+}
+
+const foldersIn = async (dir: string): Promise<readonly string[]> =>
+  (await namesIn(dir)).filter((name) => FOLDER.test(name));
 
 /** The same, and what is half done and nobody goes on with: of processes of this machine that are no more, and from elsewhere. */
 async function allOf(dir: string): Promise<readonly CachedEntry[]> {

@@ -20,6 +20,7 @@ import { GATEWAY_STOPS } from '../stopping.ts';
 import { type AttemptStaging, openAttemptStaging, type StagedAttempt } from './staging.ts';
 import { openStoreHealth } from './store-health.ts';
 import type { Tickets } from './tickets.ts';
+import { openWarmTrees } from './warm-trees.ts';
 
 export interface SiteStagingOptions {
   readonly nkey: Nkey;
@@ -48,12 +49,9 @@ interface VoData {
   readonly cache: Promise<FileCache>;
 }
 
-/** Trees that are named as warm at most. */
-const MAX_WARM = 64;
-
 /** Staging over NATS: one connection and one cache per VO, made at the first use. */
 export interface SiteStaging extends AttemptStaging, AsyncDisposable {
-  /** Digests of input trees that were staged in lately. */
+  /** Digests of input trees that are in the cache. */
   warmTrees(): readonly string[];
   /** Why transfers wait for the store, and since when; '' where they do not. */
   storeTrouble(): string;
@@ -68,7 +66,7 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   const onAdded = (bytes: number): void => keeper.added(bytes);
   const health = openStoreHealth(clock, options.log);
   const vos = new Map<string, VoData>();
-  const warm = openWarmTrees();
+  const warm = openWarmTrees(options.cache, clock, options.log);
   const dataOf = (vo: string): VoData => {
     const known = vos.get(vo);
     if (known !== undefined) return known;
@@ -101,7 +99,7 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
       const made =
         typeof select === 'function' ? filterTree(manifest, select) : selectTree(manifest, select);
       for (const { path } of filesOf(made)) files.push(normalize(join(below, path)));
-      warm.remember(tree);
+      warm.remember(attempt.spec.vo, tree, manifest);
     }
     const cached = { cache: await cache, partials: join(options.cache, attempt.spec.vo, REMOTE) };
     bytes += await options.remote.place(attempt, into, cached, signal);
@@ -141,18 +139,4 @@ function wantedTrees({ spec, inputs, inputTrees }: StagedAttempt): readonly Want
     below: to === '.' ? '.' : safePath(to),
   }));
   return [own, ...others].filter(({ tree }) => tree.digest !== '');
-}
-
-/** Digests of the trees that were used last. */
-function openWarmTrees() {
-  const warm = new Set<string>();
-  return {
-    remember: ({ digest }: TreeRef): void => {
-      warm.delete(digest);
-      warm.add(digest);
-      const oldest = warm.values().next().value;
-      if (warm.size > MAX_WARM && oldest !== undefined) warm.delete(oldest);
-    },
-    digests: (): readonly string[] => [...warm].toSorted(),
-  };
 }
