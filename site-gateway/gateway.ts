@@ -184,7 +184,7 @@ function moversOf(
     runTransfer: openTransfers({
       paths: config['data-paths'],
       storeOf,
-      stageIn: (attempt, signal) => staging.stageIn(attempt, signal),
+      stageIn: (...call) => staging.stageIn(...call),
     }),
     clearTransfer: (attempt, transfer) => clearTransfer(config['data-paths'], attempt, transfer),
   };

@@ -73,12 +73,14 @@ export function applyReport(
 
 /**
  * A task still waits at its site, and the batch system has another reason for it, or says one only now; or its files have begun
- * to wait for something, or go on.
+ * to wait for something, or go on; or its gateway says how far it is.
  */
 const isReworded = (task: TaskRecord, { state, detail }: Report): boolean =>
   task.state === state &&
   detail !== task.detail &&
-  (state === 'submitted' ? detail !== '' : state === 'staging-in' || state === 'staging-out');
+  (REWORDED.includes(state) || (state === 'submitted' && detail !== ''));
+
+const REWORDED: readonly JobState[] = ['staging-in', 'staging-out', 'running'];
 
 /** The gateway's clock may be wrong; an attempt neither ends before it was placed nor in the future. */
 const boundTime = (attempt: AttemptRecord, atMs: number, set: ChangeSet): number =>

@@ -9,7 +9,7 @@ import { readJobText } from '../../service/documents/job-file.ts';
 import { treeToWire } from '../../service/rpc/wire.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
-import { awayNote, followJob } from '../jobs/follow.ts';
+import { awayNote, followJob, summaryOf } from '../jobs/follow.ts';
 import { readJob } from '../jobs/job-detail.ts';
 import { noteIfNowhere } from '../jobs/nowhere.ts';
 import { submitJobs } from '../jobs/submit.ts';
@@ -167,21 +167,41 @@ async function ended(
     const why = [found.job.reason, found.job.detail].filter((text) => text !== '').join(': ');
     throw new GridError('TRANSFER_FAILED', `job ${jobId} is ${found.job.state}: ${why}`);
   };
-  return terminal.showsProgress ? timed(context, untilEnd) : untilEnd(terminal.note);
+  const howFar = async (): Promise<string> => {
+    const { state, detail } = await summaryOf({ broker: broker.call, jobId, signal });
+    return state === 'running' ? detail : '';
+  };
+  return terminal.showsProgress ? timed(context, untilEnd, howFar) : untilEnd(terminal.note);
 }
 
 const TICK_MS = 1_000;
+const LOOK_MS = 2_000;
 
-/** One line on a terminal: what was said last, and for how long the work has been going on. */
-function timed<T>(context: Context, work: (say: (text: string) => void) => Promise<T>): Promise<T> {
+/** One line on a terminal: what was said last, how far it is, and for how long the work has been going on. */
+function timed<T>(
+  context: Context,
+  work: (say: (text: string) => void) => Promise<T>,
+  howFar: () => Promise<string>,
+): Promise<T> {
   return openSteps(context).run('copying', async (say) => {
     const startedMs = performance.now();
     let words = 'waiting';
+    let far = '';
     const show = (): void => {
       const seconds = Math.floor((performance.now() - startedMs) / 1_000);
-      say(seconds === 0 ? words : `${words}, for ${formatDuration(seconds * 1_000)}`);
+      const all = far === '' ? words : `${words}, ${far}`;
+      say(seconds === 0 ? all : `${all}, for ${formatDuration(seconds * 1_000)}`);
     };
     const timer = setInterval(show, TICK_MS);
+    const looks = setInterval(() => {
+      // That the broker is away is said by who follows the job.
+      howFar().then(
+        (text) => {
+          far = text;
+        },
+        () => undefined,
+      );
+    }, LOOK_MS);
     try {
       return await work((text) => {
         words = text;
@@ -189,6 +209,7 @@ function timed<T>(context: Context, work: (say: (text: string) => void) => Promi
       });
     } finally {
       clearInterval(timer);
+      clearInterval(looks);
       say(words);
     }
   });

@@ -6,6 +6,7 @@ import { callerFromWire, treeFromWire } from '../../service/rpc/wire.ts';
 import type { AcceptedAttempt, AttemptState, Ending, LiveAttempt } from '../journal/journal.ts';
 import type { TaskEnd } from '../lrms/lrms.ts';
 import type { StagedAttempt } from '../staging/staging.ts';
+import type { ProgressWords } from '../staging/transfer-progress.ts';
 import { attemptDirectory } from './attempt-directory.ts';
 import { specOf } from './task.ts';
 
@@ -24,6 +25,8 @@ export interface Attempt extends StagedAttempt {
   submittedAtMs: number;
   /** Why it waits in its present state, as the broker was told last. */
   toldWaiting: string;
+  /** How far it is, where the gateway itself does it and has begun. */
+  progress: ProgressWords | undefined;
   /** Scratch space that was set aside for it; 0 until it has its part of the stock. */
   promisedBytes: number;
   /** Returns what it has of the stock. */
@@ -55,6 +58,7 @@ export function attemptOf(spool: string, accepted: AcceptedAttempt, live?: LiveA
     bytesIn: 0,
     submittedAtMs: 0,
     toldWaiting: '',
+    progress: undefined,
     promisedBytes: 0,
     giveBack: () => undefined,
     vacated: false,

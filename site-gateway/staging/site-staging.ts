@@ -17,7 +17,12 @@ import { loadManifest } from '../../service/staging/read-tree.ts';
 import { REMOTE } from '../../service/staging/sealed.ts';
 import type { RemoteInputs } from '../fetch/remote-inputs.ts';
 import { GATEWAY_STOPS } from '../stopping.ts';
-import { type AttemptStaging, openAttemptStaging, type StagedAttempt } from './staging.ts';
+import {
+  type AttemptStaging,
+  openAttemptStaging,
+  type StagedAttempt,
+  type StagingParts,
+} from './staging.ts';
 import { openStoreHealth } from './store-health.ts';
 import type { Tickets } from './tickets.ts';
 import { openWarmTrees } from './warm-trees.ts';
@@ -86,14 +91,14 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     cache.catch(() => vos.delete(vo));
     return data;
   };
-  const fetch = async (attempt: StagedAttempt, into: string, signal: AbortSignal) => {
+  const fetch: StagingParts['fetch'] = async (attempt, into, signal, onProgress) => {
     const { store, cache } = dataOf(attempt.spec.vo);
     let bytes = 0;
     const files: string[] = [];
     for (const { tree, select, below } of wantedTrees(attempt)) {
       const target = join(into, below);
       const isTriedAgain = (): boolean => signal.reason === GATEWAY_STOPS;
-      const how = { select, cache: await cache, signal, isTriedAgain };
+      const how = { select, cache: await cache, signal, isTriedAgain, ...onwards(onProgress) };
       bytes += (await fetchTree(store, tree, target, how)).bytesFetched;
       const manifest = await loadManifest(store, tree, signal);
       const made =
@@ -120,6 +125,9 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     },
   };
 }
+
+const onwards = (onProgress: Parameters<StagingParts['fetch']>[3]) =>
+  onProgress === undefined ? {} : { onProgress };
 
 /** A tree, what of it is wanted, and the folder of the task's directory below which it appears. */
 interface WantedTree {

@@ -7,7 +7,7 @@ import type { AttemptId } from '../../core/ids.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
-import { sendTree } from '../../service/staging/send-tree.ts';
+import { sendTree, type TransferProgress } from '../../service/staging/send-tree.ts';
 import { takeBack } from '../accounts/hand-over.ts';
 import type { Verdict } from '../attempts/outcome.ts';
 import { findOutputs } from './output-globs.ts';
@@ -26,6 +26,8 @@ export interface StagedAttempt {
   bytesIn: number;
 }
 
+type OnProgress = (progress: TransferProgress) => void;
+
 /** What became of the outputs. */
 interface StagedOut {
   readonly outputs: TreeRef;
@@ -37,7 +39,7 @@ interface StagedOut {
 /** Moves the inputs and outputs of attempts. Failures are GridErrors. */
 export interface AttemptStaging {
   /** Puts the inputs in place; gives the bytes that came over the network. */
-  stageIn(attempt: StagedAttempt, signal: AbortSignal): Promise<number>;
+  stageIn(attempt: StagedAttempt, signal: AbortSignal, onProgress?: OnProgress): Promise<number>;
   /** Sends what the globs match and both streams; `strict` minds a glob that matches nothing. */
   stageOut(attempt: StagedAttempt, strict: boolean, signal: AbortSignal): Promise<StagedOut>;
   /** What keeps the files of an attempt from moving, and since when; '' where nothing does. */
@@ -52,6 +54,7 @@ export interface StagingParts {
     attempt: StagedAttempt,
     into: string,
     signal: AbortSignal,
+    onProgress?: OnProgress,
   ) => Promise<{ readonly bytes: number; readonly files: readonly string[] }>;
   readonly waitsFor: AttemptStaging['waitsFor'];
 }
@@ -59,9 +62,9 @@ export interface StagingParts {
 export function openAttemptStaging({ storeOf, fetch, waitsFor }: StagingParts): AttemptStaging {
   return {
     waitsFor,
-    stageIn: async (attempt, signal) => {
+    stageIn: async (attempt, signal, onProgress) => {
       const { directory } = attempt;
-      const fetched = await fetch(attempt, join(directory, 'work'), signal);
+      const fetched = await fetch(attempt, join(directory, 'work'), signal, onProgress);
       await writeFile(join(directory, 'inputs'), JSON.stringify(fetched.files));
       return fetched.bytes;
     },

@@ -4,6 +4,7 @@ import { needOf } from '../../core/match/need.ts';
 import type { Attempt } from '../attempts/attempt.ts';
 import { endedEarly } from '../attempts/ending.ts';
 import type { Stock } from '../attempts/stock.ts';
+import { openProgressWords } from './transfer-progress.ts';
 import type { TransferQueue } from './transfer-turns.ts';
 import type { RunTransfer } from './transfers.ts';
 
@@ -51,7 +52,10 @@ async function carry(
     if (attempt.ending !== '') return endedEarly(attempt);
     await begun();
     const { signal } = attempt.abort;
-    const outcome = await runTransfer(attempt, transfer, { signal, isStopping });
+    const progress = openProgressWords();
+    attempt.progress = progress;
+    const how = { signal, isStopping, onProgress: progress.update };
+    const outcome = await runTransfer(attempt, transfer, how);
     return attempt.ending === '' ? outcome : endedEarly(attempt);
   });
 }

@@ -13,7 +13,7 @@ import { conflictsOf } from '../../service/staging/conflicts.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { halfNamesOf } from '../../service/staging/half-files.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
-import { sendTree } from '../../service/staging/send-tree.ts';
+import { sendTree, type TransferProgress } from '../../service/staging/send-tree.ts';
 import type { Attempt } from '../attempts/attempt.ts';
 import { failed, NO_USAGE } from '../attempts/outcome.ts';
 import { removeHalfFiles } from './half-files.ts';
@@ -41,11 +41,12 @@ interface TransferWay {
   readonly signal: AbortSignal;
   /** Whether it is cut off because the gateway ends, whose next run does it again. */
   readonly isStopping: () => boolean;
+  readonly onProgress: (progress: TransferProgress) => void;
 }
 
 export function openTransfers(options: TransferOptions): RunTransfer {
   return async (attempt, transfer, how) => {
-    if (transfer.kind === 'warm') return warm(options, attempt, how.signal);
+    if (transfer.kind === 'warm') return warm(options, attempt, how);
     const { spec, accepted } = attempt;
     const owner = callerFromWire(accepted.job.owner);
     const allowed = allowedPath(options.paths, transfer, owner, spec.vo);
@@ -61,7 +62,7 @@ export function openTransfers(options: TransferOptions): RunTransfer {
           { ...transfer, path: join(place.real, place.missing), within: base },
           how,
         )
-      : read(options, attempt, { ...place, within: base }, how.signal);
+      : read(options, attempt, { ...place, within: base }, how);
   };
 }
 
@@ -86,11 +87,11 @@ export async function clearTransfer(
 async function warm(
   { stageIn }: TransferOptions,
   attempt: Attempt,
-  signal: AbortSignal,
+  { signal, onProgress }: TransferWay,
 ): Promise<Outcome> {
   const { directory } = attempt;
   ensureDirectory(join(directory, 'work'));
-  const bytesIn = await stageIn(attempt, signal);
+  const bytesIn = await stageIn(attempt, signal, onProgress);
   await rm(directory, { recursive: true, force: true });
   return done(`${formatBytes(bytesIn)} came to the site's cache`, { bytesIn });
 }
@@ -99,7 +100,7 @@ async function write(
   { storeOf }: TransferOptions,
   { id, spec, inputTrees }: Attempt,
   { path, force, within }: Extract<Transfer, { kind: 'write' }> & { readonly within: string },
-  { signal, isStopping }: TransferWay,
+  { signal, isStopping, onProgress }: TransferWay,
 ): Promise<Outcome> {
   const [input, more] = inputTrees;
   if (input === undefined || more !== undefined)
@@ -114,7 +115,12 @@ async function write(
     );
   // Whoever has an account at the site may write there, too.
   const shared = { within, transfer: id, isTriedAgain: isStopping };
-  const fetched = await fetchTree(store, input.tree, path, { signal, shared, resumes: true });
+  const fetched = await fetchTree(store, input.tree, path, {
+    signal,
+    shared,
+    onProgress,
+    resumes: true,
+  });
   const { files, totalBytes, bytesFetched } = fetched;
   const detail = `${files} files, ${formatBytes(totalBytes)}, are in ${path}`;
   return done(detail, { bytesIn: bytesFetched });
@@ -124,7 +130,7 @@ async function read(
   { storeOf }: TransferOptions,
   { spec }: Attempt,
   { real, missing, within }: Place & { readonly within: string },
-  signal: AbortSignal,
+  { signal, onProgress }: TransferWay,
 ): Promise<Outcome> {
   if (missing !== '') return refused('INPUT_MISSING', `there is no ${join(real, missing)}`);
   const isDirectory = (await stat(real)).isDirectory();
@@ -134,7 +140,10 @@ async function read(
   if (held === undefined)
     return refused('DATA_PATH_DENIED', `${folder} has just begun to lead out of ${within}`);
   const from = { root: held.at, paths: isDirectory ? ['.'] : [basename(real)] };
-  const { tree, sentBytes } = await sendTree(storeOf(spec.vo), from, { signal });
+  const { tree, sentBytes } = await sendTree(storeOf(spec.vo), from, {
+    signal,
+    onProgress,
+  });
   const detail = `${tree.files} files, ${formatBytes(tree.totalBytes)}`;
   return { ...done(detail, { bytesOut: sentBytes }), outputs: tree };
 }

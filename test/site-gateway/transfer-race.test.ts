@@ -75,7 +75,11 @@ test('the directory that is read may become a link at any moment, and nothing el
   } as unknown as Attempt;
   const seen = new Set<string>();
   let whole = 0;
-  const how = { signal: new AbortController().signal, isStopping: () => false };
+  const how = {
+    signal: new AbortController().signal,
+    isStopping: () => false,
+    onProgress: () => undefined,
+  };
   await using _swaps = await swapping(join(dir, 'open/tree'), join(dir, 'private'));
   for (let tries = 0; tries < 1_500; tries += 1) {
     const transfer = { kind: 'read', path: join(dir, 'open/tree') } as const;

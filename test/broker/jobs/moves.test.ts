@@ -6,6 +6,7 @@ import { loadTable } from '../../../broker/jobs/load-table.ts';
 import { cancelJob, place, release } from '../../../broker/jobs/moves.ts';
 import { applyReport, type Report } from '../../../broker/jobs/updates.ts';
 import { attemptId, jobId, siteId } from '../../../core/ids.ts';
+import type { JobState } from '../../../core/job/state.ts';
 import { round } from '../../../core/match/match.ts';
 import { sharesFromUse } from '../../../core/share/shares.ts';
 import { NO_RULES, siteOf } from '../../fakes/offers.ts';
@@ -68,11 +69,11 @@ test('a task that waits in a batch system is told why as that changes, and only 
   expect(events.map(({ kind }) => kind)).toEqual(['accept', 'match', 'submit', 'start']);
 });
 
-test('a task whose files wait for something is told what, and that they move again', async () => {
+test('a task whose files wait for something is told what, that they move again, and how far they are', async () => {
   await book.add({ jabcd0123456: {} });
   place(book.table, set, at('aachen', JOB));
-  const told = async (detail: string): Promise<unknown> => {
-    report('aachen', 'jabcd0123456.0.1', 'staging-in', { detail });
+  const told = async (detail: string, state: JobState = 'staging-in'): Promise<unknown> => {
+    report('aachen', 'jabcd0123456.0.1', state, { detail });
     await commit(book, set);
     set = begin(book);
     return (await book.db.selectFrom('job_state').select('detail').executeTakeFirst())?.detail;
@@ -80,8 +81,10 @@ test('a task whose files wait for something is told what, and that they move aga
   expect(await told('')).toBe('');
   expect(await told('waits for data.example.org')).toBe('waits for data.example.org');
   expect(await told('')).toBe('');
+  expect(await told('', 'running')).toBe('');
+  expect(await told('1 GiB of 2 GiB', 'running')).toBe('1 GiB of 2 GiB');
   const events = await book.db.selectFrom('events').select('kind').orderBy('seq').execute();
-  expect(events.map(({ kind }) => kind)).toEqual(['accept', 'match', 'stageIn']);
+  expect(events.map(({ kind }) => kind)).toEqual(['accept', 'match', 'stageIn', 'start']);
 });
 
 test("a site cannot report of another site's attempt", async () => {

@@ -3,16 +3,19 @@ import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { EMPTY_TREE } from '../../../core/data/manifest.ts';
 import { attemptId } from '../../../core/ids.ts';
+import { transferCommand } from '../../../core/job/transfer.ts';
 import { State } from '../../../proto/gen/grid/v1/common.ts';
 import { systemClock } from '../../../service/clock.ts';
 import { openLog } from '../../../service/log.ts';
 import { specToWire, treeToWire } from '../../../service/rpc/wire.ts';
+import { failed } from '../../../site-gateway/attempts/outcome.ts';
 import { openStock } from '../../../site-gateway/attempts/stock.ts';
 import { Supervisor } from '../../../site-gateway/attempts/supervisor.ts';
 import type { SupervisorOptions } from '../../../site-gateway/attempts/supervisor-options.ts';
 import type { AcceptedAttempt, Journal } from '../../../site-gateway/journal/journal.ts';
 import { openJournal } from '../../../site-gateway/journal/open-journal.ts';
 import type { Lrms, LrmsListener } from '../../../site-gateway/lrms/lrms.ts';
+import type { RunTransfer } from '../../../site-gateway/staging/transfers.ts';
 import { GATEWAY_STOPS } from '../../../site-gateway/stopping.ts';
 import { type Placed, specOf } from '../../fakes/test-site.ts';
 import { testDirs } from '../../support/test-dirs.ts';
@@ -36,6 +39,9 @@ const lrms = {
   clear: vi.fn<NonNullable<Lrms['clear']>>(),
   waitReason: () => '',
 };
+/** What happens every few seconds does so at each tick. */
+const hurried = { ...systemClock, monotonicMs: () => 10 * systemClock.monotonicMs() };
+let runTransfer: (how: Parameters<RunTransfer>[2]) => ReturnType<RunTransfer>;
 let stageIn: (signal: AbortSignal) => Promise<number>;
 let stageOut: (signal: AbortSignal) => Promise<void>;
 
@@ -85,7 +91,10 @@ async function open(kept: Journal = journal): Promise<Supervisor> {
       isFull: () => Promise.resolve(false),
     },
     stock: openStock(() => ({ diskBytes: 2 ** 40, licences: { matlab: 1 } })),
-    clock: systemClock,
+    clock: hurried,
+    runTransfer: (_attempt: unknown, _transfer: unknown, how: Parameters<RunTransfer>[2]) =>
+      runTransfer(how),
+    clearTransfer: () => Promise.resolve(),
     log,
     onChange: () => undefined,
   };
@@ -219,4 +228,25 @@ test('what is staged in when the gateway stops is told that its next run goes on
   await supervisor.stop();
   expect(signal.reason).toBe(GATEWAY_STOPS);
   expect(endOf('staged')).toBeUndefined();
+});
+
+test('a copy that the gateway makes itself tells how far it is, until it is whole', async () => {
+  const whole = Promise.withResolvers<void>();
+  runTransfer = async ({ onProgress }) => {
+    onProgress({ doneBytes: 2 ** 20, totalBytes: 2 ** 22 });
+    await whole.promise;
+    const { failure: _, ...done } = failed('data', '', 'it is there');
+    return done;
+  };
+  const supervisor = await open();
+  const attempt = accepted('copy', { command: transferCommand({ kind: 'warm' }) });
+  await journal.accept([attempt], Date.now());
+  supervisor.accept([attempt]);
+  const told = (): readonly string[] =>
+    journal.updatesAfter(0, 100).map(({ state, detail }) => `${state} ${detail}`);
+  const far = `${State.STATE_RUNNING} 1 MiB of 4 MiB, 0 B/s`;
+  await expect.poll(told, SOON).toEqual([`${State.STATE_RUNNING} `, far]);
+  whole.resolve();
+  await expect.poll(() => endOf('copy')?.state, SOON).toBe(State.STATE_DONE);
+  expect(told()).toHaveLength(3);
 });
