@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers';
 import { isatty } from 'node:tty';
 import { readVersion } from '../service/version.ts';
 import { runCommand } from './run-command.ts';
+import { columnsOf, mayDrawOver } from './terminal-width.ts';
 
 /** What connections have to say goodbye. */
 const LINGER_MS = 1_000;
@@ -42,9 +43,8 @@ process.exitCode = await runCommand(process.argv.slice(2), {
     }),
   readStdin: () => text(process.stdin),
   stdoutIsTerminal: isatty(1),
-  stderrIsTerminal: isatty(2),
-  // In a pipe to a pager the terminal is still there.
-  columns: process.stdout.columns ?? process.stderr.columns ?? 100,
+  stderrIsTerminal: mayDrawOver(isatty(2), process.stderr),
+  columns: columnsOf([process.stdout, process.stderr]),
 });
 
 // What is in a pipe is for whoever reads it, in their own time.

@@ -228,12 +228,13 @@ async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<vo
   await makeCacheRoom({ target: run.target, root: run.place.root }, cold, (bytes) =>
     cache.free(bytes),
   );
+  const written: Written = new Map();
   let rest: readonly Same[] = [
     ...Map.groupBy(cold, ({ digest, mode }) => `${digest} ${(mode & 0o111) !== 0}`).values(),
   ];
   while (rest.length > 0) {
     run.signal?.throwIfAborted();
-    const { fills, ready, again, others } = await askCache(cache, rest, run.isTriedAgain);
+    const { fills, ready, again, others } = await askCache(cache, rest, run, written);
     await fetchFiles(remnants.store, fills, {
       signal: run.signal,
       onChunk: (bytes) => {
@@ -241,7 +242,7 @@ async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<vo
       },
     });
     const ours = new Set(fills.map(({ file }) => file.path));
-    const lost = await without(ready, (same) => placeSame(run, same, cache, ours));
+    const lost = await without(ready, (same) => placeSame(run, same, { cache, ours, written }));
     await Promise.race([Promise.all(others), aborted(run.signal)]);
     rest = [...lost, ...again];
     for (const { file } of fills) await remnants.clear(file);
@@ -284,7 +285,8 @@ interface Asked {
 async function askCache(
   cache: FileCache,
   wanted: readonly Same[],
-  isKept: FileFetch['isKept'],
+  { isTriedAgain: isKept, done }: Run,
+  written: Written,
 ): Promise<Asked> {
   const fills: FileFetch[] = [];
   const [ready, again, others]: [Same[], Same[], Promise<void>[]] = [[], [], []];
@@ -295,7 +297,15 @@ async function askCache(
       const answer = await cache.ask(file);
       if (answer.kind === 'filling') others.push(answer.ended);
       if (answer.kind === 'fill')
-        fills.push({ file, ...answer, ...(isKept && hasRemnant(file) ? { isKept } : {}) });
+        fills.push({
+          file,
+          ...answer,
+          wrote: (bytes) => {
+            written.set(file.path, (written.get(file.path) ?? 0) + bytes);
+            done(bytes);
+          },
+          ...(isKept && hasRemnant(file) ? { isKept } : {}),
+        });
       (answer.kind === 'filling' ? again : ready).push(same);
     });
   } catch (error) {
@@ -305,12 +315,21 @@ async function askCache(
   return { fills, ready, again, others };
 }
 
+/** Bytes of files on their way into the cache that count as done already, by path. */
+type Written = Map<string, number>;
+
+interface Placing {
+  readonly cache: FileCache;
+  /** Paths of what was fetched just now. */
+  readonly ours: ReadonlySet<string>;
+  readonly written: Written;
+}
+
 /** One content at all the paths that want it; false if the cache has lost it. */
 async function placeSame(
   run: Run,
   same: Same,
-  cache: FileCache,
-  ours: ReadonlySet<string>,
+  { cache, ours, written }: Placing,
 ): Promise<boolean> {
   const fetchedNow = same.some(({ path }) => ours.has(path));
   for (const file of same) {
@@ -318,7 +337,8 @@ async function placeSame(
     if (!(await cache.place(file, partial))) return false;
     await run.place.accept(partial, file.path);
     if (!fetchedNow) run.counts.bytesFromCache += file.sizeBytes;
-    run.done(file.sizeBytes);
+    run.done(file.sizeBytes - (written.get(file.path) ?? 0));
+    written.delete(file.path);
   }
   return true;
 }

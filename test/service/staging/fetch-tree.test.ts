@@ -14,6 +14,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { encodeManifest } from '../../../core/data/manifest-codec.ts';
 import { sha256 } from '../../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
+import { openFileCache } from '../../../service/staging/file-cache.ts';
 import { loadManifest } from '../../../service/staging/read-tree.ts';
 import { listing, type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
@@ -36,6 +37,21 @@ describe('fetching', () => {
     const again = await fetchTree(at.store, tree, at.target);
     expect(again.bytesFetched).toBe(300_000);
     expect(await listing(at.target)).toEqual(await listing(at.root));
+  });
+
+  test('tells how far it is while files come into a cache, each byte once', async () => {
+    const bytes = randomBytes(5_000_000);
+    await at.write('a', bytes);
+    await at.write('b', bytes);
+    await at.write('small', 'small');
+    const { tree } = await at.send('.');
+    const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+    const seen: number[] = [];
+    const onProgress = ({ doneBytes }: { readonly doneBytes: number }) => seen.push(doneBytes);
+    await fetchTree(at.store, tree, at.target, { cache, onProgress });
+    expect(seen.at(-1)).toBe(tree.totalBytes);
+    expect(seen).toEqual(seen.toSorted((one, other) => one - other));
+    expect(seen.filter((done) => done > 5 && done < 5_000_000).length).toBeGreaterThan(2);
   });
 
   test('takes the inputs it was asked for, at their new places', async () => {
