@@ -34,25 +34,27 @@ done
 /**
  * Stands beside the shell `$_grid_shell` that runs podman, in a session of its own and without the mark of the attempt. It removes
  * the container once that shell was killed, or two seconds after it was asked to end: podman itself may be killed without
- * its container, whose processes are no children of it. Beside PIDFILE lie `.watch` with its pid, `.term` once that shell was
- * asked to end, `.rm` while it removes, and `.over` where all went well.
+ * its container, whose processes are no children of it. In the folder `$_grid_state`, which no task sees, lie `watch` with its pid,
+ * `term` once that shell was asked to end, and `rm` while it removes. Where all went well that shell has removed the folder.
  */
 const WATCH = `trap : HUP
 trap "" INT TERM
-echo "$$" >"$_grid_pid.watch"
+echo "$$" >"$_grid_state/watch"
 _grid_asked=0
 while kill -0 "$_grid_shell" 2>/dev/null && [ "$_grid_asked" -lt 4 ]; do
   sleep 0.5
-  [ ! -e "$_grid_pid.term" ] || _grid_asked=$((_grid_asked + 1))
+  [ ! -e "$_grid_state/term" ] || _grid_asked=$((_grid_asked + 1))
 done
-[ ! -e "$_grid_pid.over" ] || exit 0
-: >"$_grid_pid.rm"
-${REMOVE}rm -f "$_grid_pid.rm"
+[ -d "$_grid_state" ] || exit 0
+echo >"$_grid_state/rm"
+${REMOVE}rm -f "$_grid_state/rm"
+kill -0 "$_grid_shell" 2>/dev/null || rm -rf "$_grid_state"
 `;
 
 /**
  * `sh -c TEXT NAME PROGRAM CONTAINER PIDFILE IMAGE ARGUMENT...`: runs a container with the streams of the task, and ends as
- * its program does. podman makes PIDFILE once the container was started; without it the codes 125, 126 and 127 are podman's own,
+ * its program does. The task can write PIDFILE and what is beside it, so nothing else is kept there: what is read or written
+ * outside must not be of its choosing. podman makes it once the container was started; without it the codes 125, 126 and 127 are podman's own,
  * and the last line of standard error says what they mean here. The first process of a container hears no TERM unless it
  * listens for it, so an init stands before the program where the node has one. Its monitor, conmon, removes the container, which is waited for.
  */
@@ -63,8 +65,11 @@ for _grid_init in /usr/libexec/podman/catatonit /usr/bin/catatonit; do
   [ ! -x "$_grid_init" ] || { set -- --init "--init-path=$_grid_init" "$@"; break; }
 done
 _grid_say() { echo "grid: image '$_grid_image' $1 on node $(uname -n)" >&2; exit "$2"; }
+_grid_state=$(mktemp -d "/tmp/$_grid_name.XXXXXXXX") || _grid_say 'could not be run' ${SOFTWARE_EXIT_CODE}
+trap 'rm -rf "$_grid_state"' EXIT
+set -- "--conmon-pidfile=$_grid_state/conmon" "$@"
 ( unset GRID_ATTEMPT_DIR; cd /
-  export _grid_podman _grid_name _grid_pid _grid_shell="$$"
+  export _grid_podman _grid_name _grid_state _grid_shell="$$"
   setsid /bin/sh -c "$_grid_watch" </dev/null >/dev/null 2>&1 & )
 _grid_until_gone() {
   _grid_left=$1
@@ -79,18 +84,18 @@ _grid_until_gone() {
 }
 exec 6<&0
 trap : HUP INT
-trap ': >"$_grid_pid.term"' TERM
+trap '{ echo >"$_grid_state/term"; } 2>/dev/null' TERM
 ( trap - INT QUIT; exec "$_grid_podman" run "$@" <&6 6<&- ) &
 _grid_child=$!
 exec 6<&-
 while wait "$_grid_child"; _grid_code=$?; kill -0 "$_grid_child" 2>/dev/null; do :; done
-read -r _grid_conmon 2>/dev/null <"$_grid_pid.conmon"
+read -r _grid_conmon 2>/dev/null <"$_grid_state/conmon"
 _grid_until_gone 100 $_grid_conmon
-read -r _grid_watcher 2>/dev/null <"$_grid_pid.watch" || _grid_watcher=
-if [ -e "$_grid_pid.rm" ]; then
+read -r _grid_watcher 2>/dev/null <"$_grid_state/watch" || _grid_watcher=
+if [ -e "$_grid_state/rm" ]; then
   _grid_until_gone 500 $_grid_watcher
 else
-  : >"$_grid_pid.over"
+  rm -rf "$_grid_state"
   read -r _grid_nap 2>/dev/null <"/proc/$_grid_watcher/task/$_grid_watcher/children"
   [ -z "$_grid_watcher" ] || kill -KILL "-$_grid_watcher"
   _grid_until_gone 100 $_grid_watcher $_grid_nap
@@ -165,7 +170,6 @@ export function podmanWords(
     ...CONFINED,
     `--name=${name}`,
     `--pidfile=${pidFile}`,
-    `--conmon-pidfile=${pidFile}.conmon`,
     `--network=${network === 'none' ? 'none' : 'host'}`,
     `--mount=${bindOf(directory, 'work')}`,
     `--mount=${bindOf(directory, 'tmp')}`,
@@ -192,11 +196,11 @@ export const podmanTrial = ({ program, args }: Runtime, root: string): readonly 
   '/no-program',
 ];
 
-/** Ends a container and removes it; nothing happens where there is none. */
+/** Ends a container and removes it, and what was killed beside it has left; nothing happens where there is none. */
 export const podmanRemoval = ({ program }: Runtime, id: string): readonly string[] => [
   '/bin/sh',
   '-c',
-  `${AT_HOME}_grid_podman=$1 _grid_name=$2\n${REMOVE}`,
+  `${AT_HOME}_grid_podman=$1 _grid_name=$2\n${REMOVE}rm -rf "/tmp/$_grid_name".????????\n`,
   'grid-image',
   program,
   containerOf(id),

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -68,6 +69,7 @@ export function imagesContract<Store extends ImageStore>(
   const expectNothingLeft = (id: string): void => {
     expect(processesOf(id)).toEqual([]);
     expect(store.containers()).not.toContain(`grid-${id}`);
+    expect(readdirSync('/tmp').filter((name) => name.startsWith(`grid-${id}.`))).toEqual([]);
   };
 
   const cancel = (id: string) =>
@@ -118,6 +120,20 @@ export function imagesContract<Store extends ImageStore>(
       const { stdout, stderr } = await run({ command: ['sh', '-c', script] });
       expect(stderr).toContain('touch: /x: Read-only file system');
       expect(stdout).toMatch(/^tmp\n\n?tmp\nwork\n[2-6]\n$/);
+    });
+
+    test('can neither write to a file nor end a process through what stands around it', async () => {
+      const victim = join(site.dir, 'victim');
+      writeFileSync(victim, 'untouched');
+      const other = spawn('sleep', ['60'], { detached: true, stdio: 'ignore' });
+      const script = `cd "$TMPDIR"; rm -f grid-pid.over grid-pid.watch
+        ln -s ${victim} grid-pid.over; echo ${other.pid} >grid-pid.watch`;
+      const { id, exitCode } = await run({ command: ['sh', '-c', script] });
+      expect(exitCode).toBe(0);
+      expect(readFileSync(victim, 'utf8')).toBe('untouched');
+      expect([other.exitCode, other.signalCode]).toEqual([null, null]);
+      other.kill();
+      expectNothingLeft(id);
     });
 
     test('has no network where it wants none', async () => {
