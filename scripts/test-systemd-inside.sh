@@ -249,7 +249,8 @@ owner() {
   XDG_SESSION_TYPE=x11 XDG_SESSION_CLASS=user setsid su - olga -w XDG_SESSION_TYPE,XDG_SESSION_CLASS -c 'sleep 600' >/dev/null 2>&1 &
   see 'logind has a session of the owner' "loginctl list-sessions --no-legend | grep olga"
   session=$(echo "$said" | awk '{ print $1 }')
-  must 'it is a desktop, with /run/user' sh -c "test $(loginctl show-session -P Type "$session") = x11 && test -d /run/user/$(id -u olga)"
+  # The session is in the list before the directory is made.
+  see 'it is a desktop, with /run/user' "test \$(loginctl show-session -P Type $session) = x11 && test -d /run/user/$(id -u olga)"
   hint() { must "the desktop: idle $1" runuser -u olga -- busctl call org.freedesktop.login1 "/org/freedesktop/login1/session/$session" org.freedesktop.login1.Session SetIdleHint b "$1"; }
   hint true
   job=$(submit --site pc -- sh -c "echo begun >$marks/owner; until test -e $marks/owner.go; do sleep 0.3; done")
