@@ -23,6 +23,7 @@ import type { Clock } from '../../service/clock.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import type { Log } from '../../service/log.ts';
 import { keepKey } from '../../service/nats/nats-config.ts';
+import { clusterWarning } from '../../service/nats/nats-server.ts';
 import { privacyFault } from '../../service/private-file.ts';
 import {
   type ChunkKeeper,
@@ -170,6 +171,8 @@ async function keepAccounts(
         caPem,
       });
       try {
+        const warning = clusterWarning(system.info?.version ?? '');
+        if ((options.replicas ?? 1) > 1 && warning !== '') log.warn(warning);
         for (const [vo, key] of keys) await makeAccount(options, system, operator, vo, key);
         settled();
         log.info({ vos: [...keys.keys()] }, 'staging accounts stand');

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { GridError } from '../../core/errors.ts';
+import { clusterWarning } from '../../service/nats/nats-server.ts';
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
 import { bringUp, environmentOf } from './bring-up.ts';
@@ -39,6 +40,8 @@ export async function up(context: Context, input: Input): Promise<number> {
   }
   const binary = await findServer(context, steps);
   const plan = readPlan(layout) ?? (await makeNew(layout, input, steps));
+  const warning = plan.natsCluster === undefined ? '' : clusterWarning(binary.version);
+  if (warning !== '') context.terminal.note(`warning: ${warning}`);
   const detached = input.on('detach');
   const options = { layout, plan, env: context.env, detached, signal: context.signal, binary };
   const grid = await bringUp(options, steps);

@@ -62,6 +62,19 @@ export function isRecent(version: string): boolean {
   return minor === 12 ? patch >= 6 : minor > 12;
 }
 
+/**
+ * One sentence for people about servers that keep several copies of a chunk; '' for 2.14.0 or later. Before, a server that was away
+ * while a chunk was taken out and sent anew refuses the new one, as two of one name, and never has all again.
+ */
+export function clusterWarning(version: string): string {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major > 2 || (major === 2 && minor >= 14)) return '';
+  return (
+    `nats-server ${version} in a cluster: one that was away while chunks were swept may never catch up, and the copies are ` +
+    'fewer than they seem; install 2.14 or later on all of its machines'
+  );
+}
+
 /** `nats-server: v2.15.2` -> `2.15.2`. */
 export const parseVersion = (text: string): string | undefined =>
   /v(\d+\.\d+\.\d+)/.exec(text)?.[1];

@@ -1,7 +1,11 @@
 import { appendFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openStagingAccounts, type StagingAccounts } from '../../broker/data/staging-accounts.ts';
+import {
+  type OpenKeeper,
+  openStagingAccounts,
+  type StagingAccounts,
+} from '../../broker/data/staging-accounts.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { freePort, type NatsServerFiles, writeNatsServer } from '../../service/nats/nats-config.ts';
@@ -24,6 +28,8 @@ export interface TestCluster extends TestClients, AsyncDisposable {
   readonly monitors: readonly string[];
   /** The accounts of a broker that takes the place of the one before, with its keys. */
   accounts(replicas: number): Promise<void>;
+  /** The broker's own way to the chunks of a VO. */
+  keeper(vo: string): OpenKeeper;
   /** Ends a server as a crash does; 0 to 2. */
   crash(at: number): Promise<void>;
   start(at: number): Promise<void>;
@@ -111,6 +117,7 @@ export async function startNatsCluster(binary: string, replicas = 3): Promise<Te
       accounts = await openAccounts(copies);
     },
     ...clientsOf({ issueTicket: (request) => accounts.issueTicket(request) }, caPem),
+    keeper: (vo) => accounts.openKeeper(vo),
     crash: async (at) => {
       await servers[at]?.kill();
     },

@@ -7,7 +7,7 @@ import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { freePort, type NatsServerFiles, writeNatsServer } from '../../service/nats/nats-config.ts';
 import { type NatsProcess, startNatsServer } from '../../service/nats/nats-process.ts';
-import { findNatsServer } from '../../service/nats/nats-server.ts';
+import { findNatsServer, type NatsServerBinary } from '../../service/nats/nats-server.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../../service/staging/connect-staging.ts';
 import { inboxPrefix } from '../../service/staging/names.ts';
@@ -52,21 +52,23 @@ export interface TestNatsOptions {
   readonly config?: string;
 }
 
+/** Where the program is that `grid up` would use on this machine. */
+export const testNatsBinary = async (): Promise<string> => (await findCurrent()).path;
+
 /** The program that `grid up` would use on this machine. */
-export async function testNatsBinary(): Promise<string> {
+export function findCurrent(): Promise<NatsServerBinary> {
   const cacheDir = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'hanse');
-  return (await findNatsServer({ cacheDir, env: process.env })).path;
+  return findNatsServer({ cacheDir, env: process.env });
 }
 
 /** A nats-server to test with. */
-interface NamedServer {
+interface NamedServer extends Pick<NatsServerBinary, 'path' | 'version'> {
   readonly name: string;
-  readonly path: string;
 }
 
 /** The current nats-server, and Debian's (unpacked by our own code) where there is a Debian to ask. */
 export async function natsServers(): Promise<readonly NamedServer[]> {
-  const current = { name: 'the current nats-server', path: await testNatsBinary() };
+  const current = { name: 'the current nats-server', ...(await findCurrent()) };
   const cacheDir = join(tmpdir(), 'hanse-test-nats');
   // With nothing else on PATH, neither a newer nats-server nor go is found.
   const bin = join(cacheDir, 'bin');
@@ -76,9 +78,7 @@ export async function natsServers(): Promise<readonly NamedServer[]> {
     tools.map((tool) => symlink(`/usr/bin/${tool}`, join(bin, tool)).catch(() => undefined)),
   );
   const debian = await findNatsServer({ cacheDir, env: { PATH: bin } }).catch(() => undefined);
-  return debian === undefined
-    ? [current]
-    : [current, { name: "Debian's nats-server", path: debian.path }];
+  return debian === undefined ? [current] : [current, { name: "Debian's nats-server", ...debian }];
 }
 
 export async function startTestNats(options: TestNatsOptions): Promise<TestNats> {

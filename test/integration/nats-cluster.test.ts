@@ -10,16 +10,17 @@ import { encodeUser } from '@nats-io/jwt';
 import { createUser, fromSeed } from '@nats-io/nkeys';
 import { jwtAuthenticator } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { clusterWarning } from '../../service/nats/nats-server.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { chunkSubject, STREAM } from '../../service/staging/names.ts';
 import { connectNats } from '../../service/staging/nats-connect.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { chunkStoreContract } from '../contract/chunk-store.contract.ts';
-import { natsServers, testNatsBinary } from '../fakes/nats.ts';
+import { findCurrent, natsServers, testNatsBinary } from '../fakes/nats.ts';
 import { startNatsCluster, type TestCluster } from '../fakes/nats-cluster.ts';
 
-describe.for(await natsServers())('three of $name', ({ name, path }) => {
+describe.for(await natsServers())('three of $name', ({ name, path, version }) => {
   let nats: TestCluster;
   let dir: string;
   beforeAll(async () => {
@@ -46,7 +47,8 @@ describe.for(await natsServers())('three of $name', ({ name, path }) => {
     };
   });
 
-  test.for([0, 1, 2])(
+  // Of older ones a server that was away may never catch up, as the broker says.
+  test.for(clusterWarning(version) === '' ? [0, 1, 2] : [])(
     'server %i may crash in the middle, and nothing is lost',
     { timeout: 180_000 },
     async (at) => {
@@ -79,8 +81,10 @@ describe.for(await natsServers())('three of $name', ({ name, path }) => {
 });
 
 test('one copy becomes three, and then any server may go', async () => {
-  await using nats = await startNatsCluster(await testNatsBinary(), 1);
+  const { path, version } = await findCurrent();
+  await using nats = await startNatsCluster(path, 1);
   await using store = nats.open('demo', { patienceMs: 60_000 });
+  await using keeper = nats.keeper('demo');
   const chunks = Array.from({ length: 40 }, () => randomBytes(100_000));
   for (const bytes of chunks) await store.put(sha256(bytes), bytes);
   await untilHealthy(nats);
@@ -95,6 +99,10 @@ test('one copy becomes three, and then any server may go', async () => {
     await nats.crash(at);
     for (const bytes of chunks)
       expect(Buffer.compare(await store.get(sha256(bytes)), bytes)).toBe(0);
+    // What is swept and sent anew while a server is away has one name and two places in the stream: too much for an old one.
+    const swept = clusterWarning(version) === '' ? chunks.slice(0, 5) : [];
+    await keeper.remove(swept.map(sha256));
+    for (const bytes of swept) await store.put(sha256(bytes), bytes);
     await nats.start(at);
     await untilCopied(nats, chunks.length);
   }

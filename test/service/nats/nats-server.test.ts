@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
+  clusterWarning,
   findNatsServer,
   isRecent,
   NATS_SERVER_VERSION,
@@ -125,4 +126,15 @@ test('the version is read from what the program prints', () => {
   expect(parseVersion('nats-server: v2.15.2\n')).toBe('2.15.2');
   expect(parseVersion('nats-server: v2.9.10-RC.1')).toBe('2.9.10');
   expect(parseVersion('something else')).toBeUndefined();
+});
+
+test.for([
+  ['2.9.10', true],
+  ['2.12.15', true],
+  ['2.14.0', false],
+  ['2.15.2', false],
+  ['3.0.0', false],
+  ['', true],
+] as const)('nats-server %s is warned of in a cluster: %s', ([version, isWarned]) => {
+  expect(clusterWarning(version) !== '').toBe(isWarned);
 });
