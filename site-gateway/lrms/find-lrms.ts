@@ -45,7 +45,10 @@ const KINDS: readonly Kind[] = [
     program: 'sbatch',
     variables: ['SLURM_CONF'],
     look: async (run) => {
-      const version = /\d[\d.]*/.exec(await said(run, 'sinfo', ['--version']))?.[0] ?? '';
+      const answer = await said(run, 'sinfo', ['--version']);
+      const version = /\d[\d.]*/.exec(answer)?.[0];
+      if (version === undefined)
+        throw new BatchSilence(`sinfo --version said '${answer.trim().slice(0, 80)}'`);
       // Of each partition and host: the partition, and the address of the host.
       const lines = linesOf(await said(run, 'sinfo', ['-h', '-N', '-o', '%R %o']));
       const column = (at: number): readonly string[] => [

@@ -47,3 +47,12 @@ test.for([
     ),
   });
 });
+
+test('a Slurm that says what nobody understands is not taken for one', async () => {
+  commands.say('sbatch', {});
+  commands.say('sinfo', { stdout: 'garbage half li' });
+  expect(await findLrms({ PATH: commands.bin }, 'slurm')).toEqual({
+    code: 'UNAVAILABLE',
+    trouble: expect.stringMatching(/^Slurm is installed .*sinfo --version said 'garbage half li'/),
+  });
+});
