@@ -1,4 +1,4 @@
-import { ERRORS, GridError } from '../core/errors.ts';
+import { ERRORS, GridError, type Problem } from '../core/errors.ts';
 import { writeFailure } from '../service/staging/file-errors.ts';
 
 /** What a failed command leaves behind. */
@@ -37,15 +37,21 @@ export function describeFailure(error: unknown, style: FailureStyle): Failure {
   const more = known.problems.length - MOST_PROBLEMS;
   const lines = [
     `${style.red(`grid: ${known.code}:`)} ${known.message}`,
-    ...known.problems
-      .slice(0, MOST_PROBLEMS)
-      .map((problem) => `  ${problem.where === '' ? '' : `${problem.where} `}${problem.message}`),
+    ...known.problems.slice(0, MOST_PROBLEMS).map((problem) => `  ${problemText(problem)}`),
     ...(more > 0 ? [`  and ${more} more`] : []),
     // Who has pressed Ctrl-C needs no advice.
     ...(known.code === 'INTERRUPTED' ? [] : [`  -> ${remedy}`]),
     ...(shown === undefined ? [] : [style.dim(shown)]),
   ];
   return { exit, text: lines.join('\n') };
+}
+
+/** A message that begins with the key of its flag says it once: `--cpus must be ...`. */
+function problemText({ where, message }: Problem): string {
+  if (where === '') return message;
+  const key = `${where.replace(/^--/, '')} `;
+  const said = where.startsWith('--') && message.startsWith(key);
+  return `${where} ${said ? message.slice(key.length) : message}`;
 }
 
 /**

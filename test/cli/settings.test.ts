@@ -125,7 +125,7 @@ describe('a command line that fails', () => {
     [
       ['submit', '--dry-run', '--cpus', '0', '--', 'x'],
       2,
-      '--cpus cpus must be a whole number, at least 1',
+      '--cpus must be a whole number, at least 1',
     ],
   ])('grid %j ends with %i', async ([argv, code, words]) => {
     const { code: ended, out, err } = await ran(...argv);
