@@ -162,10 +162,8 @@ describe('the LRMS port on Grid Engine', () => {
     port.submit('unloved', 'sleep 300');
     await port.begun('unloved');
     await cluster.run('qdel', await numberOfJob());
-    expect(await port.endOf('unloved')).toMatchObject({
-      kind: 'vanished',
-      reason: 'SITE_CANCELLED',
-    });
+    const cancelled = { kind: 'vanished', reason: 'SITE_CANCELLED' };
+    expect(await port.endOf('unloved')).toMatchObject(cancelled);
   });
 
   test('says that the site ended a task that waited', async () => {
@@ -175,7 +173,9 @@ describe('the LRMS port on Grid Engine', () => {
     const waiting = /^ +(\d+).* qw /m.exec(await cluster.run('qstat'))?.[1] ?? '';
     await expect.poll(() => port.lrms.waitReason(attemptId('waiting')), SOON).toMatch(/full|slots/);
     await cluster.run('qdel', waiting);
-    expect(await port.endOf('waiting')).toMatchObject({ kind: 'not-started', fault: 'site' });
+    // Grid Engine keeps no account of what has not begun: neither qstat nor qacct knows it any more.
+    const detail = expect.stringContaining('never began: it is not known to Grid Engine any');
+    expect(await port.endOf('waiting')).toMatchObject({ reason: 'START_FAILED', detail });
     await free();
   });
 
