@@ -120,6 +120,7 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     warmTrees: () => warm.digests(),
     [Symbol.asyncDispose]: async () => {
       options.remote[Symbol.dispose]();
+      await warm[Symbol.asyncDispose]();
       await Promise.all([...vos.values()].map(({ store }) => store[Symbol.asyncDispose]()));
       await keeper.settled();
     },

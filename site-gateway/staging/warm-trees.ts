@@ -20,7 +20,7 @@ const LIST = /^[0-9a-f]{64}$/;
 const beginningOf = (digest: string): string => digest.slice(0, 12);
 
 /** Which trees a site has warm: of those that were staged in last the ones of which the cache has every file. */
-export interface WarmTrees {
+export interface WarmTrees extends AsyncDisposable {
   /** A tree of a VO has been staged in, or a part of it. */
   remember(vo: string, tree: TreeRef, manifest: Manifest): void;
   /** Their digests, ascending. It is found out within half a minute what others took from the cache. */
@@ -44,7 +44,6 @@ const keyOf = ({ vo, digest }: Pick<WarmTree, 'vo' | 'digest'>): string => `${vo
 export function openWarmTrees(dir: string, clock: Clock, log: Log): WarmTrees {
   const warm = new Map<string, WarmTree>();
   let looks = 0;
-  const listOf = ({ vo, digest }: WarmTree): string => join(dir, vo, LISTS, digest);
   const keep = (tree: WarmTree): void => {
     warm.delete(keyOf(tree));
     warm.set(keyOf(tree), tree);
@@ -56,27 +55,19 @@ export function openWarmTrees(dir: string, clock: Clock, log: Log): WarmTrees {
     for (const tree of await listed(dir)) keep(tree);
     for (const tree of ours) keep(tree);
   };
-  const check = async (tree: WarmTree, cached: ReadonlySet<string>): Promise<void> => {
-    const files = tree.files ?? (await linesOf(listOf(tree)));
-    if (files?.every((file) => cached.has(file)) === true) {
-      if (tree.files === undefined) return;
-      ensureDirectory(join(dir, tree.vo, LISTS), 0o700);
-      await writeAtomic(listOf(tree), files.join('\n'), 0o600);
-      tree.files = undefined;
-    } else if (tree.look !== looks) {
-      warm.delete(keyOf(tree));
-    }
-  };
   const look = seldom(clock, async () => {
     looks += 1;
     try {
       if (looks === 1) await load();
       for (const [vo, trees] of Map.groupBy([...warm.values()], (tree) => tree.vo)) {
         const cached = new Set((await cachedDigests(dir, vo)).map(beginningOf));
-        for (const tree of trees) await check(tree, cached);
+        for (const tree of trees) {
+          const isGone = !(await isWhole(dir, tree, cached)) && tree.look !== looks;
+          if (isGone) warm.delete(keyOf(tree));
+        }
       }
       for (const tree of await listed(dir)) {
-        if (!warm.has(keyOf(tree))) await rm(listOf(tree), { force: true });
+        if (!warm.has(keyOf(tree))) await rm(listOf(dir, tree), { force: true });
       }
     } catch (error) {
       log.warn({ err: error }, 'cannot look which trees are warm');
@@ -95,7 +86,26 @@ export function openWarmTrees(dir: string, clock: Clock, log: Log): WarmTrees {
       return [...new Set([...warm.values()].map(({ digest }) => digest))].toSorted();
     },
     settled: () => look.get(),
+    // What was staged in since the last look is in no list yet.
+    [Symbol.asyncDispose]: async () => {
+      await look.get();
+      look.forget();
+      await look.get();
+    },
   };
+}
+
+const listOf = (dir: string, { vo, digest }: WarmTree): string => join(dir, vo, LISTS, digest);
+
+/** Whether the cache has all files of a tree; its list is then kept. */
+async function isWhole(dir: string, tree: WarmTree, cached: ReadonlySet<string>): Promise<boolean> {
+  const files = tree.files ?? (await linesOf(listOf(dir, tree)));
+  if (files?.every((file) => cached.has(file)) !== true) return false;
+  if (tree.files === undefined) return true;
+  ensureDirectory(join(dir, tree.vo, LISTS), 0o700);
+  await writeAtomic(listOf(dir, tree), files.join('\n'), 0o600);
+  tree.files = undefined;
+  return true;
 }
 
 /** Of which trees there are lists, the oldest first. */

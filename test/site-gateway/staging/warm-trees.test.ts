@@ -68,6 +68,16 @@ test('a tree is warm as long as the cache has all of its files, in this process 
   expect(await later(next)).toEqual(both);
 });
 
+test('what was staged in just before the end is warm at the next start', async () => {
+  const warm = open();
+  await warm.settled();
+  const tree = await stageIn(warm, 'biomed', 'one');
+  await warm[Symbol.asyncDispose]();
+  const next = open();
+  await next.settled();
+  expect(next.digests()).toEqual([tree.digest]);
+});
+
 test('of the trees of a site the last 64 are named, and no list of another is kept', async () => {
   const warm = open();
   const staged: string[] = [];
