@@ -1,10 +1,10 @@
 import { statfs } from 'node:fs/promises';
 import type { CacheKeeper } from '../../service/staging/cache-keeper.ts';
 
-/** Scratch space of the site, without what has to stay free. */
+/** Scratch space, without what has to stay free. */
 export interface DiskSpace {
   readonly totalBytes: number;
-  /** What is there now, with what the cache would give up; running tasks may be about to fill it. */
+  /** What is there now, with what the cache would give up; running tasks may be about to fill it. Negative where it is short. */
   readonly availableBytes: number;
 }
 
@@ -12,7 +12,7 @@ export interface DiskSpace {
 export interface RoomOptions {
   readonly spool: string;
   readonly minFreeBytes: number;
-  /** The most that the grid may fill; undefined for all. */
+  /** The most that the grid may fill; undefined for all. Nothing that it has filled is taken off that. */
   readonly mostBytes: number | undefined;
   readonly cache: Pick<CacheKeeper, 'free'>;
 }
@@ -31,7 +31,7 @@ export interface RoomClaim extends Disposable {
 /** What is claimed of a disk, and what is left beside that. */
 export interface DiskRoom {
   claim(): RoomClaim;
-  /** What is left of so much space. */
+  /** What of so much space the grid may fill now. */
   beside(space: DiskSpace): DiskSpace;
   /** Whether so many bytes would not fit. */
   isShort(bytes: number): Promise<boolean>;
@@ -40,7 +40,7 @@ export interface DiskRoom {
 }
 
 export function openDiskRoom(options: RoomOptions): DiskRoom {
-  // In the order in which they came: who was first has its room first.
+  // In the order in which they got their room: what was granted to those before is not granted again.
   const claims = new Set<{ bytes: number }>();
   const claimedUntil = (end?: object): number => {
     let sum = 0;
@@ -57,18 +57,19 @@ export function openDiskRoom(options: RoomOptions): DiskRoom {
   return {
     makeRoom,
     isShort: async (bytes) => (await shortFor(options, bytes + claimedUntil())) > 0,
-    beside: (space) => ({
-      ...space,
-      availableBytes: Math.max(0, space.availableBytes - claimedUntil()),
-    }),
+    beside: (space) => offered(options, space, claimedUntil()),
     claim: () => {
       const claim = { bytes: 0 };
       claims.add(claim);
       return {
         want: async (bytes) => {
+          if (bytes > claim.bytes) {
+            claims.delete(claim);
+            claims.add(claim);
+          }
           claim.bytes = bytes;
           await makeRoom(0);
-          return Math.max(0, (await spaceOf(options)).availableBytes - claimedUntil(claim));
+          return offered(options, await spaceOf(options), claimedUntil(claim)).availableBytes;
         },
         came: (bytes) => {
           claim.bytes = Math.max(0, claim.bytes - bytes);
@@ -90,16 +91,26 @@ export async function freeBytes(spool: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** What the grid may fill; `clearableBytes` are what the cache would give up. */
+/** What there is; `clearableBytes` are what the cache would give up. */
 export async function spaceOf(
-  { spool, minFreeBytes, mostBytes }: RoomOptions,
+  { spool, minFreeBytes }: RoomOptions,
   clearableBytes = (): number => 0,
 ): Promise<DiskSpace> {
   const { blocks, bavail, bsize } = await statfs(spool);
-  const offered = (bytes: number): number =>
-    Math.max(0, Math.min(bytes - minFreeBytes, mostBytes ?? Infinity));
   return {
-    totalBytes: offered(blocks * bsize),
-    availableBytes: offered(bavail * bsize + clearableBytes()),
+    totalBytes: blocks * bsize - minFreeBytes,
+    availableBytes: bavail * bsize + clearableBytes() - minFreeBytes,
+  };
+}
+
+/** What the grid may fill of so much space, beside what is claimed of it. */
+function offered(
+  { mostBytes = Infinity }: RoomOptions,
+  { totalBytes, availableBytes }: DiskSpace,
+  claimedBytes: number,
+): DiskSpace {
+  return {
+    totalBytes: Math.max(0, Math.min(totalBytes, mostBytes)),
+    availableBytes: Math.max(0, Math.min(availableBytes - claimedBytes, mostBytes)),
   };
 }

@@ -63,6 +63,7 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
     options.onChange();
   };
   let space: DiskSpace = { totalBytes: 0, availableBytes: 0 };
+  const room = openDiskRoom(options);
   let clearableBytes = 0;
   let walking: Promise<void> | undefined;
   // Nobody waits for it: a large cache takes long.
@@ -84,10 +85,10 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
     }
     const before = space;
     space = await spaceOf(options, () => clearableBytes).catch(() => before);
-    const change = Math.abs(space.availableBytes - before.availableBytes);
-    if (change > WORTH_TELLING * space.totalBytes) options.onChange();
+    const [was, is] = [room.beside(before), room.beside(space)];
+    const change = Math.abs(is.availableBytes - was.availableBytes);
+    if (change > WORTH_TELLING * is.totalBytes) options.onChange();
   };
-  const room = openDiskRoom(options);
   await probe();
   const timer = setInterval(() => background('probe the disk', probe(), log), PROBE_MS).unref();
   return {

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { openLog } from '../../../service/log.ts';
 import { type Disk, openDisk } from '../../../site-gateway/staging/disk.ts';
 
@@ -51,41 +51,82 @@ test('what the cache would give up counts as free, and room is made before it is
   rmSync(spool, { recursive: true });
 });
 
-test('of what comes from elsewhere at the same time the first has its room first, and tasks have what is left', async () => {
-  const spool = mkdtempSync(join(tmpdir(), 'hanse-disk-'));
-  mkdirSync(join(spool, 'attempts'));
-  const freed: number[] = [];
-  using disk = await openDisk({
-    spool,
-    minFreeBytes: 0,
-    // So that others who write to this disk do not matter.
-    mostBytes: 2 ** 20,
-    cache: {
-      free: (bytes) => Promise.resolve(void freed.push(bytes)),
-      clearable: () => Promise.resolve(0),
-    },
-    log: openLog('test', 'silent'),
-    onChange: () => undefined,
+describe('of what comes from elsewhere at the same time', () => {
+  const GIB = 2 ** 30;
+  /** In whole GiB: others write to this disk, too. */
+  const inGib = (bytes: number): number => Math.round(bytes / GIB);
+
+  /** A disk of which so many bytes are the grid's at this moment. */
+  async function diskOf(freeBytes: number, mostBytes?: number) {
+    const spool = mkdtempSync(join(tmpdir(), 'hanse-disk-'));
+    mkdirSync(join(spool, 'attempts'));
+    const { bavail, bsize } = statfsSync(spool);
+    const freed: number[] = [];
+    const disk = await openDisk({
+      spool,
+      minFreeBytes: bavail * bsize - freeBytes,
+      mostBytes,
+      cache: {
+        free: (bytes) => Promise.resolve(void freed.push(inGib(bytes))),
+        clearable: () => Promise.resolve(0),
+      },
+      log: openLog('test', 'silent'),
+      onChange: () => undefined,
+    });
+    return {
+      freed,
+      disk,
+      [Symbol.dispose]: () => {
+        disk[Symbol.dispose]();
+        rmSync(spool, { recursive: true });
+      },
+    };
+  }
+
+  test('the first has its room first, and tasks have what is left', async () => {
+    using opened = await diskOf(12 * GIB);
+    const { disk, freed } = opened;
+    const [one, other] = [disk.claim(), disk.claim()];
+    const rooms = await Promise.all([one.want(8 * GIB), other.want(8 * GIB)]);
+    expect(rooms.map(inGib)).toEqual([12, 4]);
+    expect(disk.space().availableBytes).toBe(0);
+    expect(new Set(freed)).toEqual(new Set([4]));
+    other[Symbol.dispose]();
+    one.came(6 * GIB);
+    expect(inGib(disk.space().availableBytes)).toBe(10);
+    expect(await disk.isShort(0)).toBe(false);
+    await one.want(20 * GIB);
+    expect(await disk.isShort(0)).toBe(true);
+    expect(freed.at(-1)).toBe(8);
+    await disk.makeRoom(GIB);
+    expect(freed.at(-1)).toBe(9);
+    one[Symbol.dispose]();
+    expect(await disk.isShort(0)).toBe(false);
   });
-  const claims = [disk.claim(), disk.claim()] as const;
-  const [one, other] = claims;
-  const rooms = await Promise.all([one.want(800_000), other.want(800_000)]);
-  expect(rooms).toEqual([2 ** 20, 2 ** 20 - 800_000]);
-  expect(disk.space().availableBytes).toBe(0);
-  expect(freed).toEqual([]);
-  other[Symbol.dispose]();
-  one.came(700_000);
-  expect(disk.space().availableBytes).toBe(2 ** 20 - 100_000);
-  expect(await disk.isShort(0)).toBe(false);
-  const { blocks, bsize } = statfsSync(spool);
-  await one.want(blocks * bsize);
-  expect(await disk.isShort(0)).toBe(true);
-  expect(freed).toHaveLength(1);
-  await disk.makeRoom(2 ** 30);
-  expect(freed[1]).toBeGreaterThan(2 ** 29 + (freed[0] ?? 0));
-  one[Symbol.dispose]();
-  expect(await disk.isShort(0)).toBe(false);
-  rmSync(spool, { recursive: true });
+
+  test('the first is who was granted its room first, not whose server was asked first', async () => {
+    using opened = await diskOf(12 * GIB);
+    const [slow, fast] = [opened.disk.claim(), opened.disk.claim()];
+    expect(inGib(await fast.want(10 * GIB))).toBe(12);
+    expect(inGib(await slow.want(10 * GIB))).toBe(2);
+    slow.came(10 * GIB);
+    expect(inGib(await slow.want(GIB))).toBe(2);
+    fast.came(9 * GIB);
+    expect(inGib(await fast.want(4 * GIB))).toBe(11);
+  });
+
+  test('the most that the grid may fill bounds each, and is not the room that they share', async () => {
+    using opened = await diskOf(12 * GIB, 5 * GIB);
+    const { disk } = opened;
+    const [one, other, third] = [disk.claim(), disk.claim(), disk.claim()];
+    expect(inGib(await one.want(5 * GIB))).toBe(5);
+    expect(inGib(await other.want(5 * GIB))).toBe(5);
+    expect(inGib(await third.want(5 * GIB))).toBe(2);
+    third[Symbol.dispose]();
+    expect(inGib(disk.space().availableBytes)).toBe(2);
+    other[Symbol.dispose]();
+    expect(disk.space().availableBytes).toBe(5 * GIB);
+  });
 });
 
 test('neither the start nor a look waits for a walk over the cache', async () => {
