@@ -18,7 +18,7 @@ import {
   type NatsConnection,
 } from '@nats-io/transport-node';
 import { GridError } from '../../core/errors.ts';
-import { background, pause } from '../../service/background.ts';
+import { aborted, background, pause } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import type { Log } from '../../service/log.ts';
@@ -332,9 +332,3 @@ async function readSecret(file: string): Promise<string> {
     });
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });

@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import type { Manifest, ManifestEntry, TreeRef } from '../../core/data/manifest.ts';
 import { type FileEntry, filesOf, filterTree, selectTree } from '../../core/data/select.ts';
 import type { InputFile } from '../../core/job/spec.ts';
+import { aborted } from '../background.ts';
 import { mapAtOnce } from './at-once.ts';
 import { checkRoom, makeCacheRoom } from './check-room.ts';
 import type { ChunkStore } from './chunk-store.ts';
@@ -351,7 +352,3 @@ async function without<T>(
   const results = await mapAtOnce(FILES_AT_ONCE, items, test);
   return items.filter((_, index) => results[index] !== true);
 }
-
-/** Never resolves without a signal; its loser in a race is collected with the signal. */
-const aborted = (signal: AbortSignal | undefined): Promise<void> =>
-  new Promise((resolve) => signal?.addEventListener('abort', () => resolve(), { once: true }));

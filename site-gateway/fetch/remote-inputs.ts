@@ -4,6 +4,7 @@ import { parseRemote, type RemoteFile } from '../../core/data/remote-file.ts';
 import { GridError } from '../../core/errors.ts';
 import { type InputFile, remoteInputs } from '../../core/job/spec.ts';
 import { formatBytes } from '../../core/units.ts';
+import { aborted } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import { land } from '../../service/staging/disk/chunk-writer.ts';
@@ -223,6 +224,3 @@ async function removeForgotten(partials: string, nowMs: number): Promise<void> {
       await rm(path, { force: true });
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));

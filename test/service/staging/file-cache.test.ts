@@ -15,7 +15,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { packListBytes } from '../../../core/data/pack-plan.ts';
 import { sha256 } from '../../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
-import { openFileCache } from '../../../service/staging/file-cache.ts';
+import { type FileCache, openFileCache } from '../../../service/staging/file-cache.ts';
 import { remnantOf } from '../../../service/staging/remnants.ts';
 import { type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
@@ -126,6 +126,23 @@ describe('the cache of a site', () => {
     cut.reject(new Error('cut off'));
     await expect(first).rejects.toThrow('cut off');
     expect(await second).toMatchObject({ files: 1, bytesFetched: 1_000 });
+  });
+
+  test('a fetch that is stopped while it places its files does not wait for those of another', async () => {
+    const theirs = randomBytes(1_000);
+    await at.write('ours', 'small');
+    await at.write('theirs', theirs);
+    const { tree } = await at.send('.');
+    const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+    const file = { digest: sha256(theirs), sizeBytes: theirs.length, mode: 0o644 };
+    expect(await cache.ask(file)).toMatchObject({ kind: 'fill' });
+    const stop = new AbortController();
+    const stopped: FileCache = {
+      ...cache,
+      place: (...what) => cache.place(...what).finally(() => stop.abort()),
+    };
+    const fetching = fetchTree(at.store, tree, at.target, { cache: stopped, signal: stop.signal });
+    await expect(fetching).rejects.toThrow('aborted');
   });
 
   test('goes on from what a process that was killed left of a large file', async () => {
