@@ -36,3 +36,9 @@ export const aborted = (signal: AbortSignal | undefined): Promise<void> =>
     if (signal?.aborted === true) resolve();
     else signal?.addEventListener('abort', () => resolve(), { once: true });
   });
+
+/** Resolves when `work` has, or when `ms` are over; throws what `work` throws until then. */
+export async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([work, pause(ms, over.signal)]).finally(() => over.abort());
+}

@@ -3,6 +3,7 @@ import type { TreeRef } from '../../core/data/manifest.ts';
 import { isWithin, safePath } from '../../core/data/paths.ts';
 import { filesOf, filterTree, selectTree } from '../../core/data/select.ts';
 import { fileInputs, type InputFile, remoteInputs } from '../../core/job/spec.ts';
+import { atMost } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
 import type { CacheKeeper } from '../../service/staging/cache-keeper.ts';
@@ -64,6 +65,9 @@ export interface SiteStaging extends AttemptStaging, AsyncDisposable {
   storeOf(vo: string): ChunkStore;
 }
 
+/** For so long the end waits for what is done at the cache: the next process can do all of that, too. */
+const END_MS = 1_000;
+
 export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   const { nkey, tickets, clock, patienceMs, keeper, placement, rates } = options;
   // Hashing, or a disk that is slow, must not hold up what else the gateway does.
@@ -120,9 +124,9 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     warmTrees: () => warm.digests(),
     [Symbol.asyncDispose]: async () => {
       options.remote[Symbol.dispose]();
-      await warm[Symbol.asyncDispose]();
-      await Promise.all([...vos.values()].map(({ store }) => store[Symbol.asyncDispose]()));
-      await keeper.settled();
+      const stores = [...vos.values()].map(({ store }) => store[Symbol.asyncDispose]());
+      const cache = [warm[Symbol.asyncDispose](), keeper.settled()];
+      await Promise.all([...stores, atMost(END_MS, Promise.all(cache))]);
     },
   };
 }

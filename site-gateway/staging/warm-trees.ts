@@ -19,7 +19,10 @@ const LIST = /^[0-9a-f]{64}$/;
 /** Enough of a digest to tell the files of a cache apart. */
 const beginningOf = (digest: string): string => digest.slice(0, 12);
 
-/** Which trees a site has warm: of those that were staged in last the ones of which the cache has every file. */
+/**
+ * Which trees a site has warm: of those that were staged in last the ones of which the cache has every file. Its end writes what
+ * the next process needs, and looks at nothing.
+ */
 export interface WarmTrees extends AsyncDisposable {
   /** A tree of a VO has been staged in, or a part of it. */
   remember(vo: string, tree: TreeRef, manifest: Manifest): void;
@@ -44,6 +47,7 @@ const keyOf = ({ vo, digest }: Pick<WarmTree, 'vo' | 'digest'>): string => `${vo
 export function openWarmTrees(dir: string, clock: Clock, log: Log): WarmTrees {
   const warm = new Map<string, WarmTree>();
   let looks = 0;
+  let ended = false;
   const keep = (tree: WarmTree): void => {
     warm.delete(keyOf(tree));
     warm.set(keyOf(tree), tree);
@@ -61,6 +65,7 @@ export function openWarmTrees(dir: string, clock: Clock, log: Log): WarmTrees {
       if (looks === 1) await load();
       for (const [vo, trees] of Map.groupBy([...warm.values()], (tree) => tree.vo)) {
         const cached = new Set((await cachedDigests(dir, vo)).map(beginningOf));
+        if (ended) return;
         for (const tree of trees) {
           const isGone = !(await isWhole(dir, tree, cached)) && tree.look !== looks;
           if (isGone) warm.delete(keyOf(tree));
@@ -86,11 +91,14 @@ export function openWarmTrees(dir: string, clock: Clock, log: Log): WarmTrees {
       return [...new Set([...warm.values()].map(({ digest }) => digest))].toSorted();
     },
     settled: () => look.get(),
-    // What was staged in since the last look is in no list yet.
+    // What was staged in since the last look is in no list yet. The next process looks whether all of it is there.
     [Symbol.asyncDispose]: async () => {
-      await look.get();
-      look.forget();
-      await look.get();
+      ended = true;
+      try {
+        for (const tree of warm.values()) await writeList(dir, tree);
+      } catch (error) {
+        log.warn({ err: error }, 'cannot write down which trees are warm');
+      }
     },
   };
 }
@@ -101,11 +109,15 @@ const listOf = (dir: string, { vo, digest }: WarmTree): string => join(dir, vo, 
 async function isWhole(dir: string, tree: WarmTree, cached: ReadonlySet<string>): Promise<boolean> {
   const files = tree.files ?? (await linesOf(listOf(dir, tree)));
   if (files?.every((file) => cached.has(file)) !== true) return false;
-  if (tree.files === undefined) return true;
-  ensureDirectory(join(dir, tree.vo, LISTS), 0o700);
-  await writeAtomic(listOf(dir, tree), files.join('\n'), 0o600);
-  tree.files = undefined;
+  await writeList(dir, tree);
   return true;
+}
+
+async function writeList(dir: string, tree: WarmTree): Promise<void> {
+  if (tree.files === undefined) return;
+  ensureDirectory(join(dir, tree.vo, LISTS), 0o700);
+  await writeAtomic(listOf(dir, tree), tree.files.join('\n'), 0o600);
+  tree.files = undefined;
 }
 
 /** Of which trees there are lists, the oldest first. */

@@ -68,14 +68,29 @@ test('a tree is warm as long as the cache has all of its files, in this process 
   expect(await later(next)).toEqual(both);
 });
 
-test('what was staged in just before the end is warm at the next start', async () => {
+test('what was staged in just before the end is warm at the next start, where it is whole', async () => {
   const warm = open();
   await warm.settled();
+  const gone = await stageIn(warm, 'physics', 'two');
   const tree = await stageIn(warm, 'biomed', 'one');
+  await forget('physics');
   await warm[Symbol.asyncDispose]();
+  expect(await readdir(join(cacheDir, 'physics', 'warm'))).toEqual([gone.digest]);
   const next = open();
   await next.settled();
   expect(next.digests()).toEqual([tree.digest]);
+  expect(await readdir(join(cacheDir, 'physics', 'warm'))).toEqual([]);
+});
+
+test('a look that goes on at the end does nothing more', async () => {
+  const warm = open();
+  const gone = await stageIn(warm, 'physics', 'two');
+  await later(warm);
+  await forget('physics');
+  nowMs += 60_000;
+  const look = warm.settled();
+  await Promise.all([warm[Symbol.asyncDispose](), look]);
+  expect(await readdir(join(cacheDir, 'physics', 'warm'))).toEqual([gone.digest]);
 });
 
 test('of the trees of a site the last 64 are named, and no list of another is kept', async () => {
