@@ -57,14 +57,15 @@ export function voMembershipHandlers(authority: Authority): Handlers<VoMembershi
       return {};
     },
     listMembers: async ({ vo }, context) => {
-      const peer = peerOf(context);
+      const peer = requireFull(peerOf(context));
       const members = await membersOf(authority, vo);
       if (!authority.admins.has(peer.dn) && !members.some(({ dn }) => dn === peer.dn)) {
         throw new GridError('VO_DENIED', `'${peer.dn}' is no member of '${vo}'`);
       }
       return { members: members.map(memberToWire) };
     },
-    signAttributes: (request, context) => signAttributes(authority, request, peerOf(context)),
+    signAttributes: async (request, context) =>
+      signAttributes(authority, request, requireFull(peerOf(context))),
   };
 }
 

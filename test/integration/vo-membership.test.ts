@@ -168,6 +168,19 @@ describe('signed attributes', () => {
     expect(peer.fqans.map(formatFqan)).toContain('/demo');
   });
 
+  test('are not for jobs, nor are the names of members', async () => {
+    const times = { lifetimeMs: HOUR_MS, nowMs: Date.now() };
+    const limited = await makeProxy({ ...admin, ...times, kind: 'limited', keyKind: 'ec' });
+    using job = authority.vo({ certPem: limited.chainPem, keyPem: limited.keyPem });
+    const refused = {
+      code: 'PERMISSION_DENIED',
+      message: expect.stringContaining('a limited proxy may not do this'),
+    };
+    const role = { ...ask, fqans: ['/demo/Role=manager'] };
+    await expect(job.call.signAttributes(role)).rejects.toMatchObject(refused);
+    await expect(job.call.listMembers({ vo: 'demo' })).rejects.toMatchObject(refused);
+  });
+
   test('hold a role only when it is the member’s and asked for', async () => {
     using manager = authority.vo(admin);
     using member = authority.vo(grace);
