@@ -2,6 +2,8 @@ import { lstat, statfs } from 'node:fs/promises';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
 import { formatBytes } from '../../core/units.ts';
+import { mapAtOnce } from './at-once.ts';
+import type { FileCache } from './file-cache.ts';
 import { bytesWritten } from './holes.ts';
 
 /** A folder that is to be filled: its name, and where it is at this moment. */
@@ -19,7 +21,7 @@ export async function checkRoom(
   files: readonly FileEntry[],
   placeOf: (file: FileEntry) => string,
 ): Promise<void> {
-  const wanted = files.reduce((sum, file) => sum + bytesWritten(file), 0);
+  const wanted = roomOf(files);
   const { bfree, bsize } = await statfs(root);
   const free = bfree * bsize;
   if (wanted <= free) return;
@@ -31,21 +33,30 @@ export async function checkRoom(
 }
 
 /**
- * The same for a cache, which makes room for itself with `free`: only what is larger than the whole file system is refused,
- * for some of the files may be on their way already for somebody else.
+ * The same for a cache, which makes room for itself: only what is larger than the whole file system is refused, for some of the
+ * files may be on their way already for somebody else. Where it gives copies there must be room for these, too.
  */
 export async function makeCacheRoom(
   { target, root }: Filled,
   files: readonly FileEntry[],
-  free: (bytes: number) => Promise<void>,
+  cache: Pick<FileCache, 'copies' | 'free' | 'sizeOf'>,
 ): Promise<void> {
-  const sizes = new Map(files.map((file) => [file.digest, bytesWritten(file)]));
-  const wanted = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+  const contents = [...new Map(files.map((file) => [file.digest, file])).values()];
+  const once = roomOf(contents);
   const { blocks, bavail, bsize } = await statfs(root);
-  if (wanted > blocks * bsize) throw noRoom(target, wanted, blocks * bsize);
-  const short = wanted - bavail * bsize;
-  if (short > 0) await free(short);
+  if (once > blocks * bsize) throw noRoom(target, once, blocks * bsize);
+  const room = bavail * bsize;
+  const copied = cache.copies ? roomOf(files) : 0;
+  if (once + copied <= room) return;
+  const there = await mapAtOnce(LOOKS_AT_ONCE, contents, (file) => cache.sizeOf(file));
+  const short = roomOf(contents.filter((_, at) => there[at] === undefined)) + copied - room;
+  if (short > 0) await cache.free(short);
 }
+
+const LOOKS_AT_ONCE = 32;
+
+const roomOf = (files: readonly FileEntry[]): number =>
+  files.reduce((sum, file) => sum + bytesWritten(file), 0);
 
 const noRoom = (dir: string, wanted: number, room: number): GridError =>
   new GridError(

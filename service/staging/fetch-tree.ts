@@ -226,9 +226,7 @@ async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<vo
   const cold = await withoutWarm(run, files, cache);
   const large = cold.filter(hasRemnant).map((file) => ({ file, to: join(cache.partials, '-') }));
   const remnants = await openRemnants(run.store, large);
-  await makeCacheRoom({ target: run.target, root: run.place.root }, cold, (bytes) =>
-    cache.free(bytes),
-  );
+  await makeCacheRoom({ target: run.target, root: run.place.root }, cold, cache);
   const written: Written = new Map();
   let rest: readonly Same[] = [
     ...Map.groupBy(cold, ({ digest, mode }) => `${digest} ${(mode & 0o111) !== 0}`).values(),
@@ -334,8 +332,9 @@ async function placeSame(
 ): Promise<boolean> {
   const fetchedNow = same.some(({ path }) => ours.has(path));
   for (const file of same) {
+    run.signal?.throwIfAborted();
     const partial = run.place.partialOf(file.path);
-    if (!(await cache.place(file, partial))) return false;
+    if (!(await cache.place(file, partial, run.signal))) return false;
     await run.place.accept(partial, file.path);
     if (!fetchedNow) run.counts.bytesFromCache += file.sizeBytes;
     run.done(file.sizeBytes - (written.get(file.path) ?? 0));

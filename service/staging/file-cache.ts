@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, type Stats } from 'node:fs';
 import { chmod, link, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CHUNK_BYTES } from '../../core/data/manifest.ts';
@@ -44,8 +44,18 @@ interface CacheFill {
  */
 export interface FileCache {
   ask(file: CachedFile): Promise<CacheAnswer>;
-  /** Makes `target`, which must not exist, from a file that is ready; false if the cache has lost it meanwhile. */
-  place(file: CachedFile, target: string): Promise<boolean>;
+  /**
+   * Makes `target`, which must not exist, from a file that is ready; false if the cache has lost it meanwhile. Where that copies
+   * a large file, `signal` stops it.
+   */
+  place(file: CachedFile, target: string, signal?: AbortSignal): Promise<boolean>;
+  /** Whether what is placed takes room beside the cache. */
+  readonly copies: boolean;
+  /**
+   * Bytes of a file that seems to be there, its content unread; it is then used just now, so that nobody takes it for room.
+   * Undefined where it is not.
+   */
+  sizeOf(file: CachedFile): Promise<number | undefined>;
   /**
    * Links files that are sure to be warm, many at a time; says of each whether it is at `to` now. It makes no copies, and
    * has no reasons: `ask` for the others.
@@ -127,18 +137,28 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
     },
     free,
     partials,
-    place: (file, target) => place(file, pathIn(dir, file), target, placement),
-    linkWarm: async (wanted) => {
-      const links = wanted.map((one) => linkOf(dir, one));
-      const sure = links.map(({ path }) => placement === 'link' && trusted.has(path));
-      const made = await anyDisk().link({
-        nowMs: clock.nowMs(),
-        links: links.filter((_, at) => sure[at]),
-      });
-      const answers = made.values();
-      return sure.map((is) => is && answers.next().value === true);
+    copies: placement === 'copy',
+    sizeOf: async (file) => {
+      const stats = await usedNow(file, pathIn(dir, file), clock.nowMs());
+      return stats?.size;
     },
+    place: (file, target, signal) => place(pathIn(dir, file), target, { file, placement, signal }),
+    linkWarm: (wanted) =>
+      linkSure(dir, wanted, clock.nowMs(), (path) => placement === 'link' && trusted.has(path)),
   };
+}
+
+async function linkSure(
+  dir: string,
+  wanted: readonly Wanted[],
+  nowMs: number,
+  isSure: (path: string) => boolean,
+): Promise<readonly boolean[]> {
+  const links = wanted.map((one) => linkOf(dir, one));
+  const sure = links.map(({ path }) => isSure(path));
+  const made = await anyDisk().link({ nowMs, links: links.filter((_, at) => sure[at]) });
+  const answers = made.values();
+  return sure.map((is) => is && answers.next().value === true);
 }
 
 const LEFT_MS = 86_400_000;
@@ -186,22 +206,33 @@ async function isSound(
   trusted: Set<string>,
   nowMs: number,
 ): Promise<boolean> {
-  const stats = await stat(path).catch(() => undefined);
-  if (stats === undefined || !isSealed(file, stats)) return false;
+  if ((await usedNow(file, path, nowMs)) === undefined) return false;
   if (!trusted.has(path) && (await digestOfFile(path)) !== file.digest) return false;
   trusted.add(path);
-  if (isUseNews(nowMs, stats)) await utimes(path, nowMs / 1_000, SEALED_S).catch(() => undefined);
   return true;
+}
+
+/** A file that is there as it was sealed, but for its content; writes down that it was used. */
+async function usedNow(file: CachedFile, path: string, nowMs: number): Promise<Stats | undefined> {
+  const stats = await stat(path).catch(() => undefined);
+  if (stats === undefined || !isSealed(file, stats)) return undefined;
+  if (isUseNews(nowMs, stats)) await utimes(path, nowMs / 1_000, SEALED_S).catch(() => undefined);
+  return stats;
 }
 
 /** EMLINK: too many links of one file; EXDEV: another file system; the rest: file systems without hard links. */
 const NO_LINK: ReadonlySet<string> = new Set(['EXDEV', 'EMLINK', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP']);
 
+interface Placing {
+  readonly file: CachedFile;
+  readonly placement: 'link' | 'copy';
+  readonly signal: AbortSignal | undefined;
+}
+
 async function place(
-  file: CachedFile,
   path: string,
   target: string,
-  placement: 'link' | 'copy',
+  { file, placement, signal }: Placing,
 ): Promise<boolean> {
   try {
     if (placement === 'link') {
@@ -210,7 +241,7 @@ async function place(
       if (failed === 'ENOENT') return false;
       if (!NO_LINK.has(failed)) await link(path, target);
     }
-    await copySparse(path, target);
+    await copySparse(path, target, signal);
     await chmod(target, file.mode);
     return true;
   } catch (error) {

@@ -67,7 +67,8 @@ export function openRemoteInputs(options: RemoteInputsOptions): RemoteInputs {
         using _need = waits.needs(attempt.id, partial);
         const fill = { attempt, cache, partial, room, waits, signal };
         came += await bringIntoCache(file, fill, options);
-        await placeOne({ from, to }, file, { cache, target, room });
+        const placing = { cache, target, room, claimRoom: options.claimRoom, signal };
+        await placeOne({ from, to }, file, placing);
       }
       return came;
     },
@@ -203,14 +204,24 @@ function inSteps(tell: (bytes: number) => void): (bytes: number) => void {
   };
 }
 
+interface Placing extends Pick<RemoteInputsOptions, 'claimRoom'> {
+  readonly cache: FileCache;
+  readonly target: Target;
+  readonly room: Room;
+  readonly signal: AbortSignal;
+}
+
 async function placeOne(
   { to }: InputFile,
   file: RemoteFile,
-  { cache, target, room }: { cache: FileCache; target: Target; room: Room },
+  { cache, target, room, claimRoom, signal }: Placing,
 ): Promise<void> {
   const partial = target.partialOf(to);
+  const key = keyOf(file);
   await target.makeFolder(dirname(to));
-  if (!(await cache.place({ ...keyOf(file) }, partial)))
+  using claim = claimRoom();
+  if (cache.copies) await makeRoomIn(claim, (await cache.sizeOf(key)) ?? 0);
+  if (!(await cache.place(key, partial, signal)))
     throw new GridError('FETCH_FAILED', `the cache has just lost '${file.url}'`);
   room.take((await stat(partial)).size);
   await target.accept(partial, to);

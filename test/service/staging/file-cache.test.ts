@@ -139,7 +139,12 @@ describe('the cache of a site', () => {
     const stop = new AbortController();
     const stopped: FileCache = {
       ...cache,
-      place: (...what) => cache.place(...what).finally(() => stop.abort()),
+      place: async (what, target, signal) => {
+        const placed = await cache.place(what, target, signal);
+        stop.abort();
+        expect(signal?.aborted).toBe(true);
+        return placed;
+      },
     };
     const fetching = fetchTree(at.store, tree, at.target, { cache: stopped, signal: stop.signal });
     await expect(fetching).rejects.toThrow('aborted');
