@@ -168,7 +168,8 @@ describe.for(best === 'account' ? [] : ['in namespaces of its own'])('%s', () =>
       const call = `require('net').connect('${socket}').on('error', (e) => console.log(e.code)).pipe(process.stdout)`;
       const asks = [process.execPath, '-e', call];
       const part = { command: asks, resources: { ...resourcesOf({}), memoryBytes: 2 ** 28 } };
-      const { id } = await run('', part);
+      const { id, ...end } = await run('', part);
+      expect(end).toMatchObject({ exitCode: 0 });
       expect(await stdoutOf(id)).toBe('ENOENT\n');
       await bare.place([{ id: 'speaks', spec: part }]);
       expect(await bare.outcomeOf('speaks')).toMatchObject({ exitCode: 0 });

@@ -15,6 +15,8 @@ export const SOON = { timeout: 60_000, interval: 100 };
 export interface Port extends AsyncDisposable {
   readonly lrms: Lrms;
   readonly ends: ReadonlyMap<string, TaskEnd>;
+  /** Why it took no tasks, each time that this changed; '' where it took them. */
+  readonly closedReasons: readonly string[];
   /** Queues a task of one CPU; its script appends its id to `ran` first. */
   submit(id: string, script: string, part?: Partial<LrmsTask>): LrmsTask;
   begun(id: string): Promise<void>;
@@ -28,6 +30,8 @@ export async function openPort(
 ): Promise<Port> {
   const started: string[] = [];
   const ends = new Map<string, TaskEnd>();
+  const closedReasons: string[] = [];
+  const opened: { lrms?: Lrms } = {};
   const lrms = await openBatchLrms({
     system,
     spool: dir,
@@ -37,13 +41,15 @@ export async function openPort(
     listener: {
       started: (id) => started.push(id),
       ended: (id, end) => ends.set(id, end),
-      changed: () => undefined,
+      changed: () => closedReasons.push(opened.lrms?.state().closedReason ?? ''),
     },
     pollMs: 500,
   });
+  opened.lrms = lrms;
   return {
     lrms,
     ends,
+    closedReasons,
     submit: (id, script, part) => {
       const task = taskIn(dir, id, script, part);
       lrms.submit(task);
