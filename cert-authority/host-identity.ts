@@ -35,13 +35,17 @@ export async function makeHostIdentity(
 const dnsFirst = (one: string, other: string): number =>
   Number(parseIp(one) !== undefined) - Number(parseIp(other) !== undefined);
 
-/** Makes it anew, for the same names, when it is about to end; leaves alone what another authority has issued. */
-export async function renewHostIdentity(around: Issuing, files: HostFiles): Promise<void> {
+/**
+ * Makes it anew, for the same names, when it is about to end, and tells whether it did; leaves alone what another
+ * authority has issued.
+ */
+export async function renewHostIdentity(around: Issuing, files: HostFiles): Promise<boolean> {
   const [own] = certificatesFromPem(readFileSync(files.certificate, 'utf8'));
   const authority = around.keys.certificate;
-  if (own === undefined || own.issuerKey !== authority.subjectKey) return;
+  if (own === undefined || own.issuerKey !== authority.subjectKey) return false;
   const endMs = Math.min(around.clock.nowMs() + RENEW_BEFORE_MS, authority.notAfterMs - 1_000);
-  if (own.notAfterMs > endMs) return;
+  if (own.notAfterMs > endMs) return false;
   const kind = own.keyKind.startsWith('rsa') ? 'rsa' : 'ec';
   await makeHostIdentity(around, files, [...own.dnsNames, ...own.ipAddresses], kind);
+  return true;
 }

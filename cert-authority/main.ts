@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../service/clock.ts';
 import { loadConfig } from '../service/config.ts';
 import { formatSettings } from '../service/config-text.ts';
 import { type Log, openLog } from '../service/log.ts';
+import type { ServerIdentity } from '../service/rpc/grid-listener.ts';
 import { type RunningServer, served, startServer } from '../service/rpc/grpc-server.ts';
 import {
   announceReady,
@@ -87,9 +88,7 @@ export async function startAuthority(
   const server = stack.use(await startRpc(config, authority, trust, log));
   address = addressOf(config, server.port);
   await publishAllLsc(authority);
-  // Never less than twice in the life of a CRL.
-  const intervalMs = Math.min(config['crl-interval'], config['crl-lifetime'] / 2);
-  stack.use(keepCrlFresh(authority, intervalMs, log));
+  stack.use(keepFresh(config, authority, server, log));
   const { host } = config.listen;
   const owned = stack.move();
   return {
@@ -107,10 +106,7 @@ function startRpc(
   return startServer({
     host: config.listen.host,
     port: config.listen.port,
-    identity: {
-      certPem: readFileSync(config.certificate, 'utf8'),
-      keyPem: readPrivateKey(config.key).export({ type: 'pkcs8', format: 'pem' }).toString(),
-    },
+    identity: identityOf(config),
     authenticator: openAuthenticator({ trust, vomsDir: config.vomsdir, clock: authority.clock }),
     services: [
       served(CertAuthorityService, certAuthorityHandlers(authority), ANONYMOUS_METHODS),
@@ -120,14 +116,34 @@ function startRpc(
   });
 }
 
-/** A CRL runs out even when nothing is revoked. */
-function keepCrlFresh(authority: Authority, intervalMs: number, log: Log): Disposable {
+const identityOf = ({ certificate, key }: AuthorityConfig): ServerIdentity => ({
+  certPem: readFileSync(certificate, 'utf8'),
+  keyPem: readPrivateKey(key).export({ type: 'pkcs8', format: 'pem' }).toString(),
+});
+
+/** A CRL runs out even when nothing is revoked, and so does the host certificate of one that nobody restarts. */
+function keepFresh(
+  config: AuthorityConfig,
+  authority: Authority,
+  server: RunningServer,
+  log: Log,
+): Disposable {
   const publish = async (): Promise<void> => {
     await publishCrl(authority);
     authority.trustChanged();
   };
+  const renew = async (): Promise<void> => {
+    if (!(await renewHostIdentity(authority, config))) return;
+    server.present(identityOf(config));
+    log.info({ certificate: config.certificate }, 'host certificate renewed');
+  };
+  // Never less than twice in the life of a CRL.
+  const intervalMs = Math.min(config['crl-interval'], config['crl-lifetime'] / 2);
   const everyMs = Math.min(Math.max(intervalMs, 1_000), MAX_TIMER_MS);
-  const timer = setInterval(() => background('publish the CRL', publish(), log), everyMs);
+  const timer = setInterval(() => {
+    background('publish the CRL', publish(), log);
+    background('renew the host certificate', renew(), log);
+  }, everyMs);
   timer.unref();
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }

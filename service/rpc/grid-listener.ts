@@ -63,13 +63,10 @@ export class GridListener {
     );
     this.tls = createServer(
       {
-        key: options.identity.keyPem,
-        cert: options.identity.certPem,
+        ...contextOf(options.identity),
         requestCert: true,
         rejectUnauthorized: false,
         ALPNProtocols: ['h2'],
-        minVersion: 'TLSv1.3',
-        secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
         handshakeTimeout: 5_000,
       },
       (socket) => this.accept(socket),
@@ -92,6 +89,11 @@ export class GridListener {
         resolve(typeof address === 'object' && address !== null ? address.port : port);
       });
     });
+  }
+
+  /** Shows this identity from the next connection on; throws where key and certificate do not belong together. */
+  present(identity: ServerIdentity): void {
+    this.tls.setSecureContext(contextOf(identity));
   }
 
   /** Who is at the other end of a connection; `address` as gRPC gives it (`ip:port`). */
@@ -175,6 +177,14 @@ export class GridListener {
     }
   }
 }
+
+/** All of it each time: what is left out falls back to OpenSSL's defaults. */
+const contextOf = ({ certPem, keyPem }: ServerIdentity) => ({
+  key: keyPem,
+  cert: certPem,
+  minVersion: 'TLSv1.3' as const,
+  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+});
 
 /** One call only: getPeerX509Certificate() is destructive on Node 24, and a second call here sees the leaf alone. */
 function presentedChain(socket: TLSSocket): readonly Uint8Array[] {

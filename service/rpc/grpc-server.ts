@@ -47,6 +47,8 @@ export interface ServerOptions {
 /** A server that answers. */
 export interface RunningServer extends AsyncDisposable {
   readonly port: number;
+  /** Shows another host certificate from the next connection on; those that stand stay. */
+  present(identity: ServerIdentity): void;
   /** Lets running calls end for at most `graceMs`, then cuts. */
   close(graceMs?: number): Promise<void>;
 }
@@ -89,7 +91,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await listener.close(graceMs);
     server.forceShutdown();
   };
-  return { port, close, [Symbol.asyncDispose]: () => close() };
+  const present = (identity: ServerIdentity): void => listener.present(identity);
+  return { port, present, close, [Symbol.asyncDispose]: () => close() };
 }
 
 const LISTENING: Readonly<Record<string, string>> = {
