@@ -162,6 +162,7 @@ async function keepAccounts(
     Buffer.from((await readSecret(join(operatorDir, 'operator.seed'))).trim()),
   );
   const creds = Buffer.from(await readSecret(join(operatorDir, 'system.creds')));
+  let warned = '';
   while (!signal.aborted) {
     try {
       const system = await connectNats({
@@ -172,7 +173,8 @@ async function keepAccounts(
       });
       try {
         const warning = clusterWarning(system.info?.version ?? '');
-        if ((options.replicas ?? 1) > 1 && warning !== '') log.warn(warning);
+        if ((options.replicas ?? 1) > 1 && warning !== '' && warning !== warned) log.warn(warning);
+        warned = warning;
         for (const [vo, key] of keys) await makeAccount(options, system, operator, vo, key);
         settled();
         log.info({ vos: [...keys.keys()] }, 'staging accounts stand');
