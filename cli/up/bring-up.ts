@@ -8,6 +8,7 @@ import { readTrust } from '../../service/trust/read-trust.ts';
 import { logIn } from '../certs/login.ts';
 import { loadSettings, type Settings } from '../config.ts';
 import { connectBroker } from '../context.ts';
+import { allEnded } from './all-ended.ts';
 import { GridProcesses, type StartOptions } from './start-grid.ts';
 import type { Steps } from './steps.ts';
 
@@ -45,13 +46,6 @@ export async function bringUp(options: StartOptions, steps: Steps): Promise<Loca
     await processes.stop();
     throw error;
   }
-}
-
-/** Like Promise.all, but waits for every start to end: what still starts when one has failed would be left behind. */
-async function allEnded(starts: readonly Promise<void>[]): Promise<void> {
-  const ends = await Promise.allSettled(starts);
-  const failed = ends.find((end) => end.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
 }
 
 /** What a shell needs to use the grid. */

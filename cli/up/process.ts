@@ -130,6 +130,16 @@ export async function firstEnd(programs: readonly Program[]): Promise<string> {
   return Promise.race(programs.map(async ({ name, ended }) => `${name} ${await ended}`));
 }
 
+/** Whether the command line of a process has a word that is a path below `dir`: pids are used again, and so are beginnings of paths. */
+export function namesBelow(pid: number, dir: string): boolean {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return words.some((word) => word.startsWith(`${dir}/`));
+  } catch {
+    return false;
+  }
+}
+
 /** Processes whose command line or working directory lies in `dir`, but for this one. */
 export function processesBelow(dir: string): readonly number[] {
   const attempt = (read: () => string): string => {

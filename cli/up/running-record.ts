@@ -1,3 +1,4 @@
+import { readFileSync, rmSync } from 'node:fs';
 import { writeAtomic } from '../../service/write-atomic.ts';
 import type { RunningGrid } from './layout.ts';
 
@@ -19,6 +20,15 @@ export class RunningRecord {
     this.programs.push({ name, pid });
     this.written = this.written.then(() => writeAtomic(this.file, this.text(), 0o600));
     return this.written;
+  }
+
+  /** Removes the file, unless another start of the grid has written it since: that one is not ours to forget. */
+  remove(): void {
+    try {
+      if (readFileSync(this.file, 'utf8') === this.text()) rmSync(this.file, { force: true });
+    } catch {
+      // It is gone already, with `grid down`.
+    }
   }
 
   private text(): string {

@@ -7,10 +7,19 @@ import { writeLeafServer } from '../../service/nats/nats-leaf.ts';
 import { startNatsServer } from '../../service/nats/nats-process.ts';
 import { findNatsServer, type NatsServerBinary } from '../../service/nats/nats-server.ts';
 import type { Env } from '../config.ts';
+import { allEnded } from './all-ended.ts';
 import { brokerConfig, identityOf, siteConfig } from './configs.ts';
 import { writeSettings } from './keep-settings.ts';
 import { type GridPlan, type Layout, readRunning } from './layout.ts';
-import { gridProgram, isAlive, type Program, saysReady, startProgram, stopPid } from './process.ts';
+import {
+  gridProgram,
+  isAlive,
+  namesBelow,
+  type Program,
+  saysReady,
+  startProgram,
+  stopPid,
+} from './process.ts';
 import { RunningRecord } from './running-record.ts';
 
 const YEAR_MS = 365 * 86_400_000;
@@ -66,7 +75,7 @@ export class GridProcesses {
       const how = { ...server, keysDir: layout.nats, host: '127.0.0.1', certFile, keyFile };
       written.push({ name, ...(await writeNatsServer(how)) });
     }
-    await Promise.all(written.map((files) => this.startNatsServer(files)));
+    await allEnded(written.map((files) => this.startNatsServer(files)));
   }
 
   /** Starts the leaf node of the first site, where there is a cluster; the broker has made the keys of its VOs by then. */
@@ -153,7 +162,7 @@ export class GridProcesses {
   /** Ends all programs, the last one started first. */
   async stop(): Promise<void> {
     for (const program of this.programs.toReversed()) await stopPid(program.pid);
-    rmSync(this.options.layout.running, { force: true });
+    this.record.remove();
   }
 
   private async add(program: Program): Promise<void> {
@@ -169,7 +178,9 @@ const authorityPem = (layout: Layout): string =>
 /** Ends what `running.json` names; programs that are gone already are passed over. Gives their names. */
 export async function stopRecorded(layout: Layout): Promise<readonly string[]> {
   const running = readRunning(layout);
-  const alive = (running?.programs ?? []).filter(({ pid }) => isAlive(pid) && isOurs(pid, layout));
+  const alive = (running?.programs ?? []).filter(
+    ({ pid }) => isAlive(pid) && namesBelow(pid, layout.dir),
+  );
   for (const { pid } of alive.toReversed()) await stopPid(pid);
   rmSync(layout.running, { force: true });
   return alive.map(({ name }) => name);
@@ -181,17 +192,8 @@ export const isRunning = (layout: Layout): boolean => programsOf(layout, true).l
 /** Names of the programs in `running.json` that run, or of those that run no more. */
 export const programsOf = (layout: Layout, running: boolean): readonly string[] =>
   (readRunning(layout)?.programs ?? [])
-    .filter(({ pid }) => (isAlive(pid) && isOurs(pid, layout)) === running)
+    .filter(({ pid }) => (isAlive(pid) && namesBelow(pid, layout.dir)) === running)
     .map(({ name }) => name);
-
-/** Pids are used again: a process counts only if its command line names the grid's directory. */
-function isOurs(pid: number, layout: Layout): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(layout.dir);
-  } catch {
-    return false;
-  }
-}
 
 /** nats-server for this user; `onProgress` gets a sentence while one has to be built. */
 export function obtainNatsServer(

@@ -5,9 +5,10 @@ import { GridError } from '../../core/errors.ts';
 import { clusterWarning } from '../../service/nats/nats-server.ts';
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
-import { bringUp, environmentOf } from './bring-up.ts';
+import { bringUp, environmentOf, type LocalGrid } from './bring-up.ts';
 import { type GridPlan, type Layout, layoutOf, readPlan } from './layout.ts';
 import { makeGrid } from './make-grid.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { firstEnd } from './process.ts';
 import { isRunning, obtainNatsServer, programsOf, stopRecorded } from './start-grid.ts';
 import { openSteps, type Steps } from './steps.ts';
@@ -27,26 +28,10 @@ export async function up(context: Context, input: Input): Promise<number> {
     showEnvironment(context, layout);
     return 0;
   }
-  const steps = openSteps(context);
-  if (isRunning(layout)) {
-    const ended = programsOf(layout, false);
-    if (ended.length === 0) {
-      context.terminal.note(`the grid in ${layout.dir} runs already`);
-      showEnvironment(context, layout);
-      return 0;
-    }
-    context.terminal.note(`${ended.join(', ')} of the grid in ${layout.dir} had ended`);
-    await steps.run('ending the rest of it', () => stopRecorded(layout));
-  }
-  const binary = await findServer(context, steps);
-  const plan = readPlan(layout) ?? (await makeNew(layout, input, steps));
-  const warning = plan.natsCluster === undefined ? '' : clusterWarning(binary.version);
-  if (warning !== '') context.terminal.note(`warning: ${warning}`);
   const detached = input.on('detach');
-  const options = { layout, plan, env: context.env, detached, signal: context.signal, binary };
-  const grid = await bringUp(options, steps);
+  const grid = await start(context, input, layout, detached);
   showEnvironment(context, layout);
-  if (detached) return 0;
+  if (detached || grid === undefined) return 0;
   context.terminal.note('the grid runs until Ctrl-C');
   // Neither programs nor signals that are waited for keep a process alive.
   const alive = setInterval(() => undefined, KEPT_ALIVE_MS);
@@ -54,6 +39,34 @@ export async function up(context: Context, input: Input): Promise<number> {
   await grid.processes.stop().finally(() => clearInterval(alive));
   if (end === undefined) return 0;
   throw new GridError('UNAVAILABLE', `${end}; its log is in ${layout.logs}`);
+}
+
+/** Makes the grid where there is none and starts it; undefined where it runs already, maybe by another `grid up` just now. */
+async function start(
+  context: Context,
+  input: Input,
+  layout: Layout,
+  detached: boolean,
+): Promise<LocalGrid | undefined> {
+  const { terminal, env, signal } = context;
+  await using _turn = await oneAtATime(layout.dir, signal, () =>
+    terminal.note(`another \`grid up\` of ${layout.dir} is at it: this one waits for it`),
+  );
+  const steps = openSteps(context);
+  if (isRunning(layout)) {
+    const ended = programsOf(layout, false);
+    if (ended.length === 0) {
+      terminal.note(`the grid in ${layout.dir} runs already`);
+      return undefined;
+    }
+    terminal.note(`${ended.join(', ')} of the grid in ${layout.dir} had ended`);
+    await steps.run('ending the rest of it', () => stopRecorded(layout));
+  }
+  const binary = await findServer(context, steps);
+  const plan = readPlan(layout) ?? (await makeNew(layout, input, steps));
+  const warning = plan.natsCluster === undefined ? '' : clusterWarning(binary.version);
+  if (warning !== '') terminal.note(`warning: ${warning}`);
+  return await bringUp({ layout, plan, env, detached, signal, binary }, steps);
 }
 
 /** Where the grid of `up` and `down` stands. */

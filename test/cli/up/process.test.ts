@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { isAlive } from '../../../cli/up/process.ts';
+import { isAlive, namesBelow } from '../../../cli/up/process.ts';
 import { pause } from '../../../service/background.ts';
 
 test('a process runs until it has ended, not until somebody has asked how', async () => {
@@ -14,4 +14,14 @@ test('a process runs until it has ended, not until somebody has asked how', asyn
   expect(isAlive(shell.pid ?? 0)).toBe(true);
   expect(isAlive(Number(line.toString()))).toBe(false);
   shell.kill();
+});
+
+test('a process is of the grid whose directory it names, not of one whose name begins the same', async () => {
+  const program = spawn('sh', ['-c', 'sleep 5; true', '--config', '/x/grid2/broker/broker.yaml']);
+  await once(program, 'spawn');
+  const named = ['/x/grid2', '/x/grid', '/grid2'].filter((dir) =>
+    namesBelow(program.pid ?? 0, dir),
+  );
+  program.kill();
+  expect(named).toEqual(['/x/grid2']);
 });

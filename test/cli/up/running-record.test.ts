@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { RunningRecord } from '../../../cli/up/running-record.ts';
@@ -14,4 +14,18 @@ test('of programs that start at the same time none is forgotten', async () => {
   expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({
     programs: names.map((name, index) => ({ name, pid: index + 2 })),
   });
+});
+
+test('a start that ends removes its own record, and not that of another start', async () => {
+  const file = join(newDir(), 'running.json');
+  const [first, second] = [new RunningRecord(file, 7), new RunningRecord(file, undefined)];
+  await first.add('nats-server', 8);
+  await second.add('nats-server', 9);
+  first.remove();
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({
+    programs: [{ name: 'nats-server', pid: 9 }],
+  });
+  second.remove();
+  expect(existsSync(file)).toBe(false);
+  second.remove();
 });
