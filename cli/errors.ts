@@ -1,4 +1,5 @@
-import { ERRORS, GridError, type Problem } from '../core/errors.ts';
+import { ERRORS } from '../core/error-codes.ts';
+import { GridError, type Problem } from '../core/errors.ts';
 import { writeFailure } from '../service/staging/file-errors.ts';
 
 /** What a failed command leaves behind. */

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ERRORS } from '../core/errors.ts';
+import { ERRORS } from '../core/error-codes.ts';
 import { REASONS } from '../core/job/reasons.ts';
 import { MADE_PAGES } from './setup/made-pages.ts';
 import { madeTrace } from './setup/made-trace.ts';

@@ -1,4 +1,5 @@
-import { ERRORS, GridError } from '../../core/errors.ts';
+import { ERRORS } from '../../core/error-codes.ts';
+import { GridError } from '../../core/errors.ts';
 import { attemptId, type JobId } from '../../core/ids.ts';
 import { hasTreeInputs, taskValue } from '../../core/job/spec.ts';
 import type { Ask } from '../../core/match/ask.ts';

@@ -1,4 +1,5 @@
-import { ERRORS, GridError } from '../../core/errors.ts';
+import { ERRORS } from '../../core/error-codes.ts';
+import { GridError } from '../../core/errors.ts';
 import { formatDuration } from '../../core/units.ts';
 import { fetchTrust } from '../../service/trust/fetch-trust.ts';
 import { readAuthorities } from '../../service/trust/read-trust.ts';

@@ -5,7 +5,8 @@
  * themselves is only where jobs of more than one person met it. After a pause one task is let in; if it does well the
  * site is trusted as before, else the pause doubles.
  */
-import { ERRORS, isErrorCode } from '../errors.ts';
+import { ERRORS } from '../error-codes.ts';
+import { isErrorCode } from '../errors.ts';
 import type { Dn, JobId } from '../ids.ts';
 import type { FailureKind } from '../job/outcome.ts';
 import { formatDuration } from '../units.ts';

@@ -1,5 +1,6 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { ERRORS, type ErrorCode, GridError, isErrorCode, type Problem } from '../../core/errors.ts';
+import { ERRORS } from '../../core/error-codes.ts';
+import { type ErrorCode, GridError, isErrorCode, type Problem } from '../../core/errors.ts';
 import { ErrorDetail } from '../../proto/gen/grid/v1/common.ts';
 import { connectionWords } from '../connection-words.ts';
 import type { Log } from '../log.ts';

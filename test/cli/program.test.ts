@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { GLOBAL_OPTIONS } from '../../cli/command.ts';
 import { buildProgram, COMMANDS, EXIT_CODES, type Invocation, NOUNS } from '../../cli/program.ts';
-import { ERRORS } from '../../core/errors.ts';
+import { ERRORS } from '../../core/error-codes.ts';
 import { DEFAULTS, SPEC_KEYS } from '../../core/job/parse-spec.ts';
 import { ATTRIBUTES } from '../../service/expression/expression-language.ts';
 

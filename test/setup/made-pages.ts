@@ -1,5 +1,5 @@
 import { cliReference } from '../../cli/reference.ts';
-import { ERRORS } from '../../core/errors.ts';
+import { ERRORS } from '../../core/error-codes.ts';
 import { REASONS, REMEDIES } from '../../core/job/reasons.ts';
 import { isFinal, JOB_STATES, jobMoves } from '../../core/job/state.ts';
 import { REFUSAL_CODES } from '../../core/match/refusal.ts';
