@@ -9,6 +9,7 @@ import {
   mayRead,
   maySeeVo,
   type Owned,
+  unservedWords,
 } from '../core/vo/policy.ts';
 import type { CallContext } from '../service/rpc/rpc.ts';
 import type { Book } from './book.ts';
@@ -26,20 +27,18 @@ export function peerOf(context: CallContext): Peer {
   return context.peer;
 }
 
-/** The VO that is meant, if the caller may see into it. Throws VO_DENIED, VO_NOT_FOUND. */
+/** The VO that is meant, if the caller may see into it. Throws VO_NOT_FOUND, VO_DENIED. */
 export function visibleVo(peer: Peer, wanted: string, access: Access): VoName {
   const vo = voName(wanted);
-  if (!maySeeVo(peer, vo, access))
-    throw new GridError('VO_DENIED', `${peer.dn} is no member of VO ${wanted.slice(0, 80)}`);
   checkServed(vo, access);
+  if (!maySeeVo(peer, vo, access))
+    throw new GridError('VO_DENIED', `${peer.dn} is no member of VO ${vo.slice(0, 80)}`);
   return vo;
 }
 
 /** Throws VO_NOT_FOUND for a VO that the broker does not serve. */
 export function checkServed(vo: VoName, access: Access): void {
-  if (isServed(vo, access)) return;
-  const serves = access.vos.join(', ');
-  throw new GridError('VO_NOT_FOUND', `this broker does not serve VO ${vo} (serves: ${serves})`);
+  if (!isServed(vo, access)) throw new GridError('VO_NOT_FOUND', unservedWords(vo, access));
 }
 
 /** The job, if the caller may see all of it; who may not even list it is told that there is none. */

@@ -112,7 +112,12 @@ export const ERRORS = {
     exit: 4,
     remedy: 'see `grid data ls --versions` for the datasets that you may use',
   },
-  VO_NOT_FOUND: { status: 'NOT_FOUND', exit: 4, remedy: 'see `grid vo ls` for the known VOs' },
+  VO_NOT_FOUND: {
+    status: 'NOT_FOUND',
+    exit: 4,
+    remedy:
+      'name another: `grid whoami` says which VOs the broker serves, `grid vo ls` which the authority knows; an administrator of the grid adds one to `vos` of the broker',
+  },
   CERT_NOT_FOUND: {
     status: 'NOT_FOUND',
     exit: 4,

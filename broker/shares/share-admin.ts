@@ -5,7 +5,7 @@ import type { Quota } from '../../core/share/quota.ts';
 import { listShares, type ShareLine } from '../../core/share/share-list.ts';
 import type { ShareRecord, ShareTree } from '../../core/share/share-tree.ts';
 import { type Peer, vosOf } from '../../core/vo/caller.ts';
-import { type Access, isAdmin, isServed, maySeeVo, maySetShares } from '../../core/vo/policy.ts';
+import { type Access, isAdmin, maySeeVo, maySetShares } from '../../core/vo/policy.ts';
 import type {
   BrokerService,
   CapChange,
@@ -17,7 +17,7 @@ import type {
 import type { Handlers } from '../../service/rpc/rpc.ts';
 import type { Book } from '../book.ts';
 import { shareRow } from '../ledger/ledger-shares.ts';
-import { peerOf } from '../visible.ts';
+import { checkServed, peerOf, visibleVo } from '../visible.ts';
 
 interface Parts {
   readonly book: Book;
@@ -44,15 +44,12 @@ export function shareHandlers(
 function listTree({ book, access }: Parts, peer: Peer, wanted: string): ListSharesResponse {
   if (!isAdmin(peer, access) && vosOf(peer).length === 0)
     throw new GridError('VO_DENIED', `${peer.dn} shows no VO membership`);
-  const vo = voName(wanted);
-  if (wanted !== '' && !maySeeVo(peer, vo, access))
-    throw new GridError('VO_DENIED', `${peer.dn} is no member of VO ${wanted.slice(0, 80)}`);
-  if (wanted !== '' && !isServed(vo, access)) throw notServed(wanted, access);
+  const vo = wanted === '' ? '' : visibleVo(peer, wanted, access);
   const { shares } = book.table;
   const lines = listShares(shares, book.clock.nowMs(), served(shares, access));
   const seen = lines.filter(({ record }) => {
     const [name, group] = record.node;
-    if (wanted !== '' && name !== vo) return false;
+    if (vo !== '' && name !== vo) return false;
     return group === undefined || maySeeVo(peer, name, access);
   });
   return { shares: seen.map(shareToWire), halfLifeMs: shares.settings.halfLifeMs };
@@ -130,15 +127,9 @@ function settable({ book, access }: Parts, peer: Peer, text: string): ShareRecor
   const [vo, group] = node;
   const decision = maySetShares(peer, vo, group !== undefined, access);
   if (!decision.allowed) throw new GridError(decision.code, decision.why);
-  if (!isServed(vo, access)) throw notServed(vo, access);
+  checkServed(vo, access);
   return book.table.shares.record(node);
 }
-
-const notServed = (vo: string, access: Access): GridError =>
-  new GridError(
-    'VO_NOT_FOUND',
-    `this broker does not serve VO ${vo.slice(0, 80)} (serves: ${access.vos.join(', ')})`,
-  );
 
 async function write(
   { book, access, onChange }: Parts,

@@ -1,4 +1,4 @@
-import type { Dn, VoName } from '../ids.ts';
+import { type Dn, type VoName, voName } from '../ids.ts';
 import { type Caller, type Peer, vosOf } from './caller.ts';
 import { formatFqan } from './fqan.ts';
 import { managerFqan } from './membership.ts';
@@ -22,7 +22,7 @@ export type Decision =
   | { readonly allowed: true; readonly vo: VoName }
   | {
       readonly allowed: false;
-      readonly code: 'PERMISSION_DENIED' | 'VO_DENIED';
+      readonly code: 'PERMISSION_DENIED' | 'VO_DENIED' | 'VO_NOT_FOUND';
       readonly why: string;
     };
 
@@ -32,6 +32,10 @@ export const isAdmin = (caller: Caller, access: Access): boolean =>
 /** Whether the broker serves a VO. */
 export const isServed = (vo: VoName, access: Pick<Access, 'vos'>): boolean =>
   access.vos.length === 0 || access.vos.includes(vo);
+
+/** What is said of a VO that the broker does not serve. */
+export const unservedWords = (vo: VoName, access: Pick<Access, 'vos'>): string =>
+  `this broker does not serve VO ${vo.slice(0, 80)} (serves: ${access.vos.join(', ')})`;
 
 const denied = (why: string): Decision => ({ allowed: false, code: 'VO_DENIED', why });
 
@@ -52,18 +56,16 @@ export function chooseVo(caller: Caller, wanted: string, access: Access): Decisi
       return denied(`${caller.dn} is a member of ${usable.join(', ')}: name one of them`);
     return { allowed: true, vo: only };
   }
-  const vo = own.find((name) => name === wanted);
-  if (vo === undefined) {
+  const named = voName(wanted);
+  if (!isServed(named, access))
+    return { allowed: false, code: 'VO_NOT_FOUND', why: unservedWords(named, access) };
+  if (!own.includes(named)) {
     const shown = own.length === 0 ? 'none' : own.join(', ');
     return denied(
       `the credential of ${caller.dn} does not show membership of VO ${wanted} (shows: ${shown})`,
     );
   }
-  if (!isServed(vo, access))
-    return denied(
-      `this broker does not serve VO ${vo} (serves: ${access.vos.join(', ')}); \`vos\` of its configuration says which`,
-    );
-  return { allowed: true, vo };
+  return { allowed: true, vo: named };
 }
 
 /** Who may submit: anybody under a VO that is served, but not with a limited proxy. */

@@ -162,7 +162,7 @@ describe('a dataset', () => {
   test.for<readonly [readonly string[], number, string]>([
     [['ls', '--vo', 'biomed'], 4, 'VO_NOT_FOUND: this broker does not serve VO biomed'],
     [['get', 'nothing'], 4, 'DATASET_NOT_FOUND: there is no dataset /demo/nothing'],
-    [['put', 'genome', '/biomed/x'], 3, 'VO_DENIED'],
+    [['put', 'genome', '/biomed/x'], 4, 'VO_NOT_FOUND: this broker does not serve VO biomed'],
     [['put', 'genome', 'x@v3'], 2, 'versions are numbered by the grid'],
     [['put', 'nowhere', 'x'], 6, "there is no '"],
     [['put', 'genome', '../x'], 2, 'has a part that is not'],

@@ -38,11 +38,21 @@ test.each([
   [[], '', 'shows no VO membership'],
   [['/other'], '', 'is a member of other'],
   [['/demo'], 'bio', 'does not show membership of VO bio'],
-  [['/other'], 'other', 'does not serve VO other'],
 ])('%o may not act under "%s": %s', (fqans, wanted, words) => {
   const decision = chooseVo(peer('A', fqans), wanted, ACCESS);
   expect(decision).toMatchObject({ allowed: false, code: 'VO_DENIED' });
   expect(JSON.stringify(decision)).toContain(words);
+});
+
+test.each([
+  ['a member of it', ['/other']],
+  ['no member of it', ['/demo']],
+])('to %s a VO that the broker does not serve is not found', (_who, fqans) => {
+  expect(chooseVo(peer('A', fqans), 'other', ACCESS)).toEqual({
+    allowed: false,
+    code: 'VO_NOT_FOUND',
+    why: 'this broker does not serve VO other (serves: demo, bio)',
+  });
 });
 
 test('a limited proxy neither submits nor cancels', () => {
