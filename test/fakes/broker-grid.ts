@@ -9,7 +9,7 @@ import type { LedgerPlace } from '../../broker/ledger/open-ledger.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import type { Offer } from '../../core/match/offer.ts';
 import { parseFqan } from '../../core/vo/fqan.ts';
-import { BrokerService, type GetJobResponse } from '../../proto/gen/grid/v1/broker.ts';
+import { BrokerService, type GetJobResponse, SiteState } from '../../proto/gen/grid/v1/broker.ts';
 import { DatasetsService } from '../../proto/gen/grid/v1/data.ts';
 import { SiteGatewayService } from '../../proto/gen/grid/v1/site.ts';
 import { systemClock } from '../../service/clock.ts';
@@ -48,7 +48,7 @@ export interface BrokerGrid extends AsyncDisposable {
   as(name: string): BrokerCalls;
   /** The same caller at the service of datasets. */
   datasetsAs(name: string): RpcClient<DatasetsService>;
-  /** A gateway, enrolled and up. */
+  /** A gateway, enrolled and up: both lists have been compared, so it may be cut off from now on. */
   site(id: string, offer?: Partial<Offer>): Promise<FakeGateway>;
   /** A gateway that shows the certificate of another host. */
   impostor(id: string): Promise<FakeGateway>;
@@ -155,7 +155,7 @@ export async function openBrokerGrid(
       const gateway = await enrol(id, id, offer);
       await until(async () => {
         const { sites } = await as('Root').listSites({});
-        return sites.some((site) => site.id === id && site.offer !== undefined);
+        return sites.find((site) => site.id === id)?.state === SiteState.SITE_STATE_UP;
       });
       return gateway;
     },
@@ -203,14 +203,15 @@ export const newJob = (details: Partial<JobSpec> = {}) => ({
   node: '',
 });
 
-/** Waits until a condition holds, for at most ten seconds. */
+/** Waits until a condition holds; how long at most is for a busy machine. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs;
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('that never came true');
+    if (performance.now() > deadline)
+      throw new Error(`not within ${timeoutMs} ms: ${holds.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
