@@ -18,6 +18,7 @@ beforeAll(async () => {
     'vos: [demo]',
     "policy: caller.dn != '/DC=org/DC=test/CN=Mallory'",
     'features: [blackboard]',
+    'licences: {seat: 1}',
     'staging-patience: 1s',
   ]);
 });
@@ -268,9 +269,13 @@ describe('what the broker may ask later', () => {
 describe('a spool that cannot be written', () => {
   test('fails the attempt with a reason, closes the offer, and opens it again', async () => {
     const attempts = join(site.spool, 'attempts');
+    const resources = { ...resourcesOf({ walltimeMs: 60_000 }), licences: { seat: 1 } };
+    // The site would close by itself soon after: the attempt is accepted before, and waits until it is broken.
+    await site.place([{ id: 'seated', spec: { command: ['sleep', '60'], resources } }]);
+    await site.place([{ id: 'nowhere', spec: { command: ['true'], resources } }]);
     await rename(attempts, `${attempts}.away`);
     writeFileSync(attempts, 'a file where a directory should be');
-    await site.place([{ id: 'nowhere', spec: { command: ['true'] } }]);
+    await site.call().control({ epoch: EPOCH, cancel: ['seated'], acknowledgedSeq: 0 });
     expect(await site.outcomeOf('nowhere')).toMatchObject({
       state: State.STATE_FAILED,
       failure: 'site',

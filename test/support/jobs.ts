@@ -1,11 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { isFinal } from '../../core/job/state.ts';
 import type { BrokerService, GetJobResponse, NewJob } from '../../proto/gen/grid/v1/broker.ts';
-import type { JobSpec } from '../../proto/gen/grid/v1/common.ts';
+import type { JobSpec, Resources } from '../../proto/gen/grid/v1/common.ts';
 import { Network, OnLost, Sandbox } from '../../proto/gen/grid/v1/common.ts';
 import type { RpcClient } from '../../service/rpc/rpc.ts';
 import { stateFromWire } from '../../service/rpc/wire.ts';
 import { eventually } from './local-grid.ts';
+
+/** What a small task needs. */
+export const SMALL: Resources = {
+  cpus: 1,
+  memoryBytes: 64 * 2 ** 20,
+  gpus: 0,
+  nodes: 1,
+  walltimeMs: 300_000,
+  diskBytes: 0,
+  gpuModel: '',
+  licences: {},
+};
 
 /** A small spec for the VO `demo`, as it goes over the wire. */
 export function wireSpec(command: readonly string[], changes: Partial<JobSpec> = {}): JobSpec {
@@ -15,16 +27,7 @@ export function wireSpec(command: readonly string[], changes: Partial<JobSpec> =
     env: {},
     inputs: [],
     outputs: [],
-    resources: {
-      cpus: 1,
-      memoryBytes: 64 * 2 ** 20,
-      gpus: 0,
-      nodes: 1,
-      walltimeMs: 300_000,
-      diskBytes: 0,
-      gpuModel: '',
-      licences: {},
-    },
+    resources: SMALL,
     requirements: '',
     rank: '',
     array: undefined,
