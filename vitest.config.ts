@@ -1,8 +1,15 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
+/** `expect.poll` waits for half of what a test may take: what comes late on a busy machine is not wrong. */
 const project = (name: string, include: string[], testTimeout: number) => ({
-  test: { name, include, testTimeout, hookTimeout: 120_000 },
+  test: {
+    name,
+    include,
+    testTimeout,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: testTimeout / 2 } },
+  },
 });
 
 export default defineConfig({

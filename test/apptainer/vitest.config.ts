@@ -8,5 +8,6 @@ export default defineConfig({
     include: ['test/apptainer/*.test.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 });

@@ -156,7 +156,7 @@ export function batchAccountsContract(
       }));
       await site.place(placed);
       await expect
-        .poll(async () => (await system.owners()).split('\n').toSorted(), { timeout: 30_000 })
+        .poll(async () => (await system.owners()).split('\n').toSorted())
         .toEqual([alice.name, bob.name]);
       await writeFile(join(scratch, 'go'), '');
       for (const [at, account] of [alice, bob].entries()) {
@@ -200,15 +200,15 @@ export function batchAccountsContract(
       expect(as(bob, `(${spy}) 2>/dev/null`)).toBe('');
       as(bob, system.sleeper(`grid-${token}`).join(' '));
       const jobs = async (): Promise<readonly string[]> => (await system.owners()).split('\n');
-      await expect.poll(async () => (await jobs()).length, { timeout: 30_000 }).toBe(5);
+      await expect.poll(async () => (await jobs()).length).toBe(5);
       await restart();
       const ids = ['runs-a', 'runs-b', 'waits-a', 'waits-b'];
       await cancel(ids);
       for (const id of ids)
         expect(await site.outcomeOf(id)).toMatchObject({ state: State.STATE_CANCELLED });
       // That one nobody has asked to cancel.
-      await expect.poll(jobs, { timeout: 30_000 }).toEqual([bob.name]);
-      await expect.poll(() => pidsOf(bob), { timeout: 30_000 }).not.toEqual([]);
+      await expect.poll(jobs).toEqual([bob.name]);
+      await expect.poll(() => pidsOf(bob)).not.toEqual([]);
       endAllOf(bob);
       await queueIs('');
     });

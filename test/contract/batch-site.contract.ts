@@ -182,7 +182,7 @@ export function batchSiteContract(
       expect(await textOf('.grid/stdout')).toBe('alpha\nbeta\ninside\n');
       expect(await textOf('.grid/stderr')).toMatch(/^oops\n/);
       expect(outcome.usage.cpuMs).toBeGreaterThan(200);
-      await expect.poll(() => images.containers(), { timeout: 20_000 }).toEqual([]);
+      await expect.poll(() => images.containers()).toEqual([]);
     });
 
     test('in an image leaves nothing when it is ended', async () => {
@@ -195,13 +195,11 @@ export function batchSiteContract(
         failure: 'limit',
         reason: 'MEMORY_EXCEEDED',
       });
-      await expect
-        .poll(() => readdir(join(site.spool, 'attempts/deaf/work')), { timeout: 30_000 })
-        .toEqual(['there']);
+      await expect.poll(() => readdir(join(site.spool, 'attempts/deaf/work'))).toEqual(['there']);
       await cancel('deaf');
       expect(await site.outcomeOf('deaf')).toMatchObject({ state: State.STATE_CANCELLED });
-      await expect.poll(() => images.containers(), { timeout: 20_000 }).toEqual([]);
-      await expect.poll(() => system.queue(), { timeout: 30_000 }).toBe('');
+      await expect.poll(() => images.containers()).toEqual([]);
+      await expect.poll(() => system.queue()).toBe('');
     });
 
     test('finds its arguments and variables byte for byte', async () => {
@@ -245,7 +243,7 @@ export function batchSiteContract(
       });
       expect(outcome).toMatchObject({ failure: 'limit', reason: 'WALLTIME_EXCEEDED' });
       expect(outcome.detail).toContain('1.0 s');
-      await expect.poll(() => system.queue(), { timeout: 30_000 }).toBe('');
+      await expect.poll(() => system.queue()).toBe('');
     });
 
     test('can be followed while it runs', async () => {
@@ -273,10 +271,10 @@ export function batchSiteContract(
       await untilTold('waiter', ({ detail }) => manner.waits.test(detail));
       await cancel('waiter');
       expect(await site.outcomeOf('waiter')).toMatchObject({ state: State.STATE_CANCELLED });
-      await expect.poll(() => system.queue(), { timeout: 30_000 }).toBe('grid attempt runner');
+      await expect.poll(() => system.queue()).toBe('grid attempt runner');
       await cancel('runner');
       expect(await site.outcomeOf('runner')).toMatchObject({ state: State.STATE_CANCELLED });
-      await expect.poll(() => system.queue(), { timeout: 30_000 }).toBe('');
+      await expect.poll(() => system.queue()).toBe('');
     });
   });
 

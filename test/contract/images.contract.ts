@@ -53,7 +53,7 @@ export function imagesContract<Store extends ImageStore>(
 
   /** Until the program says that it runs. */
   const untilThere = (id: string, name: string): Promise<void> =>
-    expect.poll(() => existsSync(fileOf(id, `work/${name}`)), { timeout: 20_000 }).toBe(true);
+    expect.poll(() => existsSync(fileOf(id, `work/${name}`))).toBe(true);
 
   /** Processes that carry the mark of an attempt. */
   const processesOf = (id: string): readonly string[] =>
@@ -253,7 +253,7 @@ export function imagesContract<Store extends ImageStore>(
       expect(usage.cpuMs).toBeGreaterThan(300);
       await bare.call().control({ epoch: EPOCH, cancel: ['deaf'], acknowledgedSeq: 0 });
       expect(await bare.outcomeOf('deaf')).toMatchObject({ state: State.STATE_CANCELLED });
-      await expect.poll(() => store.containers(), { timeout: 10_000 }).toEqual([]);
+      await expect.poll(() => store.containers()).toEqual([]);
     });
   });
   return { store: () => store, site: () => site };

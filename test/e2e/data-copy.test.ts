@@ -25,7 +25,7 @@ beforeAll(async () => {
   writeFileSync(join(data, 'genome.fa'), randomBytes(5 * 2 ** 20));
   writeFileSync(join(data, 'deep', 'index'), 'index');
   await run('data', 'put', 'hg38', 'hg38');
-}, 120_000);
+});
 afterAll(async () => {
   await grid[Symbol.asyncDispose]();
   rmSync(disk, { recursive: true, force: true });
@@ -57,7 +57,7 @@ test('a dataset goes to a directory of a site, and comes back as another one', a
 
   expect((await run('data', 'cp', 'hg38', `${site}:${target}`, '--force')).code).toBe(0);
   expect(same(target, join(grid.layout.dir, 'hg38'))).toBe('');
-}, 120_000);
+});
 
 test('it goes on without us, and what it made gets its name later', async () => {
   writeFileSync(join(disk, 'archive', 'run.csv'), 'a,b\n');
@@ -67,13 +67,13 @@ test('it goes on without us, and what it made gets its name later', async () => 
   expect((await run('wait', id, '--timeout', '60s')).code).toBe(0);
   expect((await run('data', 'put', `job:${id}`, 'run')).stdout).toBe('/demo/run@v1\n');
   expect((await run('data', 'ls', 'run')).stdout).toContain('run.csv');
-}, 120_000);
+});
 
 test('a dataset is warm at a site before any job wants it', async () => {
   const second = grid.plan.sites[1]?.name ?? '';
   expect((await run('data', 'cp', 'hg38', `${second}:`)).code).toBe(0);
   expect((await run('data', 'where', 'hg38')).stdout).toContain(second);
-}, 120_000);
+});
 
 test('what the site has not opened is refused, and says why', async () => {
   symlinkSync(join(disk, 'secret'), join(disk, 'open', 'link'));
@@ -97,4 +97,4 @@ test('what the site has not opened is refused, and says why', async () => {
   expect(wrong).toMatchObject({ code: 2, stdout: '' });
   const nowhere = await run('data', 'cp', 'hg38', 'nowhere:/x');
   expect(nowhere).toMatchObject({ code: 4, stderr: expect.stringContaining('SITE_NOT_FOUND') });
-}, 120_000);
+});

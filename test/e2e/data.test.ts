@@ -96,7 +96,7 @@ describe('a dataset', () => {
       { from: join(dir, '../elsewhere.txt'), to: 'in/x' },
     ]);
     expect(await out('status', id)).toContain('grid:/demo/hg38@v1=ref, grid:/demo/hg38@v2=hg38');
-    await expect.poll(() => out('data', 'where', 'hg38@v1'), { timeout: 20_000 }).not.toBe('');
+    await expect.poll(() => out('data', 'where', 'hg38@v1')).not.toBe('');
   });
 
   test('of its job the output is told of where it is not looked for', async () => {

@@ -45,7 +45,7 @@ async function submitArray(
   using connection = await grid.broker();
   const command = ['sh', '-c', `echo $GRID_TASK >> ${file}; sleep 0.3; echo result`];
   const [id = ''] = await submitJobs(connection.call, [wireSpec(command, { array, retries: 0 })]);
-  await eventually('six tasks started', 20_000, async () =>
+  await eventually('six tasks started', 60_000, async () =>
     starts().length >= 6 ? true : undefined,
   );
   expect(starts().length).toBeLessThan(TASKS);
@@ -109,7 +109,7 @@ describe('every task ends done, exactly once', () => {
     const id = await submitArray(grid, file, starts);
     await grid.crash('nats-server');
     const site = grid.plan.sites[0]?.name ?? '';
-    const tested = await grid.grid(['site', 'test', site, '--timeout', '1s', '--json']);
+    const tested = await grid.grid(['site', 'test', site, '--timeout', '5s', '--json']);
     const { links } = JSON.parse(tested.stdout) as { links: readonly unknown[] };
     expect(links.at(-1)).toMatchObject({
       link: 'store',
@@ -152,12 +152,12 @@ describe('a site that cannot work', () => {
     using connection = await grid.broker();
     // A broken site closes by itself within seconds. It takes some tasks before, which wait there for its only seat.
     const sitter = await submitSeated(connection.call, ['sleep', '300'], { sites: [bad] });
-    await eventually('the seat is taken', 20_000, () => had(connection.call, bad, sitter, 1));
+    await eventually('the seat is taken', 60_000, () => had(connection.call, bad, sitter, 1));
     const id = await submitSeated(connection.call, ['true'], {
       array: { first: 1, last: 6, step: 1, values: [] },
       rank: `site.id == "${bad}" ? 1 : 0`,
     });
-    await eventually('two tasks wait', 20_000, () => had(connection.call, bad, id, 2));
+    await eventually('two tasks wait', 60_000, () => had(connection.call, bad, id, 2));
     const attempts = join(grid.layout.site(bad), 'spool', 'attempts');
     // Root may write anywhere, so a file stands where the directory of attempts should be.
     renameSync(attempts, `${attempts}.away`);

@@ -7,7 +7,7 @@ import { eventually, type LocalGrid, startLocalGrid } from '../support/local-gri
 let grid: LocalGrid;
 beforeAll(async () => {
   grid = await startLocalGrid({ sites: 2, siteSettings: [{}, { 'live-every': '1s' }] });
-}, 120_000);
+});
 afterAll(() => grid[Symbol.asyncDispose]());
 
 test('a file is read while it grows, and the outputs when the site is gone', async () => {
@@ -15,7 +15,7 @@ test('a file is read while it grows, and the outputs when the site is gone', asy
   const [site] = grid.plan.sites;
   const submit = ['submit', '-s', site?.name ?? '', '-o', 'train.log', '--', 'sh', '-c', task];
   const id = (await grid.grid(submit)).stdout.trim();
-  const early = await eventually('the file has begun', 20_000, async () => {
+  const early = await eventually('the file has begun', 60_000, async () => {
     const { code, stdout } = await grid.grid(['logs', id, '--file', 'train.log']);
     return code === 0 ? stdout : undefined;
   });
@@ -35,7 +35,7 @@ test('a file is read while it grows, and the outputs when the site is gone', asy
   const other = await grid.grid(['logs', id, '--file', 'other']);
   expect(other).toMatchObject({ code: 4, stdout: '' });
   expect(other.stderr).toContain("TASK_FILE_NOT_FOUND: the task has left no output 'other'");
-}, 180_000);
+});
 
 test('live outputs are had while the task runs, and when its site has died in the middle', async () => {
   const [, site] = grid.plan.sites;
@@ -48,7 +48,7 @@ test('live outputs are had while the task runs, and when its site has died in th
   const dir = join(grid.layout.dir, `live-${id}-partial`);
   const rows = (): number => readFileSync(join(dir, 'log/a.csv'), 'utf8').split('\n').length;
   const get = async (least: number, ...args: readonly string[]) =>
-    eventually(`${least} rows`, 30_000, async () => {
+    eventually(`${least} rows`, 60_000, async () => {
       const got = await grid.grid(['get', id, ...args, '--json']);
       return got.code === 0 && existsSync(join(dir, 'log/a.csv')) && rows() >= least
         ? (JSON.parse(got.stdout) as Readonly<Record<string, unknown>>)
@@ -73,7 +73,7 @@ test('live outputs are had while the task runs, and when its site has died in th
   expect(got.stderr).toContain(`partial: what there was at ${site?.name}`);
   expect(rows()).toBeGreaterThanOrEqual(before + 10);
   const logs = async (...args: readonly string[]) =>
-    eventually('the live streams', 20_000, async () => {
+    eventually('the live streams', 60_000, async () => {
       const ran = await grid.grid(['logs', id, ...args]);
       return ran.code === 0 && ran.stderr.includes(`partial: what ${site?.name} had sent`)
         ? ran.stdout
@@ -89,4 +89,4 @@ test('live outputs are had while the task runs, and when its site has died in th
   expect((await grid.grid(['status', id])).stdout).toMatch(
     /so far +5 files, .* ago: grid get --live/,
   );
-}, 120_000);
+});

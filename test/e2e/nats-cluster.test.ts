@@ -8,7 +8,7 @@ import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
 let grid: LocalGrid;
 beforeAll(async () => {
   grid = await startLocalGrid({ sites: 1, natsServers: 3 });
-}, 120_000);
+});
 afterAll(() => grid[Symbol.asyncDispose]());
 
 /** Established connections to a local port. */
@@ -36,4 +36,4 @@ test('a nats-server and the leaf node end while jobs with files run, and nothing
   const again = (await grid.grid(submit)).stdout.trim();
   expect((await grid.grid(['wait', again, '--timeout', '120s'])).code).toBe(0);
   expect((await grid.grid(['logs', again])).stdout).toContain(sha256(content));
-}, 300_000);
+});

@@ -18,7 +18,7 @@ beforeAll(async () => {
   setBattery('Full');
   const owner = { root, 'idle-after': '1s', 'resume-after': '1s', 'suspend-for': '12s' };
   grid = await startLocalGrid({ sites: 2, siteSettings: [{ owner }, {}] });
-}, 120_000);
+});
 afterAll(async () => {
   await grid[Symbol.asyncDispose]();
   rmSync(root, { recursive: true, force: true });
@@ -50,4 +50,4 @@ test('a task stands still when the owner is back, then runs elsewhere, and its r
   expect({ code, stdout }).toMatchObject({ code: 0 });
   expect(await said('logs', id)).toBe(`${other}\n`);
   expect(await said('job', 'events', id)).toContain('OWNER_RETURNED');
-}, 120_000);
+});

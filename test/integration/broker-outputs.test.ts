@@ -44,7 +44,7 @@ async function ended(tree: TreeRef) {
   gateway.onPlaced = finishAll(gateway);
   const id = await grid.submit();
   const outcome = async () => (await grid.job(id)).tasks[0]?.outcome;
-  await expect.poll(outcome, { timeout: 20_000 }).toBeDefined();
+  await expect.poll(outcome).toBeDefined();
   return outcome();
 }
 

@@ -51,7 +51,7 @@ test('a site that lets tasks wait is chosen after one that does not, however muc
   await until(async () => (await grid.as('Alice').listSites({})).sites[0]?.offer?.maxNodes === 2);
   await grid.submit({ resources: { ...gang, ...none } });
   await until(() => slow.placed.length === 2);
-}, 30_000);
+});
 
 test('a site is chosen again when it has become quick, and why tells the wait there', async () => {
   const slow = await grid.site('aachen', LARGE);
@@ -77,7 +77,7 @@ test('a site is chosen again when it has become quick, and why tells the wait th
   const before = slow.placed.length;
   await until(isDone(await grid.submit()));
   expect(slow.placed.length).toBe(before + 1);
-}, 30_000);
+});
 
 test('tasks that are cancelled while they wait are counted no more, and those of a restart still are', async () => {
   const slow = await grid.site('aachen', LARGE);
@@ -90,7 +90,7 @@ test('tasks that are cancelled while they wait are counted no more, and those of
   await grid.as('Alice').cancelJobs({ jobIds: [id], reason: '' });
   await until(async () => (await grid.stateOf(id)) === 'cancelled');
   expect(await waitsAt('aachen')).toEqual([]);
-}, 30_000);
+});
 
 test('of endless words of a gateway the ledger keeps the beginning, and says so', async () => {
   const site = await grid.site('aachen');

@@ -13,7 +13,6 @@ afterEach(() => grid[Symbol.asyncDispose]());
 
 const WALLTIME_MS = 3_600_000;
 const MINUTE_MS = 60_000;
-const SOON = { timeout: 15_000 };
 
 /** A site of four cores that runs `count` jobs of Alice, each on `cpus` of them, and has nothing else free. */
 async function busySite(count: number, cpus: number): Promise<FakeGateway> {
@@ -107,9 +106,9 @@ test('a job that waits in the queue of a site hears why, as that changes', async
   site.onPlaced = (attempt) => waits(attempt, 'waits in Slurm');
   const id = await grid.submit({ resources: resourcesOf({ cpus: 1, walltimeMs: WALLTIME_MS }) });
   const answer = async (): Promise<string> => (await whyOf(id)).answer;
-  await expect.poll(answer, SOON).toBe('it is submitted at aachen: waits in Slurm');
+  await expect.poll(answer).toBe('it is submitted at aachen: waits in Slurm');
   waits(`${id}.0.1`, 'waits in Slurm: Resources');
-  await expect.poll(answer, SOON).toBe('it is submitted at aachen: waits in Slurm: Resources');
+  await expect.poll(answer).toBe('it is submitted at aachen: waits in Slurm: Resources');
 });
 
 const explain = (person: string, details: Parameters<typeof newJob>[0] = {}) =>

@@ -90,7 +90,7 @@ describe.for(tried === NO_GROUPS ? [] : ['with control groups'])('%s', () => {
     };
   };
   const endOf = async (id: string): Promise<TaskEnd | undefined> => {
-    await expect.poll(() => ends.has(id), { timeout: 30_000 }).toBe(true);
+    await expect.poll(() => ends.has(id)).toBe(true);
     return ends.get(id);
   };
   const greedy = 'x = bytearray(300 << 20)\nopen("survived", "w")';
@@ -113,9 +113,7 @@ describe.for(tried === NO_GROUPS ? [] : ['with control groups'])('%s', () => {
     lrms.submit(alone);
     await expect.poll(() => started).toEqual(['alone']);
     await lrms[Symbol.asyncDispose]();
-    await expect
-      .poll(() => existsSync(join(alone.directory, 'status')), { timeout: 30_000 })
-      .toBe(true);
+    await expect.poll(() => existsSync(join(alone.directory, 'status'))).toBe(true);
     expect(readdirSync(join(alone.directory, 'work'))).toEqual([]);
     await open();
     expect(await lrms.adopt(alone)).toBe(true);

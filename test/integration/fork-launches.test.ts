@@ -61,7 +61,7 @@ const task = (id: string, script: string): LrmsTask => {
   };
 };
 const endOf = async (id: string): Promise<TaskEnd | undefined> => {
-  await expect.poll(() => ends.has(id), { timeout: 30_000 }).toBe(true);
+  await expect.poll(() => ends.has(id)).toBe(true);
   return ends.get(id);
 };
 test('a task that was ordered and has not begun ends at once when it is told to, and never begins', async () => {
@@ -78,7 +78,7 @@ test('a task that was ordered and has not begun ends at once when it is told to,
   // It is looked for again only after ten.
   expect(performance.now() - before).toBeLessThan(9_000);
   process.kill(shell, 'SIGCONT');
-  await expect.poll(() => launchersOf(spool), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(() => launchersOf(spool)).toEqual([]);
   expect(existsSync(join(late.directory, 'work', 'ran'))).toBe(false);
   expect(await lrms.adopt(late)).toBe(false);
 });
@@ -88,7 +88,7 @@ describe('a shell that an earlier run left', () => {
     const runs = task(id, ': >ran; exec sleep 300');
     lrms.submit(runs);
     const ran = join(runs.directory, 'work', 'ran');
-    await expect.poll(() => existsSync(ran), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => existsSync(ran)).toBe(true);
     return runs;
   };
 
@@ -100,7 +100,7 @@ describe('a shell that an earlier run left', () => {
     await open();
     expect(await lrms.adopt(known)).toBe(true);
     await lrms.clear?.();
-    await expect.poll(() => launchersOf(spool), { timeout: 10_000 }).toHaveLength(1);
+    await expect.poll(() => launchersOf(spool)).toHaveLength(1);
     lrms.cancel(known.id, 0);
     expect(await endOf('known')).toMatchObject({ kind: 'exited', exitCode: 137 });
     expect(ends.has('unknown')).toBe(false);
@@ -113,6 +113,6 @@ describe('a shell that an earlier run left', () => {
     process.kill(shell, 'SIGSTOP');
     await lrms[Symbol.asyncDispose]();
     await open();
-    await expect.poll(() => launchersOf(spool), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => launchersOf(spool)).toEqual([]);
   });
 });

@@ -110,7 +110,7 @@ describe('shells that start tasks', () => {
     await run('first', BURN);
     const directory = join(spool, 'attempts', 'second');
     const second = run('second', 'until [ -e go ]; do sleep 0.05; done; exit 6');
-    await expect.poll(() => existsSync(join(directory, 'started')), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => existsSync(join(directory, 'started'))).toBe(true);
     await lrms[Symbol.asyncDispose]();
     const begun = performance.now();
     lrms = await open();

@@ -64,7 +64,7 @@ test('asks Grid Engine for the licences that it counts, and for no others', asyn
   expect(await cluster.run('qstat', '-j', job)).toMatch(/^hard resource_list:.*flex=2/m);
   expect(await submit('b'.repeat(16), { matlab: 4 })).toMatchObject({ kind: 'refused' });
   await system.signal([job], 'KILL');
-}, 60_000);
+});
 
 test('is not told of an end that another job has made up', async () => {
   const token = 'e'.repeat(16);
@@ -83,7 +83,7 @@ test('is not told of an end that another job has made up', async () => {
   const made = own.replace(/:0:1:/, ':37:137:').replace(/:[^:]*:NONE:[^:]*:0:0$/, '');
   await run('-l', `arch=*|x\n${made}`, '/bin/true');
   await expect.poll(async () => (await told()).size, SOON).toBe(0);
-}, 60_000);
+});
 
 test('asks for memory that hosts only measure, and still refuses what can never run', async () => {
   const { system, submit } = await submitter({ memory: 'virtual_free' });
@@ -97,7 +97,7 @@ test('asks for memory that hosts only measure, and still refuses what can never 
     kind: 'refused',
     words: expect.stringMatching(/^no suitable queues: .*num_proc/),
   });
-}, 60_000);
+});
 
 test('tells how long a task that came now would wait at most, by all that runs and waits', async () => {
   // A look of its own each time: it asks now and then only.
@@ -115,11 +115,11 @@ test('tells how long a task that came now would wait at most, by all that runs a
     [...(await cluster.run('qstat')).matchAll(/^ +\d+ \S+ sleep +\S+ +(\S+)/gm)].map(
       ([, state = '']) => state,
     );
-  await expect.poll(states, { timeout: 30_000 }).toEqual([]);
+  await expect.poll(states).toEqual([]);
   // What tests before have left keeps its slots until Grid Engine has taken leave of it.
   await expect.poll(waitSeconds, { timeout: 90_000 }).toBe(0);
   await submit('-l', 'h_rt=500');
-  await expect.poll(states, { timeout: 30_000 }).toEqual(['r']);
+  await expect.poll(states).toEqual(['r']);
   const running = await waitSeconds();
   expect(running).toBeGreaterThan(400);
   expect(running).toBeLessThanOrEqual(500);

@@ -68,7 +68,7 @@ beforeAll(async () => {
     servers: [url],
   });
   atLeaf = clientsOf({ ...accounts, issueTicket }, caPem);
-}, 120_000);
+});
 afterAll(async () => {
   await accounts[Symbol.asyncDispose]();
   await leaf.stop();
@@ -108,7 +108,7 @@ test('what was sent to the grid is fetched by way of the leaf node, though a ser
   await crash;
   expect(sha256(await readFile(join(target, 'large.bin')))).toBe(sha256(content));
   await grid.start(0);
-}, 120_000);
+});
 
 test('the credentials of a leaf node are good for nothing else', async () => {
   const creds = await readFile(join(dir, 'demo.creds'));

@@ -46,7 +46,7 @@ beforeAll(() => {
   execFileSync('unshare', asAccount([podman, 'import', '--quiet', archive, IMAGE]), {
     stdio: 'pipe',
   });
-}, 60_000);
+});
 afterAll(() => {
   endAll();
   account[Symbol.dispose]();
@@ -93,4 +93,4 @@ test('a job that was killed with all around it does not keep the next of its acc
   await killed.stdout;
   const { stdout } = begin('next', 'echo again');
   expect(await stdout).toBe('again\n');
-}, 60_000);
+});

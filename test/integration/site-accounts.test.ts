@@ -148,7 +148,7 @@ describe.for(['account', 'namespaces', 'cgroup'] as const)('in the class %s', (s
         return '';
       }
     };
-    await vi.waitFor(() => expect(has().trim().split('\n')).toHaveLength(2), 5_000);
+    await expect.poll(() => has().trim().split('\n')).toHaveLength(2);
     await cancel(id);
     await site.outcomeOf(id);
     expect(has()).toBe('');
@@ -159,7 +159,7 @@ describe('between accounts', () => {
   test('what is of one task and what is of the gateway is closed to another account', async () => {
     const id = await start('echo secret; sleep 300');
     const started = join(directoryOf(id), 'started');
-    await vi.waitFor(() => expect(readFileSync(started, 'utf8')).toContain('\n'), 5_000);
+    await expect.poll(() => readFileSync(started, 'utf8')).toContain('\n');
     const script = `for f in work tmp stdout order started; do cat ${directoryOf(id)}/$f && ls ${directoryOf(id)}/$f; done
       ls ${site.spool} ${site.spool}/attempts ${site.spool}/cache; cat ${site.spool}/journal.db ${site.spool}/nkey.seed
       kill -9 -1; echo x >${directoryOf(id)}/limit; true`;

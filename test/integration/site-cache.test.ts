@@ -106,7 +106,7 @@ test('the administrator sees what is cached, takes it out, and it is fetched aga
 test('above its upper bound the cache is cleared by itself', async () => {
   await letAge();
   expect(await bytesIn(await treeOf('b'))).toBeGreaterThanOrEqual(SIZE);
-  await expect.poll(cached, { timeout: 10_000 }).toMatchObject({ files: 1, bytes: SIZE });
+  await expect.poll(cached).toMatchObject({ files: 1, bytes: SIZE });
 });
 
 test('of two gateways of one site the second does not start, and touches nothing of the first', async () => {

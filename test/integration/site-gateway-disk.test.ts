@@ -172,9 +172,7 @@ test('a task that fills the disk fails as the fault of the site, and the site go
   await site.place([{ id: 'fill', spec: { command } }]);
   expect(await site.outcomeOf('fill')).toMatchObject({ failure: 'site', reason: 'DISK_FULL' });
   await expect
-    .poll(async () => (await site.place([{ id: 'after', spec: { command: ['true'] } }]))[0], {
-      timeout: 10_000,
-    })
+    .poll(async () => (await site.place([{ id: 'after', spec: { command: ['true'] } }]))[0])
     .toMatchObject({ reason: '' });
   expect(await site.outcomeOf('after')).toMatchObject({ reason: '' });
 });
@@ -187,7 +185,5 @@ test('below the room that is to stay free nothing new is taken, and it says why'
     const [answer] = await site.place([{ id: `no-${count}`, spec: { command: ['true'] } }]);
     return answer?.detail;
   };
-  await expect
-    .poll(placeAnother, { timeout: 10_000 })
-    .toMatch(/^disk full: .* free, the site keeps 1 MiB$/);
+  await expect.poll(placeAnother).toMatch(/^disk full: .* free, the site keeps 1 MiB$/);
 });

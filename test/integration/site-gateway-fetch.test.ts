@@ -112,7 +112,7 @@ test('what a gateway that was killed had fetched is not fetched again', async ()
   await site.place([{ id: 'killed', spec: { command: checks('d', digest), inputs } }]);
   const part = join(site.spool, 'cache/demo/remote', `${digest}.part`);
   const size = () => statSync(part, { throwIfNoEntry: false })?.size ?? 0;
-  await expect.poll(size, { timeout: 5_000 }).toBe(5_000_000);
+  await expect.poll(size).toBe(5_000_000);
   await site.kill();
   const before = web.sentBytes();
   serve('/killed', bytes);
@@ -237,7 +237,7 @@ test('what a server refuses or has not fails the attempt with its answer; what p
   expect(waits.filter((words) => words.startsWith(since)).length).toBeGreaterThanOrEqual(3);
   expect(waits.join('\n')).toMatch(/Z: no byte has come; gives up after 3\.0 s/);
   expect(waits.join('\n')).toMatch(/Z: answers 503 Service Unavailable; gives up after 3\.0 s/);
-}, 30_000);
+});
 
 test('a site with a rate fetches no faster', async () => {
   const slow = await startTestSite(grid, 'slow', [

@@ -93,7 +93,7 @@ describe('a gateway that is killed', () => {
     await site.place([{ id: 'power', spec: { command } }]);
     for await (const { attemptId, state } of site.call().watch({ epoch: EPOCH, afterSeq: 0 }))
       if (attemptId === 'power' && state === State.STATE_RUNNING) break;
-    await expect.poll(() => existsSync(ran), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => existsSync(ran)).toBe(true);
     const started = join(site.spool, 'attempts', 'power', 'started');
     await site.kill();
     process.kill(-Number.parseInt(readFileSync(started, 'utf8'), 10), 'SIGKILL');
@@ -105,7 +105,7 @@ describe('a gateway that is killed', () => {
       reason: 'TASK_VANISHED',
     });
     expect(await linesOf(ran)).toEqual(['ran']);
-    await expect.poll(() => groupsOf(site), { timeout: 10_000 }).not.toContain('power');
+    await expect.poll(() => groupsOf(site)).not.toContain('power');
   });
 
   test('does not blame a task for the signal that it got when the machine was shut down', async () => {
@@ -119,9 +119,7 @@ describe('a gateway that is killed', () => {
     writeFileSync(file('shut-down', 'started'), begun.replace(/\n.*\n$/, '\nan-earlier-boot\n'));
     for (const id of ids) {
       process.kill(-Number.parseInt(readFileSync(file(id, 'started'), 'utf8'), 10), 'SIGTERM');
-      await expect
-        .poll(() => readFileSync(file(id, 'status'), 'utf8'), { timeout: 10_000 })
-        .toContain('end ');
+      await expect.poll(() => readFileSync(file(id, 'status'), 'utf8')).toContain('end ');
     }
     await site.start();
     expect(await site.outcomeOf('shut-down')).toMatchObject({

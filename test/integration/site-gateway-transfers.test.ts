@@ -92,7 +92,7 @@ test('users come in turn, jobs before the background, one at a time, and all of 
   expect(done).toHaveLength(attempts.length);
   expect(Math.max(...seen.map(({ moving }) => moving))).toBe(1);
   expect((await site.call().inspect({ epoch: EPOCH })).transfers).toEqual([]);
-}, 30_000);
+});
 
 test('one that is cancelled while it waits does not keep the others waiting', async () => {
   const attempts: Placed[] = [];
@@ -104,7 +104,7 @@ test('one that is cancelled while it waits does not keep the others waiting', as
   );
   expect(states).toEqual([State.STATE_DONE, State.STATE_CANCELLED, State.STATE_DONE]);
   expect((await site.call().inspect({ epoch: EPOCH })).transfers).toEqual([]);
-}, 30_000);
+});
 
 test('a gateway that is killed while it copies goes on within a file, and leaves no half one', async () => {
   const id = 'cut';
@@ -118,12 +118,10 @@ test('a gateway that is killed while it copies goes on within a file, and leaves
   await site.place([
     { id, owner: nameOf('Ada'), spec: { command }, inputTrees: [{ tree, to: '.' }] },
   ]);
-  await expect
-    .poll(names, { timeout: 10_000 })
-    .toEqual([expect.stringMatching(/^\.grid-.*\.part$/)]);
+  await expect.poll(names).toEqual([expect.stringMatching(/^\.grid-.*\.part$/)]);
   // A chunk of it, and not only its name.
   const size = async () => (await stat(join(path, (await names())[0] ?? ''))).size;
-  await expect.poll(size, { timeout: 10_000 }).toBe(2 ** 20);
+  await expect.poll(size).toBe(2 ** 20);
   await site.kill();
   expect(await names()).toHaveLength(1);
   // As one that is killed while it tries out names.
@@ -137,7 +135,7 @@ test('a gateway that is killed while it copies goes on within a file, and leaves
   expect(outcome.usage?.bytesIn).toBe(data.byteLength - 2 ** 20);
   expect(await names()).toEqual(['data']);
   expect(data.equals(await readFile(join(path, 'data')))).toBe(true);
-}, 30_000);
+});
 
 test('a copy that is given up while its gateway is dead leaves no half file', async () => {
   const path = join(scratch, 'open', 'given-up');
@@ -153,9 +151,7 @@ test('a copy that is given up while its gateway is dead leaves no half file', as
   await site.place([
     { id: 'given-up', owner: nameOf('Ada'), spec: { command }, inputTrees: [{ tree, to: '.' }] },
   ]);
-  await expect
-    .poll(names, { timeout: 10_000 })
-    .toEqual([expect.stringMatching(/^\.grid-.*\.part$/)]);
+  await expect.poll(names).toEqual([expect.stringMatching(/^\.grid-.*\.part$/)]);
   await site.kill();
   // Somebody else's stays.
   await writeFile(join(path, 'deep', '.grid-other-1.part'), '');
@@ -166,4 +162,4 @@ test('a copy that is given up while its gateway is dead leaves no half file', as
   expect((await site.outcomeOf('given-up')).state).toBe(State.STATE_CANCELLED);
   expect(await names()).toEqual(['.grid-other-1.part']);
   await nats.start();
-}, 30_000);
+});

@@ -288,7 +288,6 @@ describe('a spool that cannot be written', () => {
     await rename(`${attempts}.away`, attempts);
     await expect
       .poll(async () => (await site.place([{ id: 'back', spec: { command: ['true'] } }]))[0], {
-        timeout: 10_000,
         interval: 500,
       })
       .toMatchObject({ reason: '' });

@@ -68,12 +68,12 @@ test('says how long a task would wait, by what runs there and its time limit', a
     ...['--parsable', '-o', '/dev/null', '-t', '10', '-n', '2', '--wrap', 'sleep 600'],
   );
   const running = () => cluster.run('squeue', '-h', '-t', 'R');
-  await expect.poll(running, { timeout: 20_000 }).not.toBe('');
+  await expect.poll(running).not.toBe('');
   const wait = await expected();
   expect(wait).toBeGreaterThan(5 * 60_000);
   expect(wait).toBeLessThanOrEqual(10 * 60_000 + 2_000);
   await cluster.run('scancel', filled.trim());
-}, 60_000);
+});
 
 test('a partition that was closed since the last look refuses no task, and is seen at the next', async () => {
   await cluster.untilIdle();
@@ -91,7 +91,7 @@ test('a partition that was closed since the last look refuses no task, and is se
   expect(answer).toMatchObject({ kind: 'full', words: expect.stringMatching(/not available/) });
   expect(await closed()).toBe('partition main is DRAIN');
   await setState('UP');
-}, 60_000);
+});
 
 test('asks Slurm for the licences that it counts, and for no others', async () => {
   await cluster.untilIdle();
@@ -117,18 +117,18 @@ test('asks Slurm for the licences that it counts, and for no others', async () =
     words: expect.stringMatching(/license/i),
   });
   expect(await cluster.run('squeue', '-h', '-t', 'all', '-o', '%j %W')).toMatch(/a{16} flex:2$/m);
-}, 60_000);
+});
 
 test('a cluster whose slurmd was killed leaves no process behind', async () => {
   const other = await startSlurm({ nodes: 1, cpus: 1, memoryMb: 500 });
   await other.run('sbatch', '-o', '/dev/null', '--wrap', 'sleep 1000');
   const running = () => other.run('squeue', '-h', '-t', 'R');
-  await expect.poll(running, { timeout: 20_000 }).not.toBe('');
+  await expect.poll(running).not.toBe('');
   await other.kill('n1');
   expect(processesNaming(other.dir)).not.toEqual([]);
   await other[Symbol.asyncDispose]();
   expect(processesNaming(other.dir)).toEqual([]);
-}, 60_000);
+});
 
 test('a node that Slurm lets sleep is capacity, and is woken for a task', async () => {
   const soon = { timeout: 30_000, interval: 200 };
@@ -162,7 +162,7 @@ test('a node that Slurm lets sleep is capacity, and is woken for a task', async 
   expect(await system.poll(SELF)).toMatchObject(whole);
   // Its job follows when Slurm looks at it next, within half a minute.
   await cluster.run('scancel', answer.jobOf(1));
-}, 120_000);
+});
 
 test('nodes of a reservation are for its jobs alone', async () => {
   await cluster.untilIdle();
@@ -181,7 +181,7 @@ test('nodes of a reservation are for its jobs alone', async () => {
   } finally {
     await change('delete', 'reservation=grid');
   }
-}, 60_000);
+});
 
 test('offers features and models of GPUs, and asks for what a task is to have of them', async () => {
   await cluster.untilIdle();
@@ -203,13 +203,13 @@ test('offers features and models of GPUs, and asks for what a task is to have of
   if (answer.kind !== 'submitted') throw new TypeError(answer.words);
   const job = answer.jobOf(1);
   const show = () => cluster.run('scontrol', '-o', 'show', 'job', job);
-  await expect.poll(show, { timeout: 20_000 }).toMatch(/JobState=RUNNING/);
+  await expect.poll(show).toMatch(/JobState=RUNNING/);
   expect(await show()).toMatch(/Partition=long .*TresPerNode=gres:gpu:a100_40g:1/);
   const others = await cluster.run(
     'sbatch',
     ...['--parsable', '-o', '/dev/null', '-t', '10', '--gres=gpu:1', '--wrap', 'sleep 60'],
   );
   const gpus = async () => (await system.poll(SELF)).capacity;
-  await expect.poll(gpus, { timeout: 20_000 }).toMatchObject({ gpus: 2, usableGpus: 1 });
+  await expect.poll(gpus).toMatchObject({ gpus: 2, usableGpus: 1 });
   await cluster.run('scancel', job, others.trim());
-}, 60_000);
+});

@@ -121,7 +121,7 @@ test('a signal ends a service that waits for its directory', async () => {
     child.kill('SIGTERM');
   }
   for (const end of ends) expect(await end).toEqual([null, 'SIGTERM']);
-}, 60_000);
+});
 
 function hasChild({ pid = 0 }: ChildProcess, words: RegExp): boolean {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');

@@ -226,7 +226,7 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
       }[by]();
       expect(await spoiled).toEqual(by === 'heal' ? [digest] : undefined);
       const isOut = async () => (await member.missing([digest])).size === 1;
-      await expect.poll(isOut, { timeout: 10_000 }).toBe(true);
+      await expect.poll(isOut).toBe(true);
       await sendTree(member, { root, paths: ['.'] });
       expect(Buffer.from(await member.get(digest)).equals(bytes)).toBe(true);
       expect(await sweeper.heal('demo', [digest])).toEqual([]);

@@ -92,7 +92,7 @@ const begin = (storeOf: () => MemoryStore = () => store): void =>
 
 /** The live outputs as the broker is told of them, once they are `such`. */
 const told = (such: (live: ReturnType<typeof liveFromWire>) => boolean | Promise<boolean>) =>
-  eventually('the live outputs', 30_000, async () => {
+  eventually('the live outputs', 60_000, async () => {
     const [update] = journal.updatesAfter(0, 10);
     if (update?.live === undefined) return undefined;
     const live = liveFromWire(update.live);

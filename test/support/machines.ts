@@ -66,7 +66,7 @@ export async function makeMachines(names: readonly string[]): Promise<Machines> 
         const stdio = ['ignore', openSync(out, 'w'), log] as const;
         const child = spawn(program, args, { cwd: own, env, detached: true, stdio: [...stdio] });
         programs.push(child);
-        await eventually(`${command.join(' ')} is ready`, 30_000, async () =>
+        await eventually(`${command.join(' ')} is ready`, 60_000, async () =>
           readFileSync(out, 'utf8').includes(ready) ? true : undefined,
         );
         return child;
