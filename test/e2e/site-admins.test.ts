@@ -105,6 +105,14 @@ async function invite(at: number, site = 'campus'): Promise<string> {
   return /^grid site enrol (\S+)\n$/.exec(stdout)?.[1] ?? '';
 }
 
+/** Submits a job to Slurm that runs until it is let go, however long a look at it takes. */
+async function submitHeld(name: string, last: string) {
+  const gate = join(home, `go-${name}`);
+  const script = `until test -e ${gate}; do sleep 0.1; done; ${last}`;
+  const { stdout } = await type(`grid submit --site campus -m 100M -- sh -c '${script}'`);
+  return { job: stdout.trim(), letGo: (): void => writeFileSync(gate, '') };
+}
+
 /** All that `grid site test` looks at. */
 const LINKS = [
   ...['certificate', 'broker', 'site', 'match', 'store', 'submit', 'placement', 'gateway'],
@@ -116,9 +124,7 @@ const linksOf = (shown: string): readonly (string | undefined)[] =>
     .split('\n')
     .map((line) => /^ok {4}(.{12})/.exec(line)?.[1]?.trimEnd());
 
-test('three commands make a Slurm cluster a site, and the first job is done on it', {
-  timeout: 240_000,
-}, async () => {
+test('three commands make a Slurm cluster a site, and the first job is done on it', async () => {
   const [install = '', enrol = '', probe = '', ...others] = commands();
   expect(others).toEqual([]);
   expect(readdirSync(home).filter((name) => name.endsWith('.tgz'))).toEqual(['hanse-0.1.0.tgz']);
@@ -137,7 +143,7 @@ test('three commands make a Slurm cluster a site, and the first job is done on i
   expect(ended).toMatch(new RegExp(`^COMPLETED ${GAMES.uid ?? process.getuid?.()} grid`, 'm'));
 });
 
-test('the same three make a Grid Engine cell a site', { timeout: 240_000 }, async () => {
+test('the same three make a Grid Engine cell a site', async () => {
   const [install = '', enrol = '', probe = ''] = commands();
   const dir = join(home, 'cell');
   const shell: Shell = {
@@ -168,12 +174,11 @@ test('the same three make a Grid Engine cell a site', { timeout: 240_000 }, asyn
   // It was Grid Engine that ran it.
   const ended = (): string =>
     readFileSync(join(gridEngine.dir, 'default/common/accounting'), 'utf8');
-  await expect.poll(ended, { timeout: 20_000 }).toMatch(/^main\.q:n1:.*:grid-[0-9a-f]{16}:/m);
+  await expect.poll(ended).toMatch(/^main\.q:n1:.*:grid-[0-9a-f]{16}:/m);
 });
 
-test('grid site status shows a task as Slurm has it', { timeout: 60_000 }, async () => {
-  const { stdout } = await type("grid submit --site campus -m 100M -- sh -c 'sleep 6'");
-  const job = stdout.trim();
+test('grid site status shows a task as Slurm has it', async () => {
+  const { job, letGo } = await submitHeld('seen', 'true');
   const look = async (): Promise<unknown> => {
     const failed = (error: unknown): unknown => error;
     const { stdout: shown } = (await type('grid site status campus --json').catch(failed)) as {
@@ -182,7 +187,7 @@ test('grid site status shows a task as Slurm has it', { timeout: 60_000 }, async
     return JSON.parse(shown);
   };
   const agreed = { job, grid: 'running', gateway: 'running', batch: 'runs', difference: '' };
-  await expect.poll(look, { timeout: 30_000 }).toMatchObject({ attempts: [agreed], unasked: '' });
+  await expect.poll(look).toMatchObject({ attempts: [agreed], unasked: '' });
   const { site, attempts } = (await look()) as {
     site: { offer: { queues: { name: string }[] } };
     attempts: { batchId: string; attempt: string }[];
@@ -190,15 +195,14 @@ test('grid site status shows a task as Slurm has it', { timeout: 60_000 }, async
   expect(site.offer.queues.map(({ name }) => name)).toContain('main');
   const queue = await cluster.run('squeue', '-h', '-o', '%i %k');
   expect(queue).toContain(`${attempts[0]?.batchId} grid`);
+  letGo();
   await type(`grid wait ${job}`);
   // Slurm lists it until the next look.
   const nothing = { attempts: [], differences: 0 };
-  await expect.poll(look, { timeout: 20_000 }).toMatchObject(nothing);
+  await expect.poll(look).toMatchObject(nothing);
 });
 
-test('the same again does nothing twice, and half a token is refused', {
-  timeout: 60_000,
-}, async () => {
+test('the same again does nothing twice, and half a token is refused', async () => {
   const [, enrol = ''] = commands();
   const token = await invite(port);
   const before = readFileSync(join(home, '.hanse/sites/campus/hostcert.pem'), 'utf8');
@@ -212,9 +216,7 @@ test('the same again does nothing twice, and half a token is refused', {
   });
 });
 
-test('grid site test names the link that fails, and what to do', {
-  timeout: 120_000,
-}, async () => {
+test('grid site test names the link that fails, and what to do', async () => {
   const fails = async (words: string): Promise<readonly Record<string, unknown>[]> => {
     const failed: unknown = await type(`grid site test ${words} --json`).catch((error) => error);
     expect(failed).toMatchObject({ code: 1 });
@@ -257,23 +259,20 @@ test('grid site test names the link that fails, and what to do', {
   });
 });
 
-test('a site leaves when what runs there has ended', {
-  timeout: 120_000,
-}, async () => {
+test('a site leaves when what runs there has ended', async () => {
   const [, enrol = ''] = commands();
   // The gateway was killed; the same command starts it again.
   expect((await type(enrol.replace('TOKEN', await invite(port)))).stderr).toMatch(/log in /);
   // It may be in quarantine since Slurm would not have its tasks.
   await type('grid site resume campus');
-  const script = 'sleep 4; echo well';
-  const { stdout } = await type(`grid submit --site campus -m 100M -- sh -c '${script}'`);
-  const id = stdout.trim();
+  const { job, letGo } = await submitHeld('leaving', 'echo well');
   const stateOf = async (): Promise<string> =>
-    JSON.parse((await type(`grid status ${id} --json`)).stdout).state;
-  await expect.poll(stateOf, { timeout: 30_000 }).toBe('running');
+    JSON.parse((await type(`grid status ${job} --json`)).stdout).state;
+  await expect.poll(stateOf).toBe('running');
 
   const hasty = await grid.grid(['site', 'leave', 'campus', '--timeout', '1s']);
   expect(hasty).toMatchObject({ code: 4, stderr: expect.stringContaining('SITE_NOT_DRAINED') });
+  letGo();
   const left = await grid.grid(['site', 'leave', 'campus', '--json']);
   expect(left).toMatchObject({ code: 0 });
   // The authority of this grid is a service of the same host name: nothing of it may be revoked.
@@ -285,9 +284,7 @@ test('a site leaves when what runs there has ended', {
   expect(issued.filter(({ state }: { state: string }) => state === 'revoked')).toEqual([]);
 });
 
-test('leaving revokes the certificate of that site and of no other', {
-  timeout: 60_000,
-}, async () => {
+test('leaving revokes the certificate of that site and of no other', async () => {
   const certify = async (site: string): Promise<string> => {
     const invited = await grid.grid(['site', 'invite', site, '--host', `${site}.example.org`]);
     const { enrolment } = parseSiteToken(invited.stdout.trim().split(' ').at(-1) ?? '');
@@ -325,7 +322,7 @@ test('leaving revokes the certificate of that site and of no other', {
   const issued = JSON.parse((await grid.grid(['ca', 'ls', '--json'])).stdout);
   const bad = issued.filter(({ state }: { state: string }) => state === 'revoked');
   expect(bad.map((one: { serial: string }) => one.serial)).toEqual(revoked);
-  await expect.poll(() => asks(gone), { timeout: 20_000 }).toMatch(/^UNAUTHENTICATED .*REVOKED/);
+  await expect.poll(() => asks(gone)).toMatch(/^UNAUTHENTICATED .*REVOKED/);
   expect(await asks(stays)).toBe('stays.example.org');
   const name = grid.plan.sites[0]?.name ?? '';
   const ran = await grid.grid(['run', '--site', name, '--', 'true']);
