@@ -20,6 +20,7 @@ import {
 } from '../core/simulate/report.ts';
 import type { History, SchedulingPolicy, World } from '../core/simulate/world.ts';
 import { sum } from '../core/sum.ts';
+import { counted } from '../core/units.ts';
 import { ensureDirectory } from '../service/directories.ts';
 import { loadScenario, type Scenario } from '../service/documents/scenario-file.ts';
 import { openRules } from '../service/expression/rules.ts';
@@ -92,7 +93,7 @@ async function run(context: Context, world: World, policy: SchedulingPolicy): Pr
       return decided;
     },
   });
-  const bar = await openBar(context, policy.name, (count) => `${count} tasks`);
+  const bar = await openBar(context, policy.name, (count) => counted(count, 'task'));
   try {
     for (;;) {
       const step = steps.next();

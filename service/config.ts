@@ -4,7 +4,7 @@ import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type YAMLMa
 import * as z from 'zod';
 import { type ErrorCode, GridError, type Problem } from '../core/errors.ts';
 import { suggestion } from '../core/nearest.ts';
-import { parseBytes, parseDuration } from '../core/units.ts';
+import { counted, parseBytes, parseDuration } from '../core/units.ts';
 import { schemaWords } from './schema-words.ts';
 import { readTrouble } from './staging/file-errors.ts';
 
@@ -161,7 +161,7 @@ function readConfigFile(file: string, code: ErrorCode): string {
 }
 
 function invalid(file: string, problems: readonly Problem[], code: ErrorCode): GridError {
-  const count = problems.length === 1 ? '1 fault' : `${problems.length} faults`;
+  const count = counted(problems.length, 'fault');
   return new GridError(code, `${file} has ${count}`, { problems });
 }
 

@@ -1,6 +1,7 @@
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { sweepPass } from '../../core/data/sweep.ts';
 import { GridError } from '../../core/errors.ts';
+import { counted } from '../../core/units.ts';
 import { background } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
 import { digestsIn } from '../../service/staging/chunk-store.ts';
@@ -263,7 +264,7 @@ async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promi
     if (missing.size === 0) return true;
     throw new GridError(
       'CHUNK_MISSING',
-      `${missing.size} of ${chunks.length} chunks of the tree are not in the store (any more)`,
+      `the store lacks ${missing.size} of ${counted(chunks.length, 'chunk')} of the tree`,
     );
   } catch (error) {
     // Whoever wants the files later will learn it; a store that is away keeps nobody from submitting.

@@ -6,6 +6,7 @@ import { voName } from '../../core/ids.ts';
 import { checkSpec, MAX_JOBS } from '../../core/job/check-spec.ts';
 import { type CheckRef, isKnownJob } from '../../core/job/parse-after.ts';
 import { fileInputs, type JobSpec } from '../../core/job/spec.ts';
+import { counted } from '../../core/units.ts';
 import type { Peer } from '../../core/vo/caller.ts';
 import { type Access, maySubmit } from '../../core/vo/policy.ts';
 import { checkExpression } from '../../service/expression/expression-check.ts';
@@ -53,8 +54,9 @@ export function checkJobs(jobs: readonly WantedJob[], known: KnownNodes | undefi
   );
   if (known !== undefined) problems.push(...flowProblems(jobs, known));
   if (problems.length === 0) return;
-  const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
-  throw new GridError('SPEC_INVALID', `the job has ${count}`, { problems });
+  throw new GridError('SPEC_INVALID', `the job has ${counted(problems.length, 'problem')}`, {
+    problems,
+  });
 }
 
 function problemsOf({ spec, inputs }: WantedJob, check: CheckRef): readonly Problem[] {

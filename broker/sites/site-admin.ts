@@ -2,6 +2,7 @@ import { GridError } from '../../core/errors.ts';
 import { dn, isSiteId, siteId } from '../../core/ids.ts';
 import { type SiteView, waitAt } from '../../core/match/site-view.ts';
 import { LEAST_WAIT_MS, WAIT_KINDS, WAYS } from '../../core/match/waits.ts';
+import { counted } from '../../core/units.ts';
 import type { Peer } from '../../core/vo/caller.ts';
 import { type Access, isAdmin } from '../../core/vo/policy.ts';
 import {
@@ -145,7 +146,7 @@ export async function removeSite(
   const site = administered(parts, caller, id);
   const live = [...book.table.liveAt(site.id)];
   if (!force && (site.wanted !== 'draining' || live.length > 0)) {
-    const has = `has ${live.length} ${live.length === 1 ? 'task' : 'tasks'}`;
+    const has = `has ${counted(live.length, 'task')}`;
     const words = site.wanted === 'draining' ? has : 'takes work';
     throw new GridError('SITE_NOT_DRAINED', `site ${id} ${words}`);
   }

@@ -2,7 +2,7 @@ import { chunkBytes } from '../../core/data/compare.ts';
 import type { Manifest } from '../../core/data/manifest.ts';
 import { chunksOf } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
-import { formatBytes } from '../../core/units.ts';
+import { counted, formatBytes } from '../../core/units.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import type { Context } from '../context.ts';
@@ -54,7 +54,9 @@ export async function verifyTree(
     for (const { digest, code } of faults)
       terminal.out(`${code === 'CHUNK_MISSING' ? 'missing' : 'spoiled'}  ${digest}`);
   else if (trouble === undefined)
-    terminal.out(`${name}: ${chunks.size} chunks, ${formatBytes(totalBytes)}, all sound`);
+    terminal.out(
+      `${name}: ${counted(chunks.size, 'chunk')}, ${formatBytes(totalBytes)}, all sound`,
+    );
   if (trouble !== undefined) throw trouble;
   return faults.length === 0 ? 0 : 1;
 

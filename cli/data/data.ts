@@ -213,7 +213,7 @@ export async function sweepStore(context: Context, input: Input): Promise<number
   context.terminal.out(
     context.json
       ? JSON.stringify(swept)
-      : `${stored} chunks: ${removed} taken out, ${condemned} in no tree and to wait`,
+      : `${counted(stored, 'chunk')}: ${removed} taken out, ${condemned} in no tree and to wait`,
   );
   return 0;
 }

@@ -1,5 +1,5 @@
 import { GridError } from '../../core/errors.ts';
-import { formatBytes } from '../../core/units.ts';
+import { counted, formatBytes } from '../../core/units.ts';
 import type { JobResults } from '../../proto/gen/grid/v1/data.ts';
 import { stateFromWire } from '../../service/rpc/wire.ts';
 import type { Context } from '../context.ts';
@@ -20,7 +20,7 @@ export async function removeResults(
   if (json) terminal.out(JSON.stringify({ id: jobId, files, totalBytes }));
   else if (files === 0) terminal.out(`job ${jobId} keeps no results`);
   else {
-    const count = `${files} ${files === 1 ? 'file' : 'files'}`;
+    const count = counted(files, 'file');
     terminal.out(`removed the results of job ${jobId}: ${count}, ${formatBytes(totalBytes)}`);
   }
   return 0;

@@ -1,4 +1,5 @@
 import { isFinal } from '../../core/job/state.ts';
+import { counted } from '../../core/units.ts';
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import type { RpcClient } from '../../service/rpc/rpc.ts';
 import type { Context } from '../context.ts';
@@ -154,6 +155,6 @@ export async function cancelFlow(context: Context, input: Input): Promise<number
   const { cancelling } = await broker.call.cancelJobs({ jobIds, reason }, { signal });
   if (context.json) terminal.out(JSON.stringify({ id, cancelling }));
   else if (cancelling.length === 0) terminal.out(`${id} had ended already`);
-  else terminal.out(`${id}: ${cancelling.length} of ${nodes.length} jobs are being cancelled`);
+  else terminal.out(`${id}: cancelling ${cancelling.length} of ${counted(nodes.length, 'job')}`);
   return 0;
 }

@@ -6,7 +6,7 @@ import { voName } from '../../core/ids.ts';
 import { nodesToRun } from '../../core/job/flow.ts';
 import { type JobSpec, taskCount } from '../../core/job/spec.ts';
 import { isFinal } from '../../core/job/state.ts';
-import { formatBytes, formatDuration } from '../../core/units.ts';
+import { counted, formatBytes, formatDuration } from '../../core/units.ts';
 import type { BrokerService, NewFlow } from '../../proto/gen/grid/v1/broker.ts';
 import { readFlow as readFlowText } from '../../service/documents/flow-file.ts';
 import type { RpcClient } from '../../service/rpc/rpc.ts';
@@ -155,8 +155,9 @@ async function submitNodes(
     return 0;
   }
   terminal.out(flowId);
-  const count = `${nodes.length} ${nodes.length === 1 ? 'job' : 'jobs'}`;
-  terminal.note(`${count} submitted${keptText(kept)}: grid flow status ${flowId}`);
+  terminal.note(
+    `${counted(nodes.length, 'job')} submitted${keptText(kept)}: grid flow status ${flowId}`,
+  );
   return 0;
 }
 

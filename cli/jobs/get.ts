@@ -83,7 +83,7 @@ function partialNotes({ job, tasks }: JobDetail, { partial }: Fetched): readonly
   }
   const count = tasks.filter(({ live }) => (live?.files ?? 0) > 0).length;
   if (count === 0) return [];
-  const some = count === 1 ? '1 task has' : `${count} tasks have`;
+  const some = `${counted(count, 'task')} ${count === 1 ? 'has' : 'have'}`;
   return [`${some} live outputs so far: grid get ${job.id} --live`];
 }
 

@@ -3,7 +3,7 @@ import { formatRanges, type TaskRange } from '../../core/job/ranges.ts';
 import { REMEDIES } from '../../core/job/reasons.ts';
 import { datasetInputs } from '../../core/job/spec.ts';
 import { JOB_STATES } from '../../core/job/state.ts';
-import { formatBytes, formatDuration } from '../../core/units.ts';
+import { counted, formatBytes, formatDuration } from '../../core/units.ts';
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import type { Connection } from '../../service/rpc/grpc-client.ts';
 import { specFromWire, stateFromWire } from '../../service/rpc/wire.ts';
@@ -74,7 +74,7 @@ function factsOf(context: Context, detail: StatusDetail): string {
   const { cpus, memoryBytes, gpus, gpuModel, nodes, walltimeMs, diskBytes, licences } =
     spec.resources;
   const needs = [
-    `${cpus} ${cpus === 1 ? 'core' : 'cores'}`,
+    counted(cpus, 'core'),
     formatBytes(memoryBytes),
     ...(gpus > 0 ? [`${gpus} GPUs${gpuModel === '' ? '' : ` (${gpuModel})`}`] : []),
     ...(diskBytes > 0 ? [`${formatBytes(diskBytes)} of disk`] : []),
@@ -126,7 +126,7 @@ function liveText({ live, attemptId }: TaskView, nowMs: number): string {
   if (live === undefined) return '';
   const { files, totalBytes, atMs, site, trouble } = live;
   const from = live.attemptId === attemptId ? '' : ` by ${live.attemptId} at ${site}`;
-  const count = `${files} ${files === 1 ? 'file' : 'files'}`;
+  const count = counted(files, 'file');
   const there =
     files === 0
       ? 'nothing yet'

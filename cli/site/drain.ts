@@ -1,4 +1,5 @@
 import { GridError } from '../../core/errors.ts';
+import { counted } from '../../core/units.ts';
 import {
   type BrokerService,
   Eviction,
@@ -10,7 +11,7 @@ import type { Connection } from '../../service/rpc/grpc-client.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
 import { openSteps } from '../up/steps.ts';
-import { isHeard, restOf, tasksText } from './drain-words.ts';
+import { isHeard, restOf } from './drain-words.ts';
 import { revokeCertificates } from './revoke.ts';
 import { removeUnit, type UnitLeft, unitName } from './unit.ts';
 
@@ -101,7 +102,7 @@ async function untilEmpty(
   return openSteps(context).run(`${id} drains`, async (say) => {
     for (;;) {
       const site = await drain(context, broker, id, eviction);
-      const tasks = tasksText(site.attempts);
+      const tasks = counted(site.attempts, 'task');
       say(site.attempts === 0 ? 'it is empty' : `${tasks} left`);
       if (site.attempts === 0) return site;
       if (performance.now() > deadline)

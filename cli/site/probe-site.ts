@@ -1,3 +1,4 @@
+import { counted } from '../../core/units.ts';
 import { type BrokerService, SiteState, type SiteSummary } from '../../proto/gen/grid/v1/broker.ts';
 import type { CheckedJob } from '../../service/documents/check-jobs.ts';
 import type { Connection } from '../../service/rpc/grpc-client.ts';
@@ -24,7 +25,7 @@ export async function checkSite(
   const { offer } = site;
   return held(
     undefined,
-    `${offer?.lrms} at ${site.address}, ${offer?.freeCpus} of ${offer?.totalCpus} cpus free`,
+    `${offer?.lrms} at ${site.address}, ${offer?.freeCpus} of ${counted(offer?.totalCpus ?? 0, 'cpu')} free`,
   );
 }
 

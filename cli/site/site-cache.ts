@@ -1,6 +1,6 @@
 import type { CachedEntry } from '../../core/data/evict.ts';
 import { GridError } from '../../core/errors.ts';
-import { formatBytes, parseBytes } from '../../core/units.ts';
+import { counted, formatBytes, parseBytes } from '../../core/units.ts';
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
 import { openProgress } from '../progress.ts';
@@ -38,7 +38,7 @@ export async function listCache(context: Context, input: Input): Promise<number>
     return 0;
   }
   terminal.note(
-    `${lines.length} files, ${formatBytes(bytes)}; cleared above ${formatBytes(highBytes)}`,
+    `${counted(lines.length, 'file')}, ${formatBytes(bytes)}; cleared above ${formatBytes(highBytes)}`,
   );
   if (lines.length === 0) return 0;
   const rows = shown.map(({ vo, digest, bytes: size, usedAtMs, held }) => [
@@ -60,13 +60,13 @@ export async function pruneCache(context: Context, input: Input): Promise<number
     throw new GridError('USAGE', `--keep '${text}' is no size: write 0, 500M or 10G`);
   const { keeper } = await open(input);
   const pruned = await keeper.prune(keepBytes);
-  const words = `${pruned.files} files taken out, ${formatBytes(pruned.bytes)} freed`;
+  const words = `${counted(pruned.files, 'file')} taken out, ${formatBytes(pruned.bytes)} freed`;
   context.terminal.out(context.json ? JSON.stringify(pruned) : words);
   const left = await keeper.list();
   const leftBytes = left.reduce((sum, { bytes }) => sum + bytes, 0);
   if (leftBytes > keepBytes)
     context.terminal.note(
-      `${left.length} files, ${formatBytes(leftBytes)} stay: a task has them, or they were used in the last minute`,
+      `left: ${counted(left.length, 'file')}, ${formatBytes(leftBytes)}, which a task has or which was used in the last minute`,
     );
   return 0;
 }
@@ -78,10 +78,10 @@ export async function verifyCache(context: Context, input: Input): Promise<numbe
   const { files, corrupt } = await keeper.verify(line.update).finally(line.stop);
   const { terminal, json } = context;
   if (json) terminal.out(JSON.stringify({ files, corrupt }));
-  else if (corrupt.length === 0) terminal.out(`${files} files, all sound`);
+  else if (corrupt.length === 0) terminal.out(`${counted(files, 'file')}, all sound`);
   else
     terminal.out(
-      `${corrupt.length} of ${files} files were spoiled and are taken out:\n${corrupt.join('\n')}`,
+      `spoiled and taken out: ${corrupt.length} of ${counted(files, 'file')}\n${corrupt.join('\n')}`,
     );
   return corrupt.length === 0 ? 0 : 1;
 }

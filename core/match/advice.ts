@@ -1,4 +1,5 @@
 import type { SiteId } from '../ids.ts';
+import { counted } from '../units.ts';
 import type { Ask, Rules } from './ask.ts';
 import type { Room } from './room.ts';
 import { type Setting, settingsOf } from './settings.ts';
@@ -138,7 +139,7 @@ function highest(count: number, does: (level: number) => boolean): number {
 
 /** Advice in one line. */
 export function formatAdvice({ changes, sites, startsNow }: Advice): string {
-  const count = sites.length === 1 ? '1 site' : `${sites.length} sites`;
+  const count = counted(sites.length, 'site');
   const where = startsNow ? `it could start now at ${count}` : `${count} could run it`;
   return `${changes.join(' and ')}, ${where}: ${namesOf(sites)}`;
 }

@@ -1,5 +1,5 @@
 import type { FailureKind, Outcome } from '../job/outcome.ts';
-import { formatBytes } from '../units.ts';
+import { counted, formatBytes } from '../units.ts';
 
 /** How often a task has come back before, since it was submitted, released by hand or retried by hand. */
 export interface FailureCounts {
@@ -99,13 +99,13 @@ const JUDGES: Readonly<Record<FailureKind, Judge>> = {
   site: (failure, before) => {
     const counts = { ...before, site: before.site + 1 };
     if (counts.site <= SITE_FAILURE_BUDGET) return retry(failure, counts, counts.site, true);
-    const words = `gave up after ${counts.site} failures of sites, the last: ${failure.detail}`;
+    const words = `gave up after ${counted(counts.site, 'failure')} of sites, the last: ${failure.detail}`;
     return end('fail', failure.reason, words, counts);
   },
   data: (failure, before) => {
     const counts = { ...before, data: before.data + 1 };
     if (counts.data <= DATA_FAILURE_BUDGET) return retry(failure, counts, counts.data, true);
-    const words = `gave up after ${counts.data} failures of data, the last: ${failure.reason}: ${failure.detail}`;
+    const words = `gave up after ${counted(counts.data, 'failure')} of data, the last: ${failure.reason}: ${failure.detail}`;
     return end('hold', 'DATA_UNAVAILABLE', words, counts);
   },
   credential: ({ detail }, before) => end('hold', 'CREDENTIAL_EXPIRED', detail, before),
@@ -124,7 +124,7 @@ export function judgeRelease(
   const counts = { ...before, releases: before.releases + 1 };
   if (counts.releases <= RELEASE_BUDGET)
     return retry({ failure: 'site', reason, detail }, counts, counts.releases, true);
-  const words = `it came back from sites ${counts.releases} times, the last: ${reason}: ${detail}`;
+  const words = `it came back from sites ${counted(counts.releases, 'time')}, the last: ${reason}: ${detail}`;
   return end('hold', 'RELEASED_TOO_OFTEN', words, counts);
 }
 

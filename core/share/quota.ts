@@ -1,3 +1,4 @@
+import { counted } from '../units.ts';
 /** Hard caps of a node of the tree of shares; what is absent is not capped. */
 export interface Quota {
   /** Cpus that may run at the same time. */
@@ -19,6 +20,6 @@ export function queueRefusal(node: Quoted, tasks: number): string | undefined {
   const { name, quota, queuedTasks } = node;
   const most = quota.queuedTasks;
   return most !== undefined && queuedTasks + tasks > most
-    ? `${name} may have ${most} tasks queued: it has ${queuedTasks}, and ${tasks} more are wanted`
+    ? `${name} may have ${counted(most, 'task')} queued: it has ${queuedTasks}, and ${tasks} more ${tasks === 1 ? 'is' : 'are'} wanted`
     : undefined;
 }

@@ -1,5 +1,6 @@
 import type { Ask, Rules } from '../match/ask.ts';
 import { lastingRefusal } from '../match/refusal.ts';
+import { counted } from '../units.ts';
 import type { World } from './world.ts';
 
 const MOST_LINES = 5;
@@ -13,8 +14,12 @@ export function misfits({ sites, jobs }: World, rules: Rules): readonly string[]
     const [first] = refusals;
     if (first === undefined || refusals.includes(undefined)) return [];
     const site = sites[0]?.offer.site ?? '';
-    return [`${count} tasks of ${ask.owner} fit no site; ${site}: ${first.detail} (${first.code})`];
+    return [
+      `${counted(count, 'task')} of ${ask.owner} ${count === 1 ? 'fits' : 'fit'} no site; ${site}: ${first.detail} (${first.code})`,
+    ];
   });
   const more = lines.length - MOST_LINES;
-  return more > 0 ? [...lines.slice(0, MOST_LINES), `and ${more} more kinds of tasks`] : lines;
+  return more > 0
+    ? [...lines.slice(0, MOST_LINES), `and ${counted(more, 'more kind')} of tasks`]
+    : lines;
 }

@@ -1,5 +1,5 @@
 import { sum } from '../sum.ts';
-import { formatDuration } from '../units.ts';
+import { counted, formatDuration } from '../units.ts';
 import type { Part } from './balance.ts';
 import type { Measures } from './measure.ts';
 import type { World } from './world.ts';
@@ -79,7 +79,7 @@ export function sharesTable(all: readonly Measures[], most: number): ReportTable
 export function worldLine({ seed, sites, jobs }: World): string {
   const cpus = sum(sites.map(({ offer }) => offer.totalCpus));
   const tasks = sum(jobs.map(({ runtimesMs }) => runtimesMs.length));
-  return `${jobs.length} jobs with ${tasks} tasks, ${sites.length} sites with ${cpus} cpus, seed ${seed}`;
+  return `${counted(jobs.length, 'job')} with ${counted(tasks, 'task')}, ${counted(sites.length, 'site')} with ${counted(cpus, 'cpu')}, seed ${seed}`;
 }
 
 /** The figures as data: the same bytes for the same scenario. */

@@ -5,7 +5,7 @@ import { dn, type VoName, voName } from '../../core/ids.ts';
 import type { Resources } from '../../core/job/spec.ts';
 import { parseSwf, type Trace } from '../../core/simulate/swf.ts';
 import { type DraftJob, MAX_SIM_TASKS } from '../../core/simulate/workload.ts';
-import { formatBytes } from '../../core/units.ts';
+import { counted, formatBytes } from '../../core/units.ts';
 import { readFailure } from '../staging/file-errors.ts';
 
 const GIB = 2 ** 30;
@@ -18,7 +18,7 @@ export function readTrace(file: string): Trace {
   const trace = parseSwf(readText(file), file);
   const { problems, jobs } = trace;
   if (problems.length > 0) {
-    const count = problems.length === 1 ? '1 bad line' : `${problems.length} bad lines`;
+    const count = counted(problems.length, 'bad line');
     throw new GridError('TRACE_INVALID', `${file} has ${count}`, { problems });
   }
   if (jobs.length === 0) throw new GridError('TRACE_INVALID', `${file} has no job that ran`);
@@ -86,7 +86,7 @@ export function remarksOn(name: string, { header, jobs, skipped }: Trace): reado
   const machine = header.get('MaxProcs') ?? header.get('MaxNodes');
   const made = machine === undefined ? '' : `, from a machine of ${machine} processors`;
   return [
-    `${name}: ${jobs.length} jobs${made}`,
+    `${name}: ${counted(jobs.length, 'job')}${made}`,
     ...[...skipped].map(([why, count]) => `${name}: ${count} left out: ${why}`),
   ];
 }

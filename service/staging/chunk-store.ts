@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { GridError } from '../../core/errors.ts';
+import { counted } from '../../core/units.ts';
 import { isPack } from './pack.ts';
 
 /** Where chunks are kept, each by a digest (lower-case hex) that `verified` can tell it by. Every method may be called many at a time. */
@@ -27,7 +28,7 @@ export function verified(digest: string, bytes: Uint8Array): Uint8Array {
   if (isPack(digest, bytes) || sha256(bytes) === digest) return bytes;
   throw new GridError(
     'CHUNK_CORRUPT',
-    `chunk ${digest} has ${bytes.byteLength} bytes with another digest`,
+    `chunk ${digest} has ${counted(bytes.byteLength, 'byte')} with another digest`,
   );
 }
 

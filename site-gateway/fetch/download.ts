@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { GridError } from '../../core/errors.ts';
+import { counted } from '../../core/units.ts';
 import { pause } from '../../service/background.ts';
 import { writeFailure } from '../../service/staging/file-errors.ts';
 import { nameOf } from './addresses.ts';
@@ -84,7 +85,7 @@ async function refuseContent(wanted: Wanted, file: Partial): Promise<void> {
   await file.begin(0);
   if (resumed) return;
   const url = nameOf(await wanted.url());
-  const what = `has ${size} bytes with SHA-256 ${found}, and the job expects ${wanted.digest}`;
+  const what = `has ${counted(size, 'byte')} with SHA-256 ${found}, and the job expects ${wanted.digest}`;
   throw new GridError('FETCH_MISMATCH', `'${url}' ${what}`);
 }
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { counted } from '../../core/units.ts';
 import { BatchSilence, type CommandRunner, openCommandRunner } from './batch/batch-command.ts';
 
 /** A batch system of this machine that answers, and what it says of itself. */
@@ -92,9 +93,8 @@ const KINDS: readonly Kind[] = [
       await said(run, 'condor_q', ['-limit', '1', '-af', 'ClusterId']);
       const machines = [...new Set(linesOf(await said(run, 'condor_status', ['-af', 'Machine'])))];
       if (machines.length === 0) throw new BatchSilence('its pool has no machine');
-      const size = machines.length === 1 ? '1 machine' : `${machines.length} machines`;
       return {
-        words: `HTCondor ${version}, a pool of ${size}`,
+        words: `HTCondor ${version}, a pool of ${counted(machines.length, 'machine')}`,
         elsewhere: !machines.every(isHere),
       };
     },

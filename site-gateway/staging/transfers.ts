@@ -5,7 +5,7 @@ import { EMPTY_TREE } from '../../core/data/manifest.ts';
 import { isWithin } from '../../core/data/paths.ts';
 import type { FailureKind, Outcome } from '../../core/job/outcome.ts';
 import type { Transfer } from '../../core/job/transfer.ts';
-import { formatBytes } from '../../core/units.ts';
+import { counted, formatBytes } from '../../core/units.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import { callerFromWire } from '../../service/rpc/wire.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
@@ -122,7 +122,7 @@ async function write(
     resumes: true,
   });
   const { files, totalBytes, bytesFetched } = fetched;
-  const detail = `${files} files, ${formatBytes(totalBytes)}, are in ${path}`;
+  const detail = `${counted(files, 'file')} in ${path}, ${formatBytes(totalBytes)}`;
   return done(detail, { bytesIn: bytesFetched });
 }
 
@@ -144,7 +144,7 @@ async function read(
     signal,
     onProgress,
   });
-  const detail = `${tree.files} files, ${formatBytes(tree.totalBytes)}`;
+  const detail = `${counted(tree.files, 'file')}, ${formatBytes(tree.totalBytes)}`;
   return { ...done(detail, { bytesOut: sentBytes }), outputs: tree };
 }
 

@@ -47,7 +47,7 @@ describe('grid simulate', () => {
   test('shows the figures of every policy side by side', async () => {
     const { exit, out, err } = await grid('simulate small.yaml');
     expect([exit, err]).toEqual([0, '']);
-    expect(out).toContain('1 sites with 4 cpus, seed 1');
+    expect(out).toContain('1 site with 4 cpus, seed 1');
     expect(out).toMatch(/^ +FAIR +FIRST-COME$/m);
     expect(out).toMatch(/^wait, mean +\S/m);
     expect(out).toMatch(/^a round took +\d\.\d{3} ms +\d\.\d{3} ms$/m);

@@ -66,7 +66,9 @@ test('a gateway that has the files no more makes the attempt a failure that says
   gateway.onSendAgain = () => Promise.reject(new GridError('ATTEMPT_NOT_FOUND', 'all is gone'));
   expect(await ended(tree)).toMatchObject({
     reason: 'OUTPUTS_LOST',
-    detail: expect.stringMatching(/^1 of 1 chunks of the tree .* not to be had: .*all is gone/),
+    detail: expect.stringMatching(
+      /^the store lacks 1 of 1 chunk of the tree.* not to be had: .*all is gone/,
+    ),
   });
 });
 

@@ -107,7 +107,7 @@ test('a flow is resumed as it was, listed and cancelled', async () => {
   const id = (await run('flow', 'submit', 'flow/flow.yaml')).stdout.trim();
   expect(await run('flow', 'resume', id)).toMatchObject({ code: 4 });
   expect(await run('flow', 'wait', id, '--timeout', '1s')).toMatchObject({ code: 124 });
-  expect((await run('flow', 'cancel', id)).stdout).toBe(`${id}: 2 of 2 jobs are being cancelled\n`);
+  expect((await run('flow', 'cancel', id)).stdout).toBe(`${id}: cancelling 2 of 2 jobs\n`);
   expect(await run('flow', 'wait', id)).toMatchObject({ code: 1 });
   expect((await run('flow', 'resume', id)).stdout).toBe(`${id}\n`);
   const { stdout } = await run('flow', 'ls', '--json');

@@ -92,13 +92,13 @@ test('the administrator sees what is cached, takes it out, and it is fetched aga
   expect(await bytesIn(tree)).toBeGreaterThanOrEqual(SIZE);
   expect(await bytesIn(tree)).toBe(0);
   expect(await cached()).toMatchObject({ files: 1, bytes: SIZE });
-  expect((await cli('site', 'cache', 'verify')).out).toContain('1 files, all sound');
+  expect((await cli('site', 'cache', 'verify')).out).toContain('1 file, all sound');
   const young = await cli('site', 'cache', 'prune', '--keep', '0');
   expect(young.out).toContain('0 files taken out');
-  expect(young.out).toContain('1 files, 195 KiB stay: a task has them, or they were used');
+  expect(young.out).toContain('left: 1 file, 195 KiB, which a task has or which was used');
   await letAge();
   const pruned = await cli('site', 'cache', 'prune', '--keep', '0');
-  expect(pruned.out).toContain('1 files taken out');
+  expect(pruned.out).toContain('1 file taken out');
   expect(pruned.out).not.toContain('stay');
   expect(await bytesIn(tree)).toBeGreaterThanOrEqual(SIZE);
 });

@@ -1,3 +1,4 @@
+import { counted } from '../../../core/units.ts';
 import type { Needs } from '../batch/batch-system.ts';
 import type { ParallelEnvironment } from './qconf.ts';
 
@@ -58,6 +59,9 @@ export function withoutEnvironment(
   environments: readonly ParallelEnvironment[],
 ): string {
   const there = environments.map(({ name, rule }) => `${name} (${rule})`).join(', ');
-  const wanted = nodes === 1 ? `${cpus} slots on one host` : `${cpus} slots on ${nodes} hosts each`;
+  const wanted =
+    nodes === 1
+      ? `${counted(cpus, 'slot')} on one host`
+      : `${counted(cpus, 'slot')} on ${nodes} hosts each`;
   return `no parallel environment of its queues gives ${wanted}: it has ${there || 'none'}`;
 }

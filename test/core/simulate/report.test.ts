@@ -74,7 +74,7 @@ describe('a report', () => {
   });
 
   test('says what was simulated', () => {
-    expect(worldLine(world())).toBe('120 jobs with 120 tasks, 1 sites with 4 cpus, seed 1');
+    expect(worldLine(world())).toBe('120 jobs with 120 tasks, 1 site with 4 cpus, seed 1');
   });
 
   test('has four plots, each well-formed with a name for every line', () => {
