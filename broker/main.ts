@@ -10,7 +10,7 @@ import { type Log, openLog } from '../service/log.ts';
 import { readCertificate } from '../service/pki/x509.ts';
 import { openClient } from '../service/rpc/grpc-client.ts';
 import { startServer } from '../service/rpc/grpc-server.ts';
-import { readHostIdentity, warnOfDates } from '../service/rpc/host-identity.ts';
+import { keepIdentity } from '../service/rpc/keep-identity.ts';
 import {
   announceReady,
   endBySignals,
@@ -111,13 +111,12 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
   await using stack = new AsyncDisposableStack();
   const { clock, log, onFatal, signal } = around;
   const trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
-  const identity = readHostIdentity(config);
-  warnOfDates(config.certificate, identity.certPem, around);
+  const identity = stack.use(keepIdentity(config, around));
   const accounts = await openAccounts(config, trust, around);
   if (accounts !== undefined) stack.use(accounts);
   const open: (site: SiteRecord) => ReturnType<LinkOptions['open']> = (site) =>
     openClient(SiteGatewayService, `site ${site.id}`, site.address, {
-      ...identity,
+      ...identity.current(),
       caPem: trust.caPem(),
       crlPem: trust.crlPem(),
       checkServer: (certificate) => checkDn(certificate, site.dn),
@@ -147,12 +146,13 @@ async function startBroker(config: BrokerConfig, around: Around): Promise<Runnin
     await startServer({
       host,
       port: config.listen.port,
-      identity,
+      identity: identity.current(),
       authenticator: openAuthenticator({ trust, vomsDir: config.vomsdir, clock }),
       services: broker.services,
       log,
     }),
   );
+  identity.follow((fresh) => server.present(fresh));
   log.info({ epoch: broker.epoch, jobs: broker.openJobs }, 'broker serves');
   const owned = stack.move();
   return {

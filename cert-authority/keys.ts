@@ -34,7 +34,7 @@ export function loadAuthorityKeys(files: {
 }
 
 /** Key file -> key; throws CONFIG_INVALID where others than its owner can read it. */
-export function readPrivateKey(file: string): KeyObject {
+function readPrivateKey(file: string): KeyObject {
   const pem = readText(file);
   const mode = statSync(file).mode & 0o777;
   if ((mode & 0o077) !== 0) {

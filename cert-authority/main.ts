@@ -1,12 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { CertAuthorityService, VoMembershipService } from '../proto/gen/grid/v1/authority.ts';
 import { background } from '../service/background.ts';
 import { type Clock, systemClock } from '../service/clock.ts';
 import { loadConfig } from '../service/config.ts';
 import { formatSettings } from '../service/config-text.ts';
 import { type Log, openLog } from '../service/log.ts';
-import type { ServerIdentity } from '../service/rpc/grid-listener.ts';
 import { type RunningServer, served, startServer } from '../service/rpc/grpc-server.ts';
+import { type KeptIdentity, keepIdentity } from '../service/rpc/keep-identity.ts';
 import {
   announceReady,
   endBySignals,
@@ -20,7 +19,6 @@ import type { Authority } from './authority.ts';
 import { AUTHORITY_CONFIG, type AuthorityConfig } from './config.ts';
 import { publishCrl } from './crl.ts';
 import { renewHostIdentity } from './host-identity.ts';
-import { readPrivateKey } from './keys.ts';
 import { addressOf, openAuthority } from './open.ts';
 import { ANONYMOUS_METHODS, certAuthorityHandlers } from './rpc.ts';
 import { voMembershipHandlers } from './rpc-vo.ts';
@@ -85,10 +83,12 @@ export async function startAuthority(
   await renewHostIdentity(authority, config);
   await publishCrl(authority);
   trust = stack.use(TrustStore.open({ dir: config.trust, crl: config.crl, clock, log }));
-  const server = stack.use(await startRpc(config, authority, trust, log));
+  const identity = stack.use(keepIdentity(config, around));
+  const server = stack.use(await startRpc(config, authority, { trust, identity }, log));
+  identity.follow((fresh) => server.present(fresh));
   address = addressOf(config, server.port);
   await publishAllLsc(authority);
-  stack.use(keepFresh(config, authority, server, log));
+  stack.use(keepFresh(config, authority, log));
   const { host } = config.listen;
   const owned = stack.move();
   return {
@@ -100,13 +100,13 @@ export async function startAuthority(
 function startRpc(
   config: AuthorityConfig,
   authority: Authority,
-  trust: TrustStore,
+  { trust, identity }: { readonly trust: TrustStore; readonly identity: KeptIdentity },
   log: Log,
 ): Promise<RunningServer> {
   return startServer({
     host: config.listen.host,
     port: config.listen.port,
-    identity: identityOf(config),
+    identity: identity.current(),
     authenticator: openAuthenticator({ trust, vomsDir: config.vomsdir, clock: authority.clock }),
     services: [
       served(CertAuthorityService, certAuthorityHandlers(authority), ANONYMOUS_METHODS),
@@ -116,26 +116,15 @@ function startRpc(
   });
 }
 
-const identityOf = ({ certificate, key }: AuthorityConfig): ServerIdentity => ({
-  certPem: readFileSync(certificate, 'utf8'),
-  keyPem: readPrivateKey(key).export({ type: 'pkcs8', format: 'pem' }).toString(),
-});
-
 /** A CRL runs out even when nothing is revoked, and so does the host certificate of one that nobody restarts. */
-function keepFresh(
-  config: AuthorityConfig,
-  authority: Authority,
-  server: RunningServer,
-  log: Log,
-): Disposable {
+function keepFresh(config: AuthorityConfig, authority: Authority, log: Log): Disposable {
   const publish = async (): Promise<void> => {
     await publishCrl(authority);
     authority.trustChanged();
   };
   const renew = async (): Promise<void> => {
-    if (!(await renewHostIdentity(authority, config))) return;
-    server.present(identityOf(config));
-    log.info({ certificate: config.certificate }, 'host certificate renewed');
+    if (await renewHostIdentity(authority, config))
+      log.info({ certificate: config.certificate }, 'host certificate renewed');
   };
   // Never less than twice in the life of a CRL.
   const intervalMs = Math.min(config['crl-interval'], config['crl-lifetime'] / 2);

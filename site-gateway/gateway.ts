@@ -59,6 +59,8 @@ export interface GatewayOptions {
   /** The cache of input files. */
   readonly cache: Pick<CacheKeeper, 'free' | 'clearable'>;
   readonly openStaging: (parts: StagingNeeds) => SiteStaging;
+  /** What its administrator should know of the host certificate; '' for nothing. */
+  readonly certificateTrouble: () => string;
 }
 
 /** What staging gets of the gateway. */
@@ -210,7 +212,7 @@ interface Parts {
 }
 
 function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gateway['handlers'] {
-  const { config, clock } = options;
+  const { config, clock, certificateTrouble } = options;
   const { journal, supervisor, owner, lease, tickets, signed, staging, disk, accounts } = parts;
   const facts = factsOf(options, nkey, supervisor.lrmsState(), parts);
   const closedReason = (): string =>
@@ -231,6 +233,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
     journal,
     supervisor,
     transfers: { ...parts.transfers, ...staging },
+    certificateTrouble,
     lease,
     nowMs: () => clock.nowMs(),
     offer,

@@ -5,7 +5,8 @@ import { loadConfig } from '../service/config.ts';
 import { formatSettings } from '../service/config-text.ts';
 import { type Log, openLog } from '../service/log.ts';
 import { served, startServer } from '../service/rpc/grpc-server.ts';
-import { readHostIdentity, readSettingFile, warnOfDates } from '../service/rpc/host-identity.ts';
+import { readSettingFile } from '../service/rpc/host-identity.ts';
+import { keepIdentity } from '../service/rpc/keep-identity.ts';
 import {
   announceReady,
   endBySignals,
@@ -80,6 +81,7 @@ async function startSite(
 ): Promise<RunningSite> {
   await using stack = new AsyncDisposableStack();
   const { clock, log } = around;
+  const identity = stack.use(keepIdentity(config, around));
   const { authority, trust: dir } = config;
   if (authority !== undefined)
     stack.use(keepTrust({ authority, dir, everyMs: config['trust-every'], log }));
@@ -95,6 +97,7 @@ async function startSite(
       bootClock: systemBootClock(),
       log,
       cache: keeper,
+      certificateTrouble: () => identity.trouble(),
       openStaging: ({ nkey, tickets, signed, claimRoom }) =>
         openSiteStaging({
           nkey,
@@ -113,18 +116,17 @@ async function startSite(
     }),
   );
   const { host } = config.listen;
-  const identity = readHostIdentity(config);
-  warnOfDates(config.certificate, identity.certPem, around);
   const server = stack.use(
     await startServer({
       host,
       port: config.listen.port,
-      identity,
+      identity: identity.current(),
       authenticator: openAuthenticator({ trust, vomsDir: config.vomsdir, clock }),
       services: [served(SiteGatewayService, gateway.handlers)],
       log,
     }),
   );
+  identity.follow((fresh) => server.present(fresh));
   const owned = stack.move();
   return {
     address: host.includes(':') ? `[${host}]:${server.port}` : `${host}:${server.port}`,

@@ -31,6 +31,8 @@ export interface GatewayParts {
   readonly journal: Journal;
   readonly supervisor: Supervisor;
   readonly transfers: Pick<TransferQueue, 'counts'> & Pick<SiteStaging, 'storeTrouble'>;
+  /** What its administrator should know of the host certificate; '' for nothing. */
+  readonly certificateTrouble: () => string;
   readonly lease: Lease;
   readonly nowMs: () => number;
   readonly placing: Placing;
@@ -90,6 +92,7 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
       admit(context, request.epoch).then(() => ({
         ...inspected(supervisor, parts.transfers),
         storeTrouble: parts.transfers.storeTrouble(),
+        certificateTrouble: parts.certificateTrouble(),
       })),
     ...sendAgainHandler(parts, admit),
     reconcile: async (request, context) => {
@@ -149,7 +152,7 @@ function admission({ brokerDn, journal }: GatewayParts): Admission {
 function inspected(
   supervisor: Supervisor,
   queue: Pick<TransferQueue, 'counts'>,
-): Omit<InspectResponse, 'storeTrouble'> {
+): Pick<InspectResponse, 'attempts' | 'transfers'> {
   const { attempts, listed } = supervisor.inspect();
   const states = new Map<string, string>(attempts.map(({ id, state }) => [id, state]));
   const told = new Set<string>(listed.map(({ id }) => id));

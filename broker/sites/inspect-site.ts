@@ -49,6 +49,7 @@ export async function inspectSite(
     unasked,
     transfers: answer?.transfers ?? [],
     storeTrouble: answer?.storeTrouble ?? '',
+    certificateTrouble: answer?.certificateTrouble ?? '',
   };
 }
 

@@ -22,12 +22,12 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /its certificate has expired/,
-    'on HOST, if the clock of the broker is right: a new token (`grid ca token --profile host --name NAME`), `grid cert request --force --token TOKEN --out DIR` with the directory of hostcert.pem, and a restart of the gateway',
+    'on HOST, if the clock of the broker is right: a new token (`grid ca token --profile host --name NAME`), `grid cert request --force --token TOKEN --out DIR` with the directory of hostcert.pem',
   ],
   [/its certificate is not valid yet/, 'set the clocks of HOST and of the broker (`timedatectl`)'],
   [
     /its certificate has been revoked/,
-    'on HOST: a new token (`grid ca token --profile host --name NAME`), `grid cert request --force --token TOKEN --out DIR`, and a restart of the gateway',
+    'on HOST: a new token (`grid ca token --profile host --name NAME`), `grid cert request --force --token TOKEN --out DIR`',
   ],
   [
     /is of no trusted authority/,

@@ -19,7 +19,7 @@ export async function showSite(context: Context, input: Input): Promise<number> 
   using broker = await context.openBroker();
   const request = { id: argument(input, 0) };
   const answer = await broker.call.inspectSite(request, { signal: context.signal });
-  const { site, attempts, unasked, transfers, storeTrouble } = answer;
+  const { site, attempts, unasked, transfers, storeTrouble, certificateTrouble } = answer;
   if (site === undefined) throw new TypeError('the broker sent no site');
   const view = siteView(site);
   const lines = attempts.map((one) => lineOf(one, unasked === ''));
@@ -34,6 +34,7 @@ export async function showSite(context: Context, input: Input): Promise<number> 
         unasked,
         transfers,
         storeTrouble,
+        certificateTrouble,
       }),
     );
   else show(context, view, lines, answer);
@@ -57,7 +58,7 @@ function show(
   context: Context,
   site: SiteView,
   lines: readonly Line[],
-  { unasked, transfers, storeTrouble }: InspectSiteResponse,
+  { unasked, transfers, storeTrouble, certificateTrouble }: InspectSiteResponse,
 ): void {
   const { terminal, colours } = context;
   const { offer } = site;
@@ -73,6 +74,7 @@ function show(
         ...(offer === undefined ? [] : offeredFacts(offer)),
         ['transfers', transfers.map(transfersText).join('; ')],
         ['store', storeTrouble === '' ? '' : said(`met by the last transfers: ${storeTrouble}`)],
+        ['certificate', said(certificateTrouble)],
         ['not asked', said(unasked)],
       ],
       colours,

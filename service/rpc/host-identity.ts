@@ -1,13 +1,12 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { GridError, type Problem } from '../../core/errors.ts';
-import type { Clock } from '../clock.ts';
-import type { Log } from '../log.ts';
 import { privacyFault } from '../private-file.ts';
 import { readTrouble } from '../staging/file-errors.ts';
 
 /** The settings of a service that name its host certificate and the key of that. */
-interface IdentityFiles {
+export interface IdentityFiles {
   readonly certificate: string;
   readonly key: string;
 }
@@ -31,6 +30,11 @@ export function readHostIdentity({ certificate, key }: IdentityFiles): {
     fault(key, 'key: there is no private key in it, PEM and without a passphrase');
   if (secret !== undefined)
     for (const words of keyFaults(key, secret, certificate, leaf)) fault(key, words);
+  if (
+    problems.length === 0 &&
+    parsed(certPem, (cert) => createSecureContext({ cert })) === undefined
+  )
+    fault(certificate, 'certificate: TLS cannot read all of it: was it cut off?');
   if (certPem === undefined || keyPem === undefined || problems.length > 0)
     throw new GridError('CONFIG_INVALID', 'the host certificate cannot be used', { problems });
   return { certPem, keyPem };
@@ -47,16 +51,6 @@ function* keyFaults(
   if (leaf?.checkPrivateKey(secret) === false) yield `key: it is not the key of ${certificate}`;
 }
 
-/** Logs what of the dates of a host's certificate, of this file, its administrator should know. */
-export function warnOfDates(
-  certificate: string,
-  certPem: string,
-  { clock, log }: { readonly clock: Clock; readonly log: Log },
-): void {
-  const trouble = certificateTrouble(certPem, clock.nowMs());
-  if (trouble !== '') log.warn({ certificate }, trouble);
-}
-
 /** What is told of a certificate for so long before its end. */
 const SOON_MS = 30 * 86_400_000;
 
@@ -68,10 +62,16 @@ export function certificateTrouble(certPem: string, nowMs: number): string {
   if (nowMs < fromMs)
     return `the host certificate is not valid before ${at(fromMs)}: is the clock of this machine right?`;
   if (nowMs >= endMs)
-    return `the host certificate has ended at ${at(endMs)}, and everybody refuses it: ask for a token (grid ca token --profile host), then grid cert request --force --token TOKEN, and start this again`;
+    return `the host certificate has ended at ${at(endMs)}, and everybody refuses it: ask for a token (grid ca token --profile host), then grid cert request --force --token TOKEN`;
   return nowMs < endMs - SOON_MS
     ? ''
-    : `the host certificate ends at ${at(endMs)}: grid cert renew makes a new one, then start this again`;
+    : `the host certificate ends at ${at(endMs)}: grid cert renew makes a new one`;
+}
+
+/** Whether a certificate has begun and not ended. */
+export function isInDate(certPem: string, nowMs: number): boolean {
+  const { validFrom, validTo } = new X509Certificate(certPem);
+  return Date.parse(validFrom) <= nowMs && nowMs < Date.parse(validTo);
 }
 
 /** The text of the file that a setting names; throws CONFIG_INVALID with both. */

@@ -606,6 +606,8 @@ export interface InspectSiteResponse {
   transfers: VoTransfers[];
   /** Why the gateway's transfers wait for the store, and since when; empty where they do not. */
   storeTrouble: string;
+  /** What the gateway's administrator should know of its host certificate, as that it ends soon; empty for nothing. */
+  certificateTrouble: string;
 }
 
 /** For whom the ticket is. */
@@ -4598,7 +4600,7 @@ export const SiteAttempt: MessageFns<SiteAttempt> = {
 };
 
 function createBaseInspectSiteResponse(): InspectSiteResponse {
-  return { site: undefined, attempts: [], unasked: "", transfers: [], storeTrouble: "" };
+  return { site: undefined, attempts: [], unasked: "", transfers: [], storeTrouble: "", certificateTrouble: "" };
 }
 
 export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
@@ -4617,6 +4619,9 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
     }
     if (message.storeTrouble !== "") {
       writer.uint32(42).string(message.storeTrouble);
+    }
+    if (message.certificateTrouble !== "") {
+      writer.uint32(50).string(message.certificateTrouble);
     }
     return writer;
   },
@@ -4674,6 +4679,14 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
             message.storeTrouble = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.certificateTrouble = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4698,6 +4711,7 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
     message.unasked = object.unasked ?? "";
     message.transfers = object.transfers?.map((e) => VoTransfers.fromPartial(e)) || [];
     message.storeTrouble = object.storeTrouble ?? "";
+    message.certificateTrouble = object.certificateTrouble ?? "";
     return message;
   },
 };

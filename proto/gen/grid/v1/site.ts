@@ -311,6 +311,8 @@ export interface InspectResponse {
   transfers: VoTransfers[];
   /** Why transfers wait for the store, and since when; empty where they do not. */
   storeTrouble: string;
+  /** What its administrator should know of the host certificate, as that it ends soon; empty for nothing. */
+  certificateTrouble: string;
 }
 
 /** Names the attempt. */
@@ -2048,7 +2050,7 @@ export const InspectedAttempt: MessageFns<InspectedAttempt> = {
 };
 
 function createBaseInspectResponse(): InspectResponse {
-  return { attempts: [], transfers: [], storeTrouble: "" };
+  return { attempts: [], transfers: [], storeTrouble: "", certificateTrouble: "" };
 }
 
 export const InspectResponse: MessageFns<InspectResponse> = {
@@ -2061,6 +2063,9 @@ export const InspectResponse: MessageFns<InspectResponse> = {
     }
     if (message.storeTrouble !== "") {
       writer.uint32(26).string(message.storeTrouble);
+    }
+    if (message.certificateTrouble !== "") {
+      writer.uint32(34).string(message.certificateTrouble);
     }
     return writer;
   },
@@ -2102,6 +2107,14 @@ export const InspectResponse: MessageFns<InspectResponse> = {
             message.storeTrouble = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.certificateTrouble = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2122,6 +2135,7 @@ export const InspectResponse: MessageFns<InspectResponse> = {
     message.attempts = object.attempts?.map((e) => InspectedAttempt.fromPartial(e)) || [];
     message.transfers = object.transfers?.map((e) => VoTransfers.fromPartial(e)) || [];
     message.storeTrouble = object.storeTrouble ?? "";
+    message.certificateTrouble = object.certificateTrouble ?? "";
     return message;
   },
 };
