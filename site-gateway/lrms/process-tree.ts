@@ -7,6 +7,8 @@ export interface ProcessInfo extends ProcessKey {
   readonly ppid: number;
   readonly group: number;
   readonly session: number;
+  /** The device of the terminal of its session; 0 for none. */
+  readonly terminal: number;
   readonly name: string;
   readonly rssBytes: number;
   /** Of its own, and of its children that it has waited for. */
@@ -101,6 +103,7 @@ export function readStat(pid: number): Omit<ProcessInfo, 'mark'> | undefined {
     ppid: Number(fields[1]),
     group: Number(fields[2]),
     session: Number(fields[3]),
+    terminal: Number(fields[4]),
     startTicks: Number(fields[19]),
     rssBytes: Number(fields[21]) * PAGE_BYTES,
     cpuMs: fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * MS_PER_TICK, 0),
@@ -164,14 +167,23 @@ export function treeOf(
     (wrapper !== undefined &&
       one.startTicks >= wrapper.startTicks &&
       (one.session === wrapper.pid || one.group === wrapper.pid));
-  const members = new Map(processes.filter(isMember).map((one) => [one.pid, one]));
-  let before = -1;
-  while (before !== members.size) {
-    before = members.size;
-    for (const one of processes) if (members.has(one.ppid)) members.set(one.pid, one);
-  }
+  const members = withDescendants(processes, isMember);
   const isWrapper = (one: ProcessInfo): boolean => one.pid === wrapper?.pid;
   return [...members.values()].toSorted((a, b) => Number(isWrapper(b)) - Number(isWrapper(a)));
+}
+
+/** Those that are meant, and all that descends from them. */
+export function withDescendants(
+  processes: readonly ProcessInfo[],
+  isMeant: (one: ProcessInfo) => boolean,
+): ReadonlyMap<number, ProcessInfo> {
+  const found = new Map(processes.filter(isMeant).map((one) => [one.pid, one]));
+  let before = -1;
+  while (before !== found.size) {
+    before = found.size;
+    for (const one of processes) if (found.has(one.ppid)) found.set(one.pid, one);
+  }
+  return found;
 }
 
 /** Keep the namespaces of a task: they end when the task has, and a signal meant for the task is not for them. */

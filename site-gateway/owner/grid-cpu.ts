@@ -1,21 +1,14 @@
 import { join, sep } from 'node:path';
-import type { ProcessInfo } from '../lrms/process-tree.ts';
+import { type ProcessInfo, withDescendants } from '../lrms/process-tree.ts';
 
-/** The gateway, the tasks of this spool, and all that descends from them. */
-function gridProcesses(
+/** What runs for attempts of this spool, and all that descends from it. `others` belong to it by their control groups, say. */
+export function gridProcesses(
   processes: readonly ProcessInfo[],
   spool: string,
-  ownPid: number,
+  others: ReadonlySet<number>,
 ): ReadonlyMap<number, ProcessInfo> {
   const tasks = join(spool, 'attempts') + sep;
-  const isOurs = ({ pid, mark }: ProcessInfo): boolean => pid === ownPid || mark.startsWith(tasks);
-  const ours = new Map(processes.filter(isOurs).map((one) => [one.pid, one]));
-  let before = -1;
-  while (before !== ours.size) {
-    before = ours.size;
-    for (const one of processes) if (ours.has(one.ppid)) ours.set(one.pid, one);
-  }
-  return ours;
+  return withDescendants(processes, ({ pid, mark }) => others.has(pid) || mark.startsWith(tasks));
 }
 
 /**
@@ -28,8 +21,9 @@ export function openGridCpu(
 ): (processes: readonly ProcessInfo[]) => number {
   let known: ReadonlyMap<number, ProcessInfo> | undefined;
   let kept = 0;
+  const gateway = new Set([ownPid]);
   return (processes) => {
-    const ours = gridProcesses(processes, spool, ownPid);
+    const ours = gridProcesses(processes, spool, gateway);
     const used = [...ours.values()].reduce((sum, { cpuMs }) => sum + cpuMs, 0);
     if (known === undefined) kept = -used;
     for (const [pid, { startTicks, ppid, cpuMs }] of known ?? []) {

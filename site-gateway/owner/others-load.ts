@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openProcessTable } from '../lrms/process-tree.ts';
+import type { ProcessInfo } from '../lrms/process-tree.ts';
 import { TICKS_PER_SECOND } from '../lrms/task-files.ts';
 import { openGridCpu } from './grid-cpu.ts';
 
@@ -19,19 +19,18 @@ export function machineCpu(
   return cores === 0 ? undefined : { cpuMs: (ticks * 1_000) / TICKS_PER_SECOND, cores };
 }
 
-/** Gives the share of the machine's cores, 0 to 1, that others than the grid kept busy since the last call. */
+/** Gives the share of the machine's cores, 0 to 1, that others than the grid kept busy since the last call, by its processes now. */
 export function openOthersLoad(
   root: string,
   spool: string,
   monotonicMs: () => number,
-): () => number {
-  const scan = openProcessTable();
+): (processes: readonly ProcessInfo[]) => number {
   const gridCpu = openGridCpu(spool, process.pid);
   let before: { readonly atMs: number; readonly othersMs: number } | undefined;
-  return () => {
+  return (processes) => {
     const machine = machineCpu(statText(root));
     if (machine === undefined) return 0;
-    const now = { atMs: monotonicMs(), othersMs: machine.cpuMs - gridCpu(scan()) };
+    const now = { atMs: monotonicMs(), othersMs: machine.cpuMs - gridCpu(processes) };
     const { atMs, othersMs } = before ?? now;
     before = now;
     const share = (now.othersMs - othersMs) / ((now.atMs - atMs) * machine.cores);

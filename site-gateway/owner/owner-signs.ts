@@ -2,11 +2,14 @@ import type { OwnerSigns } from '../../core/owner/owner-policy.ts';
 import { background } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
+import { openProcessTable, type ProcessInfo } from '../lrms/process-tree.ts';
+import { groupedProcesses } from '../lrms/sandbox/kept-groups.ts';
 import { isOnBattery } from './battery.ts';
+import { gridProcesses } from './grid-cpu.ts';
 import { watchInput } from './input-devices.ts';
 import { openOthersLoad } from './others-load.ts';
 import { watchSessions } from './sessions.ts';
-import { lastTyped } from './terminals.ts';
+import { isOfTasks, type Terminal, watchTerminals } from './terminals.ts';
 
 /** Looks at what tells whether the machine's owner uses it. */
 export interface SignReader extends Disposable {
@@ -19,6 +22,8 @@ export function openSignReader(
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): SignReader {
   const input = watchInput(root);
+  const terminals = watchTerminals(root);
+  const scan = openProcessTable();
   const othersLoad = openOthersLoad(root, spool, () => clock.monotonicMs());
   const beganAtMs = clock.nowMs();
   const stop = new AbortController();
@@ -35,14 +40,16 @@ export function openSignReader(
   return {
     look: () => {
       const nowMs = clock.nowMs();
-      note(lastTyped(root) ?? 0);
+      const used = terminals();
+      const processes = scan();
+      for (const one of ofPeople(used, processes, spool)) note(one.usedAtMs);
       if (input.look()) note(nowMs);
       return {
         nowMs,
         zoneMs: -new Date(nowMs).getTimezoneOffset() * 60_000,
         usedAtMs: usedAtMs === 0 ? undefined : usedAtMs,
         watchedSinceMs: input.isWatching() ? beganAtMs : undefined,
-        load: othersLoad(),
+        load: othersLoad(processes),
         onBattery: isOnBattery(root),
       };
     },
@@ -51,4 +58,15 @@ export function openSignReader(
       input[Symbol.dispose]();
     },
   };
+}
+
+/** Without the terminals that tasks have opened for themselves. */
+function ofPeople(
+  terminals: readonly Terminal[],
+  processes: readonly ProcessInfo[],
+  spool: string,
+): readonly Terminal[] {
+  if (terminals.length === 0) return [];
+  const tasks = gridProcesses(processes, spool, groupedProcesses(spool));
+  return terminals.filter((one) => !isOfTasks(one, processes, tasks));
 }

@@ -74,12 +74,13 @@ export const specOf = (part: Placed['spec']): JobSpec => ({
   resources: resourcesOf({ memoryBytes: 64 * 2 ** 20, walltimeMs: 60_000, ...part.resources }),
 });
 
-/** `settings` are lines of YAML that are added to the configuration. */
+/** `settings` are lines of YAML that are added to the configuration, `before` words that go before the gateway's program. */
 export async function startTestSite(
   grid: LiveGrid,
   name: string,
   settings: readonly string[] = [],
   spool = join(grid.dir, name, 'spool'),
+  before: readonly string[] = [],
 ): Promise<TestSite> {
   const dir = join(grid.dir, name);
   mkdirSync(dir);
@@ -111,7 +112,7 @@ export async function startTestSite(
   let connection: Connection<typeof SiteGatewayService> | undefined;
   let address = '';
   const start = async (): Promise<void> => {
-    child = await spawnSite(config);
+    child = await spawnSite(config, before);
     address = await readyAddress(child);
     connection = openClient(SiteGatewayService, 'site', address, grid.credentialsOf(broker));
   };
@@ -210,10 +211,11 @@ const placeRequest = (attempts: readonly Placed[], epoch: number) => ({
   session: 0,
 });
 
-function spawnSite(config: string): Promise<ChildProcess> {
+function spawnSite(config: string, before: readonly string[]): Promise<ChildProcess> {
   const main = JSON.stringify(join(ROOT, 'site-gateway/main.ts'));
   const code = `const { serveSite } = await import(${main}); await serveSite(${JSON.stringify(config)}, { printConfig: false, asked: new AbortController().signal });`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+  const words = [...before, process.execPath, '--input-type=module', '-e', code];
+  const child = spawn(words[0] ?? '', words.slice(1), {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   return Promise.resolve(child);

@@ -10,11 +10,13 @@ export interface Terminal extends Disposable {
 
 const TYPE_MS = 300;
 
-/** A terminal of its own, whose program reads what is typed: the kernel notes that, as it does of a shell. */
-export async function openTerminal(): Promise<Terminal> {
-  const child = spawn('script', ['-qc', 'tty; exec cat >/dev/null', '/dev/null'], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
+/**
+ * A terminal of its own, whose program reads what is typed: the kernel notes that, as it does of a shell. `before` are
+ * words that go before the program.
+ */
+export async function openTerminal(before: readonly string[] = []): Promise<Terminal> {
+  const words = [...before, 'script', '-qc', 'tty; exec cat >/dev/null', '/dev/null'];
+  const child = spawn(words[0] ?? '', words.slice(1), { stdio: ['pipe', 'pipe', 'ignore'] });
   let said = '';
   for await (const chunk of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
     said += String(chunk);

@@ -11,6 +11,7 @@ import {
   keptLayout,
   killGroup,
   makeGroup,
+  pidsIn,
   removeGroup,
 } from './kept-groups.ts';
 
@@ -95,12 +96,7 @@ function taskGroups(layout: GroupLayout): TaskGroups {
         // It has no group, or none any more: its end is known otherwise.
       }
     },
-    members: (id) =>
-      new Set(
-        textOf(join(layout.tree, id, 'cgroup.procs'))
-          .match(/\d+/g)
-          ?.map(Number),
-      ),
+    members: (id) => new Set(pidsIn(join(layout.tree, id))),
     kill: (id) => killGroup(layout, id),
     freeze: (id, isFrozen) => {
       const file = join(layout.tree, id, 'cgroup.freeze');

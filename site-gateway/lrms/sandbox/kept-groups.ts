@@ -106,6 +106,26 @@ export async function clearGroups(spool: string, isKnown: (id: string) => boolea
   }
 }
 
+/** Pids in the groups of all tasks of a spool, whatever has become of their parents and their environment. */
+export function groupedProcesses(spool: string): ReadonlySet<number> {
+  try {
+    const { tree = '' } = knownLayout(spool) ?? {};
+    return new Set(groupsBelow(tree).flatMap((id) => pidsIn(join(tree, id))));
+  } catch {
+    // What a crash has cut short is no file of groups.
+    return new Set();
+  }
+}
+
+/** Pids in a group; none where it is gone. */
+export function pidsIn(group: string): readonly number[] {
+  try {
+    return readFileSync(join(group, 'cgroup.procs'), 'utf8').match(/\d+/g)?.map(Number) ?? [];
+  } catch {
+    return [];
+  }
+}
+
 const groupsBelow = (folder: string): readonly string[] =>
   existsSync(folder)
     ? readdirSync(folder, { withFileTypes: true })

@@ -9,7 +9,8 @@ type Row = readonly [pid: number, ppid: number, cpuMs: number, mark?: string];
 
 const processes = (rows: readonly Row[]): readonly ProcessInfo[] =>
   rows.map(([pid, ppid, cpuMs, mark]) => ({
-    ...{ pid, ppid, cpuMs, group: pid, session: pid, startTicks: pid, name: 'x', rssBytes: 0 },
+    ...{ pid, ppid, cpuMs, group: pid, session: pid, startTicks: pid },
+    ...{ terminal: 0, name: 'x', rssBytes: 0 },
     mark: mark === undefined ? '' : `/spool/attempts/${mark}`,
   }));
 

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openProcessTable, type ProcessInfo } from '../../../site-gateway/lrms/process-tree.ts';
 import { isOnBattery } from '../../../site-gateway/owner/battery.ts';
 import {
   inputDevices,
@@ -20,7 +21,8 @@ import {
 } from '../../../site-gateway/owner/input-devices.ts';
 import { machineCpu } from '../../../site-gateway/owner/others-load.ts';
 import { desktopUse } from '../../../site-gateway/owner/sessions.ts';
-import { lastTyped } from '../../../site-gateway/owner/terminals.ts';
+import { isOfTasks, watchTerminals } from '../../../site-gateway/owner/terminals.ts';
+import { openTerminal } from '../../support/terminal.ts';
 
 let root = '';
 beforeEach(() => {
@@ -36,7 +38,7 @@ function put(path: string, text: string): string {
 }
 
 describe('terminals', () => {
-  test('the last of them counts, by when it was read, and nothing else below /dev', () => {
+  test('those that were used since the last look count, by when they were read, and nothing else below /dev', () => {
     const at = (path: string, seconds: number): void => utimesSync(put(path, ''), seconds, 9_000);
     at('dev/tty1', 1_000);
     at('dev/ttyS0', 1_500);
@@ -44,11 +46,30 @@ describe('terminals', () => {
     at('dev/pts/ptmx', 5_000);
     at('dev/tty', 6_000);
     at('dev/null', 7_000);
-    expect(lastTyped(root)).toBe(2_000_000);
+    const terminals = watchTerminals(root);
+    expect(terminals().map(({ usedAtMs }) => usedAtMs)).toEqual([1_000_000, 1_500_000, 2_000_000]);
+    expect(terminals()).toEqual([]);
+    at('dev/ttyS0', 1_800);
+    expect(terminals()).toMatchObject([{ file: join(root, 'dev/ttyS0'), usedAtMs: 1_800_000 }]);
   });
 
   test('a machine without any tells nothing', () => {
-    expect(lastTyped(root)).toBeUndefined();
+    expect(watchTerminals(root)()).toEqual([]);
+  });
+
+  test('one is of tasks while they have it among themselves', async () => {
+    using real = await openTerminal();
+    const processes = openProcessTable()();
+    const terminal = watchTerminals('/')().find(({ file }) => file === `/dev/pts/${real.name}`);
+    const of = (tasks: readonly ProcessInfo[]): boolean | undefined =>
+      terminal && isOfTasks(terminal, processes, new Map(tasks.map((one) => [one.pid, one])));
+    const inside = processes.filter((one) => one.terminal === terminal?.device);
+    const window = processes.filter(({ pid }) => pid === inside[0]?.ppid);
+    expect(window.map(({ name }) => name)).toEqual(['script']);
+    expect(of([...window, ...inside])).toBe(true);
+    // Where a task got hold of the other end, what runs there is still its owner's.
+    expect(of(window)).toBe(false);
+    expect(of([])).toBe(false);
   });
 });
 
