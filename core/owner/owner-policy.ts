@@ -73,8 +73,9 @@ export const firstState = (nowMs: number, inUseSinceMs?: number): OwnerState => 
 const LOAD_WINDOW_MS = 60_000;
 
 /** The state after a look. */
-export function decide(policy: OwnerPolicy, before: OwnerState, signs: OwnerSigns): OwnerState {
+export function decide(policy: OwnerPolicy, last: OwnerState, signs: OwnerSigns): OwnerState {
   const { nowMs, usedAtMs, zoneMs } = signs;
+  const before = notAfter(last, nowMs);
   const load = averaged(policy, before, signs);
   const loadedAtMs = load >= policy.load ? nowMs : before.loadedAtMs;
   const quietSinceMs = latest(usedAtMs, loadedAtMs);
@@ -94,6 +95,16 @@ export function decide(policy: OwnerPolicy, before: OwnerState, signs: OwnerSign
   const isResting = isWithinMs(restSinceMs, policy.idleAfterMs);
   const why = isResting ? restWords(policy, restSinceMs, zoneMs) : '';
   return { ...common, phase: isResting ? 'closed' : 'open', why, inUseSinceMs: undefined };
+}
+
+/** Where the clock was set back, what was before counts as of now: it would not be over until that time comes again. */
+function notAfter(state: OwnerState, nowMs: number): OwnerState {
+  const { inUseSinceMs, loadedAtMs } = state;
+  return {
+    ...state,
+    inUseSinceMs: inUseSinceMs && Math.min(inUseSinceMs, nowMs),
+    loadedAtMs: loadedAtMs && Math.min(loadedAtMs, nowMs),
+  };
 }
 
 const restWords = ({ idleAfterMs }: OwnerPolicy, sinceMs = 0, zoneMs = 0): string =>

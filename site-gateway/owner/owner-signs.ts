@@ -25,11 +25,14 @@ export function openSignReader(
   const terminals = watchTerminals(root);
   const scan = openProcessTable();
   const othersLoad = openOthersLoad(root, spool, () => clock.monotonicMs());
-  const beganAtMs = clock.nowMs();
   const stop = new AbortController();
+  let beganAtMs = clock.nowMs();
   let usedAtMs = 0;
+  // What is ahead of a clock, because that was set back, would last until that time comes again.
   const note = (atMs: number): void => {
-    usedAtMs = Math.max(usedAtMs, atMs);
+    const nowMs = clock.nowMs();
+    beganAtMs = Math.min(beganAtMs, nowMs);
+    usedAtMs = Math.min(Math.max(usedAtMs, atMs), nowMs);
   };
   if (root === '/')
     background(
@@ -42,8 +45,8 @@ export function openSignReader(
       const nowMs = clock.nowMs();
       const used = terminals();
       const processes = scan();
-      for (const one of ofPeople(used, processes, spool)) note(one.usedAtMs);
-      if (input.look()) note(nowMs);
+      const typed = ofPeople(used, processes, spool).map((one) => one.usedAtMs);
+      note(input.look() ? nowMs : Math.max(0, ...typed));
       return {
         nowMs,
         zoneMs: -new Date(nowMs).getTimezoneOffset() * 60_000,

@@ -31,7 +31,8 @@ async function ask(words: readonly string[], signal: AbortSignal): Promise<strin
 
 /**
  * Out of `loginctl show-session`. A desktop says when its user has been away for some minutes, and when he is back; the
- * time is that of the last change, and 0 while it has said neither, as some never do.
+ * time is that of the last change, and 0 while it has said neither, as some never do. One ahead of the clock, which was set
+ * back since, tells nothing.
  */
 export function desktopUse(text: string, nowMs: number): number | undefined {
   const times = text.split('\n\n').flatMap((block) => {
@@ -40,7 +41,8 @@ export function desktopUse(text: string, nowMs: number): number | undefined {
     const changedAtMs = Number(value('IdleSinceHint')) / 1_000;
     const isDesktop = /^(?:x11|wayland|mir)$/.test(value('Type')) && value('Class') !== 'greeter';
     if (!isDesktop || !(changedAtMs > 0)) return [];
-    return [value('IdleHint') === 'yes' ? changedAtMs : nowMs];
+    if (value('IdleHint') !== 'yes') return [nowMs];
+    return changedAtMs > nowMs ? [] : [changedAtMs];
   });
   return times.length === 0 ? undefined : Math.max(...times);
 }

@@ -129,6 +129,17 @@ test('where something tells only of what is watched, it is not lent before it wa
   expect(phases(states)).toEqual(['closed', 'closed', 'open']);
 });
 
+test('a clock that is set back makes nothing last until that time comes again', () => {
+  const loaded = [0, 600, 601].map((minute) => ({ minute, load: 1 }));
+  const later = [10, 14, 15, 24, 25].map((minute) => ({ minute }));
+  const phase = phases(live({}, [...loaded, ...later]));
+  expect(phase.slice(loaded.length)).toEqual([
+    ...['suspended', 'suspended', 'closed', 'closed', 'open'],
+  ]);
+  const typing = [600, 10, 12, 16, 20].map((minute) => ({ minute, usedAtMs: used(minute) }));
+  expect(phases(live({}, typing)).at(-1)).toBe('ended');
+});
+
 const policies = fc.record({
   idleAfterMs: fc.integer({ min: 5 * MINUTE, max: 30 * MINUTE }),
   resumeAfterMs: fc.integer({ min: 1_000, max: 5 * MINUTE }),

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openLog } from '../../../service/log.ts';
 import { openProcessTable, type ProcessInfo } from '../../../site-gateway/lrms/process-tree.ts';
 import { isOnBattery } from '../../../site-gateway/owner/battery.ts';
 import {
@@ -20,6 +21,7 @@ import {
   watchInput,
 } from '../../../site-gateway/owner/input-devices.ts';
 import { machineCpu } from '../../../site-gateway/owner/others-load.ts';
+import { openSignReader } from '../../../site-gateway/owner/owner-signs.ts';
 import { desktopUse } from '../../../site-gateway/owner/sessions.ts';
 import { isOfTasks, watchTerminals } from '../../../site-gateway/owner/terminals.ts';
 import { openTerminal } from '../../support/terminal.ts';
@@ -71,6 +73,27 @@ describe('terminals', () => {
     expect(of(window)).toBe(false);
     expect(of([])).toBe(false);
   });
+});
+
+test('a sign ahead of the clock counts as of now, and once: it does not keep a machine in use', () => {
+  let nowMs = 5_000_000;
+  const clock = { nowMs: () => nowMs, monotonicMs: () => 0 };
+  const typed = (seconds: number): void => utimesSync(put('dev/pts/1', ''), seconds, 0);
+  put('proc/bus/input/devices', DEVICES);
+  typed(9_000);
+  using signs = openSignReader({ root, spool: root }, { clock, log: openLog('test', 'silent') });
+  const look = (atMs: number): readonly (number | undefined)[] => {
+    nowMs = atMs;
+    const { usedAtMs, watchedSinceMs } = signs.look();
+    return [usedAtMs, watchedSinceMs];
+  };
+  expect(look(5_000_000)).toEqual([5_000_000, 5_000_000]);
+  expect(look(5_900_000)).toEqual([5_000_000, 5_000_000]);
+  // The clock is set back, and somebody types afterwards.
+  expect(look(1_000_000)).toEqual([1_000_000, 1_000_000]);
+  expect(look(1_300_000)).toEqual([1_000_000, 1_000_000]);
+  typed(1_350);
+  expect(look(1_360_000)).toEqual([1_350_000, 1_000_000]);
 });
 
 describe('batteries', () => {
@@ -192,6 +215,11 @@ describe('desktops', () => {
   test.each([
     ['whose user is there', session('wayland', 'no', NOW - 600_000), NOW],
     ['whose user went away', session('x11', 'yes', NOW - 600_000), NOW - 600_000],
+    [
+      'whose user went away before the clock was set back',
+      session('x11', 'yes', NOW + 5),
+      undefined,
+    ],
     ['that has never said anything', session('x11', 'no', 0), undefined],
     ['of nobody but the login screen', session('wayland', 'no', NOW - 5, 'greeter'), undefined],
     ['that is a terminal, which is looked at itself', session('tty', 'no', NOW - 5), undefined],
