@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
@@ -104,6 +104,27 @@ describe('a shell that an earlier run left', () => {
     lrms.cancel(known.id, 0);
     expect(await endOf('known')).toMatchObject({ kind: 'exited', exitCode: 137 });
     expect(ends.has('unknown')).toBe(false);
+  });
+
+  test('outlives the minutes that it takes until all tasks are taken up', async () => {
+    const slow = await begun('slow');
+    await lrms[Symbol.asyncDispose]();
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      await open();
+      await vi.advanceTimersByTimeAsync(180_000);
+      // What would end it looks every fifty milliseconds.
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await lrms[Symbol.asyncDispose]();
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(launchersOf(spool)).toHaveLength(1);
+    await open();
+    expect(await lrms.adopt(slow)).toBe(true);
+    await lrms.clear?.();
+    lrms.cancel(slow.id, 0);
+    expect(await endOf('slow')).toMatchObject({ kind: 'exited', exitCode: 137 });
   });
 
   test('ends where it stands still and has nothing to do', async () => {

@@ -97,7 +97,7 @@ class ForkLrms implements Lrms {
     this.timers = [
       setInterval(() => this.sweep(), SWEEP_MS).unref(),
       setInterval(() => this.settleAll(this.adopted), ADOPTED_POLL_MS).unref(),
-      setInterval(() => this.run('remove control groups', this.clear()), TIDY_MS).unref(),
+      setInterval(() => this.run('remove control groups', this.clear(false)), TIDY_MS).unref(),
     ];
     const watch = watchDisk(() => this.tasks.values(), this.exceed, this.stop.signal);
     this.run('watch disk', watch);
@@ -144,7 +144,8 @@ class ForkLrms implements Lrms {
   }
 
   readonly hostsOf = hostsOf;
-  readonly clear = (): Promise<void> => this.clearLeft((id) => this.tasks.has(id));
+  readonly clear = (isWhole = true): Promise<void> =>
+    this.clearLeft((id) => this.tasks.has(id), isWhole);
   readonly suspend = (why: string): void => this.suspender.suspend(why, this.tasks.values());
   readonly waitReason = (id: string): string => waitReasonOf(this.tasks.get(id), this.gpus);
   readonly list = (): ReturnType<Lrms['list']> => listForkTasks(this.tasks.values());

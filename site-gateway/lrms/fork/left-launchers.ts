@@ -10,8 +10,11 @@ import type { ProcessKey } from '../task-files.ts';
 /** As they are called, with the spool behind: by that a later run knows those of an earlier one. */
 export const LAUNCHER_NAME = 'grid-launcher';
 
-/** Ends and removes what an earlier run left of tasks that nobody knows. */
-export type ClearLeft = (isKnown: (id: string) => boolean) => Promise<void>;
+/**
+ * Ends and removes what an earlier run left of tasks that nobody knows. `isWhole` says that all of its tasks are known from now
+ * on: before that nothing happens.
+ */
+export type ClearLeft = (isKnown: (id: string) => boolean, isWhole: boolean) => Promise<void>;
 
 const LOOK_MS = 50;
 const LOOKS = 200;
@@ -34,7 +37,10 @@ export async function findLeft(spool: string, log: Log): Promise<ClearLeft> {
   const idle = shells.filter((one) => !hasBegun(one)).map(({ key }) => key);
   sendSignal(idle, 'SIGKILL');
   const begun = shells.filter(hasBegun);
-  return async (isKnown) => {
+  let knowsAll = false;
+  return async (isKnown, isWhole) => {
+    knowsAll ||= isWhole;
+    if (!knowsAll) return;
     const unknown = begun.filter(({ id, key }) => !isKnown(id) && isAlive(key));
     await endTasks(unknown, spool, log);
     await clearGroups(spool, isKnown);
