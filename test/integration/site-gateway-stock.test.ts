@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Offer, Resources } from '../../proto/gen/grid/v1/common.ts';
@@ -64,7 +64,9 @@ test.each([
 
 test('licences and disk of accepted attempts are counted, and tasks wait for them, also over a restart', async () => {
   const file = join(site.dir, 'held');
-  const command = ['sh', '-c', `echo + >>${file}; sleep 1; echo - >>${file}`];
+  // However long the gateway takes to be back.
+  const waits = `until test -e ${file}-no-more; do sleep 0.1; done; sleep 0.5`;
+  const command = ['sh', '-c', `echo + >>${file}; ${waits}; echo - >>${file}`];
   const resources = asking({ licences: { matlab: 1 }, diskBytes: 10 * MIB });
   const attempts = ['a', 'b', 'c', 'd'].map((id) => ({ id, spec: { command, resources } }));
   await site.place(attempts);
@@ -75,6 +77,7 @@ test('licences and disk of accepted attempts are counted, and tasks wait for the
     freeDiskBytes: 10 * MIB,
     licences: [{ name: 'matlab', total: 2, free: 0 }],
   });
+  await writeFile(`${file}-no-more`, '');
   const updates = await site.untilEnded(attempts.map(({ id }) => id));
   const ends = updates.filter(({ outcome }) => outcome !== undefined);
   expect(ends.map(({ state }) => state)).toEqual(attempts.map(() => State.STATE_DONE));
