@@ -23,7 +23,7 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'hanse-snakemake-'));
   [grid, cluster] = await Promise.all([
     startLocalGrid({ sites: 1, cpusPerSite: 2 }),
-    startSlurm({ nodes: 2, cpus: 4, memoryMb: 4_000 }),
+    startSlurm({ nodes: 2, cpus: 2, memoryMb: 4_000 }),
   ]);
   const port = String(await freePort('127.0.0.1'));
   const words = ['site', 'invite', 'cluster', '--host', 'localhost', '--port', port, '--json'];
@@ -41,6 +41,12 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+/** Counts lines, once five of its kind have met: neither site has room for all of them. */
+const COUNT = `touch "$2"
+until [ "$(ls "\${2%/*}" | wc -l)" -ge 5 ]; do sleep 0.1; done
+wc -l <"$1"
+`;
+
 /** 14 texts are made, 14 are counted by a script beside the Snakefile, one sums up, one reads the configuration. */
 const SNAKEFILE = `
 configfile: "config.yaml"
@@ -56,7 +62,7 @@ rule count:
     output: "out/{part}.count", "out/{part}.where"
     log: "logs/{part}.log"
     resources: mem_mb=100, runtime=5
-    shell: "sh scripts/count.sh {input} > {output[0]}; (pwd; echo $GRID_SITE) > {output[1]}"
+    shell: "sh scripts/count.sh {input} {config[met]}/{wildcards.part} > {output[0]}; (pwd; echo $GRID_SITE) > {output[1]}"
 rule sum:
     input: expand("out/{part}.count", part=PARTS)
     output: "out/sum.txt"
@@ -71,11 +77,12 @@ rule report:
 
 function workflow(name: string, snakefile: string): string {
   const work = join(dir, name);
-  mkdirSync(join(work, 'scripts'), { recursive: true });
+  const met = join(dir, `met-${name}`);
+  for (const folder of [join(work, 'scripts'), met]) mkdirSync(folder, { recursive: true });
   writeFileSync(join(work, 'Snakefile'), snakefile);
-  const config = { parts: PARTS, lines: 7, title: "it's a report" };
+  const config = { parts: PARTS, lines: 7, title: "it's a report", met };
   writeFileSync(join(work, 'config.yaml'), JSON.stringify(config));
-  writeFileSync(join(work, 'scripts', 'count.sh'), 'wc -l < "$1"\n');
+  writeFileSync(join(work, 'scripts', 'count.sh'), COUNT);
   return work;
 }
 
