@@ -25,7 +25,7 @@ import { voMembershipHandlers } from './rpc-vo.ts';
 import { publishAllLsc } from './vo.ts';
 
 export { type AuthorityWish, initAuthority, type NewAuthority } from './init.ts';
-export { issueOffline, makeOfflineToken } from './offline.ts';
+export { issueOffline, makeOfflineToken, renewOffline } from './offline.ts';
 
 /** A longer timer fires at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;

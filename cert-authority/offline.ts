@@ -7,6 +7,7 @@ import { openLog } from '../service/log.ts';
 import { toPem } from '../service/pki/pem.ts';
 import type { Authority } from './authority.ts';
 import { AUTHORITY_CONFIG } from './config.ts';
+import { type PairFiles, renewPair } from './host-identity.ts';
 import { issue } from './issue.ts';
 import { addressOf, openAuthority } from './open.ts';
 import { makeToken, type Token } from './tokens.ts';
@@ -45,6 +46,19 @@ export function issueOffline(
       dn: certificate.subject,
       serial: certificate.serial,
     };
+  });
+}
+
+/** Renews, with the authority in `dir`, those of these pairs that `renewPair` does; gives them. */
+export function renewOffline<T extends PairFiles>(
+  dir: string,
+  pairs: readonly T[],
+  clock?: Clock,
+): Promise<readonly T[]> {
+  return withAuthority(dir, clock, async (authority) => {
+    const renewed: T[] = [];
+    for (const pair of pairs) if (await renewPair(authority, pair)) renewed.push(pair);
+    return renewed;
   });
 }
 

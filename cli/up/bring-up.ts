@@ -95,17 +95,17 @@ async function enrolSites(options: StartOptions): Promise<void> {
 
 /**
  * Those of a grid's `own` sites for which its start waits. Sites that were enrolled from elsewhere come and go by themselves, one
- * that drains is up, and one that has left (its certificate is revoked) does not come back.
+ * that drains is up, and one that has left (its certificate is revoked, and so never renewed) does not come back.
  */
 export const notUp = <T extends Pick<SiteSummary, 'id' | 'state' | 'detail'>>(
   sites: readonly T[],
   own: ReadonlySet<string>,
 ): readonly T[] =>
   sites.filter(
-    ({ id, state, detail }) => own.has(id) && !ANSWERS.includes(state) && !detail.includes(REVOKED),
+    ({ id, state, detail }) => own.has(id) && !ANSWERS.includes(state) && !LEFT.test(detail),
   );
 
-const REVOKED = 'its certificate has been revoked';
+const LEFT = /its certificate has (?:been revoked|expired)/;
 
 /** The broker as the grid's own user. */
 export async function openBroker(

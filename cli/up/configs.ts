@@ -55,3 +55,9 @@ export const identityOf = (
   certificate: join(dir, 'hostcert.pem'),
   key: join(dir, 'hostkey.pem'),
 });
+
+/** Certificate and key of the user that was made with the grid. */
+export const userIdentityOf = ({ user }: Layout): ReturnType<typeof identityOf> => ({
+  certificate: join(user, 'usercert.pem'),
+  key: join(user, 'userkey.pem'),
+});

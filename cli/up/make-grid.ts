@@ -6,7 +6,7 @@ import { freePort } from '../../service/nats/nats-config.ts';
 import { makeSigningRequest } from '../../service/pki/csr.ts';
 import { writeTrust } from '../../service/trust/trust-dir.ts';
 import { writeAtomic } from '../../service/write-atomic.ts';
-import { identityOf } from './configs.ts';
+import { identityOf, userIdentityOf } from './configs.ts';
 import type { GridPlan, Layout, NatsPlan, SitePlan } from './layout.ts';
 
 /** What a new grid shall be. */
@@ -54,13 +54,13 @@ export async function makeGrid(layout: Layout, wish: GridWish): Promise<GridPlan
     const issued = await issueOffline(layout.authority, { profile, commonName, altNames, csr });
     return { dn: issued.dn, certPem: issued.certificatePem, keyPem };
   };
-  await writeIdentity(layout.broker, await issue('host', 'broker.localhost'));
-  await writeIdentity(layout.nats, await issue('host', 'nats.localhost'));
+  await writeIdentity(identityOf(layout.broker), await issue('host', 'broker.localhost'));
+  await writeIdentity(identityOf(layout.nats), await issue('host', 'nats.localhost'));
   const sites: SitePlan[] = [];
   for (const [at, name] of SITE_NAMES.slice(0, wish.sites).entries()) {
     ensureDirectory(layout.site(name), 0o700);
     const identity = await issue('host', `${name}.localhost`);
-    await writeIdentity(layout.site(name), identity);
+    await writeIdentity(identityOf(layout.site(name)), identity);
     const settings = wish.siteSettings?.[at];
     const site = await planSite(name, identity.dn, wish);
     sites.push(settings === undefined ? site : { ...site, settings });
@@ -93,8 +93,10 @@ interface Identity {
   readonly keyPem: string;
 }
 
-async function writeIdentity(dir: string, identity: Identity): Promise<void> {
-  const files = identityOf(dir);
+async function writeIdentity(
+  files: ReturnType<typeof identityOf>,
+  identity: Identity,
+): Promise<void> {
   await writeAtomic(files.key, identity.keyPem, 0o600);
   await writeAtomic(files.certificate, identity.certPem, 0o644);
 }
@@ -125,8 +127,7 @@ async function makeUser(
   identity: Identity,
   trust: Parameters<typeof writeTrust>[1],
 ): Promise<void> {
-  await writeAtomic(join(layout.user, 'userkey.pem'), identity.keyPem, 0o600);
-  await writeAtomic(join(layout.user, 'usercert.pem'), identity.certPem, 0o644);
+  await writeIdentity(userIdentityOf(layout), identity);
   await writeTrust(join(layout.user, 'certificates'), trust);
 }
 

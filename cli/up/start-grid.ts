@@ -186,6 +186,13 @@ export async function stopRecorded(layout: Layout): Promise<readonly string[]> {
   return alive.map(({ name }) => name);
 }
 
+/** Lets the nats-servers that run read their configuration and certificate again; connections stay. */
+export function reloadNats(layout: Layout): void {
+  for (const { name, pid } of readRunning(layout)?.programs ?? [])
+    if (name.startsWith('nats-') && isAlive(pid) && namesBelow(pid, layout.dir))
+      process.kill(pid, 'SIGHUP');
+}
+
 /** Whether any program that `running.json` names still runs. */
 export const isRunning = (layout: Layout): boolean => programsOf(layout, true).length > 0;
 

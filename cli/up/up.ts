@@ -10,7 +10,8 @@ import { type GridPlan, type Layout, layoutOf, readPlan } from './layout.ts';
 import { makeGrid } from './make-grid.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { firstEnd } from './process.ts';
-import { isRunning, obtainNatsServer, programsOf, stopRecorded } from './start-grid.ts';
+import { renewCertificates } from './renew-certificates.ts';
+import { isRunning, obtainNatsServer, programsOf, reloadNats, stopRecorded } from './start-grid.ts';
 import { openSteps, type Steps } from './steps.ts';
 
 const MAX_SITES = 20;
@@ -53,6 +54,7 @@ async function start(
     terminal.note(`another \`grid up\` of ${layout.dir} is at it: this one waits for it`),
   );
   const steps = openSteps(context);
+  await renewDue(context, layout);
   if (isRunning(layout)) {
     const ended = programsOf(layout, false);
     if (ended.length === 0) {
@@ -67,6 +69,15 @@ async function start(
   const warning = plan.natsCluster === undefined ? '' : clusterWarning(binary.version);
   if (warning !== '') terminal.note(`warning: ${warning}`);
   return await bringUp({ layout, plan, env, detached, signal, binary }, steps);
+}
+
+/** What runs takes up new certificates by itself, but for nats-server. */
+async function renewDue({ terminal }: Context, layout: Layout): Promise<void> {
+  const plan = readPlan(layout);
+  const renewed = plan === undefined ? [] : await renewCertificates(layout, plan);
+  if (renewed.length === 0) return;
+  terminal.note(`certificates that were near their end are renewed: ${renewed.join(', ')}`);
+  reloadNats(layout);
 }
 
 /** Where the grid of `up` and `down` stands. */

@@ -9,8 +9,9 @@ test('the start of a grid waits for its own sites, and not for one that has left
     { id: 'draining', state: SiteState.SITE_STATE_DRAINING, detail: '' },
     { id: 'starting', state: SiteState.SITE_STATE_UNKNOWN, detail },
     { id: 'left', state: SiteState.SITE_STATE_UNKNOWN, detail: 'its certificate has been revoked' },
+    { id: 'long-gone', state: SiteState.SITE_STATE_UNKNOWN, detail: 'its certificate has expired' },
     { id: 'elsewhere', state: SiteState.SITE_STATE_LOST, detail },
   ];
-  const own = new Set(['up', 'draining', 'starting', 'left']);
+  const own = new Set(['up', 'draining', 'starting', 'left', 'long-gone']);
   expect(notUp(sites, own).map(({ id }) => id)).toEqual(['starting']);
 });
