@@ -39,8 +39,7 @@ export const accountToken = (
   );
 
 /**
- * Lets a leaf node carry what members and gateways of a VO do: put chunks, get chunks whose digest is known, and hear the
- * answers. Nobody can use it for anything but a leaf connection.
+ * Lets a leaf node carry what members and gateways of a VO do: put chunks, get chunks, and hear the answers. Nobody can use it for anything but a leaf connection.
  */
 export async function leafCredentials(
   vo: string,

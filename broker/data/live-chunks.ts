@@ -1,5 +1,6 @@
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
+import { type ChunkName, chunkName } from '../../service/staging/chunk-cipher.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
 
@@ -10,12 +11,12 @@ import { treeChunks } from '../../service/staging/tree-chunks.ts';
 export interface LiveChunks {
   /** A live state is about to be named. */
   note(tree: TreeRef, nowMs: number): Promise<void>;
-  /** Digests of those that a pass may let go early. */
-  gather(): Promise<ReadonlySet<string>>;
+  /** Those that a pass may let go early. */
+  gather(): Promise<ReadonlySet<ChunkName>>;
   /** Ends a pass: forgets what is not in the store, and what a tree has named for `graceMs`. */
   settle(
-    condemned: ReadonlyMap<string, number>,
-    named: ReadonlySet<string>,
+    condemned: ReadonlyMap<ChunkName, number>,
+    named: ReadonlySet<ChunkName>,
     beforeMs: number,
   ): void;
   /** Whether so much was sent that a pass is due. */
@@ -28,13 +29,13 @@ const GONE = ['CHUNK_MISSING', 'CHUNK_CORRUPT', 'MANIFEST_INVALID'];
 
 export function openLiveChunks(store: ChunkStore): LiveChunks {
   /** When they were noted last. */
-  const chunks = new Map<string, number>();
+  const chunks = new Map<ChunkName, number>();
   /** Trees whose manifest did not come with them. */
   const unread = new Map<string, { readonly tree: TreeRef; readonly atMs: number }>();
   let bytes = 0;
   const read = async (tree: TreeRef, nowMs: number): Promise<void> => {
     try {
-      for (const digest of await treeChunks(store, tree)) chunks.set(digest, nowMs);
+      for (const digest of await treeChunks(store, tree)) chunks.set(chunkName(digest), nowMs);
     } catch (error) {
       if (!(error instanceof GridError) || !GONE.includes(error.code)) throw error;
     }
@@ -54,9 +55,9 @@ export function openLiveChunks(store: ChunkStore): LiveChunks {
     },
     settle: (condemned, named, beforeMs) => {
       let waiting = 0;
-      for (const [digest, atMs] of chunks) {
-        if (condemned.has(digest)) waiting += 1;
-        else if (!named.has(digest) || atMs < beforeMs) chunks.delete(digest);
+      for (const [name, atMs] of chunks) {
+        if (condemned.has(name)) waiting += 1;
+        else if (!named.has(name) || atMs < beforeMs) chunks.delete(name);
       }
       if (waiting === 0) bytes = 0;
     },

@@ -271,8 +271,8 @@ const connectAs = (options: AccountsOptions, authenticator: Authenticator, nkey:
   });
 
 /**
- * Put and get of chunks whose digest is known (and of the last one, which nats-server gives for `*`); no listing, no deleting, no
- * consumers, but for what is in `more`.
+ * Put and get of chunks; no listing, no deleting, no consumers, but for what is in `more`. nats-server gives the last chunk for `*`,
+ * but only who knows its digest can read it.
  */
 const chunkPermissions = (vo: string, nkey: string, more: readonly string[]): Permissions =>
   permissions([chunkSubjects(vo), ...getSubjects(chunkSubjects(vo)), ...more], nkey);

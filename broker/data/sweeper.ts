@@ -4,6 +4,7 @@ import { GridError } from '../../core/errors.ts';
 import { counted } from '../../core/units.ts';
 import { background } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
+import { type ChunkName, chunkName } from '../../service/staging/chunk-cipher.ts';
 import { digestsIn } from '../../service/staging/chunk-store.ts';
 import { checkManifest } from '../../service/staging/read-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
@@ -87,9 +88,9 @@ interface Store extends Doubted {
   readonly vo: string;
   readonly keeper: OpenKeeper;
   readonly live: LiveChunks;
-  condemned: ReadonlyMap<string, number>;
+  condemned: ReadonlyMap<ChunkName, number>;
   /** When chunks were taken out, as far as an upload may not know it. */
-  readonly removed: Map<string, number>;
+  readonly removed: Map<ChunkName, number>;
   /** Trees that were named lately, whether the ledger has them yet or not; the latest last. */
   readonly named: Map<string, { readonly tree: TreeRef; readonly atMs: number }>;
   /** Digests of trees whose chunks were there when they were named, and which every pass since has found named. */
@@ -152,10 +153,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     });
     return store.pass;
   };
-  const healIn = (vo: string, digests: readonly string[]): Promise<readonly string[]> => {
-    const store = storeOf(vo);
-    return heal(store, digests, (digest) => takeOut(store, [digest], book.clock.nowMs()));
-  };
+  const healIn: Sweeper['heal'] = (vo, digests) => healStore(book, storeOf(vo), digests);
   const timers = openTimers(options, stores, sweep);
   return {
     sweep,
@@ -259,7 +257,9 @@ async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promi
     // What is on its way out is there still.
     await store.removing;
     const chunks = await treeChunks(store.keeper.store, tree);
-    const doubtful = distrusts ? chunks : chunks.filter((digest) => store.removed.has(digest));
+    const doubtful = distrusts
+      ? chunks
+      : chunks.filter((digest) => store.removed.has(chunkName(digest)));
     const missing = await store.keeper.store.missing(doubtful);
     if (missing.size === 0) return true;
     throw new GridError(
@@ -296,11 +296,11 @@ async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Sw
   for (let at = 0; at < due.length; at += REMOVED_AT_ONCE) {
     await markNamed(store, marks);
     // From here to the request nothing is awaited: a tree that is named later finds them among the removed.
-    const going = due.slice(at, at + REMOVED_AT_ONCE).filter((digest) => !marks.chunks.has(digest));
+    const going = due.slice(at, at + REMOVED_AT_ONCE).filter((chunk) => !marks.chunks.has(chunk));
     await takeOut(store, going, nowMs);
     removed += going.length;
     // One that is sent again is as new as any other.
-    for (const digest of going) waiting.delete(digest);
+    for (const chunk of going) waiting.delete(chunk);
   }
   store.live.settle(waiting, marks.chunks, nowMs - graceMs);
   forget(store, nowMs, graceMs);
@@ -311,7 +311,7 @@ async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Sw
 
 /** What a pass has found to be needed. */
 interface Marks {
-  readonly chunks: Set<string>;
+  readonly chunks: Set<ChunkName>;
   /** Digests of the trees that need them. */
   readonly trees: Set<string>;
   /** Those of them that came from `named`. */
@@ -355,7 +355,7 @@ async function markNamed({ keeper, named }: Store, marks: Marks): Promise<void> 
 /** A tree whose manifest is not there, or is none, keeps nothing alive. */
 async function mark({ store }: OpenKeeper, tree: TreeRef, marks: Marks): Promise<void> {
   try {
-    for (const digest of await treeChunks(store, tree)) marks.chunks.add(digest);
+    for (const digest of await treeChunks(store, tree)) marks.chunks.add(chunkName(digest));
     marks.trees.add(tree.digest);
   } catch (error) {
     const gone = ['CHUNK_MISSING', 'CHUNK_CORRUPT', 'MANIFEST_INVALID'];
@@ -366,13 +366,16 @@ async function mark({ store }: OpenKeeper, tree: TreeRef, marks: Marks): Promise
 function forget(store: Store, nowMs: number, graceMs: number): void {
   const { removed } = store;
   forgetNamed(store, nowMs);
-  for (const [digest, atMs] of removed) if (nowMs - atMs > graceMs) removed.delete(digest);
+  for (const [chunk, atMs] of removed) if (nowMs - atMs > graceMs) removed.delete(chunk);
 }
 
+const healStore = (book: Book, store: Store, digests: readonly string[]) =>
+  heal(store, digests, (digest) => takeOut(store, [chunkName(digest)], book.clock.nowMs()));
+
 /** Nothing is awaited before the request: who names a tree from now on finds the chunks among the removed. */
-function takeOut(store: Store, digests: readonly string[], nowMs: number): Promise<void> {
-  for (const digest of digests) store.removed.set(digest, nowMs);
-  const going = store.keeper.remove(digests);
+function takeOut(store: Store, chunks: readonly ChunkName[], nowMs: number): Promise<void> {
+  for (const chunk of chunks) store.removed.set(chunk, nowMs);
+  const going = store.keeper.remove(chunks);
   store.removing = Promise.allSettled([store.removing, going]);
   return going;
 }

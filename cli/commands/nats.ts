@@ -61,7 +61,7 @@ export const NATS_COMMANDS: readonly CommandSpec[] = [
     path: 'broker leaf',
     summary: 'make the credentials of a leaf node of a site',
     details:
-      'On the broker’s machine, as the broker’s account. Copy the directory to the site, and keep it as secret as a key: its holder can put chunks of these VOs and get those whose digest is known.',
+      'On the broker’s machine, as the broker’s account. Copy the directory to the site, and keep it as secret as a key: its holder can put chunks into the stores of these VOs, and read those whose digest is known.',
     args: [['<dir>', 'where it goes']],
     options: [
       { flags: '--config <file>', about: 'configuration of the broker', required: true },

@@ -1,23 +1,23 @@
-/** What is remembered of the chunks of one VO between two passes over its store. */
-export interface SweepMemory {
+/** What is remembered of the chunks of one VO, by their names, between two passes over its store. */
+export interface SweepMemory<Name extends string> {
   /** Chunks that no tree names, and since when. */
-  readonly condemned: ReadonlyMap<string, number>;
+  readonly condemned: ReadonlyMap<Name, number>;
 }
 
 /** What a pass has found. */
-export interface SweepPass {
+export interface SweepPass<Name extends string> {
   /** Chunks that may go now. */
-  readonly due: readonly string[];
+  readonly due: readonly Name[];
   /** The same and those that must wait, with since when; for the next pass. */
-  readonly condemned: ReadonlyMap<string, number>;
+  readonly condemned: ReadonlyMap<Name, number>;
 }
 
 /** How long what is condemned must wait. */
-interface SweepRule {
+interface SweepRule<Name extends string> {
   readonly nowMs: number;
   readonly graceMs: number;
   /** Chunks that wait `briefMs` instead. */
-  readonly brief?: ReadonlySet<string>;
+  readonly brief?: ReadonlySet<Name>;
   readonly briefMs?: number;
 }
 
@@ -26,20 +26,20 @@ interface SweepRule {
  * it so. That is longer than an upload takes, whose tree is named only when its last chunk is there. Where the clock has
  * gone back the wait begins anew.
  */
-export function sweepPass(
-  stored: readonly string[],
-  live: ReadonlySet<string>,
-  before: SweepMemory,
-  { nowMs, graceMs, brief, briefMs = graceMs }: SweepRule,
-): SweepPass {
-  const waitOf = (digest: string): number => (brief?.has(digest) === true ? briefMs : graceMs);
-  const condemned = new Map<string, number>();
-  const due: string[] = [];
-  for (const digest of stored) {
-    if (live.has(digest)) continue;
-    const sinceMs = Math.min(before.condemned.get(digest) ?? nowMs, nowMs);
-    condemned.set(digest, sinceMs);
-    if (before.condemned.has(digest) && nowMs - sinceMs >= waitOf(digest)) due.push(digest);
+export function sweepPass<Name extends string>(
+  stored: readonly Name[],
+  live: ReadonlySet<Name>,
+  before: SweepMemory<Name>,
+  { nowMs, graceMs, brief, briefMs = graceMs }: SweepRule<Name>,
+): SweepPass<Name> {
+  const waitOf = (name: Name): number => (brief?.has(name) === true ? briefMs : graceMs);
+  const condemned = new Map<Name, number>();
+  const due: Name[] = [];
+  for (const name of stored) {
+    if (live.has(name)) continue;
+    const sinceMs = Math.min(before.condemned.get(name) ?? nowMs, nowMs);
+    condemned.set(name, sinceMs);
+    if (before.condemned.has(name) && nowMs - sinceMs >= waitOf(name)) due.push(name);
   }
   return { due, condemned };
 }

@@ -1,14 +1,18 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 import { GridError } from '../../core/errors.ts';
-import { chunkSubject, chunkSubjects, digestAt, STREAM, secondSubject } from './names.ts';
+import { type ChunkName, isChunkName } from './chunk-cipher.ts';
+import { chunkSubjects, nameAt, namedSubject, STREAM, secondSubject } from './names.ts';
 import type { NatsLink } from './nats-link.ts';
 
 /** What only the broker may do with the chunks of a VO. */
 export interface ChunkKeeper {
-  /** Digests of all chunks that are stored. */
-  list(): Promise<readonly string[]>;
-  /** Takes chunks out; one that is not there is no error. */
-  remove(digests: readonly string[]): Promise<void>;
+  /** Of all chunks that are stored. */
+  list(): Promise<readonly ChunkName[]>;
+  /**
+   * Takes chunks out; one that is not there is no error. What has no chunk's name stays: a member may have stored something
+   * under `*` or `>`, and whoever takes that out takes out everything, or where it makes another's second place its own.
+   */
+  remove(names: readonly ChunkName[]): Promise<void>;
 }
 
 const AT_ONCE = 64;
@@ -18,31 +22,24 @@ const TIMEOUT_MS = 20_000;
 export function natsChunkKeeper(link: NatsLink, vo: string): ChunkKeeper {
   return {
     list: async () => {
-      const digests = new Set<string>();
+      const found = new Set<ChunkName>();
       for (let offset = 0; ; ) {
         const page = await link.use((nc) => subjectsFrom(nc, vo, offset));
-        const names = Object.keys(page.state?.subjects ?? {});
-        for (const digest of names.map((name) => digestAt(vo, name)).filter(isOne))
-          digests.add(digest);
-        offset += names.length;
-        if (names.length === 0 || offset >= (page.total ?? 0)) return [...digests];
+        const subjects = Object.keys(page.state?.subjects ?? {});
+        for (const name of subjects.map((subject) => nameAt(vo, subject)).filter(isChunkName))
+          found.add(name);
+        offset += subjects.length;
+        if (subjects.length === 0 || offset >= (page.total ?? 0)) return [...found];
       }
     },
-    remove: async (digests) => {
-      const ones = digests.filter(isOne);
-      for (let at = 0; at < ones.length; at += AT_ONCE) {
-        const some = ones.slice(at, at + AT_ONCE);
-        await Promise.all(some.map((digest) => link.use((nc) => purge(nc, vo, digest))));
+    remove: async (names) => {
+      for (let at = 0; at < names.length; at += AT_ONCE) {
+        const some = names.slice(at, at + AT_ONCE).filter(isChunkName);
+        await Promise.all(some.map((name) => link.use((nc) => purge(nc, vo, name))));
       }
     },
   };
 }
-
-/**
- * A member may store something under any name: under `*` or `>`, and whoever takes that out takes out everything, or under one
- * that makes another's second place of its own. What has not the name of a chunk stays.
- */
-const isOne = (name: string): boolean => /^[0-9a-f]{64}$/.test(name);
 
 /** What a keeper publishes to, beside what a reader does. */
 export const keeperSubjects = (): readonly string[] =>
@@ -57,8 +54,8 @@ interface Answer {
 const subjectsFrom = (nc: NatsConnection, vo: string, offset: number): Promise<Answer> =>
   ask(nc, 'INFO', { subjects_filter: chunkSubjects(vo), offset });
 
-async function purge(nc: NatsConnection, vo: string, digest: string): Promise<void> {
-  const first = chunkSubject(vo, digest);
+async function purge(nc: NatsConnection, vo: string, name: ChunkName): Promise<void> {
+  const first = namedSubject(vo, name);
   await Promise.all([first, secondSubject(first)].map((filter) => ask(nc, 'PURGE', { filter })));
 }
 

@@ -1,13 +1,19 @@
 /** What the broker, the gateways and the CLI agree on about chunks in NATS. */
 
+import { chunkName } from './chunk-cipher.ts';
+
 /** The stream of a VO's account. */
 export const STREAM = 'STAGE';
 
 /** Subjects of all chunks of a VO. */
 export const chunkSubjects = (vo: string): string => `stage.${vo}.chunk.*`;
 
-/** Subject of one chunk; `digest` is lower-case hex. */
-export const chunkSubject = (vo: string, digest: string): string => `stage.${vo}.chunk.${digest}`;
+/** Where the chunk of a name is. */
+export const namedSubject = (vo: string, name: string): string => `stage.${vo}.chunk.${name}`;
+
+/** Where the chunk of a digest is; `digest` is lower-case hex. */
+export const chunkSubject = (vo: string, digest: string): string =>
+  namedSubject(vo, chunkName(digest));
 
 const AGAIN = '-again';
 
@@ -17,9 +23,9 @@ const AGAIN = '-again';
  */
 export const secondSubject = (subject: string): string => `${subject}${AGAIN}`;
 
-/** Digest of the chunk at a subject of it, in its first place or in its second. */
-export const digestAt = (vo: string, subject: string): string => {
-  const name = subject.slice(chunkSubject(vo, '').length);
+/** Name of the chunk at a subject of it, in its first place or in its second. */
+export const nameAt = (vo: string, subject: string): string => {
+  const name = subject.slice(namedSubject(vo, '').length);
   return name.endsWith(AGAIN) ? name.slice(0, -AGAIN.length) : name;
 };
 

@@ -2,6 +2,7 @@ import { headers, type Msg, type NatsConnection } from '@nats-io/transport-node'
 import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { openByteBudget } from './byte-budget.ts';
+import { decipher, encipher } from './chunk-cipher.ts';
 import { type CodedChunk, decodeChunk, openChunkCoder } from './chunk-coding.ts';
 import { type ChunkStore, verified } from './chunk-store.ts';
 import { openFlightWindow } from './flight-window.ts';
@@ -59,11 +60,14 @@ export function natsChunkStore(link: NatsLink, vo: string, looksTwice = false): 
     put: async (digest, bytes, signal) => {
       const coded = await coder.encode(bytes);
       const subject = chunkSubject(vo, digest);
-      return sending.send(coded.bytes.byteLength, (again) =>
-        link
-          .use((nc) => store(nc, subject, coded), signal, again)
-          .catch((error: unknown) => whyNotStored(link, subject, error, signal)),
-      );
+      return sending.send(coded.bytes.byteLength, async (again) => {
+        const whole = encipher(digest, coded.bytes);
+        const isNew = await link
+          .use((nc) => store(nc, subject, { ...coded, bytes: whole }), signal, again)
+          .catch((error: unknown) => whyNotStored(link, subject, error, signal));
+        giveSlab(whole);
+        return isNew ? coded.bytes.byteLength : 0;
+      });
     },
     receive,
     get: async (digest, signal) => verified(digest, await receive(digest, signal)),
@@ -79,30 +83,28 @@ const CODING = 'Content-Encoding';
 const packed = headers();
 packed.set(CODING, 'zstd');
 
-/** How many bytes the chunk took, 0 where it was there. */
-async function store(nc: NatsConnection, subject: string, coded: CodedChunk): Promise<number> {
+/** False where the chunk was there. */
+async function store(nc: NatsConnection, subject: string, coded: CodedChunk): Promise<boolean> {
   // What is refused and is not there has been swept in between, or cannot be read: only then it needs its second place.
   for (const place of [subject, subject, secondSubject(subject)]) {
-    const sent = await publish(nc, place, coded);
-    if (sent !== undefined) return sent;
-    if (await isThere(nc, place)) return 0;
+    if (await publish(nc, place, coded)) return true;
+    if (await isThere(nc, place)) return false;
   }
   throw new GridError('STAGING_UNAVAILABLE', `nats-server can neither read nor replace ${subject}`);
 }
 
-/** How many bytes the chunk took; undefined where the stream takes no other one in its place. */
+/** False where the stream takes no other one in its place. */
 async function publish(
   nc: NatsConnection,
   subject: string,
-  coded: CodedChunk,
-): Promise<number | undefined> {
-  const { bytes, coding } = coded;
+  { bytes, coding }: CodedChunk,
+): Promise<boolean> {
   const question = coding === 'zstd' ? { subject, bytes, headers: packed } : { subject, bytes };
   const ack = ackOf(await requestsOn(nc).ask(question));
-  if (ack.error === undefined) return bytes.byteLength;
+  if (ack.error === undefined) return true;
   const reason = ack.error.description ?? 'no reason';
   // The stream keeps one message per subject and discards new ones.
-  if (/maximum messages per subject/.test(reason)) return undefined;
+  if (/maximum messages per subject/.test(reason)) return false;
   if (/maximum bytes|resource limits|storage limit/i.test(reason))
     throw new GridError('STORE_QUOTA', `the store of the VO is full: ${SERVER_LIMIT} (${reason})`);
   if (/insufficient (?:storage )?resources|no space/i.test(reason)) {
@@ -116,20 +118,20 @@ const LOOK_MS = 5_000;
 
 /**
  * A stream that could not write once takes nothing more, and says nothing either, yet goes on to answer what it has. Throws
- * `error`, or what it means; 0 where the chunk is there after all.
+ * `error`, or what it means; false where the chunk is there after all.
  */
 async function whyNotStored(
   link: NatsLink,
   subject: string,
   error: unknown,
   signal: AbortSignal | undefined,
-): Promise<number> {
+): Promise<boolean> {
   const isUnanswered = error instanceof GridError && isTimeout(error.cause);
   if (!isUnanswered || signal?.aborted === true) throw error;
   const there = await link
     .use((nc) => isThere(nc, subject), AbortSignal.timeout(LOOK_MS))
     .catch(() => undefined);
-  if (there === true) return 0;
+  if (there === true) return false;
   if (there === undefined) throw error;
   throw new GridError(
     'STORE_FULL',
@@ -176,10 +178,11 @@ async function read(nc: NatsConnection, subject: string, digest: string): Promis
 
 async function unpacked(digest: string, answer: Msg): Promise<Uint8Array> {
   const coding = answer.headers?.get(CODING) ?? '';
-  if (coding === '') return answer.data;
-  const bytes = await decodeChunk(digest, { bytes: answer.data, coding });
-  giveSlab(answer.data);
-  return bytes;
+  const bytes = decipher(digest, answer.data);
+  if (coding === '') return bytes;
+  const more = await decodeChunk(digest, { bytes, coding });
+  giveSlab(bytes);
+  return more;
 }
 
 /** Undefined where the server that answers has no such chunk. */

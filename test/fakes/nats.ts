@@ -37,7 +37,7 @@ export interface TestClients {
     options?: { lifetimeMs?: number; patienceMs?: number },
   ): ChunkStore & AsyncDisposable;
   /** Somebody with a ticket for a VO who speaks NATS by hand. */
-  member(vo: string, lifetimeMs?: number): Promise<NatsConnection>;
+  member(vo: string, lifetimeMs?: number, purpose?: 'user' | 'gateway'): Promise<NatsConnection>;
 }
 
 export interface TestNatsOptions {
@@ -149,9 +149,9 @@ export function clientsOf(
         patienceMs,
       });
     },
-    member: async (vo, lifetimeMs = 60_000) => {
+    member: async (vo, lifetimeMs = 60_000, purpose = 'user') => {
       const { publicKey, seed } = newNkey();
-      const ticket = { vo, nkey: publicKey, lifetimeMs, purpose: 'user' } as const;
+      const ticket = { vo, nkey: publicKey, lifetimeMs, purpose };
       const { servers, userJwt } = await accounts.issueTicket(ticket);
       return connectNats({
         servers,

@@ -10,6 +10,7 @@ import { openLog } from '../../service/log.ts';
 import { freePort } from '../../service/nats/nats-config.ts';
 import { writeLeafServer } from '../../service/nats/nats-leaf.ts';
 import { type NatsProcess, startNatsServer } from '../../service/nats/nats-process.ts';
+import { encipher } from '../../service/staging/chunk-cipher.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { chunkSubject, directGetSubject } from '../../service/staging/names.ts';
@@ -81,7 +82,9 @@ chunkStoreContract('a leaf node', async () => {
   return {
     store,
     corrupt: async (digest, bytes) => {
-      await member.request(chunkSubject('demo', digest), bytes, { timeout: 5_000 });
+      await member.request(chunkSubject('demo', digest), encipher(digest, bytes), {
+        timeout: 5_000,
+      });
     },
     [Symbol.asyncDispose]: async () => {
       await member.close();

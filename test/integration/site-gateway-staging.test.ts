@@ -7,6 +7,7 @@ import type { TreeRef } from '../../core/data/manifest.ts';
 import { filesOf } from '../../core/data/select.ts';
 import { State, Stream } from '../../proto/gen/grid/v1/common.ts';
 import { treeFromWire, treeToWire } from '../../service/rpc/wire.ts';
+import { chunkName } from '../../service/staging/chunk-cipher.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
@@ -166,7 +167,7 @@ describe('inputs and outputs', () => {
       outputs: ['made'],
     });
     await using keeper = nats.accounts.openKeeper('demo');
-    await keeper.remove(await treeChunks(member, outputs));
+    await keeper.remove((await treeChunks(member, outputs)).map(chunkName));
     await expect(contentOf(outputs)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
     const again = await site.call().sendAgain({ epoch: EPOCH, attemptId: id });
     expect(treeFromWire(again.outputs)).toEqual(outputs);

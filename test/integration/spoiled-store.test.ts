@@ -3,8 +3,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { OpenKeeper } from '../../broker/data/staging-accounts.ts';
+import { type ChunkName, chunkName } from '../../service/staging/chunk-cipher.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
-import { chunkSubject } from '../../service/staging/names.ts';
+import { chunkSubject, namedSubject } from '../../service/staging/names.ts';
 import { natsServers, startTestNats, type TestNats } from '../fakes/nats.ts';
 
 describe.for(await natsServers())('what disks and rogues do to the chunks of $name', ({ path }) => {
@@ -27,8 +28,9 @@ describe.for(await natsServers())('what disks and rogues do to the chunks of $na
       if (!name.endsWith('.blk')) continue;
       const file = join(nats.settings.dir, name);
       const content = readFileSync(file);
-      const at = content.indexOf(bytes.subarray(100, 200));
-      if (at < 0) continue;
+      const subject = content.indexOf(chunkSubject('demo', sha256(bytes)));
+      if (subject < 0) continue;
+      const at = subject + 200;
       content[at] = (content[at] ?? 0) ^ 1;
       writeFileSync(file, content);
       flipped += 1;
@@ -42,15 +44,16 @@ describe.for(await natsServers())('what disks and rogues do to the chunks of $na
     await using member = nats.open('demo');
     await member.put(sha256(content), content);
     const rogue = await nats.member('demo');
-    for (const madeUp of ['*', '>', 'a', 'a*', '-again', `${sha256(content)}-again-again`]) {
-      const ack = await rogue.request(chunkSubject('demo', madeUp), 'false', { timeout: 5_000 });
+    const name = chunkName(sha256(content));
+    for (const madeUp of ['*', '>', 'a', 'a*', '-again', `${name}-again-again`]) {
+      const ack = await rogue.request(namedSubject('demo', madeUp), 'false', { timeout: 5_000 });
       expect(ack.json()).not.toHaveProperty('error');
     }
     await rogue.close();
-    const others = (await keeper.list()).filter((digest) => digest !== sha256(content));
-    await keeper.remove([...others, '*', '>']);
-    expect(await keeper.list()).toEqual([sha256(content)]);
-    await keeper.remove([sha256(content)]);
+    const others = (await keeper.list()).filter((other) => other !== name);
+    await keeper.remove([...others, ...(['*', '>'] as ChunkName[])]);
+    expect(await keeper.list()).toEqual([name]);
+    await keeper.remove([name]);
   });
 
   test('a bit that flips on the disk is found, and the chunk can be sent again and taken out', async () => {
@@ -65,14 +68,14 @@ describe.for(await natsServers())('what disks and rogues do to the chunks of $na
     await expect(member.get(digest)).rejects.toMatchObject({
       code: expect.stringMatching(/CHUNK_(MISSING|CORRUPT)/),
     });
-    await keeper.remove([digest]);
+    await keeper.remove([chunkName(digest)]);
     expect(await member.put(digest, bytes)).toBe(bytes.byteLength);
     expect(Buffer.compare(await member.get(digest), bytes)).toBe(0);
     expect(await member.put(digest, bytes)).toBe(0);
     expect(await keeper.store.missing([digest])).toEqual(new Set());
-    expect(new Set(await keeper.list())).toEqual(new Set([digest, sha256(other)]));
+    expect(new Set(await keeper.list())).toEqual(new Set([digest, sha256(other)].map(chunkName)));
 
-    await keeper.remove([digest]);
+    await keeper.remove([chunkName(digest)]);
     expect(await keeper.store.missing([digest])).toEqual(new Set([digest]));
     await expect(member.get(digest)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
     expect(await member.put(digest, bytes)).toBe(bytes.byteLength);
@@ -84,7 +87,7 @@ describe.for(await natsServers())('what disks and rogues do to the chunks of $na
     await using member = nats.open('demo');
     for (let at = 0; at < 200; at += 1) {
       await member.put(digest, bytes);
-      await Promise.all([member.put(digest, bytes), keeper.remove([digest])]);
+      await Promise.all([member.put(digest, bytes), keeper.remove([chunkName(digest)])]);
       expect(await member.missing([digest])).toEqual(await keeper.store.missing([digest]));
     }
   });

@@ -8,10 +8,17 @@ import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { pause } from '../../service/background.ts';
 import { freePort, writeNatsServer } from '../../service/nats/nats-config.ts';
 import { startNatsServer } from '../../service/nats/nats-process.ts';
+import { chunkName, decipher } from '../../service/staging/chunk-cipher.ts';
+import { decodeChunk } from '../../service/staging/chunk-coding.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../../service/staging/connect-staging.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
-import { chunkSubject, directGetSubject, STREAM } from '../../service/staging/names.ts';
+import {
+  chunkSubject,
+  directGetSubject,
+  namedSubject,
+  STREAM,
+} from '../../service/staging/names.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { natsServers, startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 import { writeTlsIdentity } from '../fakes/tls-identity.ts';
@@ -83,6 +90,39 @@ describe.for(await natsServers())('with $name', ({ path }) => {
     await stranger.close();
     expect(Buffer.compare(await store.get(sha256(content)), content)).toBe(0);
   });
+
+  test.for(['user', 'gateway'] as const)(
+    'what nats-server gives a %s who knows no digest tells nothing of what was sent',
+    async (purpose) => {
+      await using store = nats.open('demo');
+      const content = Buffer.from(`for few only ${randomBytes(3_000).toString('hex')}`);
+      const digest = sha256(content);
+      const name = chunkName(digest);
+      await store.put(digest, content);
+      const curious = await nats.member('demo', 60_000, purpose);
+      const guesses = ['*', '>', '*>', '*'.repeat(64), `${name.slice(0, 63)}*`, name];
+      const ask = (guess: string) =>
+        curious.request(directGetSubject(namedSubject('demo', guess)), '', { timeout: 2_000 });
+      const answers = (await Promise.allSettled(guesses.map(ask)))
+        .filter((answer) => answer.status === 'fulfilled')
+        .map(({ value }) => value);
+      await curious.close();
+      const given = answers.filter(({ headers }) => headers?.get('Nats-Subject').includes(name));
+      // By its name, and for a wildcard: nats-server means that well.
+      expect(given.length).toBeGreaterThan(1);
+      for (const { data, headers } of given) {
+        expect(headers?.get('Nats-Subject')).not.toContain(digest);
+        expect(Buffer.from(data).includes('for few only')).toBe(false);
+        expect(() => decipher(name, Uint8Array.from(data))).toThrow(/was not made from it/);
+        const coded = {
+          bytes: decipher(digest, Uint8Array.from(data)),
+          coding: headers?.get('Content-Encoding') ?? '',
+        };
+        expect(content.equals(await decodeChunk(digest, coded))).toBe(true);
+      }
+      await expect(store.get(name)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+    },
+  );
 
   test('a member hears nothing but the answers to itself', async () => {
     const member = await nats.member('demo');

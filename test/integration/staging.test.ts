@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../service/clock.ts';
+import { encipher } from '../../service/staging/chunk-cipher.ts';
 import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
 import { newNkey } from '../../service/staging/connect-staging.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
@@ -36,7 +37,9 @@ describe.for(await natsServers())('with $name', ({ name, path }) => {
     return {
       store,
       corrupt: async (digest, bytes) => {
-        await member.request(chunkSubject('demo', digest), bytes, { timeout: 5_000 });
+        await member.request(chunkSubject('demo', digest), encipher(digest, bytes), {
+          timeout: 5_000,
+        });
       },
       [Symbol.asyncDispose]: async () => {
         await member.close();

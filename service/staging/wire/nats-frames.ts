@@ -1,4 +1,4 @@
-import { takeSlab } from './slabs.ts';
+import { release, takeSlab } from './slabs.ts';
 
 /**
  * Cuts what a socket gives so that every large message is whole in one buffer. The parser of nats.js takes such a message as
@@ -65,14 +65,6 @@ export function openFrameCutter(): FrameCutter {
 }
 
 const NOTHING = new Uint8Array(0);
-
-/**
- * Frees a buffer of which all has been copied. Left to the garbage collector, the 64 of each MiB make it look through the
- * whole heap again and again, which takes longer than to decrypt what was in them.
- */
-function release({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
-}
 
 /**
  * Passes over whole messages from `start` on. `end` is where the first one begins that is not whole, `lineEnd` the end of its

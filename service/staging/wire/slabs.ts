@@ -59,3 +59,11 @@ export function framed(head: Uint8Array, bytes: Uint8Array, tail: Uint8Array): U
   frame.set(tail, frame.byteLength - tail.byteLength);
   return frame;
 }
+
+/**
+ * Frees a buffer of which all has been copied. Left to the garbage collector, the several of each MiB make it look through the
+ * whole heap again and again, which takes longer than to encrypt or decrypt what was in them.
+ */
+export function release({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+}
