@@ -12,6 +12,7 @@ import {
   unservedWords,
 } from '../core/vo/policy.ts';
 import type { CallContext } from '../service/rpc/rpc.ts';
+import { withoutDigests } from '../service/staging/chunk-store.ts';
 import type { Book } from './book.ts';
 import { ownerOf } from './jobs/listing.ts';
 
@@ -72,7 +73,7 @@ async function refusePast({ book, access }: Parts, peer: Peer, id: string): Prom
   const { name, tasks, state, detail, submitted_ms, ended_ms } = past;
   const what = tasks === 1 ? `'${name}'` : `'${name}', ${tasks} tasks`;
   const [from, to] = [submitted_ms, ended_ms].map((ms) => new Date(ms).toISOString());
-  const because = detail === '' ? '' : `: ${detail}`;
+  const because = detail === '' ? '' : `: ${withoutDigests(detail)}`;
   const message = `job ${id} (${what}, submitted ${from}) has ended ${state} at ${to}${because}; it was removed with its results for its age`;
   throw new GridError('JOB_ARCHIVED', message);
 }

@@ -9,6 +9,7 @@ import { digestsIn } from '../../service/staging/chunk-store.ts';
 import { checkManifest } from '../../service/staging/read-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import type { Book } from '../book.ts';
+import { readTrees } from '../jobs/job-store.ts';
 import { openDoubts } from './doubts.ts';
 import { lastSwept, noteSwept } from './last-swept.ts';
 import { type LiveChunks, openLiveChunks } from './live-chunks.ts';
@@ -160,6 +161,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     admit: async (vo, tree, from = 'client') => {
       if (tree.digest === '') return;
       checkManifest(tree);
+      if (from === 'client') await checkComesWhole(book, tree);
       const store = storeOf(vo);
       const nowMs = book.clock.nowMs();
       const fresh = from !== 'client';
@@ -248,6 +250,15 @@ function remember({ whole }: Store, { digest }: TreeRef): void {
   whole.add(digest);
   const oldest = whole.values().next().value;
   if (whole.size > MOST_WHOLE && oldest !== undefined) whole.delete(oldest);
+}
+
+/** The ledger keeps small manifests without their VO: it must not give them to one who knows no more than a digest. */
+async function checkComesWhole({ db }: Book, tree: TreeRef): Promise<void> {
+  if ((tree.manifest?.byteLength ?? 0) > 0) return;
+  const known = (await readTrees(db, [tree.digest])).get(tree.digest);
+  if (known?.manifest === undefined) return;
+  const message = `tree ${tree.digest} came without its manifest, which is small and comes with it`;
+  throw new GridError('MANIFEST_INVALID', message);
 }
 
 /** Whether all chunks of it are in the store, as far as can be told. */

@@ -8,6 +8,7 @@ import { taskCountsOf } from '../../core/job/summary.ts';
 import type { JobSummary, TaskStatus } from '../../proto/gen/grid/v1/broker.ts';
 import type { LiveOutputs } from '../../proto/gen/grid/v1/common.ts';
 import { liveToWire, outcomeToWire, stateToWire } from '../../service/rpc/wire.ts';
+import { withoutDigests } from '../../service/staging/chunk-store.ts';
 import type { Book } from '../book.ts';
 import type { JobRow, JobStateRow, LedgerSchema } from '../ledger/ledger.ts';
 import { readTrees, type StoredJob, storedJob } from './job-store.ts';
@@ -56,7 +57,9 @@ export async function listJobs(
   const rows = [...found.values()].toSorted((a, b) => b.seq - a.seq);
   const page = rows.slice(0, wish.limit);
   const next = rows.length > page.length ? (page.at(-1)?.id ?? '') : '';
-  return { jobs: page.map(summaryToWire), next };
+  // Members of a VO see each other's jobs here, and not what these have read.
+  const jobs = page.map(summaryToWire);
+  return { jobs: jobs.map((job) => ({ ...job, detail: withoutDigests(job.detail) })), next };
 }
 
 /** Jobs of one owner or of one VO stand together in an index, by age; so do those of everybody. */

@@ -191,7 +191,8 @@ export function siteToWire(site: SiteRecord, book: Book): SiteSummary {
     state: draining ? SiteState.SITE_STATE_DRAINING : STATE[site.link],
     detail: heard || closed,
     lastHeardAtMs: site.lastHeardAtMs,
-    offer: site.offer === undefined ? undefined : offerToWire(site.offer),
+    // A digest is a key to what it names, and whoever lists sites need not have been given it.
+    offer: site.offer === undefined ? undefined : offerToWire({ ...site.offer, warmTrees: [] }),
     attempts: book.table.liveAt(site.id).size,
     quarantined: quarantineOf(site, book.table, book.clock.nowMs()).quarantined ?? '',
     quarantinedUntilMs: site.conduct.quarantine?.untilMs ?? 0,

@@ -32,6 +32,10 @@ export function verified(digest: string, bytes: Uint8Array): Uint8Array {
   );
 }
 
+/** A text in which no digest can be read, only its first digits: whoever knows a digest can read what it names. */
+export const withoutDigests = (text: string): string =>
+  text.replaceAll(/\b([0-9a-f]{8})[0-9a-f]{56}\b/g, '$1...');
+
 /** Digests of the chunks that a failure names, such as that of `verified`. */
 export const digestsIn = (failure: string): readonly string[] =>
   failure.match(/\b[0-9a-f]{64}\b/g) ?? [];

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { State, Stream } from '../../proto/gen/grid/v1/common.ts';
+import { FailureKind, State, Stream } from '../../proto/gen/grid/v1/common.ts';
 import { brokerContract } from '../contract/broker.contract.ts';
 import { type BrokerGrid, newJob, openBrokerGrid, until } from '../fakes/broker-grid.ts';
 import type { FakeGateway } from '../fakes/fake-gateway.ts';
@@ -66,6 +66,26 @@ test('who is in no VO cannot submit, and sees of the jobs of others nothing at a
   expect(await codeOf(bob.enrolSite({ id: 'x', address: 'h:1', dn: '/CN=h' }))).toBe(
     'PERMISSION_DENIED',
   );
+});
+
+test('a digest is told to nobody but who may read what it names', async () => {
+  const digest = 'ab'.repeat(32);
+  const site = await grid.site('aachen', { warmTrees: [digest] });
+  const { sites } = await grid.as('Bob').listSites({});
+  expect(sites.map(({ offer }) => offer?.warmTrees)).toEqual([[]]);
+  const id = await grid.submit();
+  await placedAt(site);
+  const detail = `chunk ${digest} has 3 bytes with another digest`;
+  site.report(
+    lastPlaced(site),
+    ...([State.STATE_FAILED, FailureKind.FAILURE_KIND_LIMIT, 'CHUNK_CORRUPT', detail] as const),
+  );
+  await ends(id, 'failed');
+  const wish = { states: [], everyone: true, limit: 0, pageToken: '', name: '' };
+  const [seen] = (await grid.as('Bob').listJobs(wish)).jobs;
+  expect(seen?.detail).toContain('chunk abababab... has 3 bytes with another digest');
+  const whole = { jobId: id, summaryOnly: true, firstTask: 0, maxTasks: 0 };
+  expect((await grid.as('Alice').getJob(whole)).summary?.detail).toContain(digest);
 });
 
 test('cancelling ends what waits at once and what runs when its site says so', async () => {

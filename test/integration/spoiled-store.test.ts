@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { headers } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { OpenKeeper } from '../../broker/data/staging-accounts.ts';
 import { type ChunkName, chunkName } from '../../service/staging/chunk-cipher.ts';
@@ -80,6 +81,25 @@ describe.for(await natsServers())('what disks and rogues do to the chunks of $na
     await expect(member.get(digest)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
     expect(await member.put(digest, bytes)).toBe(bytes.byteLength);
   });
+
+  test.for(['404 Not Found', '408 Timeout', '503 No Responders'])(
+    'a message that calls itself %s is found to be no chunk, and is taken out',
+    async (status) => {
+      const bytes = randomBytes(300);
+      const digest = sha256(bytes);
+      const made = headers(Number.parseInt(status, 10), status.slice(4));
+      const rogue = await nats.member('demo');
+      const options = { headers: made, timeout: 5_000 };
+      await rogue.request(chunkSubject('demo', digest), Buffer.of(), options);
+      await rogue.close();
+      await using member = nats.open('demo');
+      expect(await member.put(digest, bytes)).toBe(0);
+      await expect(member.get(digest)).rejects.toMatchObject({ code: 'CHUNK_CORRUPT' });
+      await keeper.remove([chunkName(digest)]);
+      expect(await member.put(digest, bytes)).toBe(bytes.byteLength);
+      expect(Buffer.compare(await member.get(digest), bytes)).toBe(0);
+    },
+  );
 
   test('a chunk that is swept while it is sent again keeps its place', async () => {
     const bytes = randomBytes(300);

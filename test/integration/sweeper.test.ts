@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSweeper, type Sweeper } from '../../broker/data/sweeper.ts';
 import { treeRows } from '../../broker/jobs/records.ts';
 import type { TreeRef } from '../../core/data/manifest.ts';
+import { encipher } from '../../service/staging/chunk-cipher.ts';
 import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
 import { chunkSubject } from '../../service/staging/names.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
@@ -90,6 +91,14 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
     await sweeper.sweep('demo');
     expect(await sweeper.sweep('demo')).toMatchObject({ removed: 1 });
     expect([await missing(kept), await missing(dropped)]).toEqual([0, 1]);
+  });
+
+  test('a small tree comes with its manifest: who has only its digest gets none from the ledger', async () => {
+    const tree = await send(randomBytes(100));
+    await name(tree);
+    const bare = { digest: tree.digest, totalBytes: tree.totalBytes, files: tree.files };
+    await expect(sweeper.admit('other', bare)).rejects.toMatchObject({ code: 'MANIFEST_INVALID' });
+    await sweeper.admit('demo', tree);
   });
 
   test('a tree that is named between two passes is safe', async () => {
@@ -208,16 +217,26 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
     await sweeper.admit('demo', tree, 'gateway');
   });
 
-  test.for(['heal', 'doubt'] as const)(
-    'false bytes under a digest are taken out (%s), and the right ones can be sent',
-    async (by) => {
+  const madeUp = (digest: string) => ({
+    'no chunk': Buffer.from('false'),
+    'of another digest': encipher(sha256(Buffer.from('another')), randomBytes(100)),
+    'made with the digest': encipher(digest, randomBytes(100)),
+  });
+  test.for([
+    ['heal', 'no chunk'],
+    ['doubt', 'no chunk'],
+    ['heal', 'of another digest'],
+    ['heal', 'made with the digest'],
+  ] as const)(
+    'false bytes under a digest are taken out (%s, %s), and the right ones can be sent',
+    async ([by, kind]) => {
       const bytes = randomBytes(100_000);
       const root = join(dir, 'honest');
       await mkdir(root);
       await writeFile(join(root, 'file'), bytes);
       const digest = sha256(bytes);
       const rogue = await nats.member('demo');
-      await rogue.request(chunkSubject('demo', digest), 'false', { timeout: 5_000 });
+      await rogue.request(chunkSubject('demo', digest), madeUp(digest)[kind], { timeout: 5_000 });
       await rogue.close();
       await expect(member.get(digest)).rejects.toMatchObject({ code: 'CHUNK_CORRUPT' });
       const spoiled = {

@@ -82,8 +82,9 @@ export function openQuestions(line: Line): OpenQuestions {
       if (one === undefined) return;
       open.delete(token);
       answeredOfMs = Math.max(answeredOfMs, one.askedAtMs);
-      const nobody = message.data.byteLength === 0 && message.headers?.code === NO_RESPONDERS;
-      if (nobody) one.reject(new errors.NoRespondersError(one.subject));
+      const isEmpty = message.data.byteLength === 0 && !isStored(message);
+      if (isEmpty && message.headers?.code === NO_RESPONDERS)
+        one.reject(new errors.NoRespondersError(one.subject));
       else one.resolve(message);
     },
     fail: (error, which) => {
@@ -96,6 +97,9 @@ export function openQuestions(line: Line): OpenQuestions {
     look,
   };
 }
+
+/** Whether it comes from a stream, and not from the server itself. */
+export const isStored = ({ headers }: Msg): boolean => headers?.has('Nats-Subject') === true;
 
 function isGivenUp({ askedAtMs, readAtMs }: Open, answeredOfMs: number, line: Line): boolean {
   const nowMs = line.nowMs();
