@@ -15,6 +15,7 @@ import { lastSwept, noteSwept } from './last-swept.ts';
 import { type LiveChunks, openLiveChunks } from './live-chunks.ts';
 import { type Doubted, heal } from './spoiled-chunks.ts';
 import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
+import { markLedger, markNamed, noMarks } from './sweep-marks.ts';
 
 /**
  * Takes out of the stores what no tree names any more. A tree lives as long as the ledger has it: for a job, its results,
@@ -110,7 +111,6 @@ const COMMITTED_MS = 600_000;
 /** Of live outputs; longer than a gateway needs to send the next state or the results. */
 const BRIEF_MS = 3_600_000;
 const REMOVED_AT_ONCE = 256;
-const TREES_AT_ONCE = 1_000;
 /** Trees of a VO that can be held; the latest ones. */
 const MOST_WHOLE = 10_000;
 
@@ -290,9 +290,9 @@ async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promi
 
 async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Swept> {
   const nowMs = book.clock.nowMs();
-  const marks: Marks = { chunks: new Set(), trees: new Set(), named: new Set() };
-  await markLedger(book, store, marks);
-  await markNamed(store, marks);
+  const marks = noMarks();
+  await markLedger(book, store.keeper.store, marks);
+  await markNamed(store.keeper.store, store.named, marks);
   // From here on a tree that is not marked may lose chunks.
   for (const digest of store.whole) if (!marks.trees.has(digest)) store.whole.delete(digest);
   const stored = await store.keeper.list();
@@ -305,7 +305,7 @@ async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Sw
   let removed = 0;
   if (due.length > 0) await noteSwept(book.db, store.vo, nowMs);
   for (let at = 0; at < due.length; at += REMOVED_AT_ONCE) {
-    await markNamed(store, marks);
+    await markNamed(store.keeper.store, store.named, marks);
     // From here to the request nothing is awaited: a tree that is named later finds them among the removed.
     const going = due.slice(at, at + REMOVED_AT_ONCE).filter((chunk) => !marks.chunks.has(chunk));
     await takeOut(store, going, nowMs);
@@ -318,60 +318,6 @@ async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Sw
   const swept = { stored: stored.length, condemned: waiting.size, removed };
   if (removed > 0) book.log.info({ vo: store.vo, ...swept }, 'the store was swept');
   return swept;
-}
-
-/** What a pass has found to be needed. */
-interface Marks {
-  readonly chunks: Set<ChunkName>;
-  /** Digests of the trees that need them. */
-  readonly trees: Set<string>;
-  /** Those of them that came from `named`. */
-  readonly named: Set<TreeRef>;
-}
-
-/** Chunks of all trees that the ledger has; those of other VOs are not in this store and cost a question. */
-async function markLedger(book: Book, { keeper }: Store, marks: Marks): Promise<void> {
-  await book.recorder.settled();
-  for (let last = ''; ; ) {
-    const rows = await book.db
-      .selectFrom('trees')
-      .selectAll()
-      .where('digest', '>', last)
-      .orderBy('digest')
-      .limit(TREES_AT_ONCE)
-      .execute();
-    for (const { digest, total_bytes, files, manifest } of rows) {
-      const tree = { digest, totalBytes: total_bytes, files };
-      await mark(keeper, manifest === null ? tree : { ...tree, manifest }, marks);
-    }
-    if (rows.length < TREES_AT_ONCE) return;
-    last = rows.at(-1)?.digest ?? '';
-  }
-}
-
-/** Marks what was named since the last look, until there was nothing new. */
-async function markNamed({ keeper, named }: Store, marks: Marks): Promise<void> {
-  for (;;) {
-    const fresh = [...named.values()]
-      .map(({ tree }) => tree)
-      .filter((tree) => !marks.named.has(tree));
-    if (fresh.length === 0) return;
-    for (const tree of fresh) {
-      await mark(keeper, tree, marks);
-      marks.named.add(tree);
-    }
-  }
-}
-
-/** A tree whose manifest is not there, or is none, keeps nothing alive. */
-async function mark({ store }: OpenKeeper, tree: TreeRef, marks: Marks): Promise<void> {
-  try {
-    for (const digest of await treeChunks(store, tree)) marks.chunks.add(chunkName(digest));
-    marks.trees.add(tree.digest);
-  } catch (error) {
-    const gone = ['CHUNK_MISSING', 'CHUNK_CORRUPT', 'MANIFEST_INVALID'];
-    if (!(error instanceof GridError) || !gone.includes(error.code)) throw error;
-  }
 }
 
 function forget(store: Store, nowMs: number, graceMs: number): void {

@@ -7,9 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSweeper, type Sweeper } from '../../broker/data/sweeper.ts';
 import { treeRows } from '../../broker/jobs/records.ts';
 import type { TreeRef } from '../../core/data/manifest.ts';
-import { encipher } from '../../service/staging/chunk-cipher.ts';
 import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
-import { chunkSubject } from '../../service/staging/names.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import { natsServers, startTestNats, type TestNats } from '../fakes/nats.ts';
@@ -216,41 +214,6 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
     aheadMs += 60_000;
     await sweeper.admit('demo', tree, 'gateway');
   });
-
-  const madeUp = (digest: string) => ({
-    'no chunk': Buffer.from('false'),
-    'of another digest': encipher(sha256(Buffer.from('another')), randomBytes(100)),
-    'made with the digest': encipher(digest, randomBytes(100)),
-  });
-  test.for([
-    ['heal', 'no chunk'],
-    ['doubt', 'no chunk'],
-    ['heal', 'of another digest'],
-    ['heal', 'made with the digest'],
-  ] as const)(
-    'false bytes under a digest are taken out (%s, %s), and the right ones can be sent',
-    async ([by, kind]) => {
-      const bytes = randomBytes(100_000);
-      const root = join(dir, 'honest');
-      await mkdir(root);
-      await writeFile(join(root, 'file'), bytes);
-      const digest = sha256(bytes);
-      const rogue = await nats.member('demo');
-      await rogue.request(chunkSubject('demo', digest), madeUp(digest)[kind], { timeout: 5_000 });
-      await rogue.close();
-      await expect(member.get(digest)).rejects.toMatchObject({ code: 'CHUNK_CORRUPT' });
-      const spoiled = {
-        heal: () => sweeper.heal('demo', [digest, sha256(Buffer.from('none'))]),
-        doubt: () => Promise.resolve(sweeper.doubt('demo', `chunk ${digest} is false`)),
-      }[by]();
-      expect(await spoiled).toEqual(by === 'heal' ? [digest] : undefined);
-      const isOut = async () => (await member.missing([digest])).size === 1;
-      await expect.poll(isOut).toBe(true);
-      await sendTree(member, { root, paths: ['.'] });
-      expect(Buffer.from(await member.get(digest)).equals(bytes)).toBe(true);
-      expect(await sweeper.heal('demo', [digest])).toEqual([]);
-    },
-  );
 
   test('a tree is held from when it was named until a pass finds that nothing names it', async () => {
     const tree = await send(randomBytes(1_500_000));
