@@ -13,7 +13,7 @@ import {
   randomFillSync,
 } from 'node:crypto';
 import { GridError } from '../../core/errors.ts';
-import { release, takeSlab } from './wire/slabs.ts';
+import { pastWord, release, takeSlab } from './wire/slabs.ts';
 
 /** With a nonce by chance (NIST SP 800-38D, 8.2.2): what stands for a chunk may be packed in more than one way under its key. */
 const CIPHER = 'aes-256-gcm';
@@ -38,7 +38,7 @@ const chunkKey = (digest: string): Buffer => hash('sha256', `hanse chunk key ${d
 
 /** A nonce, what stands for `bytes`, and a tag, in a slab of their own. */
 export function encipher(digest: string, bytes: Uint8Array): Uint8Array {
-  const whole = takeSlab(bytes.byteLength + CIPHER_BYTES);
+  const whole = takeSlab(bytes.byteLength + CIPHER_BYTES, NONCE_BYTES);
   const nonce = randomFillSync(whole.subarray(0, NONCE_BYTES));
   const cipher = createCipheriv(CIPHER, chunkKey(digest), nonce);
   turn(cipher, bytes, whole.subarray(NONCE_BYTES));
@@ -54,14 +54,16 @@ export function decipher(digest: string, whole: Uint8Array): Uint8Array {
   const length = whole.byteLength - CIPHER_BYTES;
   if (length < 0) throw isNone(digest);
   const bytes = whole.subarray(NONCE_BYTES, NONCE_BYTES + length);
+  const start = NONCE_BYTES - pastWord(bytes);
+  const turned = whole.subarray(start, start + length);
   const cipher = createDecipheriv(CIPHER, chunkKey(digest), whole.subarray(0, NONCE_BYTES));
   cipher.setAuthTag(whole.subarray(NONCE_BYTES + length));
   try {
-    turn(cipher, bytes, bytes);
+    turn(cipher, bytes, turned);
   } catch (error) {
     throw isNone(digest, error);
   }
-  return bytes;
+  return turned;
 }
 
 const isNone = (digest: string, cause?: unknown): GridError =>
@@ -72,7 +74,7 @@ const isNone = (digest: string, cause?: unknown): GridError =>
 /** So much at a time stays in the caches of a processor. */
 const PIECE_BYTES = 131_072;
 
-/** Into the same bytes, or others. */
+/** Into other bytes, or the same, or some that begin before them. */
 function turn(cipher: CipherGCM | DecipherGCM, from: Uint8Array, to: Uint8Array): void {
   for (let at = 0; at < from.byteLength; at += PIECE_BYTES) {
     const piece = cipher.update(from.subarray(at, at + PIECE_BYTES));

@@ -52,7 +52,8 @@ export function openFrameCutter(): FrameCutter {
     if (lineEnd === 0) {
       carried = Uint8Array.from(tail);
     } else if (more > LARGE_BYTES) {
-      whole = takeSlab(tail.byteLength + more);
+      // What comes next begins a buffer, and its word.
+      whole = takeSlab(tail.byteLength + more, tail.byteLength);
       whole.set(tail);
       filled = tail.byteLength;
     } else if (tail.byteLength > 0) {

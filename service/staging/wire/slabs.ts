@@ -9,6 +9,11 @@ import { CHUNK_BYTES } from '../../../core/data/manifest.ts';
 const HEAD_ROOM = 1_024;
 /** What follows a chunk on the wire, and headers of an answer. */
 const SPARE_ROOM = 15_360;
+/**
+ * Into shared memory V8 copies words of so many bytes where both sides begin at one, and single bytes where they do not, which takes
+ * four times as long.
+ */
+const WORD_BYTES = 8;
 const SLAB_BYTES = HEAD_ROOM + CHUNK_BYTES + SPARE_ROOM;
 /** As many as one transfer has in flight and in work; more are made when they are needed, and not kept. */
 const KEPT = 24;
@@ -18,12 +23,16 @@ const known = new WeakSet<ArrayBufferLike>();
 /** Slabs that a socket still has to send, and how often. */
 const pins = new Map<ArrayBufferLike, number>();
 
-/** `bytes` bytes behind the head room, not cleared. What is larger than a slab is a buffer of its own. */
-export function takeSlab(bytes: number): Uint8Array {
-  if (HEAD_ROOM + bytes > SLAB_BYTES) return Buffer.allocUnsafeSlow(bytes);
+/**
+ * `bytes` bytes behind the head room, not cleared, of which that at `aligned` begins a word. What is larger than a slab is a buffer
+ * of its own.
+ */
+export function takeSlab(bytes: number, aligned = 0): Uint8Array {
+  const start = HEAD_ROOM + WORD_BYTES - 1 - ((aligned + WORD_BYTES - 1) % WORD_BYTES);
+  if (start + bytes > SLAB_BYTES) return Buffer.allocUnsafeSlow(bytes);
   const slab = free.pop() ?? new SharedArrayBuffer(SLAB_BYTES);
   known.add(slab);
-  return new Uint8Array(slab, HEAD_ROOM, bytes);
+  return new Uint8Array(slab, start, bytes);
 }
 
 /** Whoever is the last to use `bytes` may give the slab below them back; without it the slab is garbage. */
@@ -44,6 +53,9 @@ export function unpinSlab({ buffer }: Uint8Array): void {
   if (left === 0) pins.delete(buffer);
   else pins.set(buffer, left);
 }
+
+/** How many bytes after the beginning of a word it begins. */
+export const pastWord = ({ byteOffset }: Uint8Array): number => byteOffset % WORD_BYTES;
 
 /**
  * `head`, `bytes` and `tail` one behind the other; without a copy of `bytes` where they lie in a slab that nobody sends.

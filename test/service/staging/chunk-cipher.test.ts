@@ -24,6 +24,19 @@ test.for([0, 1, 100, 131_071, 131_072, 131_073, CHUNK_BYTES])(
   },
 );
 
+test('what comes at any place of a buffer is read, and nothing beside it is written', () => {
+  const bytes = randomBytes(300);
+  const whole = encipher(DIGEST, bytes);
+  for (let at = 0; at < 9; at += 1) {
+    const buffer = Buffer.alloc(400, 7);
+    buffer.set(whole, at);
+    const turned = decipher(DIGEST, buffer.subarray(at, at + whole.byteLength));
+    expect(Buffer.compare(turned, bytes)).toBe(0);
+    const beside = [buffer.subarray(0, at), buffer.subarray(at + whole.byteLength)];
+    expect(beside.every((part) => part.every((byte) => byte === 7))).toBe(true);
+  }
+});
+
 test('nothing of a chunk is seen in it, and it is another one each time', () => {
   const bytes = Buffer.alloc(100_000, 'the same words again and again ');
   const [one, other] = [encipher(DIGEST, bytes), encipher(DIGEST, bytes)];

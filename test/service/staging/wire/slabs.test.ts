@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import {
   framed,
   giveSlab,
+  pastWord,
   pinSlab,
   takeSlab,
   unpinSlab,
@@ -54,4 +55,13 @@ test('what is larger than a chunk has a buffer of its own', () => {
   giveSlab(large);
   expect(large.byteLength).toBe(2_000_000);
   expect(takeSlab(10).buffer).not.toBe(large.buffer);
+});
+
+test('a slab is taken so that what matters in it begins a word', () => {
+  const slabs = Array.from({ length: 17 }, (_, aligned) => takeSlab(100, aligned));
+  expect(slabs.map((slab, aligned) => pastWord(slab.subarray(aligned)))).toEqual(
+    slabs.map(() => 0),
+  );
+  expect(slabs.every(({ byteLength }) => byteLength === 100)).toBe(true);
+  for (const slab of slabs) giveSlab(slab);
 });
