@@ -17,7 +17,7 @@ import type { ChunkStore } from '../service/staging/chunk-store.ts';
 import type { Nkey } from '../service/staging/nats-link.ts';
 import { type AccountMap, openAccounts } from './accounts/account-map.ts';
 import { attemptDirectory } from './attempts/attempt-directory.ts';
-import { cleanSpool } from './attempts/clean-spool.ts';
+import { openSpoolCleaner } from './attempts/clean-spool.ts';
 import { type BootClock, type Lease, openLease } from './attempts/lease.ts';
 import { openPlace } from './attempts/place.ts';
 import { openSendAgain } from './attempts/send-again.ts';
@@ -134,9 +134,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   await supervisor.resume();
   const owner = stack.use(watchOwner({ config, supervisor, clock, log, onChange: announce }));
   stack.use(every(LEASE_LOOK_MS, 'watch the lease', log, () => endOfLease(lease, supervisor)));
-  stack.use(
-    every(CLEAN_MS, 'clean the spool', log, () => cleanSpool(journal, config, log, clock.nowMs())),
-  );
+  const clean = openSpoolCleaner({ journal, config, clock, log });
+  stack.use(every(CLEAN_MS, 'clean the spool', log, clean));
   stack.use(every(CLEAN_MS, 'forget addresses', log, () => forgetUrls(signed, supervisor)));
   const parts = { ...owned, ...movers, owner, supervisor, lease, tickets, signed, offerChange };
   const handlers = handlersOf(options, nkey.publicKey, parts);

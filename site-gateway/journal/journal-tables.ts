@@ -40,7 +40,7 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
   );
   const removable = database.prepare(
     `SELECT id FROM attempts WHERE directory_gone = 0 AND ended_at < ?
-     AND ended_seq <= (SELECT value FROM meta WHERE key = 'acknowledged') LIMIT ?`,
+     AND ended_seq <= (SELECT value FROM meta WHERE key = 'acknowledged') ORDER BY ended_at, id LIMIT ? OFFSET ?`,
   );
   const remove = database.prepare('UPDATE attempts SET directory_gone = 1 WHERE id = ?');
   const forgetAttempts = database.prepare(
@@ -72,8 +72,8 @@ export function attemptsIn(database: DatabaseSync, commits: GroupCommit): Attemp
       const row = find.get(id) as { outputs: Uint8Array | null } | undefined;
       return row?.outputs == null ? undefined : TreeRef.decode(row.outputs);
     },
-    removable: (beforeMs, limit) =>
-      removable.all(beforeMs, limit).map((row) => attemptId(String(row['id']))),
+    removable: (beforeMs, limit, skipped) =>
+      removable.all(beforeMs, limit, skipped).map((row) => attemptId(String(row['id']))),
     removed: (ids) =>
       commits.insist(() => {
         for (const id of ids) remove.run(id);

@@ -85,8 +85,11 @@ export interface Journal extends Disposable {
   outputsOf(id: string): TreeRef | undefined;
   /** An attempt that has ended and whose directory is there. */
   ended(id: string): AcceptedAttempt | undefined;
-  /** Attempts whose end was acknowledged and lies before `beforeMs`, and whose directories are still there. */
-  removable(beforeMs: number, limit: number): readonly AttemptId[];
+  /**
+   * Attempts whose end was acknowledged and lies before `beforeMs`, and whose directories are still there; those that ended
+   * first come first, and so many of them are left out.
+   */
+  removable(beforeMs: number, limit: number, skipped: number): readonly AttemptId[];
   removed(ids: readonly AttemptId[]): Promise<void>;
   /** Drops attempts without directories that ended before `beforeMs`, and jobs without attempts. */
   forget(beforeMs: number): Promise<void>;

@@ -185,10 +185,10 @@ describe('forgetting', () => {
     await journal.accept([attempt('a')], NOW_MS);
     await journal.step(step('a', 'done', { outcome, atMs: NOW_MS }));
     const later = NOW_MS + 60_000;
-    expect(journal.removable(later, 10)).toEqual([]);
+    expect(journal.removable(later, 10, 0)).toEqual([]);
     await journal.acknowledge(Number.MAX_SAFE_INTEGER);
-    expect(journal.removable(NOW_MS, 10)).toEqual([]);
-    expect(journal.removable(later, 10)).toEqual(['a']);
+    expect(journal.removable(NOW_MS, 10, 0)).toEqual([]);
+    expect(journal.removable(later, 10, 0)).toEqual(['a']);
     await journal.forget(later);
     expect(journal.known(['a']).size).toBe(1);
     await journal.removed([attemptId('a')]);
