@@ -73,8 +73,9 @@ interface Host {
 export function capacityOf(instances: readonly QueueInstance[], layout: Layout): Capacity {
   const names = layout.queues.map(({ name }) => name);
   const up = instances.filter((one) => isUp(one) && names.includes(one.queue));
+  const all = Map.groupBy(instances, ({ host }) => host);
   const hosts = [...Map.groupBy(up, ({ host }) => host)].map(([name, own]) =>
-    hostOf(name, own, { all: instances.filter(({ host }) => host === name), layout }),
+    hostOf(name, own, { all: all.get(name) ?? [], layout }),
   );
   const total = (count: (host: Host) => number): number => sum(hosts.map(count));
   const queues = layout.queues.map((queue, at) => ({

@@ -36,14 +36,20 @@ export interface LayoutOptions {
 
 /** Looks at the queues between two of these. */
 const LOOKS = 60;
-const HOSTS_AT_A_TIME = 8;
+const LEAST_HOSTS_AT_A_TIME = 8;
 /** Grid Engine's own default, while it has not said. */
 const DEFAULT_MAX_TASKS = 75_000;
 /** Complexes for memory, those first that do not limit what a program may address; of the last each host has one. */
 const MEMORY = ['m_mem_free', 'mem_free', 'virtual_free', 'h_rss', 'h_vmem', 's_vmem'];
 
+/** So that all of them are read before they are old again. */
+const atATime = (hosts: number): number =>
+  Math.max(LEAST_HOSTS_AT_A_TIME, Math.ceil(hosts / LOOKS));
+
 export function openLayout(tell: Tell, options: LayoutOptions): CellLayout {
   const hosts = new Map<string, HostComplexes>();
+  /** Of which something else may be known by now. */
+  const old = new Set<string>();
   let layout: Layout = {
     queues: [],
     environments: [],
@@ -61,7 +67,7 @@ export function openLayout(tell: Tell, options: LayoutOptions): CellLayout {
     const environments: ParallelEnvironment[] = [];
     for (const name of names)
       environments.push(parseEnvironment(await tell('qconf', ['-sp', name])));
-    hosts.clear();
+    for (const name of hosts.keys()) old.add(name);
     layout = { queues, environments, hosts, measures: measuresOf(complexes, options) };
   };
   return {
@@ -76,8 +82,13 @@ export function openLayout(tell: Tell, options: LayoutOptions): CellLayout {
     },
     lookAtHosts: async (instances) => {
       const names = new Set(instances.map(({ host }) => host));
-      const unknown = [...names].filter((name) => !hosts.has(name)).slice(0, HOSTS_AT_A_TIME);
-      for (const name of unknown) hosts.set(name, parseHost(await tell('qconf', ['-se', name])));
+      for (const name of hosts.keys()) if (!names.has(name)) hosts.delete(name);
+      const unknown = [...names].filter((name) => !hosts.has(name));
+      const wanted = [...unknown, ...[...old].filter((name) => hosts.has(name))];
+      for (const name of wanted.slice(0, atATime(names.size))) {
+        hosts.set(name, parseHost(await tell('qconf', ['-se', name])));
+        old.delete(name);
+      }
     },
     now: () => layout,
     resources: () => {
