@@ -48,7 +48,7 @@ export async function handOverMarks(
 }
 
 /**
- * Gives `work/`, `tmp/` and the two streams of an attempt to an account, before any of its processes knows of them. The
+ * Gives `work/`, `tmp/`, the folder of its container and the two streams of an attempt to an account, before any of its processes knows of them. The
  * directory itself stays root's: the gateway's own files in it, and the names of these, are nobody else's. Files that are
  * links to the cache stay as they are, read-only and root's. Nothing happens without an account.
  */
@@ -57,8 +57,8 @@ export async function handOver(directory: string, account: Account | undefined):
   const { uid, gid } = account;
   await noteOwner(directory, account);
   for (const name of ['stdout', 'stderr']) await giveFile(join(directory, name), account);
-  for (const name of ['work', 'tmp']) {
-    const own = join(directory, name);
+  const folders = ['work', 'tmp', 'container'].map((name) => join(directory, name));
+  for (const own of folders.filter((folder) => existsSync(folder))) {
     // Closed while it changes hands.
     await chmod(own, 0o700);
     await giveAll(own, account);

@@ -42,7 +42,7 @@ import { newsOfWait, WAITING_MS } from './news-of-wait.ts';
 import { failed, failedBy, NO_USAGE } from './outcome.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
 import { openTakeUp } from './take-up.ts';
-import { checkStdin, lrmsTaskOf } from './task.ts';
+import { checkStdin, lrmsTaskOf, makeContainerFolder } from './task.ts';
 
 /** An attempt that has not ended, for whoever reads its streams. */
 export interface LiveView {
@@ -269,6 +269,7 @@ export class Supervisor {
       });
     if (attempt.ending !== '') return;
     await checkStdin(attempt);
+    makeContainerFolder(task);
     await handOver(attempt.directory, task.account);
   }
 

@@ -4,11 +4,12 @@ import { GridError } from '../../core/errors.ts';
 import { demandedSandbox } from '../../core/job/sandbox.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import { accountName } from '../../service/account-name.ts';
+import { ensureDirectory } from '../../service/directories.ts';
 import { specFromWire } from '../../service/rpc/wire.ts';
 import type { Account } from '../accounts/account.ts';
 import type { AcceptedAttempt } from '../journal/journal.ts';
 import type { LrmsTask } from '../lrms/lrms.ts';
-import { hostfileOf } from '../lrms/task-files.ts';
+import { containerFolderOf, hostfileOf } from '../lrms/task-files.ts';
 import type { Runtime } from '../software/image-task.ts';
 import { wordsForModules } from '../software/load-modules.ts';
 import { type Encased, inImage } from '../software/run-image.ts';
@@ -86,6 +87,11 @@ export async function checkStdin(attempt: StagedAttempt): Promise<void> {
   const info = await stat(stdinOf(attempt)).catch(() => undefined);
   if (info?.isFile() !== true)
     throw new GridError('INPUT_MISSING', `'${stdin}' is to be standard input and is no file`);
+}
+
+/** Makes the folder by which the task's container is found, where it has one of that kind. */
+export function makeContainerFolder({ boxed, directory }: LrmsTask): void {
+  if (boxed === 'beside') ensureDirectory(containerFolderOf(directory));
 }
 
 /** What the batch system is asked to run. Its environment is made where it is read: tasks that wait need none. */

@@ -35,7 +35,7 @@ export interface LrmsTask {
   readonly network: Network;
   /**
    * Its command makes namespaces of its own, as those of an image do. The processes in them are below it, or `beside` it:
-   * then they are no children of it, and the first of them is found by `containerPidOf`.
+   * then they are no children of it, and the first of them is found in `containerFolderOf`, which is there before it is run.
    */
   readonly boxed?: 'below' | 'beside';
   /** Words that remove what it may have left beside its processes when it was killed; harmless otherwise. */

@@ -72,8 +72,11 @@ const readIfThere = (file: string): Promise<string | undefined> =>
 /** Names each node of the task once for each of its cores, a line each; the batch system makes it before the task begins. */
 export const hostfileOf = (directory: string): string => join(directory, 'tmp', 'grid-hosts');
 
-/** Pid of the first process of the task's container, which is no child of its command; made by the runtime. */
-export const containerPidOf = (directory: string): string => join(directory, 'tmp', 'grid-pid');
+/**
+ * What is known of a task's container, for those who run it: a folder of the task's account that is not seen in the container.
+ * `pid` in it is the first process of that, which is no child of the task's command; made by the runtime.
+ */
+export const containerFolderOf = (directory: string): string => join(directory, 'container');
 
 const startedOf = (directory: string): string => join(directory, 'started');
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { containerPidOf } from '../lrms/task-files.ts';
+import { containerFolderOf } from '../lrms/task-files.ts';
 import { SOFTWARE_EXIT_CODE } from './exit-code.ts';
 import { bindOf, type ImageTask, imageName, type Runtime } from './image-task.ts';
 
@@ -34,7 +34,7 @@ done
 /**
  * Stands beside the shell `$_grid_shell` that runs podman, in a session of its own and without the mark of the attempt. It removes
  * the container once that shell was killed, or two seconds after it was asked to end: podman itself may be killed without
- * its container, whose processes are no children of it. In the folder `$_grid_state`, which no task sees, lie `watch` with its pid,
+ * its container, whose processes are no children of it. In the folder `$_grid_state`, which no container sees, lie `watch` with its pid,
  * `term` once that shell was asked to end, and `rm` while it removes. Where all went well that shell has removed the folder.
  */
 const WATCH = `trap : HUP
@@ -52,20 +52,21 @@ kill -0 "$_grid_shell" 2>/dev/null || rm -rf "$_grid_state"
 `;
 
 /**
- * `sh -c TEXT NAME PROGRAM CONTAINER PIDFILE IMAGE ARGUMENT...`: runs a container with the streams of the task, and ends as
- * its program does. The task can write PIDFILE and what is beside it, so nothing else is kept there: what is read or written
- * outside must not be of its choosing. podman makes it once the container was started; without it the codes 125, 126 and 127 are podman's own,
+ * `sh -c TEXT NAME PROGRAM CONTAINER FOLDER IMAGE ARGUMENT...`: runs a container with the streams of the task, and ends as
+ * its program does. FOLDER is `containerFolderOf` the attempt and lives as long: the task cannot write there, because what is read
+ * or written outside must not be of its choosing, and nothing there is cleaned away while it runs, as in /tmp. podman makes
+ * `pid` in it once the container was started; without it the codes 125, 126 and 127 are podman's own,
  * and the last line of standard error says what they mean here. The first process of a container hears no TERM unless it
  * listens for it, so an init stands before the program where the node has one. Its monitor, conmon, removes the container, which is waited for.
  */
-const RUN = `${AT_HOME}_grid_podman=$1 _grid_name=$2 _grid_pid=$3 _grid_image=$4
+const RUN = `${AT_HOME}_grid_podman=$1 _grid_name=$2 _grid_pid=$3/pid _grid_state=$3/state _grid_image=$4
 shift 4
-${MENDED}rm -f "$_grid_pid" "$_grid_pid".*
+${MENDED}rm -rf "$_grid_pid" "$_grid_state"
 for _grid_init in /usr/libexec/podman/catatonit /usr/bin/catatonit; do
   [ ! -x "$_grid_init" ] || { set -- --init "--init-path=$_grid_init" "$@"; break; }
 done
 _grid_say() { echo "grid: image '$_grid_image' $1 on node $(uname -n)" >&2; exit "$2"; }
-_grid_state=$(mktemp -d "/tmp/$_grid_name.XXXXXXXX") || _grid_say 'could not be run' ${SOFTWARE_EXIT_CODE}
+mkdir "$_grid_state" || _grid_say 'could not be run' ${SOFTWARE_EXIT_CODE}
 trap 'rm -rf "$_grid_state"' EXIT
 set -- "--conmon-pidfile=$_grid_state/conmon" "$@"
 ( unset GRID_ATTEMPT_DIR; cd /
@@ -151,7 +152,7 @@ export function podmanWords(
   const { directory, network, command } = task;
   const name = containerOf(task.id);
   const image = imageName(task);
-  const pidFile = containerPidOf(directory);
+  const folder = containerFolderOf(directory);
   const variables = [
     ...Object.keys(shared),
     'GRID_ATTEMPT_DIR',
@@ -165,11 +166,11 @@ export function podmanWords(
     'grid-image',
     runtime.program,
     name,
-    pidFile,
+    folder,
     image,
     ...CONFINED,
     `--name=${name}`,
-    `--pidfile=${pidFile}`,
+    `--pidfile=${join(folder, 'pid')}`,
     `--network=${network === 'none' ? 'none' : 'host'}`,
     `--mount=${bindOf(directory, 'work')}`,
     `--mount=${bindOf(directory, 'tmp')}`,
@@ -196,12 +197,23 @@ export const podmanTrial = ({ program, args }: Runtime, root: string): readonly 
   '/no-program',
 ];
 
+/** The watcher may just be writing there. */
+const CLEARED = `for _grid_try in 1 2 3; do
+  rm -rf "$3/state" 2>/dev/null && break
+  sleep 0.1
+done
+`;
+
 /** Ends a container and removes it, and what was killed beside it has left; nothing happens where there is none. */
-export const podmanRemoval = ({ program }: Runtime, id: string): readonly string[] => [
+export const podmanRemoval = (
+  { program }: Runtime,
+  { id, directory }: Pick<ImageTask, 'id' | 'directory'>,
+): readonly string[] => [
   '/bin/sh',
   '-c',
-  `${AT_HOME}_grid_podman=$1 _grid_name=$2\n${REMOVE}rm -rf "/tmp/$_grid_name".????????\n`,
+  `${AT_HOME}_grid_podman=$1 _grid_name=$2\n${REMOVE}${CLEARED}`,
   'grid-image',
   program,
   containerOf(id),
+  containerFolderOf(directory),
 ];

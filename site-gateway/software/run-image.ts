@@ -19,7 +19,7 @@ export function inImage(runtime: Runtime | undefined, task: ImageTask): Encased 
   if (runtime === undefined) return { command: withoutRuntime(task), env: shared, boxed: 'below' };
   if (runtime.name === 'podman') {
     const command = podmanWords(runtime, task, { shared, own });
-    const afterwards = podmanRemoval(runtime, task.id);
+    const afterwards = podmanRemoval(runtime, task);
     return { command, env: shared, boxed: 'beside', afterwards };
   }
   const handed = Object.entries(own)

@@ -69,7 +69,7 @@ export function imagesContract<Store extends ImageStore>(
   const expectNothingLeft = (id: string): void => {
     expect(processesOf(id)).toEqual([]);
     expect(store.containers()).not.toContain(`grid-${id}`);
-    expect(readdirSync('/tmp').filter((name) => name.startsWith(`grid-${id}.`))).toEqual([]);
+    expect(existsSync(fileOf(id, 'container/state'))).toBe(false);
   };
 
   const cancel = (id: string) =>
@@ -126,10 +126,11 @@ export function imagesContract<Store extends ImageStore>(
       const victim = join(site.dir, 'victim');
       writeFileSync(victim, 'untouched');
       const other = spawn('sleep', ['60'], { detached: true, stdio: 'ignore' });
-      const script = `cd "$TMPDIR"; rm -f grid-pid.over grid-pid.watch
-        ln -s ${victim} grid-pid.over; echo ${other.pid} >grid-pid.watch`;
-      const { id, exitCode } = await run({ command: ['sh', '-c', script] });
+      const script = `cd "$TMPDIR" && ls -A && ls -A .. && ! echo ${other.pid} >../container/pid
+        ln -s ${victim} grid-pid.over; echo ${other.pid} | tee grid-pid grid-pid.watch >/dev/null`;
+      const { id, exitCode, stdout } = await run({ command: ['sh', '-c', script] });
       expect(exitCode).toBe(0);
+      expect(stdout).toBe('grid-hosts\ntmp\nwork\n');
       expect(readFileSync(victim, 'utf8')).toBe('untouched');
       expect([other.exitCode, other.signalCode]).toEqual([null, null]);
       other.kill();
@@ -193,6 +194,8 @@ export function imagesContract<Store extends ImageStore>(
     ] as const)('by its owner and %s leaves nothing', async ([what, command]) => {
       const id = await begin({ command });
       await untilThere(id, 'there');
+      // Whoever cleans up there takes nothing away that is needed at the end.
+      expect(readdirSync('/tmp').filter((name) => name.startsWith(`grid-${id}`))).toEqual([]);
       await cancel(id);
       expect(await site.outcomeOf(id)).toMatchObject({ state: State.STATE_CANCELLED });
       expect(read(id, 'stdout')).toBe(what === 'listens' ? 'term\n' : '');

@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { handOver } from '../../site-gateway/accounts/hand-over.ts';
 import { inImage } from '../../site-gateway/software/run-image.ts';
 import { needs } from '../setup/needs.ts';
 import { makeTestAccount, type TestAccount } from '../setup/test-account.ts';
@@ -66,12 +67,11 @@ function endAll(): void {
   for (const pid of stdout.trim().split(/\s+/).filter(Boolean)) spawnSync('kill', ['-KILL', pid]);
 }
 
-function begin(id: string, script: string) {
+async function begin(id: string, script: string) {
   const directory = join(dir, 'attempts', id);
-  for (const own of ['work', 'tmp']) {
+  for (const own of ['work', 'tmp', 'container'])
     mkdirSync(join(directory, own), { recursive: true });
-    chownSync(join(directory, own), account.uid, account.gid);
-  }
+  await handOver(directory, account);
   const runtime = { name: 'podman', program: podman, args: limitsHere() } as const;
   const command = ['sh', '-c', script];
   const task = { id, directory, image: IMAGE, network: 'any', command, env: {} } as const;
@@ -81,16 +81,16 @@ function begin(id: string, script: string) {
 }
 
 test('a task in an image is root inside and its account outside', async () => {
-  const { stdout, stderr, directory } = begin('one', 'id -u; cat /etc/inside; : >made');
+  const { stdout, stderr, directory } = await begin('one', 'id -u; cat /etc/inside; : >made');
   expect([await stdout, await stderr]).toEqual(['0\ninside\n', expect.not.stringMatching(/grid:/)]);
   expect(statSync(join(directory, 'work/made')).uid).toBe(account.uid);
 });
 
 test('a job that was killed with all around it does not keep the next of its account from running', async () => {
-  const killed = begin('killed', 'echo up; sleep 300');
+  const killed = await begin('killed', 'echo up; sleep 300');
   await new Promise((resolve) => killed.child.stdout.once('data', resolve));
   endAll();
   await killed.stdout;
-  const { stdout } = begin('next', 'echo again');
+  const { stdout } = await begin('next', 'echo again');
   expect(await stdout).toBe('again\n');
 });

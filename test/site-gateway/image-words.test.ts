@@ -30,7 +30,7 @@ test('podman gets what is secret by name, and what it would read itself by value
   expect(command.slice(4, 8)).toEqual([
     '/usr/bin/podman',
     'grid-a1',
-    '/spool/attempts/a1/tmp/grid-pid',
+    '/spool/attempts/a1/container',
     'docker.io/library/python:3.12',
   ]);
   expect(command).toEqual(
@@ -50,7 +50,11 @@ test('podman gets what is secret by name, and what it would read itself by value
     ...TASK.command,
   ]);
   expect(command.join(' ')).not.toContain('secret');
-  expect(afterwards?.slice(-2)).toEqual(['/usr/bin/podman', 'grid-a1']);
+  expect(afterwards?.slice(-3)).toEqual([
+    '/usr/bin/podman',
+    'grid-a1',
+    '/spool/attempts/a1/container',
+  ]);
 });
 
 test('a task without a network has none in either runtime', () => {
@@ -136,7 +140,7 @@ test.each([
   ['Error: database is locked', false],
 ])('podman begins anew for an account only where it says so: %s', (said, isMended) => {
   const dir = mkdtempSync(join(tmpdir(), 'hanse-podman-'));
-  mkdirSync(join(dir, 'tmp'));
+  mkdirSync(join(dir, 'container'));
   const tool = (name: string, text: string): string => {
     const path = join(dir, name);
     writeFileSync(path, `#!/bin/sh\n${text}\n`);

@@ -12,7 +12,7 @@
  *   beside all else; it is ended with the meter. What counts is what the files take on the disk, and not more than their
  *   lengths: a file system may set blocks aside for a file that grows. A task that has filled more is killed, as below.
  * - Of a task in a container (`_grid_boxed`) it looks at that alone, by its first process: what runs the container is not the task's.
- *   The task can write the file that names it: what is in no container is not looked at, and never killed.
+ *   No container sees the file that names it. What is in no container is not looked at, and never killed.
  * - Where `_grid_most` says how many bytes the task may have, and nobody else sees to that, its processes are killed once they have
  *   more of them (what they share is counted once). A line `limit memory BYTES ALLOWED` then says so, unless the gateway itself was first.
  * - `_grid_kernel` adds `kernel KIB` where Slurm has put the job into a memory group of its own: the kernel has missed nothing.
@@ -45,8 +45,8 @@ _grid_tell() {
 }
 _grid_look() {
   _grid_kib=0 _grid_cpu=0 _grid_seen=0 _grid_all= _grid_first=
-  [ -z "$_grid_boxed" ] || [ ! -f "$_grid_dir/tmp/grid-pid" ] ||
-    read -r _grid_first 2>/dev/null <"$_grid_dir/tmp/grid-pid"
+  [ -z "$_grid_boxed" ] || [ ! -f "$_grid_dir/container/pid" ] ||
+    read -r _grid_first 2>/dev/null <"$_grid_dir/container/pid"
   case $_grid_first in *[!0-9]*) _grid_first= ;; esac
   [ ! "/proc/$_grid_first/ns/pid" -ef /proc/self/ns/pid ] || _grid_first=
   if [ -n "$_grid_boxed" ]; then set -- $_grid_first; else set -- "$_grid_root"; fi
