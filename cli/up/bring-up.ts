@@ -37,9 +37,10 @@ export async function bringUp(options: StartOptions, steps: Steps): Promise<Loca
     if (options.plan.leafPort !== undefined)
       await steps.run('leaf node', () => processes.startLeaf());
     const names = options.plan.sites.map(({ name }) => name);
-    await steps.run(`sites ${names.join(', ')}`, async () => {
+    await steps.run('sites', async (say) => {
+      say(names.join(', '));
       await allEnded(names.map((name) => processes.startSite(name)));
-      await enrolSites(options);
+      say(siteWords(await enrolSites(options)));
     });
     return { processes, env: environmentOf(options) };
   } catch (error) {
@@ -72,7 +73,8 @@ async function joinVo(options: StartOptions): Promise<void> {
   await logIn({ settings, vo: plan.vo, signal });
 }
 
-async function enrolSites(options: StartOptions): Promise<void> {
+/** Waits until the grid's own sites answer, and gives them. */
+async function enrolSites(options: StartOptions): Promise<readonly SiteSummary[]> {
   const { plan, signal } = options;
   using broker = await openBroker(options);
   for (const { name, port, dn } of plan.sites) {
@@ -83,7 +85,7 @@ async function enrolSites(options: StartOptions): Promise<void> {
   for (;;) {
     const { sites } = await broker.call.listSites({}, { signal });
     const down = notUp(sites, own);
-    if (down.length === 0) return;
+    if (down.length === 0) return sites.filter(({ id }) => own.has(id));
     if (performance.now() > deadline) {
       const words = down.map(({ id, detail }) => `${id}${detail === '' ? '' : ` (${detail})`}`);
       throw new GridError('UNAVAILABLE', `sites do not come up: ${words.join(', ')}`);
@@ -101,9 +103,20 @@ export const notUp = <T extends Pick<SiteSummary, 'id' | 'state' | 'detail'>>(
   sites: readonly T[],
   own: ReadonlySet<string>,
 ): readonly T[] =>
-  sites.filter(
-    ({ id, state, detail }) => own.has(id) && !ANSWERS.includes(state) && !LEFT.test(detail),
+  sites.filter((site) => own.has(site.id) && !ANSWERS.includes(site.state) && !hasLeft(site));
+
+/** Which sites are up, and which are not because they have left. */
+export function siteWords(sites: readonly Pick<SiteSummary, 'id' | 'state' | 'detail'>[]): string {
+  const { here = [], left = [] } = Object.groupBy(sites, (site) =>
+    hasLeft(site) ? 'left' : 'here',
   );
+  const names = here.length === 0 ? 'none' : here.map(({ id }) => id).join(', ');
+  if (left.length === 0) return names;
+  return `${names}; left the grid: ${left.map(({ id }) => id).join(', ')}`;
+}
+
+const hasLeft = ({ state, detail }: Pick<SiteSummary, 'state' | 'detail'>): boolean =>
+  !ANSWERS.includes(state) && LEFT.test(detail);
 
 const LEFT = /its certificate has (?:been revoked|expired)/;
 
