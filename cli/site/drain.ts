@@ -43,7 +43,7 @@ export async function leaveGrid(context: Context, input: Input): Promise<number>
   if (!force)
     await untilEmpty(context, broker, { id, eviction, timeoutMs: input.duration('timeout') });
   const { site } = await broker.call.removeSite({ id, force }, { signal });
-  const dn = site?.dn ?? '';
+  const { dn, address } = site ?? { dn: '', address: '' };
   const { sites } = await broker.call.listSites({}, { signal });
   const sharing = sites.find((other) => other.dn === dn);
   const stays = `the certificate of ${dn} stays good`;
@@ -53,7 +53,7 @@ export async function leaveGrid(context: Context, input: Input): Promise<number>
       ? await revokeCertificates(context, dn)
       : { serials: [], words: `${stays}: site ${sharing.id} has one of the same name` };
   const left = await removeUnit(id, dn, signal);
-  const stopped = left?.isRemoved === true ? { unit: left.unit } : {};
+  const stopped = left?.became === 'removed' ? { unit: left.unit } : {};
   if (json)
     terminal.out(JSON.stringify({ id, dn, removed: true, revoked: revoked.serials, ...stopped }));
   else terminal.out(`${id} has left the grid; ${revoked.words}`);
@@ -61,18 +61,32 @@ export async function leaveGrid(context: Context, input: Input): Promise<number>
     terminal.note(
       `the broker did not hear it (${site.detail}): what it had started may still run there`,
     );
-  terminal.note(unitWords(id, left));
+  terminal.note(unitWords({ id, address }, left));
   return 0;
 }
 
 /** What is left to do with the gateway of a site that has left. */
-export function unitWords(site: string, left: UnitLeft | undefined): string {
+export function unitWords(
+  { id, address }: { readonly id: string; readonly address: string },
+  left: UnitLeft | undefined,
+): string {
   if (left === undefined)
-    return `its gateway may be stopped now (systemctl disable --now ${unitName(site)}, or end the process in its gateway.pid), and its directories removed`;
-  return left.isRemoved
-    ? `${left.unit} is stopped and removed; its directories may be removed now`
-    : `${left.unit} of this machine was left alone: its gateway has another certificate, or none that can be read. Stop the gateway of ${site} where that runs`;
+    return `its gateway may be stopped now where it runs${address === '' ? '' : ` (${address})`}: ${wayToStop(id, address)}; then its directories may be removed`;
+  const { unit, became } = left;
+  if (became === 'removed')
+    return `${unit} is stopped and removed; its directories may be removed now`;
+  return became === 'for-root'
+    ? `root may stop its gateway now: systemctl disable --now ${unit}; then its directories may be removed`
+    : `${unit} of this machine was left alone: its gateway has another certificate, or none that can be read. Stop the gateway of ${id} where that runs`;
 }
+
+/** Of a gateway for which there is no unit on this machine: one elsewhere may have one. */
+const wayToStop = (id: string, address: string): string =>
+  /^(?:localhost|127\.[\d.]+|\[::1\]):/.test(address)
+    ? PROCESS
+    : `${PROCESS}, or, where systemd runs it, systemctl disable --now ${unitName(id)}`;
+
+const PROCESS = 'end its process (see gateway.pid, or running.json of `grid up`)';
 
 async function drain(
   { signal }: Context,

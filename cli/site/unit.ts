@@ -144,30 +144,33 @@ export async function startUnit(wish: UnitWish, signal: AbortSignal): Promise<st
   return name;
 }
 
-/** The unit of a site's gateway, and whether it was removed or is left, being of a site of this name in another grid, or of one that cannot be told. */
+/**
+ * The unit of a site's gateway on this machine: whether it was removed, could not be by us, or is left alone, being of a site of
+ * this name in another grid, or of one that cannot be told.
+ */
 export interface UnitLeft {
   readonly unit: string;
-  readonly isRemoved: boolean;
+  readonly became: 'removed' | 'for-root' | 'left-alone';
 }
 
 /**
- * Stops the gateway of a site, ends all that it has left and removes its unit; undefined where this machine has none, or we
- * may not. A unit whose gateway has another certificate than `dn` stays as it is.
+ * Stops the gateway of a site, ends all that it has left and removes its unit; undefined where this machine has none. A unit whose gateway has another certificate than `dn` stays as it is.
  */
 export async function removeUnit(
   site: string,
   dn: string,
   signal: AbortSignal,
 ): Promise<UnitLeft | undefined> {
-  if (!hasSystemd() || !existsSync(unitFile(site))) return undefined;
+  if (!existsSync(unitFile(site))) return undefined;
   const unit = unitName(site);
-  if (dnOfUnit(readFileSync(unitFile(site), 'utf8')) !== dn) return { unit, isRemoved: false };
+  if (dnOfUnit(readFileSync(unitFile(site), 'utf8')) !== dn) return { unit, became: 'left-alone' };
+  if (!hasSystemd()) return { unit, became: 'for-root' };
   await systemctl(['disable', '--now', unit], signal);
   await emptyUnit(unit, signal);
   await rm(unitFile(site));
   await rm(openerFile(site), { force: true });
   await systemctl(['daemon-reload'], signal);
-  return { unit, isRemoved: true };
+  return { unit, became: 'removed' };
 }
 
 /**

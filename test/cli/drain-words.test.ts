@@ -33,13 +33,30 @@ test('of a site that nobody hears nobody says that its tasks are moved', () => {
   expect(isHeard(draining(2))).toBe(true);
 });
 
+const CAMPUS = { id: 'campus', address: 'campus.example.org:7461' };
+
 test('a unit of another grid is told to be left alone, and no command to stop it is given', () => {
   const unit = 'hanse-site-campus.service';
-  expect(unitWords('campus', undefined)).toContain(
-    `systemctl disable --now ${unit}, or end the process in its gateway.pid`,
-  );
-  expect(unitWords('campus', { unit, isRemoved: true })).toContain('is stopped and removed');
-  const left = unitWords('campus', { unit, isRemoved: false });
+  expect(unitWords(CAMPUS, { unit, became: 'removed' })).toContain('is stopped and removed');
+  const left = unitWords(CAMPUS, { unit, became: 'left-alone' });
   expect(left).toContain(`${unit} of this machine was left alone`);
   expect(left).not.toContain('systemctl');
+});
+
+test.each([
+  ['localhost:7461', false],
+  ['127.0.0.1:7461', false],
+  ['[::1]:7461', false],
+  ['campus.example.org:7461', true],
+])('a gateway at %s that is no unit of this machine may be one elsewhere: %s', (address, maybe) => {
+  const words = unitWords({ id: 'campus', address }, undefined);
+  expect(words).toContain(`where it runs (${address}): end its process`);
+  expect(words.includes('systemctl')).toBe(maybe);
+});
+
+test('who may not stop the unit of this machine is told how root does', () => {
+  const unit = 'hanse-site-campus.service';
+  expect(unitWords(CAMPUS, { unit, became: 'for-root' })).toContain(
+    `root may stop its gateway now: systemctl disable --now ${unit}`,
+  );
 });
