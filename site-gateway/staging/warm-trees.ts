@@ -15,6 +15,8 @@ const MAX_WARM = 64;
 /** The folder of a cache that has a list for each warm tree, by its digest: what its files begin with, one a line. */
 const LISTS = 'warm';
 const LIST = /^[0-9a-f]{64}$/;
+/** A list that is being written is renamed at once: one as old as this is of a process that has ended. */
+const LEFT_MS = 600_000;
 
 /** Enough of a digest to tell the files of a cache apart. */
 const beginningOf = (digest: string): string => digest.slice(0, 12);
@@ -74,6 +76,7 @@ export function openWarmTrees(dir: string, clock: Clock, log: Log): WarmTrees {
       for (const tree of await listed(dir)) {
         if (!warm.has(keyOf(tree))) await rm(listOf(dir, tree), { force: true });
       }
+      await removeLeft(dir, clock.nowMs());
     } catch (error) {
       log.warn({ err: error }, 'cannot look which trees are warm');
     }
@@ -122,15 +125,36 @@ async function writeList(dir: string, tree: WarmTree): Promise<void> {
 
 /** Of which trees there are lists, the oldest first. */
 async function listed(dir: string): Promise<readonly WarmTree[]> {
-  const found: { readonly tree: WarmTree; readonly atMs: number }[] = [];
+  const found = (await inLists(dir)).filter(({ name }) => LIST.test(name));
+  return found
+    .toSorted((a, b) => a.atMs - b.atMs)
+    .map(({ vo, name }) => ({ vo, digest: name, files: undefined, look: 0 }));
+}
+
+/** Removes what a crash has left of lists that were being written. */
+async function removeLeft(dir: string, nowMs: number): Promise<void> {
+  for (const { vo, name, atMs } of await inLists(dir)) {
+    if (LIST.test(name) || nowMs - atMs < LEFT_MS) continue;
+    await rm(join(dir, vo, LISTS, name), { force: true });
+  }
+}
+
+interface InLists {
+  readonly vo: string;
+  readonly name: string;
+  /** When it was written. */
+  readonly atMs: number;
+}
+
+async function inLists(dir: string): Promise<readonly InLists[]> {
+  const found: InLists[] = [];
   for (const vo of await namesIn(dir)) {
-    for (const digest of await namesIn(join(dir, vo, LISTS))) {
-      const stats = await stat(join(dir, vo, LISTS, digest)).catch(() => undefined);
-      if (stats === undefined || !LIST.test(digest)) continue;
-      found.push({ tree: { vo, digest, files: undefined, look: 0 }, atMs: stats.mtimeMs });
+    for (const name of await namesIn(join(dir, vo, LISTS))) {
+      const stats = await stat(join(dir, vo, LISTS, name)).catch(() => undefined);
+      if (stats !== undefined) found.push({ vo, name, atMs: stats.mtimeMs });
     }
   }
-  return found.toSorted((a, b) => a.atMs - b.atMs).map(({ tree }) => tree);
+  return found;
 }
 
 const linesOf = (file: string): Promise<readonly string[] | undefined> =>

@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { TreeRef } from '../../../core/data/manifest.ts';
@@ -117,4 +117,17 @@ test('a list that was lost makes its tree cold, and nothing else', async () => {
   await later(warm);
   await rm(join(cacheDir, 'biomed', 'warm', first.digest));
   expect(await later(warm)).toEqual([second.digest]);
+});
+
+test('what a crash has left of a list goes, what is being written stays', async () => {
+  const warm = open();
+  const { digest } = await stageIn(warm, 'biomed', 'one');
+  await later(warm);
+  const lists = join(cacheDir, 'biomed', 'warm');
+  const [old, young] = [`${digest}.1.tmp`, `${digest}.2.tmp`];
+  for (const name of [old, young]) await writeFile(join(lists, name), 'half');
+  const anHourAgo = new Date(Date.now() - 3_600_000);
+  await utimes(join(lists, old), anHourAgo, anHourAgo);
+  await later(open());
+  expect((await readdir(lists)).toSorted()).toEqual([digest, young]);
 });
