@@ -20,7 +20,7 @@ export interface FileFetch {
   /** It is there. */
   landed(): void;
   /** It will not come; `partial` is gone, or stays for the next try. */
-  abandon(): void;
+  abandon(isKept: boolean): void;
   /** Whether what is there of it stays; asked when the transfer is cut off. */
   isKept?(): boolean;
 }
@@ -86,15 +86,12 @@ export async function fetchFiles(
   } finally {
     // What was begun may still become whole.
     await Promise.allSettled(writing);
-    const lost = [...pending];
-    if (lost.length > 0)
-      await disk.drop(
-        lost.map((fetch) => ({
-          partial: fetch.partial,
-          isKept: isCutOff && fetch.isKept?.() === true,
-        })),
-      );
-    for (const fetch of lost) fetch.abandon();
+    const lost = [...pending].map((fetch) => {
+      const isKept = isCutOff && fetch.isKept?.() === true;
+      return { fetch, half: { partial: fetch.partial, isKept } };
+    });
+    if (lost.length > 0) await disk.drop(lost.map(({ half }) => half));
+    for (const { fetch, half } of lost) fetch.abandon(half.isKept);
   }
 }
 

@@ -24,7 +24,7 @@ export interface FetchTreeOptions extends TransferOptions {
   readonly shared?: SharedPlace;
   /** What is there of large files stays when it is cut off, and the next try goes on from it; not with a cache. */
   readonly resumes?: boolean;
-  /** Whether another process does it again when it is cut off: then what the cache has of large files stays for that one. */
+  /** Whether it will be done again when it is cut off: then what the cache has of large files stays for that try. */
   readonly isTriedAgain?: () => boolean;
 }
 
@@ -308,7 +308,7 @@ async function askCache(
       (answer.kind === 'filling' ? again : ready).push(same);
     });
   } catch (error) {
-    for (const fill of fills) fill.abandon();
+    for (const fill of fills) fill.abandon(false);
     throw error;
   }
   return { fills, ready, again, others };

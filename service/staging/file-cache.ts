@@ -9,7 +9,7 @@ import { anyDisk } from './disk/disk.ts';
 import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
-import { isLeft, remnantOf } from './remnants.ts';
+import { isLeft, letGo, remnantOf } from './remnants.ts';
 import {
   type CachedFile,
   isExecutable,
@@ -35,7 +35,8 @@ interface CacheFill {
   readonly landing: Landing;
   /** `bytes` are those of a file whose size was not known. */
   landed(bytes?: number): void;
-  abandon(): void;
+  /** `isKept` where what is at `partial` stays for whoever tries next. */
+  abandon(isKept?: boolean): void;
 }
 
 /**
@@ -63,7 +64,7 @@ export interface FileCache {
   linkWarm(wanted: readonly Wanted[]): Promise<readonly boolean[]>;
   /** Takes out at least `bytes` that nobody uses, if there is so much. */
   free(bytes: number): Promise<void>;
-  /** The directory in which files are written, and where a process that was killed left what it had of large ones. */
+  /** The directory in which files are written, and where a try that was cut off left what it had of large ones. */
   readonly partials: string;
 }
 
@@ -110,7 +111,10 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
         end();
         onAdded(bytes);
       },
-      abandon: end,
+      abandon: (isKept = false) => {
+        if (isKept) letGo(partial);
+        end();
+      },
     };
   };
   return {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { constants, readlinkSync } from 'node:fs';
 import { open, readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { FileEntry } from '../../core/data/select.ts';
 import { type ChunkStore, sha256 } from './chunk-store.ts';
 import { takeSlab } from './wire/slabs.ts';
@@ -48,6 +48,8 @@ const RUN = randomBytes(3).toString('hex');
 /** Names that were given; no half file lives so long that they run out. */
 const NAMES = 2 ** 24;
 let given = 0;
+/** Of this process, and with nobody who writes to them any more. */
+const letGone = new Set<string>();
 
 /** A new name for a half file that the next try knows again: by its content, and by the process that writes it. */
 export function remnantOf(file: Pick<FileEntry, 'digest'>): string {
@@ -56,7 +58,12 @@ export function remnantOf(file: Pick<FileEntry, 'digest'>): string {
   return `.grid-${contentOf(file)}-${HOST}-${process.pid}-${RUN}${count}.part`;
 }
 
-/** Looks for what earlier tries have left; without `names` for what processes of this machine that are no more have. */
+/** What stands at `place`, which `remnantOf` has named, is for the next try of this process as of any other. */
+export function letGo(place: string): void {
+  letGone.add(basename(place));
+}
+
+/** Looks for what earlier tries have left; without `names` for what nobody of this machine writes to any more. */
 export async function openRemnants(
   store: Pick<ChunkStore, 'receive'>,
   wanted: readonly Wanted[],
@@ -94,7 +101,7 @@ export async function openRemnants(
   };
 }
 
-/** Whether a name is one that `remnantOf` gave in a process of this machine that is no more. */
+/** Whether a name is one that `remnantOf` gave, and `isLeft` is true of it. */
 export function isRemnantOf(file: Pick<FileEntry, 'digest'>, name: string): boolean {
   return name.startsWith(`.grid-${contentOf(file)}-`) && isLeft(name);
 }
@@ -102,11 +109,11 @@ export function isRemnantOf(file: Pick<FileEntry, 'digest'>, name: string): bool
 /** A half file is of a process, and of no use to another one while that is alive. */
 export const OF_PROCESSES: RemnantNames = { nameOf: remnantOf, isOf: isRemnantOf };
 
-/** Whether a name is that of what a process of this machine that is no more has left. */
+/** Whether a name is that of what a process of this machine that is no more has left, or this one has let go. */
 export function isLeft(name: string): boolean {
   const [, host, pid, run] = NAME.exec(name) ?? [];
   if (host !== HOST) return false;
-  return Number(pid) === process.pid ? run !== RUN : !isAlive(Number(pid));
+  return Number(pid) === process.pid ? run !== RUN || letGone.has(name) : !isAlive(Number(pid));
 }
 
 /** The largest first, of which most is there. */
@@ -120,7 +127,10 @@ async function bySize(places: readonly string[]): Promise<readonly string[]> {
 }
 
 /** What resists, as somebody else's may, stays. */
-const remove = (place: string): Promise<void> => rm(place, { force: true }).catch(() => undefined);
+const remove = async (place: string): Promise<void> => {
+  await rm(place, { force: true }).catch(() => undefined);
+  letGone.delete(basename(place));
+};
 
 function pidNamespace(): string {
   try {

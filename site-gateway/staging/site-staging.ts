@@ -101,7 +101,8 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     const files: string[] = [];
     for (const { tree, select, below } of wantedTrees(attempt)) {
       const target = join(into, below);
-      const isTriedAgain = (): boolean => signal.reason === GATEWAY_STOPS;
+      // By the next process, or by the next attempt when the store is back; not where it is cancelled.
+      const isTriedAgain = (): boolean => !signal.aborted || signal.reason === GATEWAY_STOPS;
       const how = { select, cache: await cache, signal, isTriedAgain, ...onwards(onProgress) };
       bytes += (await fetchTree(store, tree, target, how)).bytesFetched;
       const manifest = await loadManifest(store, tree, signal);

@@ -3,6 +3,7 @@ import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { TreeRef } from '../../../core/data/manifest.ts';
+import { GridError } from '../../../core/errors.ts';
 import type { ChunkStore } from '../../../service/staging/chunk-store.ts';
 import { type FetchTreeOptions, fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { openFileCache } from '../../../service/staging/file-cache.ts';
@@ -129,6 +130,28 @@ test('what a cache had of a large file stays for the process that goes on, and f
   expect(size).toBeGreaterThan(2 * MIB);
   const fresh = await openFileCache({ dir });
   const { bytesFetched } = await fetchTree(at.store, tree, at.target, { cache: fresh });
+  expect(bytesFetched).toBe(CHUNKS * MIB - size);
+  expect(bytes.equals(await readFile(join(at.target, 'large')))).toBe(true);
+  expect(await readdir(cache.partials)).toEqual([]);
+});
+
+test('what a cache had of a large file when the store went away serves the next try of the same process', async () => {
+  const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+  let asked = 0;
+  const away: ChunkStore = {
+    ...at.store,
+    receive: (digest, signal) => {
+      asked += 1;
+      if (asked < 25) return at.store.receive(digest, signal);
+      throw new GridError('STAGING_UNAVAILABLE', 'the store does not answer');
+    },
+  };
+  const fetched = fetchTree(away, tree, at.target, { cache, isTriedAgain: () => true });
+  await expect(fetched).rejects.toThrow('the store does not answer');
+  const [name = ''] = await readdir(cache.partials);
+  const { size } = await stat(join(cache.partials, name));
+  expect(size).toBeGreaterThan(2 * MIB);
+  const { bytesFetched } = await fetchTree(at.store, tree, at.target, { cache });
   expect(bytesFetched).toBe(CHUNKS * MIB - size);
   expect(bytes.equals(await readFile(join(at.target, 'large')))).toBe(true);
   expect(await readdir(cache.partials)).toEqual([]);
