@@ -32,6 +32,8 @@ export interface TransferTurns<W extends TransferWish> {
   /** The one that may begin now, which is in flight from here on; undefined where none may. */
   next(): W | undefined;
   ended(wish: W): void;
+  /** One in flight that a server elsewhere keeps waiting takes no place meanwhile; when bytes come it has one more than there are. */
+  setSilent(wish: W, isSilent: boolean): void;
   /** Lets go of one that waits; false where it does not wait (any more). */
   remove(wish: W): boolean;
   /** By VO, of those that have any. */
@@ -47,9 +49,11 @@ export function openTransferTurns<W extends TransferWish>(
   const served = openServed();
   const lines = { foreground: openLine<W>(served), background: openLine<W>(served) };
   const moving = new Set<W>();
+  const silent = new Set<W>();
   let sinceBackground = 0;
   const mostBackground = Math.max(1, Math.floor(limits.most / BACKGROUND_PART));
-  const movingWhere = (holds: (wish: W) => boolean): number => [...moving].filter(holds).length;
+  const movingWhere = (holds: (wish: W) => boolean): number =>
+    [...moving].filter((wish) => !silent.has(wish) && holds(wish)).length;
   const hasRoom = (vo: string): boolean => movingWhere((wish) => wish.vo === vo) < limits.mostPerVo;
 
   const takeBackground = (): W | undefined => {
@@ -72,7 +76,7 @@ export function openTransferTurns<W extends TransferWish>(
   return {
     add: (wish) => lineOf(wish).add(wish),
     next: () => {
-      if (moving.size >= limits.most) return undefined;
+      if (movingWhere(() => true) >= limits.most) return undefined;
       const wish =
         sinceBackground >= BACKGROUND_ONE_IN - 1
           ? (takeBackground() ?? takeForeground())
@@ -82,7 +86,12 @@ export function openTransferTurns<W extends TransferWish>(
     },
     ended: (wish) => {
       moving.delete(wish);
+      silent.delete(wish);
       settle();
+    },
+    setSilent: (wish, isSilent) => {
+      if (isSilent && moving.has(wish)) silent.add(wish);
+      else silent.delete(wish);
     },
     remove: (wish) => {
       const isOut = lineOf(wish).remove(wish);

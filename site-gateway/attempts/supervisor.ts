@@ -361,8 +361,9 @@ export class Supervisor {
   }
 
   private tellWaiting(): void {
-    const { clock, log, staging } = this.options;
+    const { clock, log, staging, transfers } = this.options;
     const waitReason = (id: AttemptId): string => this.opened?.waitReason(id) ?? '';
+    transfers.look((attempt) => staging.isKeptElsewhere(attempt));
     for (const attempt of this.attempts.values()) {
       const news = newsOfWait(attempt, clock.monotonicMs(), { waitReason, staging });
       if (news === undefined) continue;

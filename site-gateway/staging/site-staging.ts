@@ -24,7 +24,7 @@ import {
   type StagedAttempt,
   type StagingParts,
 } from './staging.ts';
-import { openStoreHealth } from './store-health.ts';
+import { openStoreHealth, type StoreHealth } from './store-health.ts';
 import type { Tickets } from './tickets.ts';
 import { openWarmTrees } from './warm-trees.ts';
 
@@ -116,11 +116,10 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     for (const { to } of remoteInputs(attempt.spec)) files.push(normalize(to));
     return { bytes, files };
   };
-  const waitsFor = ({ id, spec }: Pick<StagedAttempt, 'id' | 'spec'>): string =>
-    options.remote.waitsFor(id) || health.waits(spec.vo);
+  const storeOf = (vo: string): ChunkStore => dataOf(vo).store;
   return {
-    ...openAttemptStaging({ storeOf: (vo) => dataOf(vo).store, fetch, waitsFor }),
-    storeOf: (vo) => dataOf(vo).store,
+    ...openAttemptStaging({ storeOf, fetch, ...waitsOf(options.remote, health) }),
+    storeOf,
     storeTrouble: () => health.trouble(),
     warmTrees: () => warm.digests(),
     [Symbol.asyncDispose]: async () => {
@@ -131,6 +130,15 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     },
   };
 }
+
+/** What a transfer waits for: of a server elsewhere, or of the store. */
+const waitsOf = (
+  remote: RemoteInputs,
+  health: StoreHealth,
+): Pick<StagingParts, 'waitsFor' | 'isKeptElsewhere'> => ({
+  waitsFor: ({ id, spec }) => remote.waitsFor(id) || health.waits(spec.vo),
+  isKeptElsewhere: ({ id }) => remote.waitsFor(id) !== '',
+});
 
 const onwards = (onProgress: Parameters<StagingParts['fetch']>[3]) =>
   onProgress === undefined ? {} : { onProgress };

@@ -44,6 +44,8 @@ export interface AttemptStaging {
   stageOut(attempt: StagedAttempt, strict: boolean, signal: AbortSignal): Promise<StagedOut>;
   /** What keeps the files of an attempt from moving, and since when; '' where nothing does. */
   waitsFor(attempt: Pick<StagedAttempt, 'id' | 'spec'>): string;
+  /** Whether that is a server elsewhere, which keeps nobody but this attempt waiting. */
+  isKeptElsewhere(attempt: Pick<StagedAttempt, 'id'>): boolean;
 }
 
 export interface StagingParts {
@@ -57,11 +59,12 @@ export interface StagingParts {
     onProgress?: OnProgress,
   ) => Promise<{ readonly bytes: number; readonly files: readonly string[] }>;
   readonly waitsFor: AttemptStaging['waitsFor'];
+  readonly isKeptElsewhere: AttemptStaging['isKeptElsewhere'];
 }
 
-export function openAttemptStaging({ storeOf, fetch, waitsFor }: StagingParts): AttemptStaging {
+export function openAttemptStaging({ storeOf, fetch, ...waits }: StagingParts): AttemptStaging {
   return {
-    waitsFor,
+    ...waits,
     stageIn: async (attempt, signal, onProgress) => {
       const { directory } = attempt;
       const fetched = await fetch(attempt, join(directory, 'work'), signal, onProgress);

@@ -14,16 +14,19 @@ export interface TransferQueue {
    * its turn it rejects at once with the reason, and `work` is never called.
    */
   run<T>(
-    whose: Pick<Attempt, 'spec' | 'accepted'>,
+    whose: Pick<Attempt, 'id' | 'spec' | 'accepted'>,
     urgency: 'foreground' | 'background',
     signal: AbortSignal,
     work: () => Promise<T>,
   ): Promise<T>;
+  /** Looks whose transfers a server elsewhere keeps waiting: others then have their places. */
+  look(isSilent: (whose: Pick<Attempt, 'id'>) => boolean): void;
   /** For people. */
   counts(): readonly VoTransfers[];
 }
 
 interface Entry extends TransferWish {
+  readonly whose: Pick<Attempt, 'id'>;
   readonly go: () => void;
 }
 
@@ -32,19 +35,24 @@ export function openTransferQueue(limits: SiteConfig['transfers']): TransferQueu
   const begin = (): void => {
     for (let entry = turns.next(); entry !== undefined; entry = turns.next()) entry.go();
   };
+  const entries = new Set<Entry>();
   return {
-    run: async ({ spec, accepted }, urgency, signal, work) => {
+    run: async (whose, urgency, signal, work) => {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const entry: Entry = {
-        vo: spec.vo,
-        user: callerFromWire(accepted.job.owner).dn,
+        whose,
+        vo: whose.spec.vo,
+        user: callerFromWire(whose.accepted.job.owner).dn,
         background: urgency === 'background',
         go: resolve,
       };
       const leave = (): void => {
-        if (turns.remove(entry)) reject(signal.reason);
+        if (!turns.remove(entry)) return;
+        entries.delete(entry);
+        reject(signal.reason);
       };
       signal.throwIfAborted();
+      entries.add(entry);
       turns.add(entry);
       signal.addEventListener('abort', leave, { once: true });
       begin();
@@ -52,9 +60,14 @@ export function openTransferQueue(limits: SiteConfig['transfers']): TransferQueu
       try {
         return await work();
       } finally {
+        entries.delete(entry);
         turns.ended(entry);
         begin();
       }
+    },
+    look: (isSilent) => {
+      for (const entry of entries) turns.setSilent(entry, isSilent(entry.whose));
+      begin();
     },
     counts: () => turns.counts(),
   };

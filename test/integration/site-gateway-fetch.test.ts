@@ -239,6 +239,26 @@ test('what a server refuses or has not fails the attempt with its answer; what p
   expect(waits.join('\n')).toMatch(/Z: answers 503 Service Unavailable; gives up after 3\.0 s/);
 });
 
+test('a server that says nothing keeps no transfer of others waiting', async () => {
+  const narrow = await startTestSite(grid, 'narrow', [
+    'cpus: 8',
+    `fetch-ca: ${join(grid.dir, 'web/ca.pem')}`,
+    `fetch-from: ["127.0.0.1:${web.port}"]`,
+    'transfers: { most: 1, per-vo: 1 }',
+  ]);
+  try {
+    web.serve('/silent', { hangs: true });
+    const from = at('/silent', 'cd'.repeat(32));
+    const inputs = [{ from, to: 'd' }];
+    await narrow.place([{ id: 'silent', spec: { command: ['true'], inputs } }]);
+    await expect.poll(() => web.asked.includes('/silent'), { timeout: 10_000 }).toBe(true);
+    const digest = serve('/spoken', randomBytes(1_000));
+    expect(await run(at('/spoken', digest), {}, narrow)).toMatchObject({ state: State.STATE_DONE });
+  } finally {
+    await narrow[Symbol.asyncDispose]();
+  }
+}, 30_000);
+
 test('a site with a rate fetches no faster', async () => {
   const slow = await startTestSite(grid, 'slow', [
     'cpus: 8',

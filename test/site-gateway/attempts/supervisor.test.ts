@@ -15,6 +15,7 @@ import type { SupervisorOptions } from '../../../site-gateway/attempts/superviso
 import type { AcceptedAttempt, Journal } from '../../../site-gateway/journal/journal.ts';
 import { openJournal } from '../../../site-gateway/journal/open-journal.ts';
 import type { Lrms, LrmsListener } from '../../../site-gateway/lrms/lrms.ts';
+import { openTransferQueue } from '../../../site-gateway/staging/transfer-turns.ts';
 import type { RunTransfer } from '../../../site-gateway/staging/transfers.ts';
 import { GATEWAY_STOPS } from '../../../site-gateway/stopping.ts';
 import { type Placed, specOf } from '../../fakes/test-site.ts';
@@ -69,13 +70,14 @@ async function open(kept: Journal = journal): Promise<Supervisor> {
     },
     staging: {
       waitsFor: () => '',
+      isKeptElsewhere: () => false,
       stageIn: (_attempt: unknown, signal: AbortSignal) => stageIn(signal),
       stageOut: async (_attempt: unknown, _strict: boolean, signal: AbortSignal) => {
         await stageOut(signal);
         return { outputs: EMPTY_TREE, bytesOut: 0 };
       },
     },
-    transfers: { run: (_a: unknown, _k: unknown, _s: unknown, work: () => unknown) => work() },
+    transfers: openTransferQueue({ most: 16, 'per-vo': 16 }),
     accounts: { accountFor: () => undefined, refusal: () => undefined },
     live: { begin: () => undefined },
     spares: {

@@ -46,3 +46,24 @@ test('one that is moving is told by its own signal alone', async () => {
   });
   expect(await run).toBe('done');
 });
+
+test('one that a server keeps waiting gives its place to the next, and takes no other', async () => {
+  const queue = openTransferQueue({ most: 1, 'per-vo': 1 });
+  const silent = { ...whose } as Attempt;
+  const hours = Promise.withResolvers<void>();
+  const other = Promise.withResolvers<void>();
+  const waits = queue.run(silent, 'foreground', never, () => hours.promise);
+  const goes = queue.run(whose, 'foreground', never, () => other.promise);
+  const last = queue.run(whose, 'foreground', never, () => Promise.resolve('last'));
+  queue.look((one) => one === silent);
+  await Promise.resolve();
+  expect(queue.counts()).toEqual([{ vo: 'demo', moving: 2, waiting: 1, background: 0 }]);
+  queue.look(() => false);
+  other.resolve();
+  await goes;
+  expect(queue.counts()).toEqual([{ vo: 'demo', moving: 1, waiting: 1, background: 0 }]);
+  hours.resolve();
+  await waits;
+  expect(await last).toBe('last');
+  expect(queue.counts()).toEqual([]);
+});
