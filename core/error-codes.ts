@@ -233,6 +233,11 @@ export const ERRORS = {
     remedy:
       'see `grid data quota` and `grid data du`, remove what nobody needs with `grid data rm`, then try again: what was sent is kept for a day; or ask a manager of the VO for more',
   },
+  HEAL_LIMIT: {
+    status: 'RESOURCE_EXHAUSTED',
+    exit: 4,
+    remedy: 'ask again at the named time; chunks that are spoiled or missing are not counted',
+  },
   STORE_FULL: {
     status: 'RESOURCE_EXHAUSTED',
     exit: 6,

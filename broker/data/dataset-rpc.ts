@@ -14,6 +14,7 @@ import type { StoreRoom } from '../room/store-room.ts';
 import type { SiteRegistry } from '../sites/site-registry.ts';
 import { peerOf, visibleVo } from '../visible.ts';
 import type { DatasetChange, Datasets } from './datasets.ts';
+import { openHealLimit } from './heal-limit.ts';
 import type { Sweeper } from './sweeper.ts';
 
 interface Parts {
@@ -83,9 +84,12 @@ export function datasetHandlers(parts: Parts): Handlers<DatasetsService> {
 function storeHandlers({
   access,
   sweeper,
+  book,
 }: Parts): Pick<Handlers<DatasetsService>, 'healChunks' | 'sweepStore'> {
+  const limit = openHealLimit(book.clock);
   return {
     healChunks: async ({ vo, digests }, context) => {
+      const { dn } = peerOf(context);
       const decision = chooseVo(peerOf(context), vo, access);
       if (!decision.allowed) throw new GridError(decision.code, decision.why);
       if (digests.length > MAX_HEALED)
@@ -93,8 +97,10 @@ function storeHandlers({
       const names = digests.map((digest) => Buffer.from(digest).toString('hex'));
       if (!names.every((name) => name.length === 64))
         throw new GridError('REQUEST_INVALID', 'a digest has 32 bytes');
-      const removed = await sweeper.heal(decision.vo, names);
-      return { removed: removed.map((name) => Buffer.from(name, 'hex')) };
+      const giveBack = limit.take({ vo: decision.vo, dn }, names.length);
+      const { spoiled, sound } = await sweeper.heal(decision.vo, names);
+      giveBack(names.length - sound);
+      return { removed: spoiled.map((name) => Buffer.from(name, 'hex')) };
     },
     sweepStore: async ({ vo }, context) => {
       const peer = peerOf(context);

@@ -10,15 +10,23 @@ export interface Doubted {
   healing: Promise<unknown>;
 }
 
+/** What a look at chunks has found. */
+export interface Healed {
+  /** Those that were taken out. */
+  readonly spoiled: readonly string[];
+  /** How many were as they should be; the others are not there. */
+  readonly sound: number;
+}
+
 /**
- * Reads chunks and has those taken out that are not what their name says; gives these. Throws STAGING_UNAVAILABLE where one
+ * Reads chunks and has those taken out that are not what their name says. Throws STAGING_UNAVAILABLE where one
  * could not be read, after all others have been.
  */
 export function heal(
   store: Doubted,
   digests: readonly string[],
   takeOut: (digest: string) => Promise<void>,
-): Promise<readonly string[]> {
+): Promise<Healed> {
   // Whoever asks has seen one that is not right, and who sends its files again must be asked for it.
   store.whole.clear();
   // Two at once could both find a chunk spoiled, and the later one take out what was sent again meanwhile.
@@ -31,8 +39,9 @@ async function takeOutSpoiled(
   { keeper, whole }: Doubted,
   digests: readonly string[],
   takeOut: (digest: string) => Promise<void>,
-): Promise<readonly string[]> {
+): Promise<Healed> {
   const spoiled: string[] = [];
+  let sound = 0;
   let unread: unknown;
   for (const digest of new Set(digests)) {
     const failure: unknown = await keeper.store.get(digest).then(
@@ -45,8 +54,9 @@ async function takeOutSpoiled(
       whole.clear();
       await takeOut(digest);
       spoiled.push(digest);
-    } else if (code !== 'CHUNK_MISSING') unread ??= failure;
+    } else if (failure === undefined) sound += 1;
+    else if (code !== 'CHUNK_MISSING') unread ??= failure;
   }
   if (unread !== undefined) throw unread;
-  return spoiled;
+  return { spoiled, sound };
 }

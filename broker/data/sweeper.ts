@@ -13,7 +13,7 @@ import { readTrees } from '../jobs/job-store.ts';
 import { openDoubts } from './doubts.ts';
 import { lastSwept, noteSwept } from './last-swept.ts';
 import { type LiveChunks, openLiveChunks } from './live-chunks.ts';
-import { type Doubted, heal } from './spoiled-chunks.ts';
+import { type Doubted, type Healed, heal } from './spoiled-chunks.ts';
 import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
 import { markLedger, markNamed, noMarks } from './sweep-marks.ts';
 
@@ -46,8 +46,8 @@ export interface Sweeper extends AsyncDisposable {
   readonly doubt: (vo: string, failure: string) => void;
   /** One pass over the store of a VO. */
   sweep(vo: string): Promise<Swept>;
-  /** Reads chunks and takes out those that are not what their name says; gives these. */
-  heal(vo: string, digests: readonly string[]): Promise<readonly string[]>;
+  /** Reads chunks and takes out those that are not what their name says. */
+  heal(vo: string, digests: readonly string[]): Promise<Healed>;
 }
 
 /** See `Sweeper`. */

@@ -64,12 +64,12 @@ describe.for(await natsServers())('false chunks in $name', ({ path }) => {
       heal: () => sweeper.heal('demo', [digest, sha256(Buffer.from('none'))]),
       doubt: () => Promise.resolve(sweeper.doubt('demo', `chunk ${digest} is false`)),
     }[by]();
-    expect(await spoiled).toEqual(by === 'heal' ? [digest] : undefined);
+    expect(await spoiled).toEqual(by === 'heal' ? { spoiled: [digest], sound: 0 } : undefined);
     const isOut = async () => (await member.missing([digest])).size === 1;
     await expect.poll(isOut).toBe(true);
     await sendTree(member, { root, paths: ['.'] });
     expect(Buffer.from(await member.get(digest)).equals(bytes)).toBe(true);
-    expect(await sweeper.heal('demo', [digest])).toEqual([]);
+    expect(await sweeper.heal('demo', [digest])).toEqual({ spoiled: [], sound: 1 });
   });
 
   test('a tree that is named while its chunks are read is not held when one was spoiled', async () => {
@@ -77,7 +77,10 @@ describe.for(await natsServers())('false chunks in $name', ({ path }) => {
     const { tree } = await sendTree(member, { root, paths: ['.'] });
     const healed = Promise.all([sweeper.heal('demo', [digest]), sweeper.heal('demo', [digest])]);
     await sweeper.admit('demo', tree).catch(() => undefined);
-    expect(await healed).toEqual([[digest], []]);
+    expect(await healed).toEqual([
+      { spoiled: [digest], sound: 0 },
+      { spoiled: [], sound: 0 },
+    ]);
     expect(sweeper.hold('demo', tree)).toBe(false);
     await expect(sweeper.admit('demo', tree)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
   });

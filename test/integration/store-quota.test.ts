@@ -182,4 +182,17 @@ describe('over the wire', () => {
       'VO_DENIED',
     );
   });
+
+  test('who has many chunks looked at for nothing is told to wait, and nobody else is', async () => {
+    const digests = Array.from({ length: 1_000 }, () => randomBytes(32));
+    const heal = (name: string) => grid.datasetsAs(name).healChunks({ vo: 'demo', digests });
+    // This broker has no store: what could not be looked at counts, too.
+    for (let call = 0; call < 10; call += 1)
+      expect(await codeOf(heal('Alice'))).toBe('STAGING_UNAVAILABLE');
+    await expect(heal('Alice')).rejects.toMatchObject({
+      code: 'HEAL_LIMIT',
+      message: expect.stringMatching(/CN=Alice has had .* 1000 more may be looked at from 20/),
+    });
+    expect(await codeOf(heal('Bob'))).toBe('STAGING_UNAVAILABLE');
+  });
 });

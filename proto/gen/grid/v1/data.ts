@@ -2033,7 +2033,10 @@ export const DatasetsService = {
       Buffer.from(RemoveDatasetResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveDatasetResponse => RemoveDatasetResponse.decode(value),
   },
-  /** Looks at chunks of the caller's VO and takes out those with a false content. */
+  /**
+   * Looks at chunks of the caller's VO and takes out those with a false content. HEAL_LIMIT where a member has had more than
+   * 10,000 looked at within an hour that were sound.
+   */
   healChunks: {
     path: "/grid.v1.Datasets/HealChunks" as const,
     requestStream: false as const,
@@ -2109,7 +2112,10 @@ export interface DatasetsServer extends UntypedServiceImplementation {
   changeDataset: handleUnaryCall<ChangeDatasetRequest, Dataset>;
   /** Takes the name away; the files go when no job needs them any more. */
   removeDataset: handleUnaryCall<RemoveDatasetRequest, RemoveDatasetResponse>;
-  /** Looks at chunks of the caller's VO and takes out those with a false content. */
+  /**
+   * Looks at chunks of the caller's VO and takes out those with a false content. HEAL_LIMIT where a member has had more than
+   * 10,000 looked at within an hour that were sound.
+   */
   healChunks: handleUnaryCall<HealChunksRequest, HealChunksResponse>;
   /** Looks over the store of a VO now, as the broker does from time to time; for grid administrators. */
   sweepStore: handleUnaryCall<SweepStoreRequest, SweepStoreResponse>;
@@ -2204,7 +2210,10 @@ export interface DatasetsClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveDatasetResponse) => void,
   ): ClientUnaryCall;
-  /** Looks at chunks of the caller's VO and takes out those with a false content. */
+  /**
+   * Looks at chunks of the caller's VO and takes out those with a false content. HEAL_LIMIT where a member has had more than
+   * 10,000 looked at within an hour that were sound.
+   */
   healChunks(
     request: HealChunksRequest,
     callback: (error: ServiceError | null, response: HealChunksResponse) => void,
