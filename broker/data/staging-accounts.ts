@@ -23,7 +23,6 @@ import type { Clock } from '../../service/clock.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import type { Log } from '../../service/log.ts';
 import { keepKey } from '../../service/nats/nats-config.ts';
-import { clusterWarning } from '../../service/nats/nats-server.ts';
 import { privacyFault } from '../../service/private-file.ts';
 import {
   type ChunkKeeper,
@@ -43,6 +42,7 @@ import { connectNats } from '../../service/staging/nats-connect.ts';
 import { openNatsLink } from '../../service/staging/nats-link.ts';
 import { natsChunkStore } from '../../service/staging/nats-store.ts';
 import { accountToken, DENIED } from './account-tokens.ts';
+import { versionsOfCluster, warningOfCluster } from './cluster-versions.ts';
 
 interface AccountsOptions {
   /** `tls://host:port` of the nats-servers. */
@@ -172,8 +172,9 @@ async function keepAccounts(
         caPem,
       });
       try {
-        const warning = clusterWarning(system.info?.version ?? '');
-        if ((options.replicas ?? 1) > 1 && warning !== '' && warning !== warned) log.warn(warning);
+        const copies = options.replicas ?? 1;
+        const warning = copies > 1 ? warningOfCluster(await versionsOfCluster(system)) : '';
+        if (warning !== '' && warning !== warned) log.warn(warning);
         warned = warning;
         for (const [vo, key] of keys) await makeAccount(options, system, operator, vo, key);
         settled();

@@ -139,14 +139,20 @@ const SYSTEM_LIMITS = {
   consumer: 0,
 };
 
-/** The broker may add accounts and look them up; nothing else of the system account is open to it. */
+const SYSTEM_REQUESTS = [
+  '$SYS.REQ.CLAIMS.UPDATE',
+  '$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP',
+  '$SYS.REQ.SERVER.PING',
+];
+
+/** The broker may add accounts and look them up, and ask servers for their versions; nothing else of the system account is open to it. */
 async function systemCreds(system: KeyPair): Promise<Buffer> {
   const user = createUser();
   const jwt = await encodeUser('broker', user, system, {
     subs: -1,
     data: -1,
     payload: -1,
-    pub: { allow: ['$SYS.REQ.CLAIMS.UPDATE', '$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP'] },
+    pub: { allow: SYSTEM_REQUESTS },
     sub: { allow: ['_INBOX.>'] },
   });
   return Buffer.from(fmtCreds(jwt, user));
