@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { chunkBytes, compareTrees } from '../../core/data/compare.ts';
+import type { DatasetRef } from '../../core/data/dataset.ts';
 import type { Manifest } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { formatBytes } from '../../core/units.ts';
@@ -68,12 +69,9 @@ async function takingOf(
 ): Promise<readonly Taking[]> {
   const names = input.args.filter((word) => jobOf(word) === undefined);
   const wanted = await Promise.all(names.map((word) => client.refOf(word)));
+  for (const ref of wanted) if (!datasets.some(meantBy(ref))) await client.find(ref);
   const chosen = datasets.filter(
-    ({ vo, name, version }) =>
-      input.args.length === 0 ||
-      wanted.some(
-        (ref) => ref.vo === vo && ref.name === name && (ref.version ?? version) === version,
-      ),
+    (dataset) => input.args.length === 0 || wanted.some((ref) => meantBy(ref)(dataset)),
   );
   const taking: Taking[] = [];
   for (const dataset of chosen) {
@@ -85,6 +83,12 @@ async function takingOf(
     taking.push(await resultsOf(context, client, job));
   return taking;
 }
+
+/** Whether a name means this version: without a version it means all. */
+const meantBy =
+  (ref: DatasetRef) =>
+  ({ vo, name, version }: Dataset): boolean =>
+    ref.vo === vo && ref.name === name && (ref.version ?? version) === version;
 
 /** Ids of the jobs that are meant. */
 async function jobsOf(

@@ -75,6 +75,14 @@ describe('a dataset', () => {
     expect(usage.datasets.map(({ id }) => id)).toEqual(['/demo/hg38@v2', '/demo/hg38@v1']);
     expect(usage.datasets.every(({ aloneBytes }) => aloneBytes === 6)).toBe(true);
     expect(usage.storedBytes).toBe(SIZE + 12);
+    const one = await json<typeof usage>('data', 'du', 'hg38@v1');
+    expect(one.datasets.map(({ id }) => id)).toEqual(['/demo/hg38@v1']);
+  });
+
+  test.for(['nope', 'hg38@v9'])('of %s, which is none, no room is shown', async (name) => {
+    const { code, stdout, stderr } = await run('data', 'du', 'hg38', name);
+    expect([code, stdout]).toEqual([4, '']);
+    expect(stderr).toContain(`DATASET_NOT_FOUND: there is no dataset /demo/${name}`);
   });
 
   test('is an input of a job, which keeps its version, and is warm at the site afterwards', async () => {
