@@ -33,8 +33,8 @@ const PLAIN = [
   'network',
   'image',
 ] as const;
-/** Those that have a value where they are given: an empty one is a variable of a script that was not set. */
-const MEASURES = [
+/** Those that have a value where they are given: an empty one is a variable of a script that was not set, and what it demands would be lost. */
+const NEVER_EMPTY = [
   'cpus',
   'memory',
   'gpus',
@@ -45,6 +45,12 @@ const MEASURES = [
   'max-running',
   'retries',
   'retry-memory',
+  'gpu-model',
+  'stdin',
+  'group',
+  'sandbox',
+  'network',
+  'image',
 ];
 /** Keys whose flags may come several times; they add to the file's. */
 const ADDING = [
@@ -112,12 +118,12 @@ export function withFlags(job: WrittenJob, input: Input, context: FlagContext): 
     if (more !== undefined) return more.flag;
     return job.where(path, about, offset);
   };
-  const problems = [...(job.problems ?? []), ...emptyMeasures(input)];
+  const problems = [...(job.problems ?? []), ...emptyFlags(input)];
   return { ...job, raw, problems, where };
 }
 
-const emptyMeasures = (input: Input): readonly Problem[] =>
-  MEASURES.filter((key) => input.text(key) === '').map((key) => ({
+const emptyFlags = (input: Input): readonly Problem[] =>
+  NEVER_EMPTY.filter((key) => input.text(key) === '').map((key) => ({
     where: `--${key}`,
     message: 'the value is empty: give one or no flag',
   }));

@@ -45,6 +45,16 @@ describe('flags', () => {
     });
   });
 
+  test.for(['image', 'sandbox', 'network', 'stdin', 'group', 'gpu-model'])(
+    'of an empty --%s are refused: the job would run without what was meant',
+    async (flag) => {
+      const job = withFlags(emptyJob(base), flags({ [flag]: '' }, ['x']), CONTEXT);
+      await expect(checkJobs([job])).rejects.toMatchObject({
+        problems: [{ where: `--${flag}`, message: 'the value is empty: give one or no flag' }],
+      });
+    },
+  );
+
   test('alone make a job', async () => {
     const input = flags(
       {
