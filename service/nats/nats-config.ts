@@ -176,7 +176,7 @@ function configText(options: ServerText): string {
     ...(options.leafListen === undefined ? [] : [`  domain: ${JS_DOMAIN}`]),
     ...(syncAlways ? ['  sync_interval: always'] : []),
   ];
-  return `# Written by grid; it is written again at each start.
+  return `# Written by grid; \`grid nats init\`, \`grid nats leaf\` and each start of \`grid up\` write theirs again.
 listen: ${quote(`${bracketed(host)}:${port}`)}
 server_name: ${quote(cluster?.name ?? systemId)}
 max_payload: ${MAX_PAYLOAD}
