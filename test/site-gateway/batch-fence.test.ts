@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
+import { pause } from '../../service/background.ts';
 import { openLog } from '../../service/log.ts';
 import { BatchSilence } from '../../site-gateway/lrms/batch/batch-command.ts';
 import {
@@ -68,9 +69,10 @@ function openQueue(answer: (order: BatchOrder, queue: Queue) => Promise<SubmitAn
 }
 
 /** As the batch system begins a job. */
-const begin = ({ script, directory }: BatchOrder): Promise<void> =>
+const begin = ({ script, directory }: BatchOrder, index = 1): Promise<void> =>
   new Promise((resolve) => {
-    spawn(script, [directory, '1'], { cwd: '/', stdio: 'ignore' }).once('exit', () => resolve());
+    const words = [directory, String(index)];
+    spawn(script, words, { cwd: '/', stdio: 'ignore' }).once('exit', () => resolve());
   });
 
 const ran = (): string => {
@@ -124,6 +126,34 @@ describe('a task that is given up', () => {
     for (const order of queue.orders) await begin(order);
     expect(ran()).toBe('');
   });
+});
+
+test('a task is taken up when another one of its submission has been told of, and runs once', async () => {
+  const away = Promise.withResolvers<void>();
+  const ended: Promise<void>[] = [];
+  const queue = openQueue(async (order, { jobs }) => {
+    for (const index of [1, 2]) {
+      const key = keyOf({ token: order.token, index });
+      jobs.set(key, { id: String(index), state: 'runs', reason: '' });
+      const work = away.promise.then(() => begin(order, index));
+      ended.push(work.then(() => void jobs.delete(key)));
+    }
+    return { kind: 'submitted', jobOf: String };
+  });
+  const before = await openPort(queue.system, dir);
+  const tasks = ['one', 'two'].map((id) => before.submit(id, 'exit 3'));
+  await until('they are submitted', async () => queue.orders.length > 0, SOON.timeout);
+  await before[Symbol.asyncDispose]();
+  away.resolve();
+  await Promise.all(ended);
+  await using port = await openPort(queue.system, dir);
+  for (const task of tasks) {
+    expect(await port.lrms.adopt(task)).toBe(true);
+    expect(await port.endOf(task.id)).toMatchObject({ kind: 'exited', exitCode: 3 });
+    await pause(100);
+  }
+  expect(queue.orders).toHaveLength(1);
+  expect(ran().trim().split('\n').toSorted()).toEqual(['one', 'two']);
 });
 
 describe('a submission', () => {

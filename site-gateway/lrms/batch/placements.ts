@@ -14,14 +14,17 @@ export class Placements {
     this.byToken.set(token, members);
   }
 
-  /** Gives the submission of which it was the last. */
-  remove({ element }: BatchTask): string | undefined {
+  /**
+   * Gives the submission of which it was the last. One of an earlier run stays until it is old: others of it may be taken up
+   * only now, and without it they would look as if they had never begun.
+   */
+  remove({ element, takenUp }: BatchTask): string | undefined {
     if (element === undefined) return undefined;
     const members = this.byToken.get(element.token);
     members?.delete(element.index);
     if (members?.size !== 0) return undefined;
     this.byToken.delete(element.token);
-    return element.token;
+    return takenUp ? undefined : element.token;
   }
 
   at({ token, index }: Element): BatchTask | undefined {

@@ -260,6 +260,7 @@ class SubmissionDirectories implements Submissions {
   }
 
   follow(token: string): void {
+    if (this.watchers.has(token)) return;
     const { log, onMark } = this.parts;
     const blind = (error: unknown): void => {
       log.warn({ err: error, token }, 'marks are looked for in turn only');
