@@ -98,8 +98,8 @@ export function openQuestions(line: Line): OpenQuestions {
   };
 }
 
-/** Whether it comes from a stream, and not from the server itself. */
-export const isStored = ({ headers }: Msg): boolean => headers?.has('Nats-Subject') === true;
+/** Whether it comes from a stream, and not from the server itself, which may name the subject when it says that nobody is there. */
+export const isStored = ({ headers }: Msg): boolean => headers?.has('Nats-Stream') === true;
 
 function isGivenUp({ askedAtMs, readAtMs }: Open, answeredOfMs: number, line: Line): boolean {
   const nowMs = line.nowMs();
