@@ -97,7 +97,7 @@ export class GridProcesses {
   private async startNatsServer(
     files: Pick<NatsServerFiles, 'configFile' | 'port'> & { readonly name: string },
   ): Promise<void> {
-    const { layout, binary, signal } = this.options;
+    const { layout, binary, env, signal } = this.options;
     const { name, configFile, port } = files;
     const server = await startNatsServer({
       binary: binary.path,
@@ -106,6 +106,7 @@ export class GridProcesses {
       host: 'localhost',
       port,
       caPem: authorityPem(layout),
+      env,
       // A process group of its own: Ctrl-C reaches it through us, after those that need it have stopped.
       detached: true,
       signal,

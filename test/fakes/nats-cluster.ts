@@ -79,6 +79,7 @@ export async function startNatsCluster(binary: string, replicas = 3): Promise<Te
       host: HOST,
       port: file.port,
       caPem,
+      env: process.env,
     });
   };
   stack.defer(async () => {

@@ -101,6 +101,7 @@ export async function startTestNats(options: TestNatsOptions): Promise<TestNats>
       host,
       port: files.port,
       caPem,
+      env: process.env,
     });
   };
   await start();

@@ -52,6 +52,7 @@ beforeAll(async () => {
     host: HOST,
     port,
     caPem,
+    env: process.env,
   });
   // Their tickets name the leaf node only.
   accounts = await openStagingAccounts({

@@ -6,8 +6,7 @@ import { decode } from '@nats-io/jwt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { pause } from '../../service/background.ts';
-import { freePort, writeNatsServer } from '../../service/nats/nats-config.ts';
-import { startNatsServer } from '../../service/nats/nats-process.ts';
+import { writeNatsServer } from '../../service/nats/nats-config.ts';
 import { chunkName, decipher } from '../../service/staging/chunk-cipher.ts';
 import { decodeChunk } from '../../service/staging/chunk-coding.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
@@ -298,20 +297,4 @@ test('keys are readable by their owner alone, and survive the next start', async
   const before = await read();
   await writeNatsServer(nats.settings);
   expect(await read()).toEqual(before);
-});
-
-test('a nats-server that cannot start says why', async () => {
-  await using nats = await startTestNats({ binary: await testNatsBinary(), vos: [] });
-  const second = startNatsServer({
-    binary: await testNatsBinary(),
-    configFile: join(nats.dir, 'no-such.conf'),
-    logFile: join(nats.dir, 'second.log'),
-    host: '127.0.0.1',
-    port: await freePort('127.0.0.1'),
-    caPem: nats.caPem,
-  });
-  await expect(second).rejects.toMatchObject({
-    code: 'UNAVAILABLE',
-    message: expect.stringContaining('no-such.conf'),
-  });
 });
