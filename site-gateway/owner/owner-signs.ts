@@ -9,7 +9,7 @@ import { gridProcesses } from './grid-cpu.ts';
 import { watchInput } from './input-devices.ts';
 import { openOthersLoad } from './others-load.ts';
 import { watchSessions } from './sessions.ts';
-import { isOfTasks, type Terminal, watchTerminals } from './terminals.ts';
+import { type Terminal, terminalsOfTasks, watchTerminals } from './terminals.ts';
 
 /** Looks at what tells whether the machine's owner uses it. */
 export interface SignReader extends Disposable {
@@ -71,5 +71,6 @@ function ofPeople(
 ): readonly Terminal[] {
   if (terminals.length === 0) return [];
   const tasks = gridProcesses(processes, spool, groupedProcesses(spool));
-  return terminals.filter((one) => !isOfTasks(one, processes, tasks));
+  const isOfTasks = terminalsOfTasks(processes, tasks);
+  return terminals.filter((one) => !isOfTasks(one));
 }

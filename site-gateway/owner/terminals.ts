@@ -1,4 +1,11 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  opendirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { ProcessInfo } from '../lrms/process-tree.ts';
 
@@ -41,32 +48,46 @@ function terminalOf(file: string): Terminal | undefined {
   return facts && { file, device: facts.rdev, mount: facts.dev, usedAtMs: facts.atimeMs };
 }
 
+/** So many open files of tasks are looked at in one look, which a task must not make last. */
+export const MAX_FILES = 2_000;
+
 /**
- * Whether tasks of the grid have a terminal among themselves: what is typed there a program types. One that has gone since
- * it was looked at is nobody's any more.
+ * Tells in one look whether tasks of the grid have a terminal among themselves: what is typed there a program types. One
+ * that has gone since it was looked at is nobody's any more; one that is not found in time is taken for people's.
  */
-export function isOfTasks(
-  terminal: Terminal,
+export function terminalsOfTasks(
   processes: readonly ProcessInfo[],
   tasks: ReadonlyMap<number, ProcessInfo>,
-): boolean {
-  const isHere = (pid: number): boolean | undefined => {
-    const mount = mountOf(pid);
-    return mount === undefined ? undefined : mount === terminal.mount;
-  };
-  const isAt = (one: ProcessInfo): boolean => one.terminal === terminal.device;
-  // Those of another user, who may have a container, may not be looked at.
-  const hasOthers = processes.some(
-    (one) => isAt(one) && !tasks.has(one.pid) && isHere(one.pid) !== false,
+): (terminal: Terminal) => boolean {
+  const mountOf = once(mountSeenBy);
+  const mastersIn = once((mount: number) =>
+    mastersOf([...tasks.keys()].filter((pid) => mountOf(pid) === mount)),
   );
-  if (hasOthers) return false;
-  const hold = (one: ProcessInfo): boolean =>
-    isHere(one.pid) === true && (isAt(one) || holdsMaster(one.pid, terminal));
-  return [...tasks.values()].some(hold) || !existsSync(terminal.file);
+  const byTerminal = Map.groupBy(processes, (one) => one.terminal);
+  return ({ file, device, mount }) => {
+    const there = byTerminal.get(device) ?? [];
+    // Those of another user, who may have a container, may not be looked at.
+    const hasOthers = there.some(
+      ({ pid }) => !tasks.has(pid) && [mount, undefined].includes(mountOf(pid)),
+    );
+    if (hasOthers) return false;
+    const hasTasks = there.some(({ pid }) => tasks.has(pid) && mountOf(pid) === mount);
+    return hasTasks || mastersIn(mount).has(/\d+$/.exec(file)?.[0] ?? '') || !existsSync(file);
+  };
+}
+
+/** Remembers what a function has given. */
+function once<T>(ask: (about: number) => T): (about: number) => T {
+  const known = new Map<number, T>();
+  return (about) => {
+    const told = known.has(about) ? (known.get(about) as T) : ask(about);
+    known.set(about, told);
+    return told;
+  };
 }
 
 /** Of the terminals that a process sees; undefined where nobody may look. */
-const mountOf = (pid: number): number | undefined => {
+const mountSeenBy = (pid: number): number | undefined => {
   try {
     return statSync(`/proc/${pid}/root/dev/pts`).dev;
   } catch {
@@ -74,23 +95,36 @@ const mountOf = (pid: number): number | undefined => {
   }
 };
 
-/** Whether a process has the end of a terminal at which a window, or sshd, would be. */
-function holdsMaster(pid: number, { file }: Terminal): boolean {
-  const folder = `/proc/${pid}/fd`;
-  const number = /\d+$/.exec(file)?.[0];
-  return namesIn(folder).some(
-    (fd) =>
-      linkOf(join(folder, fd)).endsWith('/ptmx') &&
-      // Linux 5.4 and later say so.
-      /^tty-index:\s*(\d+)$/m.exec(textOf(`/proc/${pid}/fdinfo/${fd}`))?.[1] === number,
-  );
+/** The numbers of the terminals of which processes have the end at which a window, or sshd, would be. */
+function mastersOf(pids: readonly number[]): ReadonlySet<string> {
+  const found = new Set<string>();
+  let left = MAX_FILES;
+  for (const [pid, fd] of openFiles(pids)) {
+    if (left-- === 0) break;
+    if (!linkOf(`/proc/${pid}/fd/${fd}`).endsWith('/ptmx')) continue;
+    // Linux 5.4 and later say so.
+    const number = /^tty-index:\s*(\d+)$/m.exec(textOf(`/proc/${pid}/fdinfo/${fd}`))?.[1];
+    if (number !== undefined) found.add(number);
+  }
+  return found;
+}
+
+/** A process may have a million: they are listed as they are asked for. */
+function* openFiles(pids: readonly number[]): Generator<readonly [pid: number, fd: string]> {
+  for (const pid of pids)
+    try {
+      using folder = opendirSync(`/proc/${pid}/fd`);
+      for (let one = folder.readSync(); one; one = folder.readSync()) yield [pid, one.name];
+    } catch {
+      // It has gone, or is another user's.
+    }
 }
 
 function namesIn(folder: string): readonly string[] {
   try {
     return readdirSync(folder);
   } catch {
-    // There are no terminals of this kind, or it is another user's process.
+    // There are no terminals of this kind.
     return [];
   }
 }

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   rmSync,
   utimesSync,
   writeFileSync,
@@ -23,7 +24,11 @@ import {
 import { machineCpu } from '../../../site-gateway/owner/others-load.ts';
 import { openSignReader } from '../../../site-gateway/owner/owner-signs.ts';
 import { desktopUse } from '../../../site-gateway/owner/sessions.ts';
-import { isOfTasks, watchTerminals } from '../../../site-gateway/owner/terminals.ts';
+import {
+  MAX_FILES,
+  terminalsOfTasks,
+  watchTerminals,
+} from '../../../site-gateway/owner/terminals.ts';
 import { openTerminal } from '../../support/terminal.ts';
 
 let root = '';
@@ -38,6 +43,33 @@ function put(path: string, text: string): string {
   writeFileSync(file, text);
   return file;
 }
+
+/** Files that this process has open, each as often as is asked for. */
+function openFiles(): Disposable & { open(file: string, times: number): readonly number[] } {
+  const opened: number[] = [];
+  return {
+    open: (file, times) => {
+      const fds = Array.from({ length: times }, () => openSync(file, 'r+'));
+      opened.push(...fds);
+      return fds;
+    },
+    [Symbol.dispose]: () => opened.forEach(closeSync),
+  };
+}
+
+const numberOf = (master: number): string =>
+  /^tty-index:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${master}`, 'utf8'))?.[1] ?? '';
+
+/** As if this process were the only task. */
+function taskIsThis(): ReturnType<typeof terminalsOfTasks> {
+  const processes = openProcessTable()();
+  const own = processes.filter(({ pid }) => pid === process.pid);
+  return terminalsOfTasks(processes, new Map(own.map((one) => [one.pid, one])));
+}
+
+/** How often this thread has read something, by the kernel's count. */
+const readsOfThread = (): number =>
+  Number(/^syscr: (\d+)$/m.exec(readFileSync('/proc/thread-self/io', 'utf8'))?.[1]);
 
 describe('terminals', () => {
   test('those that were used since the last look count, by when they were read, and nothing else below /dev', () => {
@@ -64,7 +96,8 @@ describe('terminals', () => {
     const processes = openProcessTable()();
     const terminal = watchTerminals('/')().find(({ file }) => file === `/dev/pts/${real.name}`);
     const of = (tasks: readonly ProcessInfo[]): boolean | undefined =>
-      terminal && isOfTasks(terminal, processes, new Map(tasks.map((one) => [one.pid, one])));
+      terminal &&
+      terminalsOfTasks(processes, new Map(tasks.map((one) => [one.pid, one])))(terminal);
     const inside = processes.filter((one) => one.terminal === terminal?.device);
     const window = processes.filter(({ pid }) => pid === inside[0]?.ppid);
     expect(window.map(({ name }) => name)).toEqual(['script']);
@@ -72,6 +105,29 @@ describe('terminals', () => {
     // Where a task got hold of the other end, what runs there is still its owner's.
     expect(of(window)).toBe(false);
     expect(of([])).toBe(false);
+  });
+
+  test('however many a task opens, its files are looked at once', () => {
+    using files = openFiles();
+    const numbers = files.open('/dev/ptmx', 300).map(numberOf);
+    const isOfTasks = taskIsThis();
+    const terminals = watchTerminals('/')();
+    const before = readsOfThread();
+    const ofTasks = terminals.filter(isOfTasks).map(({ file }) => file);
+    expect(readsOfThread() - before).toBeLessThan(10 * numbers.length);
+    expect(ofTasks).toEqual(expect.arrayContaining(numbers.map((one) => `/dev/pts/${one}`)));
+  });
+
+  test('behind more files than there is time for, one is taken for that of people', () => {
+    using files = openFiles();
+    const first = files.open('/dev/ptmx', 1).map(numberOf);
+    files.open('/dev/null', MAX_FILES);
+    const last = files.open('/dev/ptmx', 1).map(numberOf);
+    const isOfTasks = taskIsThis();
+    const found = watchTerminals('/')().filter(isOfTasks);
+    const has = ([number]: readonly string[]): boolean =>
+      found.some(({ file }) => file === `/dev/pts/${number}`);
+    expect([has(first), has(last)]).toEqual([true, false]);
   });
 });
 
