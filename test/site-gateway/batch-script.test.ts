@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { batchScript } from '../../site-gateway/lrms/batch/batch-script.ts';
@@ -32,6 +32,13 @@ test('a task that was killed leaves no words of the shell in the log', () => {
   expect(status).toBe(137);
   expect(readFileSync(join(attempt, 'status'), 'utf8')).toMatch(/^137 /);
   expect(readFileSync(join(marks, '1.log'), 'utf8')).toBe('');
+});
+
+test('a task that is killed with its job, a moment before its shell, leaves no end of its own', () => {
+  const task = 'setsid sh -c "sleep 0.3; kill -KILL $PPID" & kill -KILL $$';
+  const { status, attempt } = runTask(task);
+  expect(status).toBe(null);
+  expect(existsSync(join(attempt, 'status'))).toBe(false);
 });
 
 test('a task in a container can have no container of another looked at, or ended', () => {

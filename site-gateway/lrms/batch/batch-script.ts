@@ -27,6 +27,8 @@ const HELD = '[ -n "$SGE_ROOT$_CONDOR_SCRATCH_DIR$_grid_boxed" ] || _grid_most=\
  *   and KILL once INDEX.kill is there. INDEX.noticed tells the gateway that the system has announced one.
  * - The host file names each node once for each of its cores, as the batch system gave them, the first node first.
  * - `order` sets the words to run. It is read before the fence: a task that cannot be read has not begun.
+ * - Whoever kills all of a job may kill the task a moment before this shell. An end by KILL counts as the task's own only if
+ *   this shell outlives it by a second: else what a job was killed for would be told as a fault of its task.
  * - An exit code of 99 or 100 is a wish to Grid Engine (start again, leave in error), so it gets another one.
  * - `status` counts only with its last line. INDEX.ended tells the gateway that it is there.
  */
@@ -109,6 +111,7 @@ _grid_meter=$!
 { ( exec "$@" <"$_grid_in" 1>&3 2>&4 3>&- 4>&- ); _grid_code=$?; } 2>/dev/null
 exec 3>&- 4>&-
 read -r _grid_up _grid_line </proc/uptime
+[ "$_grid_code" != 137 ] || sleep 1
 if [ -s "$_grid_dir/usage" ]; then kill -HUP "$_grid_meter"; else kill -KILL "$_grid_meter"; fi 2>/dev/null
 wait "$_grid_meter" 2>/dev/null
 _grid_kernel
