@@ -122,11 +122,17 @@ export function withFlags(job: WrittenJob, input: Input, context: FlagContext): 
   return { ...job, raw, problems, where };
 }
 
-const emptyFlags = (input: Input): readonly Problem[] =>
-  NEVER_EMPTY.filter((key) => input.text(key) === '').map((key) => ({
-    where: `--${key}`,
+const emptyFlags = (input: Input): readonly Problem[] => {
+  const lists = [...ADDING, ...REPLACING].map(([, flag]) => flag);
+  const empty = [
+    ...NEVER_EMPTY.filter((flag) => input.text(flag) === ''),
+    ...lists.filter((flag) => input.list(flag).includes('')),
+  ];
+  return empty.map((flag) => ({
+    where: `--${flag}`,
     message: 'the value is empty: give one or no flag',
   }));
+};
 
 /** A job of flags alone. */
 export const emptyJob = (cwd: string): WrittenJob => ({

@@ -55,6 +55,18 @@ describe('flags', () => {
     },
   );
 
+  test.for(['output', 'after', 'module', 'site', 'exclude-site'])(
+    'of an empty --%s among others are refused',
+    async (flag) => {
+      const job = withFlags(emptyJob(base), flags({ [flag]: ['a', ''] }, ['x']), CONTEXT);
+      await expect(checkJobs([job])).rejects.toMatchObject({
+        problems: expect.arrayContaining([
+          { where: `--${flag}`, message: 'the value is empty: give one or no flag' },
+        ]),
+      });
+    },
+  );
+
   test('alone make a job', async () => {
     const input = flags(
       {
