@@ -64,7 +64,7 @@ export const DATA_COMMANDS: readonly CommandSpec[] = [
   {
     path: 'data ls',
     summary: 'list the datasets that you may use, or the files of one',
-    args: [['[name]', 'dataset whose files to list']],
+    args: [['[name]', 'dataset whose files to list, or with --versions its versions']],
     options: [
       VO_OPTION,
       { flags: '--versions', about: 'every version, not only the newest' },

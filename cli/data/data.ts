@@ -123,7 +123,7 @@ export async function listDatasets(context: Context, input: Input): Promise<numb
   await using client = await openDatasetClient(context, input);
   const name = input.args[0];
   if (input.on('jobs')) return await listResults(context, input, client);
-  if (name !== undefined) {
+  if (name !== undefined && !input.on('versions')) {
     const { dataset, tree } = await client.find(await client.refOf(name));
     const store = await client.store(dataset.vo);
     const { entries } = await loadManifest(store, tree, context.signal);
@@ -140,9 +140,13 @@ export async function listDatasets(context: Context, input: Input): Promise<numb
         );
     return 0;
   }
-  const request = { vo: input.text('vo') ?? '', allVersions: input.on('versions') };
+  const one =
+    name === undefined ? undefined : (await client.find(await client.refOf(name))).dataset;
+  const vo = one?.vo ?? input.text('vo') ?? '';
+  const request = { vo, allVersions: input.on('versions') };
   const { datasets } = await client.datasets.listDatasets(request, { signal: context.signal });
-  showDatasets(context, datasets);
+  const isMeant = (dataset: Dataset): boolean => one === undefined || dataset.name === one.name;
+  showDatasets(context, datasets.filter(isMeant));
   return 0;
 }
 

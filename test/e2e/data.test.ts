@@ -152,11 +152,12 @@ describe('a dataset', () => {
   test('survives a broker that crashes, and is gone when it is removed', async () => {
     await grid.crash('broker');
     await grid.processes.startBroker();
-    const names = async (): Promise<readonly string[]> =>
-      (await json<readonly { readonly id: string }[]>('data', 'ls', '--versions')).map(
+    const names = async (...of: readonly string[]): Promise<readonly string[]> =>
+      (await json<readonly { readonly id: string }[]>('data', 'ls', '--versions', ...of)).map(
         ({ id }) => id,
       );
     expect(await names()).toEqual(['/demo/hg38@v2', '/demo/hg38@v1']);
+    expect(await names('hg38@v1')).toEqual(['/demo/hg38@v2', '/demo/hg38@v1']);
     const unclear = await run('data', 'rm', 'hg38');
     expect([unclear.code, unclear.stderr]).toEqual([2, expect.stringContaining('--all')]);
     expect(await out('data', 'rm', 'hg38@v2')).toBe('removed /demo/hg38@v2');
