@@ -15,8 +15,11 @@ const SPARE_ROOM = 15_360;
  */
 const WORD_BYTES = 8;
 const SLAB_BYTES = HEAD_ROOM + CHUNK_BYTES + SPARE_ROOM;
-/** As many as one transfer has in flight and in work; more are made when they are needed, and not kept. */
-const KEPT = 24;
+/**
+ * As many as one transfer has in work, and enciphered in flight; more are made when they are needed, and not kept: they are garbage
+ * that is collected late.
+ */
+const KEPT = 40;
 
 const free: SharedArrayBuffer[] = [];
 const known = new WeakSet<ArrayBufferLike>();

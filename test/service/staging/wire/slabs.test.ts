@@ -18,6 +18,16 @@ test('a slab that was given back is used again, whatever its length was', () => 
   expect(second.byteLength).toBe(1_048_576);
 });
 
+test('as many slabs are kept as a transfer has in work and in flight', () => {
+  const slabs = Array.from({ length: 40 }, () => takeSlab(10));
+  for (const slab of slabs) giveSlab(slab);
+  const again = Array.from({ length: 40 }, () => takeSlab(10));
+  expect(new Set(again.map(({ buffer }) => buffer))).toEqual(
+    new Set(slabs.map(({ buffer }) => buffer)),
+  );
+  for (const slab of again) giveSlab(slab);
+});
+
 test('a slab that was given back twice is handed out once', () => {
   const slab = takeSlab(10);
   giveSlab(slab);
