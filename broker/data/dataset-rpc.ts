@@ -15,6 +15,7 @@ import type { SiteRegistry } from '../sites/site-registry.ts';
 import { peerOf, visibleVo } from '../visible.ts';
 import type { DatasetChange, Datasets } from './datasets.ts';
 import { openHealLimit } from './heal-limit.ts';
+import { allRead } from './spoiled-chunks.ts';
 import type { Sweeper } from './sweeper.ts';
 
 interface Parts {
@@ -98,8 +99,9 @@ function storeHandlers({
       if (!names.every((name) => name.length === 64))
         throw new GridError('REQUEST_INVALID', 'a digest has 32 bytes');
       const giveBack = limit.take({ vo: decision.vo, dn }, names.length);
-      const { spoiled, sound } = await sweeper.heal(decision.vo, names);
-      giveBack(names.length - sound);
+      const healed = await sweeper.heal(decision.vo, names);
+      giveBack(names.length - healed.sound);
+      const { spoiled } = allRead(healed);
       return { removed: spoiled.map((name) => Buffer.from(name, 'hex')) };
     },
     sweepStore: async ({ vo }, context) => {

@@ -16,12 +16,17 @@ export interface Healed {
   readonly spoiled: readonly string[];
   /** How many were as they should be; the others are not there. */
   readonly sound: number;
+  /** Why one of the others could not be looked at, where that is so. */
+  readonly unread?: unknown;
 }
 
-/**
- * Reads chunks and has those taken out that are not what their name says. Throws STAGING_UNAVAILABLE where one
- * could not be read, after all others have been.
- */
+/** Throws where one could not be looked at: STAGING_UNAVAILABLE. */
+export function allRead(healed: Healed): Healed {
+  if (healed.unread !== undefined) throw healed.unread;
+  return healed;
+}
+
+/** Reads chunks and has those taken out that are not what their name says. */
 export function heal(
   store: Doubted,
   digests: readonly string[],
@@ -57,6 +62,5 @@ async function takeOutSpoiled(
     } else if (failure === undefined) sound += 1;
     else if (code !== 'CHUNK_MISSING') unread ??= failure;
   }
-  if (unread !== undefined) throw unread;
-  return { spoiled, sound };
+  return unread === undefined ? { spoiled, sound } : { spoiled, sound, unread };
 }

@@ -13,7 +13,7 @@ import { readTrees } from '../jobs/job-store.ts';
 import { openDoubts } from './doubts.ts';
 import { lastSwept, noteSwept } from './last-swept.ts';
 import { type LiveChunks, openLiveChunks } from './live-chunks.ts';
-import { type Doubted, type Healed, heal } from './spoiled-chunks.ts';
+import { allRead, type Doubted, type Healed, heal } from './spoiled-chunks.ts';
 import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
 import { markLedger, markNamed, noMarks } from './sweep-marks.ts';
 
@@ -142,7 +142,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     const sweptBefore = readOnce(() => lastSwept(book.db, vo));
     // Before this run takes out anything. Whoever needs it learns by its own await.
     sweptBefore().catch(() => undefined);
-    const doubts = openDoubts((digests) => healIn(vo, digests), book.log);
+    const doubts = openDoubts((digests) => healIn(vo, digests).then(allRead), book.log);
     const store = openStore(vo, accounts.openKeeper(vo), { sweptBefore, doubts });
     stores.set(vo, store);
     return store;
