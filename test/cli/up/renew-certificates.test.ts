@@ -54,6 +54,17 @@ test('certificates are renewed in the last third of their life, and not before',
   }
 });
 
+test('a key to which somebody gave a pass phrase stays, and its certificate with it', async () => {
+  const { key } = userIdentityOf(layout);
+  const locked = createPrivateKey(readFileSync(key)).export({
+    ...({ type: 'pkcs8', format: 'pem' } as const),
+    ...{ cipher: 'aes-256-cbc', passphrase: 'secret' },
+  });
+  writeFileSync(key, locked);
+  expect(await renewIn(250)).toEqual(ALL.filter((of) => of !== 'its user'));
+  expect(readFileSync(key, 'utf8')).toBe(locked);
+});
+
 test('a grid that nobody has used for years gets certificates again', async () => {
   expect(await renewIn(3 * 365)).toEqual(ALL);
 });
