@@ -32,7 +32,10 @@ export interface TransferTurns<W extends TransferWish> {
   /** The one that may begin now, which is in flight from here on; undefined where none may. */
   next(): W | undefined;
   ended(wish: W): void;
-  /** One in flight that a server elsewhere keeps waiting takes no place meanwhile; when bytes come it has one more than there are. */
+  /**
+   * One in flight that a server elsewhere keeps waiting takes no place meanwhile; when bytes come it has one more than there
+   * are. No more do so at a time than there are places, and of a VO than it may have: so many at most are in flight beside them.
+   */
   setSilent(wish: W, isSilent: boolean): void;
   /** Lets go of one that waits; false where it does not wait (any more). */
   remove(wish: W): boolean;
@@ -55,6 +58,10 @@ export function openTransferTurns<W extends TransferWish>(
   const movingWhere = (holds: (wish: W) => boolean): number =>
     [...moving].filter((wish) => !silent.has(wish) && holds(wish)).length;
   const hasRoom = (vo: string): boolean => movingWhere((wish) => wish.vo === vo) < limits.mostPerVo;
+  const mayBeSilent = (wish: W): boolean =>
+    moving.has(wish) &&
+    silent.size < limits.most &&
+    [...silent].filter(({ vo }) => vo === wish.vo).length < limits.mostPerVo;
 
   const takeBackground = (): W | undefined => {
     if (movingWhere((wish) => wish.background) >= mostBackground) return undefined;
@@ -90,8 +97,8 @@ export function openTransferTurns<W extends TransferWish>(
       settle();
     },
     setSilent: (wish, isSilent) => {
-      if (isSilent && moving.has(wish)) silent.add(wish);
-      else silent.delete(wish);
+      if (!isSilent) silent.delete(wish);
+      else if (mayBeSilent(wish)) silent.add(wish);
     },
     remove: (wish) => {
       const isOut = lineOf(wish).remove(wish);

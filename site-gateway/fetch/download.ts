@@ -113,7 +113,7 @@ async function fetchRest(
     if (roomTo > file.size) await wanted.makeRoom(roomTo - file.size);
     for await (const bytes of piecesOf(answer)) {
       const end = file.size + bytes.byteLength;
-      if (isNew(end)) wait.over();
+      wait.came(isNew(end));
       await wanted.pace(bytes.byteLength);
       wanted.checkSize(end);
       if (end > roomTo) {

@@ -30,7 +30,8 @@ export interface WebOptions {
 }
 
 const MAX_REDIRECTS = 5;
-const SOCKETS = 16;
+/** To a host. Those in use have no bound of their own: a download that waited here for one would seem to wait for the server. */
+const IDLE_SOCKETS = 16;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** Too early, too many, or something that the server cannot do now. */
 const PASSING: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
@@ -38,7 +39,7 @@ const PASSING: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]
 export function openWeb({ rules, moreCa, silenceMs }: WebOptions): Web {
   const ca = [...getCACertificates('default'), ...(moreCa === undefined ? [] : [moreCa])];
   const secureContext = createSecureContext({ ca });
-  const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS, secureContext });
+  const agent = new Agent({ keepAlive: true, maxFreeSockets: IDLE_SOCKETS, secureContext });
   const get: Web['get'] = async (url, offset, signal) => {
     let at = url;
     for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {

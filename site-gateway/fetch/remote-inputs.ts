@@ -42,6 +42,8 @@ export interface RemoteInputs extends Disposable {
   ): Promise<number>;
   /** Which server keeps an attempt waiting, since when and why; '' where none does. */
   waitsFor(attempt: string): string;
+  /** Whether that server sends nothing at all. */
+  isSilent(attempt: string): boolean;
 }
 
 const MODE = 0o644;
@@ -53,6 +55,7 @@ export function openRemoteInputs(options: RemoteInputsOptions): RemoteInputs {
   const waits = openServerWaits(options.clock, options.patienceMs);
   return {
     waitsFor: (attempt) => waits.words(attempt),
+    isSilent: (attempt) => waits.isSilent(attempt),
     place: async (attempt, into, { cache, partials }, signal) => {
       const inputs = remoteInputs(attempt.spec);
       if (inputs.length === 0) return 0;

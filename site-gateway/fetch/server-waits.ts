@@ -5,11 +5,11 @@ import type { Clock } from '../../service/clock.ts';
 export interface ServerWait {
   /** From now on, where it was not so before, nothing keeps it but this host. */
   on(host: string): void;
-  /** Something new came. */
-  over(): void;
+  /** Bytes came, and the server is not silent; where none is new, it keeps the download waiting all the same. */
+  came(isNew: boolean): void;
   /** The server failed for now: why. */
   met(why: string): void;
-  /** ms; 0 where no server keeps it. */
+  /** ms without anything new; 0 where no server keeps it. */
   lastedMs(): number;
 }
 
@@ -21,6 +21,8 @@ export interface ServerWaits {
   needs(attempt: string, partial: string): Disposable;
   /** Whom the attempt waits for, since when and why; '' where it waits for none, or has only just begun to. */
   words(attempt: string): string;
+  /** Whether no byte at all has come for the attempt for so long that it is worth telling. */
+  isSilent(attempt: string): boolean;
 }
 
 /** What is over sooner nobody need know, unless it may not last much longer. */
@@ -30,12 +32,14 @@ const SILENT = 'no byte has come';
 
 interface Known extends ServerWait {
   words(): string;
+  isSilent(): boolean;
 }
 
 /** `patienceMs` is how long a download waits before it fails. */
 export function openServerWaits(clock: Clock, patienceMs: number): ServerWaits {
   const downloads = new Map<string, Known>();
   const needed = new Map<string, string>();
+  const neededBy = (attempt: string): Known | undefined => downloads.get(needed.get(attempt) ?? '');
   return {
     begin: (partial) => {
       const wait = openWait(clock, patienceMs);
@@ -46,20 +50,26 @@ export function openServerWaits(clock: Clock, patienceMs: number): ServerWaits {
       needed.set(attempt, partial);
       return { [Symbol.dispose]: () => void needed.delete(attempt) };
     },
-    words: (attempt) => downloads.get(needed.get(attempt) ?? '')?.words() ?? '',
+    words: (attempt) => neededBy(attempt)?.words() ?? '',
+    isSilent: (attempt) => neededBy(attempt)?.isSilent() ?? false,
   };
 }
 
 function openWait(clock: Clock, patienceMs: number): Known {
   let since: { readonly host: string; readonly atMs: number; readonly ms: number } | undefined;
+  let silentFromMs: number | undefined;
   let why = SILENT;
   const worthMs = Math.min(WORTH_TELLING_MS, WORTH_TELLING_PART * patienceMs);
   const lastedMs = (): number => (since === undefined ? 0 : clock.monotonicMs() - since.ms);
   return {
     on: (host) => {
-      since ??= { host, atMs: clock.nowMs(), ms: clock.monotonicMs() };
+      const ms = clock.monotonicMs();
+      since ??= { host, atMs: clock.nowMs(), ms };
+      silentFromMs ??= ms;
     },
-    over: () => {
+    came: (isNew) => {
+      silentFromMs = undefined;
+      if (!isNew) return;
       since = undefined;
       why = SILENT;
     },
@@ -67,6 +77,7 @@ function openWait(clock: Clock, patienceMs: number): Known {
       why = words;
     },
     lastedMs,
+    isSilent: () => silentFromMs !== undefined && clock.monotonicMs() - silentFromMs >= worthMs,
     words: () => {
       if (since === undefined || lastedMs() < worthMs) return '';
       const began = new Date(since.atMs).toISOString();

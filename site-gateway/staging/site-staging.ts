@@ -137,7 +137,7 @@ const waitsOf = (
   health: StoreHealth,
 ): Pick<StagingParts, 'waitsFor' | 'isKeptElsewhere'> => ({
   waitsFor: ({ id, spec }) => remote.waitsFor(id) || health.waits(spec.vo),
-  isKeptElsewhere: ({ id }) => remote.waitsFor(id) !== '',
+  isKeptElsewhere: ({ id }) => remote.isSilent(id),
 });
 
 const onwards = (onProgress: Parameters<StagingParts['fetch']>[3]) =>

@@ -44,7 +44,7 @@ export interface AttemptStaging {
   stageOut(attempt: StagedAttempt, strict: boolean, signal: AbortSignal): Promise<StagedOut>;
   /** What keeps the files of an attempt from moving, and since when; '' where nothing does. */
   waitsFor(attempt: Pick<StagedAttempt, 'id' | 'spec'>): string;
-  /** Whether that is a server elsewhere, which keeps nobody but this attempt waiting. */
+  /** Whether a server elsewhere sends nothing, which keeps nobody but this attempt waiting. */
   isKeptElsewhere(attempt: Pick<StagedAttempt, 'id'>): boolean;
 }
 

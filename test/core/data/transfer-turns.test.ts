@@ -88,6 +88,25 @@ describe('turns', () => {
     expect(turns.remove(wishOf('demo/ada'))).toBe(false);
   });
 
+  test('no more are silent than there are places, nor of a VO than it may have', () => {
+    const begunWith = (limits: TransferLimits, wishes: readonly string[]): readonly string[] => {
+      const turns = openTransferTurns<TransferWish>(limits);
+      for (const wish of wishes) turns.add(wishOf(wish));
+      const begun: TransferWish[] = [];
+      for (let one = turns.next(); one !== undefined; one = turns.next()) {
+        begun.push(one);
+        for (const other of begun) turns.setSilent(other, true);
+      }
+      return begun.map(textOf);
+    };
+    const ada = times(9, 'demo/ada');
+    expect(begunWith({ most: 2, mostPerVo: 2 }, ada)).toHaveLength(4);
+    expect(begunWith({ most: 4, mostPerVo: 1 }, ada)).toHaveLength(2);
+    expect(begunWith({ most: 4, mostPerVo: 1 }, [...ada, 'bio/x']).toSorted()).toEqual([
+      ...['bio/x', 'demo/ada', 'demo/ada'],
+    ]);
+  });
+
   test('whatever comes, no limit is passed, all begin in the end, and none begins twice', () => {
     const wish = fc.constantFrom('a/u', 'a/v', 'b/u', 'b/w', 'a/u*', 'b/v*', 'c/z*').map(wishOf);
     const limits = fc.record({

@@ -1,11 +1,22 @@
-import { statSync, utimesSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { sha256 } from '../../../service/staging/chunk-store.ts';
 import { download } from '../../../site-gateway/fetch/download.ts';
+import { openWeb } from '../../../site-gateway/fetch/https-get.ts';
+import { writeTlsIdentity } from '../../fakes/tls-identity.ts';
+import { startWebServer } from '../../fakes/web-server.ts';
 import { testDirs } from '../../support/test-dirs.ts';
 
 const makeDir = testDirs('download');
 const none = (): undefined => undefined;
+const rest = {
+  checkSize: none,
+  makeRoom: async () => undefined,
+  pace: async () => undefined,
+  arrived: none,
+};
 
 test('a download whose server is away shows that somebody goes on with it: nobody takes it for room', async () => {
   const partial = join(makeDir(), 'half.part');
@@ -25,15 +36,40 @@ test('a download whose server is away shows that somebody goes on with it: nobod
     url: async () => new URL('https://data.example.org/half'),
     digest: '0'.repeat(64),
     partial,
-    checkSize: () => undefined,
-    makeRoom: async () => undefined,
-    pace: async () => undefined,
-    arrived: none,
+    ...rest,
   };
-  const wait = { on: none, over: none, met: none, lastedMs: () => 0 };
+  const wait = { on: none, came: none, met: none, lastedMs: () => 0 };
   const sinceMs = Date.now() - 1_000;
   await expect(
     download(wanted, { web, wait, patienceMs: 1_000, signal: ends.signal }),
   ).rejects.toThrow('aborted');
   expect(usedAtMs).toBeGreaterThan(sinceMs);
+});
+
+test('a server that begins anew is not silent, and gives nothing new until it is further than before', async () => {
+  const dir = makeDir();
+  const { certFile, keyFile, caPem } = await writeTlsIdentity(dir);
+  const [cert, key] = [readFileSync(certFile, 'utf8'), readFileSync(keyFile, 'utf8')];
+  await using server = await startWebServer({ cert, key });
+  const bytes = randomBytes(1_000_000);
+  server.serve('/file', { bytes, noRanges: true });
+  const partial = join(dir, 'half.part');
+  writeFileSync(partial, bytes.subarray(0, 900_000));
+  using web = openWeb({
+    rules: [{ host: '127.0.0.1', port: server.port }],
+    moreCa: caPem,
+    silenceMs: 10_000,
+  });
+  const url = async () => new URL(`https://127.0.0.1:${server.port}/file`);
+  const news: boolean[] = [];
+  const wait = {
+    on: none,
+    came: (isNew: boolean) => void news.push(isNew),
+    met: none,
+    lastedMs: () => 0,
+  };
+  const { signal } = new AbortController();
+  const wanted = { url, digest: sha256(bytes), partial, ...rest };
+  await download(wanted, { web, wait, patienceMs: 10_000, signal });
+  expect([news[0], news.at(-1)]).toEqual([false, true]);
 });

@@ -39,11 +39,29 @@ test('what comes ends the wait, and the next one begins later and for its own re
     wait.on('data.example.org');
     wait.met('answers 503');
     after(4_000);
-    wait.over();
+    wait.came(true);
     expect([waits.words('one'), wait.lastedMs()]).toEqual(['', 0]);
     wait.on('data.example.org');
     after(4_000);
     expect(waits.words('one')).toContain('since 2026-11-29T00:00:04.000Z: no byte has come');
   }
   expect(waits.words('one')).toBe('');
+});
+
+test('bytes that are not new end the silence, and not the wait', () => {
+  const { waits, after } = open();
+  using wait = waits.begin('a.part');
+  using _one = waits.needs('one', 'a.part');
+  wait.on('data.example.org');
+  after(2_000);
+  expect(waits.isSilent('one')).toBe(false);
+  after(2_000);
+  expect(waits.isSilent('one')).toBe(true);
+  wait.came(false);
+  expect(waits.isSilent('one')).toBe(false);
+  wait.on('data.example.org');
+  after(2_000);
+  expect(waits.isSilent('one')).toBe(false);
+  expect(wait.lastedMs()).toBe(6_000);
+  expect(waits.words('one')).toContain('waits for data.example.org since 2026-11-29T00:00:00.000Z');
 });
