@@ -78,7 +78,7 @@ interface Wanted {
 interface CacheOptions {
   readonly dir: string;
   readonly clock?: Clock;
-  /** Told the bytes of each file that was added. */
+  /** Told the bytes of each file that was added, and of each half one that stays. */
   readonly onAdded?: (bytes: number) => void;
   /** Takes out at least so many bytes that nobody uses, if there is so much. */
   readonly free?: (bytes: number) => Promise<void>;
@@ -112,7 +112,7 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
         onAdded(bytes);
       },
       abandon: (isKept = false) => {
-        if (isKept) letGo(partial);
+        if (isKept) keepHalf(partial, onAdded);
         end();
       },
     };
@@ -163,6 +163,15 @@ async function linkSure(
   const made = await anyDisk().link({ nowMs, links: links.filter((_, at) => sure[at]) });
   const answers = made.values();
   return sure.map((is) => is && answers.next().value === true);
+}
+
+/** Leaves it to the next try, and tells its bytes; whoever has gone on with it before tells of the whole. */
+function keepHalf(partial: string, onAdded: (bytes: number) => void): void {
+  letGo(partial);
+  void stat(partial).then(
+    ({ size }) => onAdded(size),
+    () => undefined,
+  );
 }
 
 const LEFT_MS = 86_400_000;

@@ -157,6 +157,22 @@ test('what a cache had of a large file when the store went away serves the next 
   expect(await readdir(cache.partials)).toEqual([]);
 });
 
+test('what a cache keeps of a large file counts, so that whoever bounds the cache knows of it', async () => {
+  const added: number[] = [];
+  const cache = await openFileCache({
+    dir: join(at.dir, 'cache'),
+    onAdded: (size) => void added.push(size),
+  });
+  await cutOff(25, { cache, isTriedAgain: () => false });
+  const without = added.splice(0);
+  await rm(join(at.dir, 'cache'), { recursive: true });
+  await cutOff(25, { cache, isTriedAgain: () => true });
+  const [name = ''] = await readdir(cache.partials);
+  const { size } = await stat(join(cache.partials, name));
+  expect(size).toBeGreaterThan(2 * MIB);
+  await expect.poll(() => added).toEqual([...without, size]);
+});
+
 test('where others may write, what a try left is of use to the next one of the same transfer alone', async () => {
   const shared = (transfer: string, isTriedAgain: boolean) => ({
     shared: { within: at.dir, transfer, isTriedAgain: () => isTriedAgain },
