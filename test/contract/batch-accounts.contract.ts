@@ -41,15 +41,14 @@ const LIES = `rm -f ../status ../usage ../stdout; ln -s /etc/shadow ../limit; ec
   echo '99999999999999 99999999999999999999999 1e308' >>../usage
   kill -KILL $PPID; sleep 300`;
 
+/** Ends all processes of the account that says it but its own shell, at one moment. */
+const END_ALL = 'kill -KILL -1';
+
 /** Processes of an account that a test has made. */
 function pidsOf(account: TestAccount): readonly number[] {
   const args = ['-o', 'pid=', '-u', String(account.uid)];
   const { stdout } = spawnSync('ps', args, { encoding: 'utf8' });
   return stdout.trim().split(/\s+/).filter(Boolean).map(Number);
-}
-
-function endAllOf(account: TestAccount): void {
-  for (const pid of pidsOf(account)) process.kill(pid, 'SIGKILL');
 }
 
 /** Tasks of several accounts, and accounts that mean harm, on a real batch system with room for two tasks of one CPU. */
@@ -209,7 +208,7 @@ export function batchAccountsContract(
       // That one nobody has asked to cancel.
       await expect.poll(jobs).toEqual([bob.name]);
       await expect.poll(() => pidsOf(bob)).not.toEqual([]);
-      endAllOf(bob);
+      as(bob, END_ALL);
       await queueIs('');
     });
 
@@ -234,7 +233,7 @@ export function batchAccountsContract(
       await place('liar', LIES);
       await said('liar', 'up');
       // Their scripts are gone without a word: all that is left are marks and lies.
-      endAllOf(alice);
+      as(alice, END_ALL);
       const planted = await site.outcomeOf('planted');
       expect(planted).toMatchObject({ state: State.STATE_FAILED, failure: 'site' });
       expect(planted.detail).not.toContain('of-root');
