@@ -4,6 +4,9 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 }
 
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
 /** Two or three digits that matter, which is what such measurements carry. */
 export const rounded = (value: number): number => Number(value.toPrecision(3));
 
