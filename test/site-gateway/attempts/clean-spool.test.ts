@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { EMPTY_TREE } from '../../../core/data/manifest.ts';
 import { attemptId } from '../../../core/ids.ts';
@@ -13,12 +14,19 @@ import { testDirs } from '../../support/test-dirs.ts';
 
 const dirs = testDirs('clean');
 const log = openLog('test', 'silent');
+const AGAIN_MS = 600_000;
 const NOW_MS = 1_800_000_000_000;
 
 /** A journal of attempts that have all ended, and of which the broker knows. */
 async function endedIn(spool: string, names: readonly string[]): Promise<Journal> {
   const file = join(spool, 'journal.db');
   const journal = openJournal({ file, nowMs: NOW_MS, log, onTrouble: () => undefined });
+  await endMore(journal, names);
+  return journal;
+}
+
+/** Adds attempts to it that have ended in the same way. */
+async function endMore(journal: Journal, names: readonly string[]): Promise<void> {
   const ids = names.map(attemptId);
   const common = { ordinal: 0, taskValue: '', memoryBytes: 0, queue: '', jobId: 'job' };
   const job = PlacedJob.create({});
@@ -31,7 +39,13 @@ async function endedIn(spool: string, names: readonly string[]): Promise<Journal
   const end = { state: 'done', atMs: NOW_MS, outcome, tell: true } as const;
   await Promise.all(ids.map((id) => journal.step({ id, ...end })));
   await journal.acknowledge(Number.MAX_SAFE_INTEGER);
-  return journal;
+}
+
+interface Cleaner {
+  (): Promise<void>;
+  /** Lets so much time pass. */
+  readonly wait: (ms: number) => void;
+  readonly said: readonly unknown[];
 }
 
 /** Cleans with a clock that goes on by so much at each look. */
@@ -39,7 +53,7 @@ function cleanerOf(
   journal: Pick<Journal, 'removable' | 'removed' | 'forget'>,
   spool: string,
   lookMs = 0,
-): () => Promise<void> {
+): Cleaner {
   let atMs = 0;
   const clock = {
     nowMs: () => NOW_MS + 1,
@@ -48,7 +62,29 @@ function cleanerOf(
       return atMs;
     },
   };
-  return openSpoolCleaner({ journal, config: { spool, 'keep-attempts': 0 }, clock, log });
+  const said: unknown[] = [];
+  const write = (line: string): void => void said.push(JSON.parse(line));
+  const config = { spool, 'keep-attempts': 0 };
+  const clean = openSpoolCleaner({ journal, config, clock, log: pino({}, { write }) });
+  const wait = (ms: number): void => {
+    atMs += ms;
+  };
+  return Object.assign(clean, { wait, said });
+}
+
+/** Notes how many were passed over at each look. */
+function watched(
+  journal: Journal,
+  from: number[],
+): Pick<Journal, 'removable' | 'removed' | 'forget'> {
+  return {
+    removable: (beforeMs, limit, skipped) => {
+      from.push(skipped);
+      return journal.removable(beforeMs, limit, skipped);
+    },
+    removed: (gone) => journal.removed(gone),
+    forget: (beforeMs) => journal.forget(beforeMs),
+  };
 }
 
 const names = (count: number, prefix: string): readonly string[] =>
@@ -86,13 +122,7 @@ test('a round that takes long ends, the next goes on from there, and what resist
   make(spool, ids);
   using journal = await endedIn(spool, [...RESISTING, ...ids]);
   const from: number[] = [];
-  const removable: Journal['removable'] = (beforeMs, limit, skipped) => {
-    from.push(skipped);
-    return journal.removable(beforeMs, limit, skipped);
-  };
-  const removed: Journal['removed'] = (gone) => journal.removed(gone);
-  const forget: Journal['forget'] = (beforeMs) => journal.forget(beforeMs);
-  const clean = cleanerOf({ removable, removed, forget }, spool, 600);
+  const clean = cleanerOf(watched(journal, from), spool, 600);
   const left: number[] = [];
   for (let round = 0; round < 5; round += 1) {
     await clean();
@@ -100,6 +130,34 @@ test('a round that takes long ends, the next goes on from there, and what resist
   }
   expect(left).toEqual([30, 30, 30, 30, 0]);
   expect(from.slice(0, 4)).toEqual([0, 98, 196, 294]);
+  clean.wait(AGAIN_MS);
   await clean();
   expect(from.filter((skipped) => skipped === 0)).toHaveLength(2);
+});
+
+test('what resists is tried and told of once in ten minutes, in one line; what ends meanwhile goes at once', async () => {
+  const spool = dirs();
+  mkdirSync(join(spool, 'attempts'));
+  using journal = await endedIn(spool, RESISTING);
+  const from: number[] = [];
+  const clean = cleanerOf(watched(journal, from), spool);
+  await clean();
+  const line = {
+    directory: join(spool, 'attempts', RESISTING[0] ?? ''),
+    directories: RESISTING.length,
+    err: expect.objectContaining({ code: 'ENAMETOOLONG' }),
+    msg: 'directories could not be removed',
+  };
+  expect(clean.said).toMatchObject([line]);
+  const ids = names(3, 'b');
+  make(spool, ids);
+  await endMore(journal, ids);
+  clean.wait(AGAIN_MS - 1);
+  await clean();
+  expect(leftIn(spool)).toEqual([]);
+  expect(clean.said).toHaveLength(1);
+  expect(from.filter((skipped) => skipped === 0)).toHaveLength(1);
+  clean.wait(1);
+  await clean();
+  expect(clean.said).toMatchObject([line, line]);
 });
