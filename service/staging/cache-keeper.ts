@@ -49,8 +49,8 @@ export interface CacheKeeper {
   /** Files, the longest unused first. */
   list(): Promise<readonly CachedEntry[]>;
   /**
-   * Takes what was unused for longest until at most `keepBytes` are left; here, and wherever room is made, what a process that is
-   * no more has left half done counts like a file, and so does what broke off on its way from elsewhere.
+   * Takes what was unused for longest until at most `keepBytes` are left; here, and wherever room is made, what a process has let
+   * go half done, or that is no more, counts like a file, and so does what broke off on its way from elsewhere.
    */
   prune(keepBytes: number): Promise<Pruned>;
   /** Takes out at least `bytes`, if there is so much that may go. */
@@ -143,7 +143,7 @@ export async function cachedDigests(dir: string, vo: string): Promise<readonly s
 const foldersIn = async (dir: string): Promise<readonly string[]> =>
   (await namesIn(dir)).filter((name) => FOLDER.test(name));
 
-/** The same, and what is half done and nobody goes on with: of processes of this machine that are no more, and from elsewhere. */
+/** The same, and what is half done and nobody goes on with: let go, of processes of this machine that are no more, and from elsewhere. */
 async function allOf(dir: string): Promise<readonly CachedEntry[]> {
   const entries = [...(await listCache(dir))];
   for (const vo of await namesIn(dir)) {

@@ -20,7 +20,7 @@ export interface FileFetch {
   /** It is there. */
   landed(): void;
   /** It will not come; `partial` is gone, or stays for the next try. */
-  abandon(isKept: boolean): void;
+  abandon(isKept: boolean): Promise<void>;
   /** Whether what is there of it stays; asked when the transfer is cut off. */
   isKept?(): boolean;
 }
@@ -91,7 +91,7 @@ export async function fetchFiles(
       return { fetch, half: { partial: fetch.partial, isKept } };
     });
     if (lost.length > 0) await disk.drop(lost.map(({ half }) => half));
-    for (const { fetch, half } of lost) fetch.abandon(half.isKept);
+    await Promise.all(lost.map(({ fetch, half }) => fetch.abandon(half.isKept)));
   }
 }
 

@@ -202,7 +202,7 @@ async function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
         done(left);
         if (isKept) cleared.push(remnants.clear(file));
       },
-      abandon: () => undefined,
+      abandon: () => Promise.resolve(),
       ...(isKept ? { isKept: () => shared === undefined || shared.isTriedAgain?.() === true } : {}),
     };
   });
@@ -308,7 +308,7 @@ async function askCache(
       (answer.kind === 'filling' ? again : ready).push(same);
     });
   } catch (error) {
-    for (const fill of fills) fill.abandon(false);
+    await Promise.all(fills.map((fill) => fill.abandon(false)));
     throw error;
   }
   return { fills, ready, again, others };

@@ -36,7 +36,7 @@ interface CacheFill {
   /** `bytes` are those of a file whose size was not known. */
   landed(bytes?: number): void;
   /** `isKept` where what is at `partial` stays for whoever tries next. */
-  abandon(isKept?: boolean): void;
+  abandon(isKept?: boolean): Promise<void>;
 }
 
 /**
@@ -111,8 +111,8 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
         end();
         onAdded(bytes);
       },
-      abandon: (isKept = false) => {
-        if (isKept) keepHalf(partial, onAdded);
+      abandon: async (isKept = false) => {
+        if (isKept) await keepHalf(partial, onAdded);
         end();
       },
     };
@@ -166,12 +166,11 @@ async function linkSure(
 }
 
 /** Leaves it to the next try, and tells its bytes; whoever has gone on with it before tells of the whole. */
-function keepHalf(partial: string, onAdded: (bytes: number) => void): void {
-  letGo(partial);
-  void stat(partial).then(
-    ({ size }) => onAdded(size),
-    () => undefined,
-  );
+async function keepHalf(partial: string, onAdded: (bytes: number) => void): Promise<void> {
+  const stats = await letGo(partial)
+    .then((kept) => stat(kept))
+    .catch(() => undefined);
+  if (stats !== undefined) onAdded(stats.size);
 }
 
 const LEFT_MS = 86_400_000;

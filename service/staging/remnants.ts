@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { constants, readlinkSync } from 'node:fs';
-import { open, readdir, rm, stat } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { FileEntry } from '../../core/data/select.ts';
 import { type ChunkStore, sha256 } from './chunk-store.ts';
 import { takeSlab } from './wire/slabs.ts';
@@ -33,7 +33,7 @@ export const contentOf = ({ digest }: Pick<FileEntry, 'digest'>): string => dige
 const HOST = sha256(Buffer.from(`${hostname()} ${pidNamespace()}`)).slice(0, 8);
 /** A name that any try may have given. */
 const HALF = /^\.grid-.*\.part$/;
-const NAME = /^\.grid-[0-9a-f]{32}-([0-9a-f]{8})-(\d+)-([0-9a-f]{6})[0-9a-f]{6}\.part$/;
+const NAME = /^\.grid-[0-9a-f]{32}-([0-9a-f]{8})-(\d+)-([0-9a-f]{6})[0-9a-f]{6}(-kept)?\.part$/;
 
 /** How half files are named so that the next try knows them again. */
 export interface RemnantNames {
@@ -48,8 +48,6 @@ const RUN = randomBytes(3).toString('hex');
 /** Names that were given; no half file lives so long that they run out. */
 const NAMES = 2 ** 24;
 let given = 0;
-/** Of this process, and with nobody who writes to them any more. */
-const letGone = new Set<string>();
 
 /** A new name for a half file that the next try knows again: by its content, and by the process that writes it. */
 export function remnantOf(file: Pick<FileEntry, 'digest'>): string {
@@ -58,9 +56,11 @@ export function remnantOf(file: Pick<FileEntry, 'digest'>): string {
   return `.grid-${contentOf(file)}-${HOST}-${process.pid}-${RUN}${count}.part`;
 }
 
-/** What stands at `place`, which `remnantOf` has named, is for the next try of this process as of any other. */
-export function letGo(place: string): void {
-  letGone.add(basename(place));
+/** Gives what stands at `place`, which `remnantOf` has named, a name that says that nobody writes to it any more; the new place. */
+export async function letGo(place: string): Promise<string> {
+  const kept = place.replace(/\.part$/, '-kept.part');
+  await rename(place, kept);
+  return kept;
 }
 
 /** Looks for what earlier tries have left; without `names` for what nobody of this machine writes to any more. */
@@ -109,11 +109,12 @@ export function isRemnantOf(file: Pick<FileEntry, 'digest'>, name: string): bool
 /** A half file is of a process, and of no use to another one while that is alive. */
 export const OF_PROCESSES: RemnantNames = { nameOf: remnantOf, isOf: isRemnantOf };
 
-/** Whether a name is that of what a process of this machine that is no more has left, or this one has let go. */
+/** Whether a name is that of what a process has let go, or one of this machine that is no more has left. */
 export function isLeft(name: string): boolean {
-  const [, host, pid, run] = NAME.exec(name) ?? [];
+  const [, host, pid, run, kept] = NAME.exec(name) ?? [];
+  if (kept !== undefined) return true;
   if (host !== HOST) return false;
-  return Number(pid) === process.pid ? run !== RUN || letGone.has(name) : !isAlive(Number(pid));
+  return Number(pid) === process.pid ? run !== RUN : !isAlive(Number(pid));
 }
 
 /** The largest first, of which most is there. */
@@ -127,10 +128,7 @@ async function bySize(places: readonly string[]): Promise<readonly string[]> {
 }
 
 /** What resists, as somebody else's may, stays. */
-const remove = async (place: string): Promise<void> => {
-  await rm(place, { force: true }).catch(() => undefined);
-  letGone.delete(basename(place));
-};
+const remove = (place: string): Promise<void> => rm(place, { force: true }).catch(() => undefined);
 
 function pidNamespace(): string {
   try {

@@ -120,7 +120,7 @@ async function bringIntoCache(
       answer.landed(size);
       return bytes;
     } catch (error) {
-      answer.abandon();
+      await answer.abandon();
       throw error;
     }
   }

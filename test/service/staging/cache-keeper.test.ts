@@ -9,7 +9,7 @@ import { systemClock } from '../../../service/clock.ts';
 import { type CacheKeeper, openCacheKeeper } from '../../../service/staging/cache-keeper.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { openFileCache } from '../../../service/staging/file-cache.ts';
-import { remnantOf } from '../../../service/staging/remnants.ts';
+import { letGo, remnantOf } from '../../../service/staging/remnants.ts';
 import { remotePart } from '../../../service/staging/sealed.ts';
 import { type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
@@ -186,6 +186,22 @@ describe('the keeper of a cache', () => {
     await keeper.free(SIZE);
     expect(await readdir(halves)).toEqual([written]);
     expect(await keeper.list()).toHaveLength(1);
+  });
+
+  test('what a gateway that lives has let go counts, and goes for room; what it writes to stays', async () => {
+    const keeper = keeperOf(10 * SIZE, 0);
+    const halves = join(dir, 'demo', 'partial');
+    await mkdir(halves, { recursive: true });
+    // The gateway is another process.
+    const [written = '', kept = ''] = ['0', '1'].map((digit) =>
+      remnantOf({ digest: digit.repeat(64) }).replace(`-${process.pid}-`, `-${process.ppid}-`),
+    );
+    for (const name of [written, kept]) await writeFile(join(halves, name), randomBytes(SIZE));
+    await letGo(join(halves, kept));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await keeper.clearable()).toBe(SIZE);
+    expect(await keeper.prune(0)).toEqual({ files: 1, bytes: SIZE });
+    expect(await readdir(halves)).toEqual([written]);
   });
 
   test('what broke off on its way from elsewhere counts, and goes for room unless somebody goes on with it', async () => {
