@@ -40,8 +40,7 @@ import { offerOf, type SiteFacts, type SiteNow } from './offer.ts';
 import { type OwnerWatch, watchOwner } from './owner/owner-watch.ts';
 import { gatewayHandlers } from './rpc.ts';
 import { findModules } from './software/find-modules.ts';
-import { findRuntime } from './software/find-runtime.ts';
-import type { Runtime } from './software/image-task.ts';
+import { type FoundRuntime, findRuntime } from './software/find-runtime.ts';
 import { type Disk, openDisk } from './staging/disk.ts';
 import type { RoomClaim } from './staging/disk-room.ts';
 import type { SiteStaging } from './staging/site-staging.ts';
@@ -123,6 +122,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     path: config.path,
     modulesInit: config.modules?.init,
     ...owned,
+    runtime: software.images.runtime,
     openLrms: (listener) => openLrms(config, { clock, log, accounts: accounts.all }, listener),
     ...movers,
     stock: stockOf(config, disk),
@@ -154,9 +154,9 @@ async function openSpares(config: SiteConfig, log: Log): Promise<SpareDirectorie
 const findSoftware = async (
   { modules, containers, path, lrms, spool, accounts }: SiteConfig,
   log: Log,
-): Promise<Pick<Parts, 'modules' | 'runtime'>> => ({
+): Promise<Pick<Parts, 'modules' | 'images'>> => ({
   modules: await findModules(modules, path),
-  runtime: await findRuntime(containers, {
+  images: await findRuntime(containers, {
     path,
     spool,
     isHere: lrms === 'fork',
@@ -206,7 +206,7 @@ interface Parts {
   readonly disk: Disk;
   readonly accounts: AccountMap;
   readonly modules: readonly string[];
-  readonly runtime: Runtime | undefined;
+  readonly images: FoundRuntime;
   readonly offerChange: Change;
 }
 
@@ -233,6 +233,7 @@ function handlersOf(options: GatewayOptions, nkey: string, parts: Parts): Gatewa
     supervisor,
     transfers: { ...parts.transfers, ...staging },
     certificateTrouble,
+    imagesTrouble: parts.images.trouble,
     lease,
     nowMs: () => clock.nowMs(),
     offer,
@@ -273,7 +274,7 @@ function factsOf(
   { config, version }: GatewayOptions,
   nkey: string,
   { sandbox = 'account', gpuModels = [] }: LrmsState,
-  { accounts, modules, runtime }: Pick<Parts, 'accounts' | 'modules' | 'runtime'>,
+  { accounts, modules, images: { runtime } }: Pick<Parts, 'accounts' | 'modules' | 'images'>,
 ): SiteFacts {
   const found = [...detectFeatures(config.path), ...sandboxFeatures(sandbox)];
   const machine = { x64: 'x86_64', arm64: 'aarch64' } as Readonly<Record<string, string>>;

@@ -33,6 +33,8 @@ export interface GatewayParts {
   readonly transfers: Pick<TransferQueue, 'counts'> & Pick<SiteStaging, 'storeTrouble'>;
   /** What its administrator should know of the host certificate; '' for nothing. */
   readonly certificateTrouble: () => string;
+  /** Why images are not run here; '' where they are, or where nothing was tried. */
+  readonly imagesTrouble: string;
   readonly lease: Lease;
   readonly nowMs: () => number;
   readonly placing: Placing;
@@ -93,6 +95,7 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof SiteGatewa
         ...inspected(supervisor, parts.transfers),
         storeTrouble: parts.transfers.storeTrouble(),
         certificateTrouble: parts.certificateTrouble(),
+        imagesTrouble: parts.imagesTrouble,
       })),
     ...sendAgainHandler(parts, admit),
     reconcile: async (request, context) => {

@@ -50,6 +50,7 @@ export async function inspectSite(
     transfers: answer?.transfers ?? [],
     storeTrouble: answer?.storeTrouble ?? '',
     certificateTrouble: answer?.certificateTrouble ?? '',
+    imagesTrouble: answer?.imagesTrouble ?? '',
   };
 }
 

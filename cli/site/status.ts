@@ -19,24 +19,14 @@ export async function showSite(context: Context, input: Input): Promise<number> 
   using broker = await context.openBroker();
   const request = { id: argument(input, 0) };
   const answer = await broker.call.inspectSite(request, { signal: context.signal });
-  const { site, attempts, unasked, transfers, storeTrouble, certificateTrouble } = answer;
+  const { site, attempts, ...rest } = answer;
+  const { unasked } = rest;
   if (site === undefined) throw new TypeError('the broker sent no site');
   const view = siteView(site);
   const lines = attempts.map((one) => lineOf(one, unasked === ''));
   const differences = lines.filter(({ difference }) => difference !== '').length;
   const { terminal, json } = context;
-  if (json)
-    terminal.out(
-      JSON.stringify({
-        site: view,
-        attempts: lines,
-        differences,
-        unasked,
-        transfers,
-        storeTrouble,
-        certificateTrouble,
-      }),
-    );
+  if (json) terminal.out(JSON.stringify({ site: view, attempts: lines, differences, ...rest }));
   else show(context, view, lines, answer);
   return differences === 0 && unasked === '' ? 0 : 1;
 }
@@ -58,12 +48,13 @@ function show(
   context: Context,
   site: SiteView,
   lines: readonly Line[],
-  { unasked, transfers, storeTrouble, certificateTrouble }: InspectSiteResponse,
+  { unasked, transfers, ...troubles }: InspectSiteResponse,
 ): void {
   const { terminal, colours } = context;
   const { offer } = site;
   const closed = offer?.closedReason || site.quarantined || site.detail;
-  const said = (text: string): string => wrap(text, Math.max(24, terminal.columns - 14));
+  const said = (text: string, before = ''): string =>
+    text === '' ? '' : wrap(`${before}${text}`, Math.max(24, terminal.columns - 14));
   terminal.out(
     facts(
       [
@@ -72,9 +63,10 @@ function show(
         ['heard', agoText(site.lastHeardAtMs, Date.now())],
         ['clock', clockText(site.clockAheadMs)],
         ...(offer === undefined ? [] : offeredFacts(offer)),
+        ['images', said(troubles.imagesTrouble, 'not run here: ')],
         ['transfers', transfers.map(transfersText).join('; ')],
-        ['store', storeTrouble === '' ? '' : said(`met by the last transfers: ${storeTrouble}`)],
-        ['certificate', said(certificateTrouble)],
+        ['store', said(troubles.storeTrouble, 'met by the last transfers: ')],
+        ['certificate', said(troubles.certificateTrouble)],
         ['not asked', said(unasked)],
       ],
       colours,

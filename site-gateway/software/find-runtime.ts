@@ -14,6 +14,13 @@ interface ContainerSettings {
   readonly args: readonly string[];
 }
 
+/** What images are run with, or why they are not. */
+export interface FoundRuntime {
+  readonly runtime: Runtime | undefined;
+  /** Why nothing that was tried is used; '' where something is, or nothing was tried. */
+  readonly trouble: string;
+}
+
 /** Where a runtime is tried. */
 interface Place {
   /** PATH of tasks. */
@@ -35,27 +42,30 @@ const THERE = `command -v "$1" >/dev/null || { echo "there is no program $1" >&2
 const UP_TO_PROGRAM = '"$@"\n[ "$?" = 127 ]\n';
 
 /**
- * What images are run with. Where the tasks run on this machine it is tried first: throws TOOL_MISSING for one that
+ * Looks for what images are run with. Where the tasks run on this machine it is tried first: throws TOOL_MISSING for one that
  * the configuration names and that does not work. Other nodes are believed to have what it names.
  */
 export async function findRuntime(
   { runtime, program, args }: ContainerSettings,
   place: Place,
-): Promise<Runtime | undefined> {
+): Promise<FoundRuntime> {
   const { isHere, log } = place;
-  if (runtime === 'none' || (runtime === 'auto' && !isHere)) return undefined;
+  if (runtime === 'none' || (runtime === 'auto' && !isHere))
+    return { runtime: undefined, trouble: '' };
+  const faults: string[] = [];
   for (const name of runtime === 'auto' ? RUNTIMES : [runtime]) {
     const found = { name, program: program ?? name, args };
     const fault = isHere ? await faultOf(found, place) : undefined;
-    if (fault === undefined) return found;
+    if (fault === undefined) return { runtime: found, trouble: '' };
     if (runtime !== 'auto')
       throw new GridError(
         'TOOL_MISSING',
         `'containers' names ${name}, which does not work: ${fault}`,
       );
     log.info({ runtime: name, fault }, 'images cannot be run with it');
+    faults.push(`${name}: ${fault}`);
   }
-  return undefined;
+  return { runtime: undefined, trouble: faults.join('; ') };
 }
 
 /** Why a runtime is not to be used, in its own words where it has some; undefined where it is. */

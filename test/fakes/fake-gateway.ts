@@ -160,6 +160,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
         transfers: [{ vo: 'demo', moving: 2, waiting: 3, background: 1 }],
         storeTrouble: '',
         certificateTrouble: '',
+        imagesTrouble: '',
       }),
     sendAgain: async ({ attemptId }) => ({ outputs: await gateway.onSendAgain(attemptId) }),
     async *tail({ attemptId, offset }) {

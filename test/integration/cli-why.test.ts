@@ -1,9 +1,18 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
+import { testDirs } from '../support/test-dirs.ts';
 
+const dirs = testDirs('why');
 let grid: LocalGrid;
 beforeAll(async () => {
-  grid = await startLocalGrid({ sites: 2 });
+  const bin = dirs();
+  for (const name of ['podman', 'apptainer'])
+    writeFileSync(join(bin, name), `#!/bin/sh\necho 'Error: no ${name} today' >&2; exit 1\n`, {
+      mode: 0o755,
+    });
+  grid = await startLocalGrid({ sites: 2, siteSettings: [{ path: `${bin}:/usr/bin:/bin` }, {}] });
 });
 afterAll(() => grid[Symbol.asyncDispose]());
 
@@ -41,4 +50,15 @@ test('why says the same of the job when it waits, and what is advised can be sub
   const smaller = await grid.grid(['submit', '--dry-run', '-m', advised, '-t', '5m', '--', 'true']);
   expect(smaller.stderr).toMatch(/it (could be placed now at|would wait: .* full)/);
   expect((await grid.grid(['cancel', id.trim()])).code).toBe(0);
+});
+
+test('the status of a site says why it runs no images', async () => {
+  const status = ['site', 'status', grid.plan.sites[0]?.name ?? ''];
+  expect((await grid.grid(status)).stdout).toMatch(
+    /^images +not run here: podman: Error: no podman today; *\n? *apptainer: Error: no apptainer today$/m,
+  );
+  expect(JSON.parse((await grid.grid([...status, '--json'])).stdout)).toMatchObject({
+    imagesTrouble: 'podman: Error: no podman today; apptainer: Error: no apptainer today',
+    certificateTrouble: '',
+  });
 });

@@ -37,14 +37,19 @@ describe('a site with containers', () => {
   test('finds by itself what there is, and nothing on other nodes', async () => {
     const auto = { runtime: 'auto', args: [] } as const;
     const nowhere = { ...PLACE, path: '/nowhere', spool: site().dir };
-    expect(await findRuntime(auto, nowhere)).toBeUndefined();
+    expect(await findRuntime(auto, nowhere)).toEqual({
+      runtime: undefined,
+      trouble: 'podman: there is no program podman; apptainer: there is no program apptainer',
+    });
     const here = { ...PLACE, spool: site().dir, hasAccounts: true };
-    expect(await findRuntime(auto, here)).toMatchObject({ name: 'podman', program: 'podman' });
-    expect(await findRuntime(auto, { ...here, isHere: false })).toBeUndefined();
-    expect(await findRuntime({ ...auto, runtime: 'none' }, here)).toBeUndefined();
+    const podman = { name: 'podman', program: 'podman', args: [] };
+    expect(await findRuntime(auto, here)).toEqual({ runtime: podman, trouble: '' });
+    const untried = { runtime: undefined, trouble: '' };
+    expect(await findRuntime(auto, { ...here, isHere: false })).toEqual(untried);
+    expect(await findRuntime({ ...auto, runtime: 'none' }, here)).toEqual(untried);
     const cluster = { ...PLACE, spool: site().dir, isHere: false };
     const believed = { runtime: 'apptainer', program: '/opt/apptainer', args: ['--nv'] } as const;
-    expect(await findRuntime(believed, cluster)).toEqual({
+    expect((await findRuntime(believed, cluster)).runtime).toEqual({
       name: 'apptainer',
       program: '/opt/apptainer',
       args: ['--nv'],

@@ -608,6 +608,8 @@ export interface InspectSiteResponse {
   storeTrouble: string;
   /** What the gateway's administrator should know of its host certificate, as that it ends soon; empty for nothing. */
   certificateTrouble: string;
+  /** Why the site runs no images, in the words of what was tried at its start; empty where it does, or where nothing was tried. */
+  imagesTrouble: string;
 }
 
 /** For whom the ticket is. */
@@ -4600,7 +4602,15 @@ export const SiteAttempt: MessageFns<SiteAttempt> = {
 };
 
 function createBaseInspectSiteResponse(): InspectSiteResponse {
-  return { site: undefined, attempts: [], unasked: "", transfers: [], storeTrouble: "", certificateTrouble: "" };
+  return {
+    site: undefined,
+    attempts: [],
+    unasked: "",
+    transfers: [],
+    storeTrouble: "",
+    certificateTrouble: "",
+    imagesTrouble: "",
+  };
 }
 
 export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
@@ -4622,6 +4632,9 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
     }
     if (message.certificateTrouble !== "") {
       writer.uint32(50).string(message.certificateTrouble);
+    }
+    if (message.imagesTrouble !== "") {
+      writer.uint32(58).string(message.imagesTrouble);
     }
     return writer;
   },
@@ -4687,6 +4700,14 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
             message.certificateTrouble = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.imagesTrouble = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4712,6 +4733,7 @@ export const InspectSiteResponse: MessageFns<InspectSiteResponse> = {
     message.transfers = object.transfers?.map((e) => VoTransfers.fromPartial(e)) || [];
     message.storeTrouble = object.storeTrouble ?? "";
     message.certificateTrouble = object.certificateTrouble ?? "";
+    message.imagesTrouble = object.imagesTrouble ?? "";
     return message;
   },
 };

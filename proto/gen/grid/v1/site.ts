@@ -313,6 +313,8 @@ export interface InspectResponse {
   storeTrouble: string;
   /** What its administrator should know of the host certificate, as that it ends soon; empty for nothing. */
   certificateTrouble: string;
+  /** Why the site runs no images, in the words of what was tried at its start; empty where it does, or where nothing was tried. */
+  imagesTrouble: string;
 }
 
 /** Names the attempt. */
@@ -2050,7 +2052,7 @@ export const InspectedAttempt: MessageFns<InspectedAttempt> = {
 };
 
 function createBaseInspectResponse(): InspectResponse {
-  return { attempts: [], transfers: [], storeTrouble: "", certificateTrouble: "" };
+  return { attempts: [], transfers: [], storeTrouble: "", certificateTrouble: "", imagesTrouble: "" };
 }
 
 export const InspectResponse: MessageFns<InspectResponse> = {
@@ -2066,6 +2068,9 @@ export const InspectResponse: MessageFns<InspectResponse> = {
     }
     if (message.certificateTrouble !== "") {
       writer.uint32(34).string(message.certificateTrouble);
+    }
+    if (message.imagesTrouble !== "") {
+      writer.uint32(42).string(message.imagesTrouble);
     }
     return writer;
   },
@@ -2115,6 +2120,14 @@ export const InspectResponse: MessageFns<InspectResponse> = {
             message.certificateTrouble = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.imagesTrouble = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2136,6 +2149,7 @@ export const InspectResponse: MessageFns<InspectResponse> = {
     message.transfers = object.transfers?.map((e) => VoTransfers.fromPartial(e)) || [];
     message.storeTrouble = object.storeTrouble ?? "";
     message.certificateTrouble = object.certificateTrouble ?? "";
+    message.imagesTrouble = object.imagesTrouble ?? "";
     return message;
   },
 };
