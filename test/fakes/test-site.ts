@@ -84,7 +84,8 @@ export async function startTestSite(
 ): Promise<TestSite> {
   const dir = join(grid.dir, name);
   mkdirSync(dir);
-  const lasting = { notBeforeMs: Date.now() - HOUR_MS, notAfterMs: Date.now() + DAY_MS };
+  // A gateway says so when less than a month is left.
+  const lasting = { notBeforeMs: Date.now() - HOUR_MS, notAfterMs: Date.now() + 60 * DAY_MS };
   const host = makeHost(grid.root, `/DC=org/DC=test/CN=${name}`, ['127.0.0.1'], lasting);
   const broker = makeHost(grid.root, '/DC=org/DC=test/CN=broker', ['127.0.0.1'], lasting);
   const config = join(dir, 'site.yaml');

@@ -167,6 +167,11 @@ describe('the offer', () => {
 });
 
 describe('what the broker may ask later', () => {
+  test('a gateway that nothing is wrong with has nothing to say to its administrator', async () => {
+    const troubles = { storeTrouble: '', certificateTrouble: '', imagesTrouble: '' };
+    expect(await site.call().inspect({ epoch: EPOCH })).toMatchObject(troubles);
+  });
+
   test('cancels a running task, a waiting one, and says which it does not know', async () => {
     const sleepers = ['c1', 'c2', 'c3', 'c4', 'c5'].map((id) => ({
       id,
