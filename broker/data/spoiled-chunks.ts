@@ -3,7 +3,7 @@ import type { OpenKeeper } from './staging-accounts.ts';
 
 /** A store some of whose chunks may not be what their names say. */
 export interface Doubted {
-  readonly keeper: OpenKeeper;
+  readonly keeper: Pick<OpenKeeper, 'store'>;
   /** Digests of trees that are taken to be all there. */
   readonly whole: Set<string>;
   /** Ends when chunks that were doubted have been read; one call after the other. */
