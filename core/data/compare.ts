@@ -6,7 +6,7 @@ import { filesOf } from './select.ts';
 export interface Difference {
   readonly path: string;
   readonly kind: 'added' | 'removed' | 'changed' | 'mode';
-  /** Bytes of the file in the newer tree; 0 for what is no file, and for what was removed. */
+  /** Bytes of the file in the newer tree, of what was removed in the older one; 0 for what is no file. */
   readonly bytes: number;
 }
 
@@ -20,8 +20,9 @@ export function compareTrees(older: Manifest, newer: Manifest): readonly Differe
     const kind = old === undefined ? 'added' : changeOf(old, entry);
     if (kind !== undefined) differences.push({ path: entry.path, kind, bytes: bytesOf(entry) });
   }
-  for (const { path } of older.entries)
-    if (!after.has(path)) differences.push({ path, kind: 'removed', bytes: 0 });
+  for (const entry of older.entries)
+    if (!after.has(entry.path))
+      differences.push({ path: entry.path, kind: 'removed', bytes: bytesOf(entry) });
   return differences.toSorted(byPath);
 }
 

@@ -29,7 +29,7 @@ test('each path that differs is told once, with how', () => {
   expect(compareTrees({ entries: newer }, { entries: older })).toContainEqual({
     path: 'e',
     kind: 'removed',
-    bytes: 0,
+    bytes: 10,
   });
 });
 
