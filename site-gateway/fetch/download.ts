@@ -56,8 +56,7 @@ export async function download(wanted: Wanted, options: DownloadOptions): Promis
     await file.keep();
     try {
       await fetchRest(wanted, options, file, {
-        // A server that begins anew each time gets nowhere, however much comes.
-        isNew: (end) => end > furthest,
+        furthest,
         onBytes: (bytes) => {
           came += bytes;
         },
@@ -91,8 +90,8 @@ async function refuseContent(wanted: Wanted, file: Partial): Promise<void> {
 
 /** How a piece that came is reckoned. */
 interface Arrival {
-  /** Whether a file of so many bytes is longer than it ever was. */
-  readonly isNew: (end: number) => boolean;
+  /** The most bytes that the file ever had: a server that begins anew each time gets nowhere, however much comes. */
+  readonly furthest: number;
   readonly onBytes: (bytes: number) => void;
 }
 
@@ -100,11 +99,12 @@ async function fetchRest(
   wanted: Wanted,
   { web, wait, signal }: DownloadOptions,
   file: Partial,
-  { isNew, onBytes }: Arrival,
+  { furthest, onBytes }: Arrival,
 ): Promise<void> {
   if (file.size > 0 && file.digest() === wanted.digest) return;
   const url = await wanted.url();
-  wait.on(url.host);
+  const waitOn = (): void => wait.on(url.host, Math.max(furthest, file.size));
+  waitOn();
   const answer = await web.get(url, file.size, signal);
   try {
     await file.begin(answer.offset);
@@ -113,7 +113,7 @@ async function fetchRest(
     if (roomTo > file.size) await wanted.makeRoom(roomTo - file.size);
     for await (const bytes of piecesOf(answer)) {
       const end = file.size + bytes.byteLength;
-      wait.came(isNew(end));
+      wait.came(end > furthest);
       await wanted.pace(bytes.byteLength);
       wanted.checkSize(end);
       if (end > roomTo) {
@@ -123,7 +123,7 @@ async function fetchRest(
       await file.append(bytes);
       wanted.arrived(bytes.byteLength);
       onBytes(bytes.byteLength);
-      wait.on(url.host);
+      waitOn();
     }
   } finally {
     answer.body.destroy();

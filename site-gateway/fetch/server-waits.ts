@@ -1,10 +1,10 @@
-import { formatDuration } from '../../core/units.ts';
+import { formatBytes, formatDuration } from '../../core/units.ts';
 import type { Clock } from '../../service/clock.ts';
 
 /** How long a server has kept one download waiting. */
 export interface ServerWait {
-  /** From now on, where it was not so before, nothing keeps it but this host. */
-  on(host: string): void;
+  /** From now on, where it was not so before, nothing keeps it but this host; so many bytes of the file have come by now. */
+  on(host: string, hadBytes: number): void;
   /** Bytes came, and the server is not silent; where none is new, it keeps the download waiting all the same. */
   came(isNew: boolean): void;
   /** The server failed for now: why. */
@@ -28,7 +28,14 @@ export interface ServerWaits {
 /** What is over sooner nobody need know, unless it may not last much longer. */
 const WORTH_TELLING_MS = 3_000;
 const WORTH_TELLING_PART = 0.25;
-const SILENT = 'no byte has come';
+
+/** Whom a download waits for, and what it had when that began. */
+interface Since {
+  readonly host: string;
+  readonly hadBytes: number;
+  readonly atMs: number;
+  readonly ms: number;
+}
 
 interface Known extends ServerWait {
   words(): string;
@@ -56,22 +63,22 @@ export function openServerWaits(clock: Clock, patienceMs: number): ServerWaits {
 }
 
 function openWait(clock: Clock, patienceMs: number): Known {
-  let since: { readonly host: string; readonly atMs: number; readonly ms: number } | undefined;
+  let since: Since | undefined;
   let silentFromMs: number | undefined;
-  let why = SILENT;
+  let why = '';
   const worthMs = Math.min(WORTH_TELLING_MS, WORTH_TELLING_PART * patienceMs);
   const lastedMs = (): number => (since === undefined ? 0 : clock.monotonicMs() - since.ms);
   return {
-    on: (host) => {
+    on: (host, hadBytes) => {
       const ms = clock.monotonicMs();
-      since ??= { host, atMs: clock.nowMs(), ms };
+      since ??= { host, hadBytes, atMs: clock.nowMs(), ms };
       silentFromMs ??= ms;
     },
     came: (isNew) => {
       silentFromMs = undefined;
       if (!isNew) return;
       since = undefined;
-      why = SILENT;
+      why = '';
     },
     met: (words) => {
       why = words;
@@ -81,7 +88,13 @@ function openWait(clock: Clock, patienceMs: number): Known {
     words: () => {
       if (since === undefined || lastedMs() < worthMs) return '';
       const began = new Date(since.atMs).toISOString();
-      return `waits for ${since.host} since ${began}: ${why}; gives up after ${formatDuration(patienceMs)}`;
+      const words = why === '' ? silence(since) : why;
+      return `waits for ${since.host} since ${began}: ${words}; gives up after ${formatDuration(patienceMs)}`;
     },
   };
 }
+
+const silence = ({ hadBytes }: Since): string =>
+  hadBytes === 0
+    ? 'no byte has come'
+    : `nothing has come beyond the first ${formatBytes(hadBytes)}`;

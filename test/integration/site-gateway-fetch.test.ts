@@ -236,6 +236,7 @@ test('what a server refuses or has not fails the attempt with its answer; what p
   const since = `waits for 127.0.0.1:${web.port} since 20`;
   expect(waits.filter((words) => words.startsWith(since)).length).toBeGreaterThanOrEqual(3);
   expect(waits.join('\n')).toMatch(/Z: no byte has come; gives up after 3\.0 s/);
+  expect(waits.join('\n')).toMatch(/Z: nothing has come beyond the first 3\.9 KiB; gives up/);
   expect(waits.join('\n')).toMatch(/Z: answers 503 Service Unavailable; gives up after 3\.0 s/);
 });
 

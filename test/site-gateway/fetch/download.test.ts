@@ -62,8 +62,9 @@ test('a server that begins anew is not silent, and gives nothing new until it is
   });
   const url = async () => new URL(`https://127.0.0.1:${server.port}/file`);
   const news: boolean[] = [];
+  const had: number[] = [];
   const wait = {
-    on: none,
+    on: (_host: string, hadBytes: number) => void had.push(hadBytes),
     came: (isNew: boolean) => void news.push(isNew),
     met: none,
     lastedMs: () => 0,
@@ -72,4 +73,6 @@ test('a server that begins anew is not silent, and gives nothing new until it is
   const wanted = { url, digest: sha256(bytes), partial, ...rest };
   await download(wanted, { web, wait, patienceMs: 10_000, signal });
   expect([news[0], news.at(-1)]).toEqual([false, true]);
+  // What came before stays the measure while it comes again.
+  expect([had[0], had[1], had.at(-1)]).toEqual([900_000, 900_000, 1_000_000]);
 });
