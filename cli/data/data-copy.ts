@@ -2,7 +2,7 @@ import { formatDataset } from '../../core/data/dataset.ts';
 import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { isSiteId } from '../../core/ids.ts';
-import { isPlainPath, type Transfer, transferCommand } from '../../core/job/transfer.ts';
+import { sitePathProblem, type Transfer, transferCommand } from '../../core/job/transfer.ts';
 import { counted, formatBytes, formatDuration } from '../../core/units.ts';
 import { checkJobs } from '../../service/documents/check-jobs.ts';
 import { readJobText } from '../../service/documents/job-file.ts';
@@ -58,12 +58,14 @@ export function checkKnown(site: string, ids: readonly string[]): void {
 
 const NOWHERE: SitePlace = { site: '', path: '' };
 
-function sitePlace(text: string): SitePlace | undefined {
-  const [, site = '', path = ''] = /^([^:/]+):(.*)$/.exec(text) ?? [];
+/** Undefined for what names no site; throws USAGE where the path is none that a site may have. */
+export function sitePlace(text: string): SitePlace | undefined {
+  const [, site = '', path = ''] = /^([^:/]+):(.*)$/s.exec(text) ?? [];
   if (!isSiteId(site) || site === 'grid') return undefined;
-  const plain = path.length > 1 ? path.replace(/\/+$/, '') : path;
-  if (plain === '' || isPlainPath(plain)) return { site, path: plain };
-  throw new GridError('USAGE', `'${path}' is no absolute path without '..'`);
+  const plain = path.replace(/(?<=.)\/+$/s, '');
+  const problem = plain === '' ? undefined : sitePathProblem(plain);
+  if (problem === undefined) return { site, path: plain };
+  throw new GridError('USAGE', `path ${JSON.stringify(path)} at site ${site} ${problem}`);
 }
 
 interface Copy {

@@ -33,16 +33,15 @@ export function transferOf(command: readonly string[]): Transfer | undefined {
   // Whatever says it in other words is none.
   const words = transferCommand(wanted);
   const isSame = words.length === command.length && words.every((each, at) => each === command[at]);
-  return isSame && (wanted.kind === 'warm' || isPlainPath(path)) ? wanted : undefined;
+  const isSound = wanted.kind === 'warm' || sitePathProblem(path) === undefined;
+  return isSame && isSound ? wanted : undefined;
 }
 
-/** Absolute, and without parts that would lead elsewhere. */
-export const isPlainPath = (path: string): boolean =>
-  path.startsWith('/') &&
-  !/\p{Cc}/u.test(path) &&
-  path
-    .slice(1)
-    .split('/')
-    .every(
-      (name, at) => name !== '..' && name !== '.' && (name !== '' || (at === 0 && path === '/')),
-    );
+/** What is wrong with `path` as one of a site's own, as the end of a sentence; undefined if nothing is. */
+export function sitePathProblem(path: string): string | undefined {
+  if (/\p{Cc}/u.test(path)) return 'has a control character';
+  if (!path.startsWith('/')) return 'is not absolute';
+  const names = path === '/' ? [] : path.slice(1).split('/');
+  if (names.includes('')) return 'has an empty part';
+  return names.some((name) => name === '.' || name === '..') ? "has a part '.' or '..'" : undefined;
+}
