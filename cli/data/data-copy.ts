@@ -106,11 +106,13 @@ async function fromSite(
   if (path === '') throw new GridError('USAGE', `name what to copy: ${site}:/PATH`);
   const transfer: Transfer = { kind: 'read', path };
   const id = await start(context, client, { site, vo: ref.vo, transfer, inputs: [] });
+  const share = input.on('share') ? ' --share' : '';
+  const later = `once it is done: grid data put job:${id} ${formatDataset(ref)}${share}`;
   if (input.on('detach')) {
-    context.terminal.note(`once it is done: grid data put job:${id} ${formatDataset(ref)}`);
+    context.terminal.note(later);
     return detached(context, id);
   }
-  const { outputs, tasks } = await ended(context, client, id);
+  const { outputs, tasks } = await ended(context, client, id, later);
   const tree = outputs.get(0) ?? EMPTY_TREE;
   const named = { vo: ref.vo, name: ref.name, tree: treeToWire(tree) };
   const request = { ...named, shared: input.on('share'), keepMs: 0 };
@@ -146,8 +148,31 @@ async function start(
   return job.id;
 }
 
-/** Waits for the end, and says on the way why it waits; throws TRANSFER_FAILED. */
+/**
+ * Waits for the end, and says on the way why it waits; throws TRANSFER_FAILED. Who interrupts it is told that the copy goes
+ * on, and what is to be done `later`.
+ */
 async function ended(
+  context: Context,
+  client: DatasetClient,
+  jobId: string,
+  later = '',
+): ReturnType<typeof readJob> {
+  try {
+    return await untilCopied(context, client, jobId);
+  } catch (error) {
+    if (context.signal.aborted) {
+      const { note } = context.terminal;
+      note(
+        `the copy goes on as job ${jobId}: \`grid wait ${jobId}\` waits for it, \`grid cancel ${jobId}\` ends it`,
+      );
+      if (later !== '') note(later);
+    }
+    throw error;
+  }
+}
+
+async function untilCopied(
   context: Context,
   { broker }: DatasetClient,
   jobId: string,

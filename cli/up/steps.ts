@@ -37,7 +37,9 @@ export function openSteps(context: Context): Steps {
         spinner.stopAndPersist({ symbol: marks.good('✔'), text });
         return result;
       } catch (error) {
-        spinner.stopAndPersist({ symbol: marks.bad('✖'), text: words() });
+        // What a person does not wait for has not failed.
+        const symbol = context.signal.aborted ? marks.dim('–') : marks.bad('✖');
+        spinner.stopAndPersist({ symbol, text: words() });
         throw error;
       }
     },

@@ -1,10 +1,12 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
+import { environmentOf } from '../../cli/up/bring-up.ts';
+import { GRID, type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
 
 let grid: LocalGrid;
 /** Of the site's own. */
@@ -68,6 +70,34 @@ test('it goes on without us, and what it made gets its name later', async () => 
   expect((await run('data', 'put', `job:${id}`, 'run')).stdout).toBe('/demo/run@v1\n');
   expect((await run('data', 'ls', 'run')).stdout).toContain('run.csv');
 });
+
+test('who presses Ctrl-C is told that the copy goes on, and how to watch and end it', async () => {
+  await run('site', 'drain', site);
+  const from = `${site}:${join(disk, 'archive', 'run.csv')}`;
+  const line = `stty cols 120; exec ${GRID} data cp ${from} late --share`;
+  const child = spawn('script', ['-qec', line, '/dev/null'], {
+    env: { ...process.env, ...environmentOf(grid), NO_COLOR: '1', TERM: 'xterm' },
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  let said = '';
+  child.stdout.on('data', (chunk) => {
+    said += String(chunk);
+  });
+  try {
+    await expect.poll(() => said, { timeout: 20_000 }).toContain('waiting, for ');
+    child.stdin.write('\x03');
+    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(20_000) });
+    expect([code, said]).toEqual([130, expect.not.stringContaining('✖')]);
+    const id = /goes on as job (\w+)/.exec(said)?.[1] ?? '';
+    expect(said).toContain(`\`grid wait ${id}\` waits for it, \`grid cancel ${id}\` ends it`);
+    expect(said).toContain(`grid data put job:${id} /demo/late --share`);
+    await run('site', 'resume', site);
+    expect((await run('wait', id, '--timeout', '60s')).code).toBe(0);
+  } finally {
+    child.kill('SIGKILL');
+    await run('site', 'resume', site);
+  }
+}, 90_000);
 
 test('a dataset is warm at a site before any job wants it', async () => {
   const second = grid.plan.sites[1]?.name ?? '';
