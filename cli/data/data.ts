@@ -22,6 +22,7 @@ import {
   openDatasetClient,
 } from './dataset-client.ts';
 import { jobOf, listResults, removeResults } from './job-results.ts';
+import { ownerNames } from './owner-names.ts';
 import { chooseVo, knownDirOf } from './staging.ts';
 
 /** `grid data put`. */
@@ -123,55 +124,76 @@ export async function listDatasets(context: Context, input: Input): Promise<numb
   await using client = await openDatasetClient(context, input);
   const name = input.args[0];
   if (input.on('jobs')) return await listResults(context, input, client);
-  if (name !== undefined && !input.on('versions')) {
-    const { dataset, tree } = await client.find(await client.refOf(name));
-    const store = await client.store(dataset.vo);
-    const { entries } = await loadManifest(store, tree, context.signal);
-    const lines = entries.map((entry) => ({
-      kind: entry.kind,
-      path: entry.path,
-      bytes: entry.kind === 'file' ? entry.sizeBytes : 0,
-    }));
-    if (context.json) context.terminal.out(JSON.stringify(lines));
-    else
-      for (const { kind, path, bytes } of lines)
-        context.terminal.out(
-          `${(kind === 'file' ? formatBytes(bytes) : kind).padStart(10)}  ${path}`,
-        );
-    return 0;
-  }
+  if (name !== undefined && !input.on('versions')) return await listFiles(context, client, name);
   const one =
     name === undefined ? undefined : (await client.find(await client.refOf(name))).dataset;
   const vo = one?.vo ?? input.text('vo') ?? '';
   const request = { vo, allVersions: input.on('versions') };
-  const { datasets } = await client.datasets.listDatasets(request, { signal: context.signal });
+  const { signal } = context;
+  const [{ datasets }, { caller }] = await Promise.all([
+    client.datasets.listDatasets(request, { signal }),
+    client.broker.call.whoAmI({}, { signal }),
+  ]);
   const isMeant = (dataset: Dataset): boolean => one === undefined || dataset.name === one.name;
-  showDatasets(context, datasets.filter(isMeant));
+  showDatasets(context, datasets.filter(isMeant), caller?.dn ?? '');
   return 0;
 }
 
-function showDatasets({ terminal, colours, json }: Context, datasets: readonly Dataset[]): void {
-  if (json) return terminal.out(JSON.stringify(datasets.map(datasetView)));
-  if (datasets.length === 0)
-    return terminal.note('no datasets: `grid data put DIR NAME` makes one');
-  const nowMs = Date.now();
-  const rows = datasets.map((dataset) => [
-    nameOf(dataset),
-    String(dataset.tree?.files ?? 0),
-    formatBytes(dataset.tree?.totalBytes ?? 0),
-    dataset.shared ? 'VO' : 'owner',
-    dataset.expiresAtMs === 0 ? '' : `in ${formatDuration(dataset.expiresAtMs - nowMs)}`,
-    agoText(dataset.createdAtMs, nowMs),
-    dataset.sites.join(','),
-  ]);
-  terminal.out(
-    table(
-      ['dataset', 'files', 'size', 'for', 'goes', 'put', 'warm at'],
-      rows,
-      colours,
-      terminal.columns,
-    ),
-  );
+/** `grid data ls NAME`. */
+async function listFiles(context: Context, client: DatasetClient, name: string): Promise<number> {
+  const { dataset, tree } = await client.find(await client.refOf(name));
+  const store = await client.store(dataset.vo);
+  const { entries } = await loadManifest(store, tree, context.signal);
+  const lines = entries.map((entry) => ({
+    kind: entry.kind,
+    path: entry.path,
+    bytes: entry.kind === 'file' ? entry.sizeBytes : 0,
+  }));
+  if (context.json) context.terminal.out(JSON.stringify(lines));
+  else
+    for (const { kind, path, bytes } of lines)
+      context.terminal.out(
+        `${(kind === 'file' ? formatBytes(bytes) : kind).padStart(10)}  ${path}`,
+      );
+  return 0;
+}
+
+function showDatasets(
+  { terminal, colours, json }: Context,
+  datasets: readonly Dataset[],
+  me: string,
+): void {
+  if (json) terminal.out(JSON.stringify(datasets.map(datasetView)));
+  else if (datasets.length === 0) terminal.note('no datasets: `grid data put DIR NAME` makes one');
+  else {
+    const { headings, rows } = datasetRows(datasets, me, Date.now());
+    terminal.out(table(headings, rows, colours, terminal.columns));
+  }
+}
+
+/** Whose a dataset is stands there where any is somebody else's than `me`. */
+export function datasetRows(
+  datasets: readonly Dataset[],
+  me: string,
+  nowMs: number,
+): { readonly headings: readonly string[]; readonly rows: readonly (readonly string[])[] } {
+  const owners = new Set(datasets.map(({ owner }) => owner));
+  const isOthers = [...owners].some((owner) => owner !== me);
+  const nameOfOwner = ownerNames(owners, me);
+  const ownerCell = (owner: string): readonly string[] => (isOthers ? [owner] : []);
+  return {
+    headings: ['dataset', 'files', 'size', ...ownerCell('owner'), 'for', 'goes', 'put', 'warm at'],
+    rows: datasets.map((dataset) => [
+      nameOf(dataset),
+      String(dataset.tree?.files ?? 0),
+      formatBytes(dataset.tree?.totalBytes ?? 0),
+      ...ownerCell(nameOfOwner(dataset.owner)),
+      dataset.shared ? 'VO' : 'owner',
+      dataset.expiresAtMs === 0 ? '' : `in ${formatDuration(dataset.expiresAtMs - nowMs)}`,
+      agoText(dataset.createdAtMs, nowMs),
+      dataset.sites.join(','),
+    ]),
+  };
 }
 
 /** `grid data share`. */
