@@ -1,6 +1,8 @@
 import { GridError } from '../../core/errors.ts';
+import { suggestion } from '../../core/nearest.ts';
 import { formatBytes, parseBytes } from '../../core/units.ts';
 import type { StoreQuota } from '../../proto/gen/grid/v1/data.ts';
+import { openVo } from '../certs/authority-client.ts';
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
 import { table } from '../render.ts';
@@ -25,24 +27,56 @@ export async function storeQuota(context: Context, input: Input): Promise<number
   );
   if (json) terminal.out(JSON.stringify(quotas.map(quotaView)));
   else showQuotas(context, quotas);
+  const asked = quotas.find((quota) => quota.owner === owner);
+  if (asked !== undefined) await noteIfNobody(context, asked);
   return 0;
 }
 
 async function setLimit(
-  { signal, terminal, json }: Context,
+  context: Context,
   { datasets }: DatasetClient,
   whose: { readonly vo: string; readonly owner: string },
   limit: number | 'none',
 ): Promise<number> {
+  const { signal, terminal, json } = context;
   const request = { ...whose, ...(limit === 'none' ? {} : { limitBytes: limit }) };
   const quota = await datasets.setStoreQuota(request, { signal });
   terminal.out(json ? JSON.stringify(quotaView(quota)) : `${whoOf(quota)}: ${quotaText(quota)}`);
-  const { owner, usedBytes, limitBytes } = quota;
+  const { usedBytes, limitBytes } = quota;
   if (limitBytes !== undefined && usedBytes > limitBytes)
     terminal.note('what is stored stays; nothing is added until there is room');
-  if (owner !== '' && owner !== EVERYBODY && usedBytes === 0)
-    terminal.note(`nothing is stored for ${owner} so far: is that the name?`);
+  await noteIfNobody(context, quota);
   return 0;
+}
+
+/** Says of a name that nothing is stored for whether the VO has a member of that name, where it may have none. */
+async function noteIfNobody(context: Context, { vo, owner, usedBytes }: StoreQuota): Promise<void> {
+  if (owner === '' || owner === EVERYBODY || usedBytes > 0) return;
+  const members = await membersOf(context, vo);
+  if (members?.includes(owner) === true) return;
+  const found =
+    members === undefined
+      ? `nothing is stored for ${owner} so far, and the authority does not say whether that is a member`
+      : `VO ${vo} has no member ${owner}${suggestion(owner, members)}`;
+  context.terminal.note(`${found}\n  -> see \`grid vo members ${vo}\``);
+}
+
+const MEMBERS_MS = 5_000;
+
+/** DNs; undefined where the authority does not tell. */
+async function membersOf(context: Context, vo: string): Promise<readonly string[] | undefined> {
+  const { signal } = context;
+  try {
+    using authority = await openVo(context);
+    const { members } = await authority.call.listMembers(
+      { vo },
+      { signal, deadlineMs: MEMBERS_MS },
+    );
+    return members.map(({ dn }) => dn);
+  } catch (error) {
+    if (error instanceof GridError && !signal.aborted) return undefined;
+    throw error;
+  }
 }
 
 function ownerOf(input: Input): string {

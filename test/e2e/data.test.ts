@@ -272,6 +272,23 @@ describe('a quota', () => {
     await out('data', 'quota', '--everybody', '--limit', 'none');
   });
 
+  test('is doubted for a name that no member has, and for no other', async () => {
+    const grace = '/DC=org/DC=example/CN=Grace Hopper';
+    await out('vo', 'add', 'demo', grace);
+    const quota = (...args: readonly string[]) => run('data', 'quota', ...args);
+    expect((await quota('--user', grace, '--limit', '1G')).stderr).toBe('');
+    expect((await quota('--user', grace)).stderr).toBe('');
+    const close = '/DC=org/DC=example/CN=Grace Hoper';
+    const doubt = `VO demo has no member ${close}; did you mean '${grace}'?\n  -> see \`grid vo members demo\`\n`;
+    expect(await quota('--user', close, '--limit', '1G')).toMatchObject({ code: 0, stderr: doubt });
+    expect(await quota('--user', close)).toMatchObject({ code: 0, stderr: doubt });
+    const alone = { cwd: dir, env: { HANSE_AUTHORITY: 'localhost:1' } };
+    expect(await grid.grid(['data', 'quota', '--user', close], alone)).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('the authority does not say whether that is a member'),
+    });
+  });
+
   test.for<readonly [readonly string[], number, string]>([
     [['--limit', 'much'], 2, "--limit 'much' is neither a size such as 500G nor none"],
     [['--limit', '-1'], 2, "'-1'"],
