@@ -38,6 +38,9 @@ const DURATION_FACTORS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
+/** The longest time that anything may be asked to last: a hundred years. */
+export const LONGEST_MS = 36_500 * 86_400_000;
+
 /** `90s`, `30m`, `1h30m`, `2d`, `01:30:00` (h:m:s) -> milliseconds; undefined if unclear (a bare number is). */
 export function parseDuration(text: string): number | undefined {
   const trimmed = text.trim();

@@ -1,6 +1,7 @@
 import type { Dataset, DatasetRef } from '../../core/data/dataset.ts';
 import { GridError } from '../../core/errors.ts';
 import { voName } from '../../core/ids.ts';
+import { LONGEST_MS, writeDuration } from '../../core/units.ts';
 import { type Access, chooseVo, isAdmin } from '../../core/vo/policy.ts';
 import type { DatasetsService, Dataset as WireDataset } from '../../proto/gen/grid/v1/data.ts';
 import type { Handlers } from '../../service/rpc/rpc.ts';
@@ -46,6 +47,7 @@ export function datasetHandlers(parts: Parts): Handlers<DatasetsService> {
   });
   return {
     putDataset: async (request, context) => {
+      checkKept(request.keepMs);
       const wish = { ...request, tree: treeFromWire(request.tree) };
       return toWire(await datasets.put(peerOf(context), wish));
     },
@@ -127,7 +129,14 @@ function changeOf(
   change: { $case: 'shared'; value: boolean } | { $case: 'keepMs'; value: number } | undefined,
 ): DatasetChange {
   if (change === undefined) throw new GridError('REQUEST_INVALID', 'no change is named');
-  return change.$case === 'shared'
-    ? { kind: 'share', shared: change.value }
-    : { kind: 'keep', keepMs: change.value };
+  if (change.$case === 'shared') return { kind: 'share', shared: change.value };
+  checkKept(change.value);
+  return { kind: 'keep', keepMs: change.value };
+}
+
+/** An end that is no safe integer could be read neither from the ledger nor off the wire. */
+function checkKept(keepMs: number): void {
+  if (keepMs <= LONGEST_MS) return;
+  const most = writeDuration(LONGEST_MS);
+  throw new GridError('REQUEST_INVALID', `keep_ms ${keepMs} is too long: at most ${most}`);
 }

@@ -153,6 +153,25 @@ describe('over the wire', () => {
     expect(await codeOf(ask)).toBe('REQUEST_INVALID');
   });
 
+  test('a dataset is kept for a hundred years at most: a later end could not be read any more', async () => {
+    const alice = grid.datasetsAs('Alice');
+    const put = (keepMs: number) =>
+      alice.putDataset({ vo: 'demo', name: 'hg38', tree: undefined, shared: true, keepMs });
+    const pin = (value: number) =>
+      alice.changeDataset({
+        ...{ vo: 'demo', name: 'hg38', version: 1 },
+        change: { $case: 'keepMs', value },
+      });
+    const years = 36_500 * 86_400_000;
+    const refusal = { code: 'REQUEST_INVALID', message: expect.stringContaining('at most 36500d') };
+    for (const keepMs of [years + 1, Number.MAX_SAFE_INTEGER]) {
+      await expect(put(keepMs)).rejects.toMatchObject(refusal);
+      await expect(pin(keepMs)).rejects.toMatchObject(refusal);
+    }
+    await expect(put(years)).rejects.toThrow('a dataset needs a tree');
+    await expect(pin(years)).rejects.toMatchObject({ code: 'DATASET_NOT_FOUND' });
+  });
+
   test('members see their own, managers all, strangers none; all of it after a restart', async () => {
     const mary = grid.datasetsAs('Mary');
     await mary.setStoreQuota({ vo: 'demo', owner: nameOf('Bob'), limitBytes: 7 });

@@ -60,7 +60,7 @@ export interface PutDatasetRequest {
     | undefined;
   /** Share it with the VO; a new version is shared as the one before it. */
   shared: boolean;
-  /** How long it is kept, ms; 0 for ever. */
+  /** How long it is kept, ms, at most 100 years; 0 for ever. */
   keepMs: number;
 }
 
@@ -108,7 +108,7 @@ export interface ChangeDatasetRequest {
     /** Share it with the VO, or with nobody. */
     { $case: "shared"; value: boolean }
     | //
-    /** From now on keep it so long, ms; 0 for ever. */
+    /** From now on keep it so long, ms, at most 100 years; 0 for ever. */
     { $case: "keepMs"; value: number }
     | undefined;
 }
