@@ -282,36 +282,6 @@ describe('the LRMS port on Grid Engine', () => {
     expect(ran()).toEqual(['ends-later', 'ends-meanwhile', 'waits']);
   });
 
-  test('outlives the execd of a task', async () => {
-    await reopen({ extraArgs: ['-l', 'hostname=n1'] });
-    port.submit('orphan', `${untilGo()}; exit 5`);
-    await port.begun('orphan');
-    await cluster.kill('n1');
-    go();
-    expect(await port.endOf('orphan')).toMatchObject({ kind: 'exited', exitCode: 5 });
-    await cluster.start('n1');
-    await expect.poll(queue, SOON).toEqual([]);
-  });
-
-  test('gives up a task whose host is lost, which never runs again', async () => {
-    await reopen({ extraArgs: ['-l', 'hostname=n2'], hostPatienceMs: 1_000 });
-    port.submit('doomed', untilGo());
-    await port.begun('doomed');
-    // The script is quicker than the word of it to qmaster.
-    await expect.poll(queue, SOON).toEqual(['r']);
-    await cluster.crash('n2');
-    expect(await port.endOf('doomed')).toMatchObject({
-      kind: 'vanished',
-      reason: 'TASK_VANISHED',
-      detail: expect.stringMatching(/was lost with its node \(host n2 is not heard of since/),
-    });
-    const left = { cpus: SLOTS, maxNodes: 1 };
-    await expect.poll(() => port.lrms.state().capacity, SOON).toMatchObject(left);
-    await cluster.start('n2');
-    await expect.poll(queue, SOON).toEqual([]);
-    expect(ran()).toEqual(['doomed']);
-  });
-
   test('asks one job at a time why it waits where the scheduler keeps no reasons', async () => {
     const schedule = await cluster.run('qconf', '-ssconf');
     const quiet = schedule.replace(/^schedd_job_info .*$/m, 'schedd_job_info false');

@@ -1,5 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { batchScript } from '../../site-gateway/lrms/batch/batch-script.ts';
@@ -7,8 +14,11 @@ import { testDirs } from '../support/test-dirs.ts';
 
 const freshDir = testDirs('batch-script');
 
+/** The script looks every five seconds whether its attempt is wanted: here once a second. */
+const SCRIPT = batchScript({ leavesMemory: false }).replace('=$(($1 + 5))', '=$(($1 + 1))');
+
 /** Runs a task by the batch script; gives how that ended, and the directories. `more` sets variables of its order. */
-function runTask(task: string, more = '') {
+function runTask(task: string, more = '', env: Readonly<Record<string, string>> = {}) {
   const dir = freshDir();
   const attempt = join(dir, 'attempts', 'one');
   const marks = join(dir, 'submissions', 'token');
@@ -20,8 +30,12 @@ function runTask(task: string, more = '') {
     `_grid_in=/dev/null _grid_gang=1 _grid_cores=1 ${more}\nset -- /bin/sh -c '${task}'\n`,
   );
   const script = join(dir, 'script');
-  writeFileSync(script, batchScript({ leavesMemory: false }), { mode: 0o755 });
-  const { status } = spawnSync(script, [marks, '1'], { encoding: 'utf8', timeout: 8_000 });
+  writeFileSync(script, SCRIPT, { mode: 0o755 });
+  const { status } = spawnSync(script, [marks, '1'], {
+    encoding: 'utf8',
+    timeout: 8_000,
+    env: { ...process.env, ...env },
+  });
   return { status, attempt, marks };
 }
 
@@ -52,3 +66,41 @@ test('a task in a container can have no container of another looked at, or ended
   expect(readFileSync(join(attempt, 'usage'), 'utf8')).not.toContain('limit');
   expect(status).toBe(0);
 });
+
+test('a task whose end the gateway has told is killed with all that it has started', () => {
+  const { status, attempt } = runTask('sleep 61 & echo $! >../pids; : >../end; sleep 60');
+  expect(status).toBe(137);
+  const pid = readFileSync(join(attempt, 'pids'), 'utf8').trim();
+  expect(commandOf(pid)).toBe('');
+});
+
+test('a task whose attempt has gone, with its marks, is killed, and nothing of the script stays', () => {
+  const task = 'rm -rf ../../one ../../../submissions; sleep 60';
+  const { status, marks } = runTask(task, '', { GRID_NOTIFY: 'yes' });
+  expect(status).toBe(137);
+  const lines = readdirSync('/proc').map((pid) => commandOf(pid));
+  expect(lines.filter((line) => line.includes(marks))).toEqual([]);
+});
+
+test.for([
+  ['for less than three looks', 'mv ../../one ../../two; sleep 1.5; mv ../../two ../../one'],
+  [
+    'with all others',
+    'mv ../../../attempts ../../../away; sleep 4; mv ../../../away ../../../attempts',
+  ],
+  [
+    'as somebody has put a link there',
+    'mv ../../one ../../two; ln -s no ../../one; sleep 4; rm ../../one; mv ../../two ../../one',
+  ],
+] as const)('a task whose attempt is not seen %s runs on', ([, meanwhile]) => {
+  const { status } = runTask(`${meanwhile}; sleep 1.5; exit 7`);
+  expect(status).toBe(7);
+});
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}

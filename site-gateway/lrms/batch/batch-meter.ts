@@ -1,5 +1,6 @@
 /**
- * Shell functions of the batch script that find out what a task uses. POSIX sh, and of programs nothing but `sleep` and `du`.
+ * Shell functions of the batch script that find out what a task uses, and whether anybody still wants it. POSIX sh, and of programs
+ * nothing but `sleep` and `du`, and `ls` where the attempt is not seen.
  *
  * - `_grid_meter` runs beside the task and looks at the script's processes once a second, at many of them once in ten. A line
  *   `KIB TICKS UPTIME` of the file says the most memory that they had together at any look, and the CPU time that
@@ -15,6 +16,9 @@
  *   No container sees the file that names it. What is in no container is not looked at, and never killed.
  * - Where `_grid_most` says how many bytes the task may have, and nobody else sees to that, its processes are killed once they have
  *   more of them (what they share is counted once). A line `limit memory BYTES ALLOWED` then says so, unless the gateway itself was first.
+ * - Where the gateway has told the end of the attempt (its `end` is there), or the attempt has gone, the processes are killed: the batch
+ *   system has forgotten them, and the grid runs the task elsewhere. Every five seconds it looks. Gone is what the file system
+ *   three times over says is not in a folder that is there; what it cannot say is not heeded.
  * - `_grid_kernel` adds `kernel KIB` where Slurm has put the job into a memory group of its own: the kernel has missed nothing.
  */
 export const BATCH_METER = `_grid_meter() {
@@ -26,7 +30,7 @@ export const BATCH_METER = `_grid_meter() {
   _grid_peak=0 _grid_ticks=0 _grid_next=0 _grid_pause=0.1 _grid_du= _grid_how=
   read -r _grid_from _grid_line </proc/uptime
   [ -z "$_grid_eager" ] || _grid_tell
-  _grid_due=$((\${_grid_from%.*} + 1))
+  _grid_due=$((\${_grid_from%.*} + 1)) _grid_asks=$_grid_due _grid_unseen=0
   while :; do
     sleep "$_grid_pause" & _grid_nap=$!
     wait "$_grid_nap"
@@ -35,6 +39,7 @@ export const BATCH_METER = `_grid_meter() {
     [ "\${_grid_up%.*}" -lt "$_grid_next" ] && [ "$_grid_peak" -le "\${_grid_told:-$_grid_peak}" ] || _grid_tell
     [ -e "/proc/$_grid_root" ] || { _grid_tell; exit 0; }
     [ -z "$_grid_room" ] || _grid_measure "\${_grid_up%.*}"
+    [ -z "$_grid_dir" ] || [ "\${_grid_up%.*}" -lt "$_grid_asks" ] || _grid_heed "\${_grid_up%.*}"
   done
 }
 _grid_tell() {
@@ -108,6 +113,20 @@ _grid_measure() {
   LC_ALL=C du -skxc $_grid_how "$_grid_dir/work" "$_grid_dir/tmp" "$_grid_dir/stdout" "$_grid_dir/stderr" \\
     >"$_grid_dir/disk" 2>/dev/null &
   _grid_du=$!
+}
+_grid_heed() {
+  _grid_asks=$(($1 + 5))
+  if [ -e "$_grid_dir/end" ]; then
+    _grid_unseen=3
+  elif [ -e "$_grid_dir" ] || [ ! -e "\${_grid_dir%/*}" ]; then
+    _grid_unseen=0
+  else
+    case $(LC_ALL=C ls -d "$_grid_dir" 2>&1) in
+      *': No such file or directory') _grid_unseen=$((_grid_unseen + 1)) ;;
+      *) _grid_unseen=0 ;;
+    esac
+  fi
+  [ "$_grid_unseen" -lt 3 ] || kill -KILL $_grid_all
 }
 _grid_exceed() {
   [ -e "$_grid_dir/limit" ] || echo "limit $1 $2 $3" >>"$_grid_dir/usage"

@@ -116,7 +116,8 @@ if [ -s "$_grid_dir/usage" ]; then kill -HUP "$_grid_meter"; else kill -KILL "$_
 wait "$_grid_meter" 2>/dev/null
 _grid_kernel
 { echo "$_grid_code $_grid_up"; times; echo end; } >"$_grid_dir/status"
-: >"$_grid_mark.ended"
+# What the gateway has forgotten may have no place for it, where \`:\` would end this shell.
+true >"$_grid_mark.ended"
 if [ -n "$_grid_watch" ]; then kill -KILL "$_grid_watch"; fi 2>/dev/null
 case $_grid_code in 99 | 100) [ -z "$SGE_ROOT" ] || exit 1 ;; esac
 exit "$_grid_code"

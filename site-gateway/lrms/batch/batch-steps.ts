@@ -28,7 +28,7 @@ fi
 exec >/dev/null
 mkdir -p "$_grid_mark.steps"
 _grid_usage=$_grid_mark.steps/$SLURMD_NODENAME.$SLURM_STEP_ID
-_grid_root=$2 _grid_eager=yes _grid_most= _grid_room=
+_grid_root=$2 _grid_eager=yes _grid_most= _grid_room= _grid_dir=
 ${BATCH_METER}
 _grid_meter
 `,
