@@ -1,5 +1,5 @@
 import { GridError } from '../core/errors.ts';
-import { parseDuration } from '../core/units.ts';
+import { LONGEST_MS, parseDuration, TOO_LONG } from '../core/units.ts';
 
 /** What a person wrote behind a command, by option name (`exclude-site`). Each reader refuses a bad value with USAGE. */
 export interface Input {
@@ -28,6 +28,12 @@ export function readInput(
     const value = values.get(name);
     return typeof value === 'string' ? value : undefined;
   };
+  const time = (name: string, wanted: string, parse: typeof parseDuration): number | undefined => {
+    const ms = convert(name, text(name), wanted, parse);
+    if (ms !== undefined && ms > LONGEST_MS)
+      throw new GridError('USAGE', `--${name} '${text(name)}' ${TOO_LONG}`);
+    return ms;
+  };
   return {
     args,
     rest,
@@ -41,11 +47,10 @@ export function readInput(
       convert(name, text(name), 'a whole number, 0 or more', (value) =>
         /^\d{1,15}$/.test(value) ? Number(value) : undefined,
       ),
-    duration: (name) => convert(name, text(name), 'a duration such as 30s or 1h30m', parseDuration),
+    duration: (name) => time(name, 'a duration such as 30s or 1h30m', parseDuration),
     lifetime: (name) =>
-      convert(
+      time(
         name,
-        text(name),
         'a duration of more than nothing, such as 30s or 1h30m',
         (value) => parseDuration(value) || undefined,
       ),

@@ -41,7 +41,13 @@ const DURATION_FACTORS: Readonly<Record<string, number>> = {
 /** The longest time that anything may be asked to last: a hundred years. */
 export const LONGEST_MS = 36_500 * 86_400_000;
 
-/** `90s`, `30m`, `1h30m`, `2d`, `01:30:00` (h:m:s) -> milliseconds; undefined if unclear (a bare number is). */
+/** What is wrong with a duration of more than that, as the end of a sentence. */
+export const TOO_LONG = `is too long: at most ${LONGEST_MS / 86_400_000}d`;
+
+/**
+ * `90s`, `30m`, `1h30m`, `2d`, `01:30:00` (h:m:s) -> milliseconds; undefined if unclear (a bare number is). However long it is:
+ * who needs a number that can be reckoned with refuses more than LONGEST_MS.
+ */
 export function parseDuration(text: string): number | undefined {
   const trimmed = text.trim();
   const clock = /^(\d+):([0-5]?\d):([0-5]?\d)$/.exec(trimmed);
@@ -54,7 +60,7 @@ export function parseDuration(text: string): number | undefined {
   for (const [, amount, unit] of trimmed.matchAll(/(\d+(?:\.\d+)?)(ms|[smhd])/g)) {
     total += Number(amount) * (DURATION_FACTORS[unit ?? ''] ?? Number.NaN);
   }
-  return Number.isSafeInteger(Math.round(total)) ? Math.round(total) : undefined;
+  return Math.round(total);
 }
 
 /** Bytes for people: `1.5 GiB`, `640 KiB`, `12 B`. */

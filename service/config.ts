@@ -4,7 +4,7 @@ import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type YAMLMa
 import * as z from 'zod';
 import { type ErrorCode, GridError, type Problem } from '../core/errors.ts';
 import { suggestion } from '../core/nearest.ts';
-import { counted, parseBytes, parseDuration } from '../core/units.ts';
+import { counted, LONGEST_MS, parseBytes, parseDuration, TOO_LONG } from '../core/units.ts';
 import { schemaWords } from './schema-words.ts';
 import { readTrouble } from './staging/file-errors.ts';
 
@@ -25,6 +25,7 @@ export const duration = (): z.ZodType<number, string> =>
   unitText(NO_DURATION).transform((text, context) => {
     const ms = parseDuration(text);
     if (ms === undefined) context.addIssue(`'${text}' ${NO_DURATION}`);
+    else if (ms > LONGEST_MS) context.addIssue(`'${text}' ${TOO_LONG}`);
     return ms ?? 0;
   });
 

@@ -11,3 +11,18 @@ test('what shall last lasts longer than nothing: 0 would mean for ever to the gr
   expect(input.lifetime('for')).toBeUndefined();
   expect(readInput(new Map([['for', '2s']]), [], []).lifetime('for')).toBe(2000);
 });
+
+test.for(['99999999999d', '36501d', `${'9'.repeat(400)}d`])(
+  '%s is too long for any option',
+  (text) => {
+    const long = readInput(new Map([['keep', text]]), [], []);
+    const message = `--keep '${text}' is too long: at most 36500d`;
+    expect(() => long.lifetime('keep')).toThrow(message);
+    expect(() => long.duration('keep')).toThrow(message);
+  },
+);
+
+test('a hundred years are not too long', () => {
+  const keep = readInput(new Map([['keep', '36500d']]), [], []);
+  expect(keep.lifetime('keep')).toBe(36_500 * 86_400_000);
+});

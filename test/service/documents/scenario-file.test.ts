@@ -257,6 +257,11 @@ describe('a scenario is refused', () => {
     ],
     ['with an absurd horizon', `horizon: 40000d\n${SITES}`, "1: horizon: '40000d' is over 3650d"],
     [
+      'with a horizon beyond reckoning',
+      `horizon: 99999999999d\n${SITES}`,
+      "1: horizon: '99999999999d' is over 3650d",
+    ],
+    [
       'with a horizon that is no time',
       `horizon: soon\n${SITES}`,
       "1: horizon: 'soon' is no duration",
