@@ -86,7 +86,7 @@ export const BROKER_CONFIG = z.object({
       quota: byteSize().optional().describe('most bytes that the chunks of one VO may take'),
       'sweep-every': duration()
         .prefault('6h')
-        .refine((ms) => ms >= 1_000 && ms <= 30 * 86_400_000, 'must be from 1s to 30d')
+        .refine((ms) => ms >= 1_000 && ms <= 24 * 86_400_000, 'must be from 1s to 24d')
         .describe('how often chunks that no tree names are looked for'),
       'sweep-grace': duration()
         .prefault('24h')

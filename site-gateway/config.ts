@@ -33,7 +33,7 @@ export const SITE_CONFIG = z.object({
     .describe('authority that the gateway fetches revocation lists from by itself'),
   'trust-every': duration()
     .prefault('6h')
-    .refine((ms) => ms >= 1_000 && ms <= 30 * 86_400_000, 'must be from 1s to 30d')
+    .refine((ms) => ms >= 1_000 && ms <= 24 * 86_400_000, 'must be from 1s to 24d')
     .describe('how often it does'),
   'log-level': z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])

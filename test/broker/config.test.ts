@@ -57,3 +57,10 @@ test.each([
     }),
   );
 });
+
+test('a store is swept every 24 days at least: no timer is longer', () => {
+  const fault = expect.objectContaining({ message: expect.stringContaining('from 1s to 24d') });
+  expect(() => load('staging:', '  servers: [s]', '  keys: k', '  sweep-every: 25d')).toThrow(
+    expect.objectContaining({ problems: [fault] }),
+  );
+});

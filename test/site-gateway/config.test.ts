@@ -64,6 +64,7 @@ test.for([
   ],
   ['max-walltime: 5', "7: max-walltime: '5' is no duration: write for instance 30s, 5m or 1h30m"],
   ['max-walltime: 99999999999d', "7: max-walltime: '99999999999d' is too long: at most 36500d"],
+  ['trust-every: 25d', '7: trust-every: must be from 1s to 24d'],
   ['memory: 16', "7: memory: '16' is no size: write for instance 512M or 4GiB"],
   ['memory: [16]', '7: memory: must be a text, not a list'],
   ['fetch-ca: ""', '7: fetch-ca: must not be empty'],
