@@ -11,3 +11,10 @@ export function openLongTimer(ms: number, fired: () => void): Disposable {
   arm(Math.max(0, ms));
   return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
+
+/** Aborts when so much time is over, however much: Node's own `AbortSignal.timeout` does at once after 24 days. */
+export function timeLimit(ms: number): AbortSignal {
+  const over = new AbortController();
+  openLongTimer(ms, () => over.abort(new DOMException('the time is over', 'TimeoutError')));
+  return over.signal;
+}

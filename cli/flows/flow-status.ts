@@ -1,6 +1,7 @@
 import { isFinal } from '../../core/job/state.ts';
 import { counted } from '../../core/units.ts';
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
+import { timeLimit } from '../../service/long-timer.ts';
 import type { RpcClient } from '../../service/rpc/rpc.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
@@ -100,7 +101,7 @@ export async function waitForFlow(context: Context, input: Input): Promise<numbe
   const { terminal } = context;
   const id = argument(input, 0);
   const timeoutMs = input.duration('timeout');
-  const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+  const timeout = timeoutMs === undefined ? undefined : timeLimit(timeoutMs);
   const signal =
     timeout === undefined ? context.signal : AbortSignal.any([context.signal, timeout]);
   let detail: FlowDetail;

@@ -1,3 +1,4 @@
+import { timeLimit } from '../../service/long-timer.ts';
 import type { Context } from '../context.ts';
 import type { Input } from '../input.ts';
 import { countsText, stateText } from '../render.ts';
@@ -12,7 +13,7 @@ export const TIMED_OUT = 124;
 export async function waitForJobs(context: Context, input: Input): Promise<number> {
   using broker = await context.openBroker();
   const timeoutMs = input.duration('timeout');
-  const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+  const timeout = timeoutMs === undefined ? undefined : timeLimit(timeoutMs);
   const signal =
     timeout === undefined ? context.signal : AbortSignal.any([context.signal, timeout]);
   const onAway = awayNote(context.terminal.note);

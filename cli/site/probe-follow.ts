@@ -1,6 +1,7 @@
 import type { JobState } from '../../core/job/state.ts';
 import { formatDuration } from '../../core/units.ts';
 import type { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
+import { timeLimit } from '../../service/long-timer.ts';
 import type { Connection } from '../../service/rpc/grpc-client.ts';
 import type { Context } from '../context.ts';
 import { followJob } from '../jobs/follow.ts';
@@ -113,7 +114,7 @@ function openWalk(chain: Chain): Walk {
  */
 export async function followProbe(probe: FollowedProbe): Promise<void> {
   const { context, chain, broker, jobId, patienceMs } = probe;
-  const patience = AbortSignal.timeout(patienceMs);
+  const patience = timeLimit(patienceMs);
   const over = new AbortController();
   const signal = AbortSignal.any([context.signal, patience, over.signal]);
   const walk = openWalk(chain);

@@ -66,7 +66,7 @@ test('it goes on without us, and what it made gets its name later', async () => 
   const from = `${site}:${join(disk, 'archive', 'run.csv')}`;
   const { stdout } = await run('data', 'cp', from, 'run', '--detach');
   const id = stdout.trim();
-  expect((await run('wait', id, '--timeout', '60s')).code).toBe(0);
+  expect((await run('wait', id, '--timeout', '30d')).code).toBe(0);
   expect((await run('data', 'put', `job:${id}`, 'run')).stdout).toBe('/demo/run@v1\n');
   expect((await run('data', 'ls', 'run')).stdout).toContain('run.csv');
 });

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../service/clock.ts';
 import type { Log } from '../../../service/log.ts';
-import { openLongTimer } from '../long-timer.ts';
+import { openLongTimer } from '../../../service/long-timer.ts';
 import type { LrmsListener } from '../lrms.ts';
 import { isKeeper, type ProcessInfo, type ProcessTable, sendSignal } from '../process-tree.ts';
 import type { TaskGroups } from '../sandbox/cgroups.ts';
