@@ -11,44 +11,75 @@ export interface IdentityFiles {
   readonly key: string;
 }
 
+/** What is wrong with one of the two files. */
+export interface IdentityFault {
+  readonly setting: keyof IdentityFiles;
+  readonly file: string;
+  /** To follow the name of the file. */
+  readonly words: string;
+}
+
 /** Certificate and key of a host, PEM; throws CONFIG_INVALID with what is wrong with either, or with the two together. */
-export function readHostIdentity({ certificate, key }: IdentityFiles): {
+export function readHostIdentity(files: IdentityFiles): {
   readonly certPem: string;
   readonly keyPem: string;
 } {
-  const problems: Problem[] = [];
-  const fault = (where: string, message: string): void => {
-    problems.push({ where, message });
-  };
-  const certPem = textOf(certificate, 'certificate', fault);
-  const keyPem = textOf(key, 'key', fault);
-  const leaf = parsed(certPem, (pem) => new X509Certificate(pem));
-  const secret = parsed<KeyObject>(keyPem, createPrivateKey);
-  if (certPem !== undefined && leaf === undefined)
-    fault(certificate, 'certificate: there is no certificate in it, PEM');
-  if (keyPem !== undefined && secret === undefined)
-    fault(key, 'key: there is no private key in it, PEM and without a passphrase');
-  if (secret !== undefined)
-    for (const words of keyFaults(key, secret, certificate, leaf)) fault(key, words);
-  if (
-    problems.length === 0 &&
-    parsed(certPem, (cert) => createSecureContext({ cert })) === undefined
-  )
-    fault(certificate, 'certificate: TLS cannot read all of it: was it cut off?');
+  const { certPem, keyPem, isKey, faults } = readPair(files);
+  const openness = isKey ? privacyFault(files.key) : '';
+  const all: readonly IdentityFault[] =
+    openness === '' ? faults : [{ setting: 'key', file: files.key, words: openness }, ...faults];
+  const problems = all.map(({ setting, file, words }) => ({
+    where: file,
+    message: `${setting}: ${words}`,
+  }));
   if (certPem === undefined || keyPem === undefined || problems.length > 0)
     throw new GridError('CONFIG_INVALID', 'the host certificate cannot be used', { problems });
   return { certPem, keyPem };
 }
 
-function* keyFaults(
-  key: string,
-  secret: KeyObject,
-  certificate: string,
-  leaf: X509Certificate | undefined,
-): Generator<string> {
-  const openness = privacyFault(key);
-  if (openness !== '') yield `key: ${openness}`;
-  if (leaf?.checkPrivateKey(secret) === false) yield `key: it is not the key of ${certificate}`;
+/** Reads both files, and tells why no server can show the certificate: of either file, or of the two together. */
+export function readPair({ certificate, key }: IdentityFiles): {
+  readonly certPem: string | undefined;
+  readonly keyPem: string | undefined;
+  /** Whether the file of the key has one that can be read, whosever it is. */
+  readonly isKey: boolean;
+  readonly faults: readonly IdentityFault[];
+} {
+  const faults: IdentityFault[] = [];
+  const ofCertificate = (words: string): void => {
+    faults.push({ setting: 'certificate', file: certificate, words });
+  };
+  const ofKey = (words: string): void => {
+    faults.push({ setting: 'key', file: key, words });
+  };
+  const certPem = textOf(certificate, ofCertificate);
+  const keyPem = textOf(key, ofKey);
+  const leaf = parsed(certPem, (pem) => new X509Certificate(pem));
+  const secret = parsed<KeyObject>(keyPem, createPrivateKey);
+  if (certPem !== undefined && leaf === undefined) ofCertificate(absence(certPem, CERTIFICATE));
+  if (keyPem !== undefined && secret === undefined) ofKey(absence(keyPem, PRIVATE_KEY));
+  if (leaf !== undefined && secret !== undefined && !leaf.checkPrivateKey(secret))
+    ofKey(`it is not the key of ${certificate}`);
+  if (faults.length === 0 && parsed(certPem, (cert) => createSecureContext({ cert })) === undefined)
+    ofCertificate('TLS cannot read all of it: was it cut off?');
+  return { certPem, keyPem, isKey: secret !== undefined, faults };
+}
+
+const CERTIFICATE = { label: 'CERTIFICATE', name: 'certificate', form: 'PEM' };
+const PRIVATE_KEY = {
+  label: 'PRIVATE KEY',
+  name: 'private key',
+  form: 'PEM and without a passphrase',
+};
+
+/** That a text has not what is wanted, and whether it has the other. */
+function absence(pem: string, wanted: typeof CERTIFICATE): string {
+  const [other] = [CERTIFICATE, PRIVATE_KEY].filter(
+    ({ label }) => label !== wanted.label && pem.includes(`${label}-----`),
+  );
+  return other === undefined
+    ? `there is no ${wanted.name} in it, ${wanted.form}`
+    : `there is a ${other.name} in it, and no ${wanted.name}`;
 }
 
 /** What is told of a certificate for so long before its end. */
@@ -77,21 +108,19 @@ export function isInDate(certPem: string, nowMs: number): boolean {
 /** The text of the file that a setting names; throws CONFIG_INVALID with both. */
 export function readSettingFile(setting: string, file: string): string {
   const problems: Problem[] = [];
-  const text = textOf(file, setting, (where, message) => problems.push({ where, message }));
+  const text = textOf(file, (words) =>
+    problems.push({ where: file, message: `${setting}: ${words}` }),
+  );
   if (text === undefined)
     throw new GridError('CONFIG_INVALID', `the file of '${setting}' cannot be used`, { problems });
   return text;
 }
 
-function textOf(
-  file: string,
-  setting: string,
-  fault: (where: string, message: string) => void,
-): string | undefined {
+function textOf(file: string, fault: (words: string) => void): string | undefined {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    fault(file, `${setting}: it ${readTrouble(error)}`);
+    fault(`it ${readTrouble(error)}`);
     return undefined;
   }
 }

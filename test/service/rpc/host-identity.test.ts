@@ -39,12 +39,24 @@ test('a certificate and its own key are read', () => {
 
 test('what is wrong with the files of a host is said by setting and file', () => {
   const absent = join(dir, 'absent.pem');
+  const empty = join(dir, 'empty.pem');
+  writeFileSync(empty, '', { mode: 0o600 });
   for (const [files, where, message] of [
     [{ certificate: absent, key }, absent, 'certificate: it is not there (any more)'],
-    [{ certificate: key, key }, key, 'certificate: there is no certificate in it, PEM'],
+    [
+      { certificate: key, key },
+      key,
+      'certificate: there is a private key in it, and no certificate',
+    ],
+    [{ certificate: empty, key }, empty, 'certificate: there is no certificate in it, PEM'],
     [
       { certificate, key: certificate },
       certificate,
+      'key: there is a certificate in it, and no private key',
+    ],
+    [
+      { certificate, key: empty },
+      empty,
       'key: there is no private key in it, PEM and without a passphrase',
     ],
     [{ certificate, key: otherKey }, otherKey, `key: it is not the key of ${certificate}`],
