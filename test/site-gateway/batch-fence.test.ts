@@ -7,15 +7,10 @@ import { attemptId } from '../../core/ids.ts';
 import { pause } from '../../service/background.ts';
 import { openLog } from '../../service/log.ts';
 import { BatchSilence } from '../../site-gateway/lrms/batch/batch-command.ts';
-import {
-  type BatchJob,
-  type BatchOrder,
-  type BatchSystem,
-  keyOf,
-  type SubmitAnswer,
-} from '../../site-gateway/lrms/batch/batch-system.ts';
+import { type BatchOrder, keyOf } from '../../site-gateway/lrms/batch/batch-system.ts';
 import { openSubmissions } from '../../site-gateway/lrms/batch/submissions.ts';
 import type { LrmsTask } from '../../site-gateway/lrms/lrms.ts';
+import { openQueue } from '../fakes/batch-queue.ts';
 import { until } from '../support/daemons.ts';
 import { openPort, SOON } from '../support/lrms-port.ts';
 import { testDirs } from '../support/test-dirs.ts';
@@ -26,47 +21,6 @@ let dir: string;
 beforeEach(() => {
   dir = makeDir();
 });
-
-const CAPACITY = {
-  cpus: 2,
-  memoryBytes: 2 ** 30,
-  gpus: 0,
-  usableCpus: 2,
-  usableMemoryBytes: 2 ** 30,
-  usableGpus: 0,
-  maxNodes: 1,
-  maxWalltimeMs: 0,
-  queues: [],
-};
-
-interface Queue {
-  readonly system: BatchSystem;
-  readonly jobs: Map<string, BatchJob>;
-  readonly orders: BatchOrder[];
-  readonly signalled: string[];
-}
-
-function openQueue(answer: (order: BatchOrder, queue: Queue) => Promise<SubmitAnswer>): Queue {
-  const jobs = new Map<string, BatchJob>();
-  const orders: BatchOrder[] = [];
-  const signalled: string[] = [];
-  const system: BatchSystem = {
-    name: 'the queue',
-    maxTasks: () => 1_000,
-    submit: async (order) => {
-      orders.push(order);
-      return answer(order, queue);
-    },
-    poll: async () => ({ jobs: new Map(jobs), capacity: CAPACITY, closedReason: '' }),
-    autopsy: async () => new Map(),
-    signal: async (ids) => {
-      signalled.push(...ids);
-      for (const [key, { id }] of jobs) if (ids.includes(id)) jobs.delete(key);
-    },
-  };
-  const queue: Queue = { system, jobs, orders, signalled };
-  return queue;
-}
 
 /** As the batch system begins a job. */
 const begin = ({ script, directory }: BatchOrder, index = 1): Promise<void> =>

@@ -1,9 +1,10 @@
 import { boundedWords } from '../../../core/words.ts';
 import type { Clock } from '../../../service/clock.ts';
 import type { Log } from '../../../service/log.ts';
+import type { Account } from '../../accounts/account.ts';
 import { openLimit } from '../../limit.ts';
 import { BatchSilence } from './batch-command.ts';
-import type { BatchOrder, BatchSystem } from './batch-system.ts';
+import type { BatchOrder, BatchSystem, SubmitAnswer } from './batch-system.ts';
 import { type BatchTask, groupsOf } from './batch-task.ts';
 import { neverBegins } from './never-begins.ts';
 import type { Submissions } from './submissions.ts';
@@ -30,6 +31,8 @@ export interface SenderOptions {
 
 interface Submission {
   readonly token: string;
+  /** The only one that it may be submitted as. */
+  readonly account: Account | undefined;
   readonly entries: readonly BatchTask[];
   /** Looks that began before this instant say nothing about it. */
   askedAtMs: number;
@@ -48,6 +51,10 @@ const uidOf = (entry: BatchTask | undefined): number => entry?.task.account?.uid
 /** Only what has come to the batch system begins. */
 const hasBegun = ({ entries }: Submission): boolean =>
   entries.some(({ startedAtMs }) => startedAtMs > 0);
+
+/** Nobody wants any of it: with the last of them its directory has gone. */
+const isOver = ({ entries }: Submission): boolean =>
+  entries.every(({ state }) => state === 'ending');
 
 /** Gathers tasks for a moment and submits them, equal ones as one array. */
 export class BatchSender {
@@ -83,16 +90,26 @@ export class BatchSender {
     return this.gathered.length < before;
   }
 
-  /** A look that began at `beganAtMs` lists these submissions; what it does not list goes in again, behind the same fence. */
+  /**
+   * A look that began at `beganAtMs` lists these submissions; what it does not list goes in again, behind the same fence,
+   * while anybody wants it.
+   */
   afterPoll(listed: ReadonlySet<string>, beganAtMs: number): void {
     this.full.clear();
     const known = this.unsure.filter(({ askedAtMs }) => askedAtMs < beganAtMs);
     this.unsure = this.unsure.filter((one) => !known.includes(one));
-    const again = known.filter((one) => !listed.has(one.token) && !hasBegun(one));
-    for (const one of known) if (!again.includes(one)) this.arrived(one);
+    const missing = known.filter((one) => !listed.has(one.token) && !hasBegun(one));
+    for (const one of known) if (!missing.includes(one)) this.arrived(one);
+    const again = missing.filter((one) => !isOver(one));
+    if (again.length < missing.length) this.forgotten([...again, ...this.unsure]);
     for (const some of Map.groupBy(again, ({ entries }) => uidOf(entries[0])).values())
       this.options.run('submit again', this.sendAll(some));
     this.flush();
+  }
+
+  /** Some were given up, and others are left: what found no room may have been the former. */
+  private forgotten(left: readonly Submission[]): void {
+    if (left.every(({ account }) => account !== undefined)) this.options.onFull('');
   }
 
   close(): void {
@@ -130,9 +147,7 @@ export class BatchSender {
       for (const entry of group) this.options.onUnwritten(entry, error);
       return;
     }
-    // With the last of them its directory has gone.
-    if (group.some(({ state }) => state !== 'ending'))
-      await this.send({ token, entries: group, askedAtMs: 0 });
+    await this.send({ token, account: group[0]?.task.account, entries: group, askedAtMs: 0 });
   }
 
   /** All have their place before one of them may be dropped: with the last in its place a submission is forgotten. */
@@ -157,19 +172,24 @@ export class BatchSender {
   }
 
   private async send(submission: Submission): Promise<void> {
-    const { system } = this.options;
-    const order = this.orderOf(submission);
-    const full = this.full.get(order.account?.uid ?? NOBODY);
+    const full = this.full.get(submission.account?.uid ?? NOBODY);
     if (full !== undefined) return this.wait(submission, full);
     try {
-      const answer = await this.limit(() => system.submit(order));
-      this.filled(order, answer.kind === 'full' ? answer.words : '');
+      const answer = await this.limit(() => this.ask(submission));
+      // The next look sees that it is forgotten.
+      if (answer === undefined) return this.wait(submission);
+      this.filled(submission, answer.kind === 'full' ? answer.words : '');
       if (answer.kind === 'submitted') this.arrived(submission, answer.jobOf);
       else if (answer.kind === 'full') this.wait(submission, answer.words);
       else await this.refused(submission, answer.words);
     } catch (error) {
-      this.unanswered(submission, order, error);
+      this.unanswered(submission, error);
     }
+  }
+
+  /** Undefined where nobody wants it any more. */
+  private async ask(submission: Submission): Promise<SubmitAnswer | undefined> {
+    return isOver(submission) ? undefined : this.options.system.submit(this.orderOf(submission));
   }
 
   /** A try before, which got no answer, may have come to the batch system all the same: what has begun goes on. */
@@ -184,7 +204,8 @@ export class BatchSender {
   }
 
   /** Whatever went wrong, the batch system may have it or not. Of what an account submits that may be its own doing. */
-  private unanswered(submission: Submission, { account }: BatchOrder, error: unknown): void {
+  private unanswered(submission: Submission, error: unknown): void {
+    const { account } = submission;
     const silence = error instanceof BatchSilence ? error : new BatchSilence(String(error));
     this.wait(submission, account === undefined ? '' : silence.message);
     if (account === undefined) return this.options.onSilence(silence);
@@ -194,7 +215,7 @@ export class BatchSender {
   }
 
   /** Without accounts, what it does not take of the gateway it takes of nobody. */
-  private filled({ account }: BatchOrder, words: string): void {
+  private filled({ account }: Submission, words: string): void {
     if (account === undefined) this.options.onFull(words);
     else if (words !== '') this.full.set(account.uid, words);
   }
@@ -214,7 +235,7 @@ export class BatchSender {
     }
   }
 
-  private orderOf({ token, entries }: Submission): BatchOrder {
+  private orderOf({ token, account, entries }: Submission): BatchOrder {
     const { submissions } = this.options;
     const [first] = entries;
     if (first === undefined) throw new TypeError('a submission has no tasks');
@@ -225,7 +246,7 @@ export class BatchSender {
       script: submissions.script,
       count: entries.length,
       needs: first.task,
-      account: submissions.accountOf(token),
+      account,
       comment: `grid attempt ${first.task.id}${more}`,
     };
   }
