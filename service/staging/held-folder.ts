@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, openSync, readlinkSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 import { O_PATH } from './anchors.ts';
@@ -24,6 +24,15 @@ export function holdFolder(root: string, path: string): HeldFolder {
   closeSync(fd);
   throw new GridError('FILE_CHANGED', `'${path || '.'}' was moved while it was read`);
 }
+
+const HELD = /^\/proc\/self\/fd\/\d+$/;
+
+/**
+ * Where a root lies, without links. Of one that is held open (`at`) the kernel says it: realpath would read that, and then look
+ * at each part of it once more, whatever has been put there meanwhile.
+ */
+export const rootWithoutLinks = (root: string): string =>
+  HELD.test(root) ? readlinkSync(root) : realpathSync.native(root);
 
 function open(place: string, path: string): number {
   try {

@@ -4,7 +4,7 @@ import type { ManifestEntry } from '../../core/data/manifest.ts';
 import { byPath, linkProblem, pathProblem } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
 import { readFailure } from './file-errors.ts';
-import { type HeldFolder, holdFolder } from './held-folder.ts';
+import { type HeldFolder, holdFolder, rootWithoutLinks } from './held-folder.ts';
 
 /** Something on disk that goes into a tree; a file without its content yet. */
 export type Found = Extract<ManifestEntry, { readonly kind: 'directory' | 'link' }> | FoundFile;
@@ -38,7 +38,7 @@ export function* walk(
   paths: readonly string[],
 ): Generator<undefined, readonly Found[], undefined> {
   const found = new Map<string, Found>();
-  const realRoot = reading(root, () => realpathSync.native(root));
+  const realRoot = reading(root, () => rootWithoutLinks(root));
   for (const path of paths) {
     if (path === '.') {
       yield* walkFolder(realRoot, '', found);

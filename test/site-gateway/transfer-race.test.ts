@@ -1,7 +1,6 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EMPTY_TREE } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
@@ -10,6 +9,7 @@ import { loadManifest } from '../../service/staging/read-tree.ts';
 import type { Attempt } from '../../site-gateway/attempts/attempt.ts';
 import { openTransfers } from '../../site-gateway/staging/transfers.ts';
 import { memoryStore } from '../fakes/memory-store.ts';
+import { swapFolder } from '../fakes/swapped-folder.ts';
 
 /** Mode of what is elsewhere. */
 const SECRET = 0o600;
@@ -27,34 +27,6 @@ beforeEach(async () => {
   }
 });
 afterEach(() => rm(dir, { recursive: true }));
-
-/** Puts a link out of the open directory in the place of a folder and back again, as fast as it goes. */
-const SWAP = `
-const { renameSync, symlinkSync } = require('node:fs');
-const { workerData: { folder, link, stop } } = require('node:worker_threads');
-while (Atomics.load(stop, 0) === 0) {
-  renameSync(folder, folder + '.away');
-  renameSync(link, folder);
-  renameSync(folder, link);
-  renameSync(folder + '.away', folder);
-}
-`;
-
-async function swapping(folder: string, to: string): Promise<AsyncDisposable> {
-  const link = join(dir, 'link');
-  await symlink(to, link);
-  const stop = new Int32Array(new SharedArrayBuffer(4));
-  const worker = new Worker(SWAP, { eval: true, workerData: { folder, link, stop } });
-  const ended = new Promise<void>((resolve, reject) => {
-    worker.on('exit', () => resolve()).on('error', reject);
-  });
-  return {
-    [Symbol.asyncDispose]: () => {
-      Atomics.store(stop, 0, 1);
-      return ended;
-    },
-  };
-}
 
 test('the directory that is read may become a link at any moment, and nothing elsewhere is read', async () => {
   const store = memoryStore();
@@ -80,7 +52,11 @@ test('the directory that is read may become a link at any moment, and nothing el
     isStopping: () => false,
     onProgress: () => undefined,
   };
-  await using _swaps = await swapping(join(dir, 'open/tree'), join(dir, 'private'));
+  await using _swaps = await swapFolder(
+    join(dir, 'open/tree'),
+    join(dir, 'private'),
+    join(dir, 'link'),
+  );
   for (let tries = 0; tries < 1_500; tries += 1) {
     const transfer = { kind: 'read', path: join(dir, 'open/tree') } as const;
     const outcome = await run(attempt, transfer, how).catch((error: unknown) => error);

@@ -1,11 +1,11 @@
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { packListBytes } from '../../../core/data/pack-plan.ts';
 import { GridError } from '../../../core/errors.ts';
 import { sha256 } from '../chunk-store.ts';
 import { errnoOf, readFailure } from '../file-errors.ts';
-import { type HeldFolder, holdFolder } from '../held-folder.ts';
+import { type HeldFolder, holdFolder, rootWithoutLinks } from '../held-folder.ts';
 import { isZeros, ZEROS_DIGEST } from '../holes.ts';
 import { finishPack } from '../pack.ts';
 import type { ReadDone, ReadJob, ReadPiece } from './disk-jobs.ts';
@@ -38,7 +38,7 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 export function openChunkReader(): ChunkReader {
   const sends = new Map<string, Sending>();
   const sendingOf = ({ send, root }: ReadJob): Sending => {
-    const known = sends.get(send) ?? { root: realpathSync.native(root), open: new Map() };
+    const known = sends.get(send) ?? { root: rootWithoutLinks(root), open: new Map() };
     sends.set(send, known);
     return known;
   };
