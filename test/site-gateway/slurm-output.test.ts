@@ -188,7 +188,7 @@ test.for([
   ['1-00:00:30', 86_430_000],
 ] as const)('MaxTime=%s is %d ms', ([time, maxWalltimeMs]) => {
   const text = `PartitionName=main Default=YES MaxNodes=UNLIMITED MaxTime=${time} State=UP\n`;
-  const common = { name: 'main', isDefault: true, state: 'UP', maxNodes: 0 };
+  const common = { name: 'main', isDefault: true, isHidden: false, state: 'UP', maxNodes: 0 };
   expect(parsePartitions(text)).toEqual([{ ...common, maxWalltimeMs }]);
 });
 

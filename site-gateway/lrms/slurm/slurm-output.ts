@@ -192,6 +192,8 @@ export interface PartitionLine {
   /** 0 for no limit. */
   readonly maxWalltimeMs: number;
   readonly isDefault: boolean;
+  /** Who does not ask for all partitions does not see it; it takes jobs all the same. */
+  readonly isHidden: boolean;
   readonly state: string;
   /** 0 for no limit. */
   readonly maxNodes: number;
@@ -204,6 +206,7 @@ export function parsePartitions(text: string): readonly PartitionLine[] {
     return {
       name: field('PartitionName'),
       isDefault: field('Default') === 'YES',
+      isHidden: field('Hidden') === 'YES',
       state: field('State'),
       maxNodes: Number.parseInt(field('MaxNodes'), 10) || 0,
       maxWalltimeMs: parseTime(field('MaxTime')),

@@ -23,19 +23,16 @@ import { jobName } from '../batch/job-name.ts';
 import { runnerAs, unsubmittable } from '../batch/submit-as.ts';
 import type { Capacity } from '../lrms.ts';
 import { capacityOf, choose, closedReason, gpuTypeOf, isOpen, queueFor } from './slurm-capacity.ts';
-import { requireConf } from './slurm-conf.ts';
+import { LOOK_TIMEOUT_MS, told, wordsOf } from './slurm-command.ts';
+import { openLimitLooks } from './slurm-limits.ts';
 import {
-  configValue,
   endOf,
   jobOf,
-  type PartitionLine,
   parseNodes,
-  parsePartitions,
   parseQueue,
   parseTestedStart,
   type QueueLine,
   queueFormat,
-  reservedNodes,
 } from './slurm-output.ts';
 
 /** Slurm by its commands and their text: JSON and REST change with every release, and 22.05 reports wrong exit codes there. */
@@ -58,14 +55,9 @@ export interface SlurmOptions {
   readonly clock: Clock;
 }
 
-const LOOK_TIMEOUT_MS = 10_000;
 const SUBMIT_TIMEOUT_MS = 30_000;
-/** Slurm's own default, while it has not said. */
-const DEFAULT_MAX_ARRAY = 1_001;
 const JOBS_AT_A_TIME = 500;
-/** Limits of partitions change seldom. */
-const PARTITION_LOOKS = 12;
-/** Looks between two questions when a task would start: with them the gateway runs 28 commands a minute. */
+/** Looks between two questions when a task would start: with them the gateway runs 29 commands a minute. */
 const START_LOOKS = 6;
 /** What is asked for before a task has come. */
 const SMALL: Needs = { cpus: 1, memoryBytes: 2 ** 20, gpus: 0, nodes: 1, walltimeMs: 0 };
@@ -74,47 +66,31 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
   const mark = randomBytes(8).toString('hex');
   const { run, look, lookAhead } = runnersOf(options, mark);
   const waitOf = openStartLooks(lookAhead, options);
-  let maxArray = DEFAULT_MAX_ARRAY;
-  let limits: readonly PartitionLine[] = [];
+  const limits = openLimitLooks(look, options);
   let queues: Capacity['queues'] = [];
-  let ours: ReadonlySet<string> | undefined;
-  let looks = 0;
   let typical = SMALL;
-  const lookAtLimits = async (): Promise<void> => {
-    if (looks++ % PARTITION_LOOKS !== 0) return;
-    try {
-      await requireConf(options.conf);
-      const config = await told(look, 'scontrol', ['show', 'config']);
-      maxArray = Number(configValue(config, 'MaxArraySize') ?? DEFAULT_MAX_ARRAY);
-      limits = parsePartitions(await told(look, 'scontrol', ['-o', 'show', 'partition']));
-      if (options.reservation !== '') ours = await nodesOf(look, options.reservation);
-    } catch (error) {
-      looks = 0;
-      throw error;
-    }
-  };
   return {
     name: 'Slurm',
-    maxTasks: () => Math.max(1, maxArray - 1),
+    maxTasks: () => Math.max(1, limits.last().maxArray - 1),
     submit: async (order) => {
       typical = order.needs;
       const args = submitArgs(order, { ...options, queue: queueFor(order.needs, queues) });
       const { submitTimeoutMs = SUBMIT_TIMEOUT_MS } = options;
       const result = await runnerAs(run, order)('sbatch', args, submitTimeoutMs);
       // It was closed since the last look at it.
-      if (CLOSED.test(result.stderr)) looks = 0;
+      if (CLOSED.test(result.stderr)) limits.forget();
       return unsubmittable(order, result.stderr) ?? submitAnswer(result, order.count);
     },
     poll: async (owners) => {
-      await lookAtLimits();
+      const { partitions, reserved } = await limits();
       const users = owners.all().map(({ uid }) => uid);
       const [queue, nodes] = await Promise.all([
-        told(look, 'squeue', ['-h', `--user=${users.join(',')}`]),
-        told(look, 'scontrol', ['-o', '-d', 'show', 'node']),
+        told(look, 'squeue', ['-h', '-a', `--user=${users.join(',')}`]),
+        told(look, 'scontrol', ['-o', '-d', '-a', 'show', 'node']),
       ]);
       const lines = parseQueue(queue, mark, owners);
-      const open = parseNodes(nodes).filter((node) => isOpen(node, ours));
-      const chosen = choose(limits, options.partitions);
+      const open = parseNodes(nodes).filter((node) => isOpen(node, reserved));
+      const chosen = choose(partitions, options.partitions);
       const capacity = capacityOf(open, lines, chosen);
       ({ queues } = capacity);
       const said = { ...capacity, expectedWaitMs: await waitOf(typical, queues) };
@@ -126,16 +102,6 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
         await signalJobs(run, jobs.slice(at, at + JOBS_AT_A_TIME), signal);
     },
   };
-}
-
-/** Names of the nodes of a reservation; one that Slurm does not have is a fault of the configuration: the site is closed. */
-async function nodesOf(look: CommandRunner, reservation: string): Promise<ReadonlySet<string>> {
-  const shown = await look('scontrol', ['-o', 'show', 'reservation', reservation], LOOK_TIMEOUT_MS);
-  if (/not found/.test(`${shown.stdout}${shown.stderr}`))
-    throw new BatchSilence(`there is no reservation '${reservation}'`);
-  if (!shown.ok) throw new BatchSilence(wordsOf(shown.stderr));
-  const names = await told(look, 'scontrol', ['show', 'hostnames', reservedNodes(shown.stdout)]);
-  return new Set(names.trim().split('\n'));
 }
 
 function runnersOf({ path, conf }: SlurmOptions, mark: string) {
@@ -237,19 +203,6 @@ function submitAnswer({ ok, stdout, stderr }: CommandResult, count: number): Sub
   return { kind: 'refused', words: failure };
 }
 
-/** What a command says when all goes well. */
-async function told(run: CommandRunner, command: string, args: readonly string[]): Promise<string> {
-  const { ok, stdout, stderr } = await run(command, args, LOOK_TIMEOUT_MS);
-  if (!ok) throw new BatchSilence(wordsOf(stderr) || `${command} failed without a word`);
-  return stdout;
-}
-
-const wordsOf = (stderr: string): string =>
-  stderr
-    .split('\n')
-    .at(-1)
-    ?.replace(/^\w+: (?:error|fatal): /, '') ?? '';
-
 function jobsOf(queue: readonly QueueLine[]): ReadonlyMap<string, BatchJob> {
   const jobs = new Map<string, BatchJob>();
   for (const line of queue)
@@ -269,13 +222,13 @@ interface Asked {
   readonly mark: string;
 }
 
-/** By name and in every state: Slurm knows ended jobs for MinJobAge, 300 s by default. */
+/** By name, in every partition and every state: Slurm knows ended jobs for MinJobAge, 300 s by default. */
 async function autopsy(
   run: CommandRunner,
   { elements, owners, mark }: Asked,
 ): Promise<ReadonlyMap<string, BatchEnd>> {
   const names = [...new Set(elements.map(({ token }) => jobName(token)))].join(',');
-  const text = await told(run, 'squeue', ['-h', '-t', 'all', '-n', names]);
+  const text = await told(run, 'squeue', ['-h', '-a', '-t', 'all', '-n', names]);
   const ends = new Map<string, BatchEnd>();
   for (const line of parseQueue(text, mark, owners)) {
     const end = endOf(line);
