@@ -52,6 +52,17 @@ describe('the queue', () => {
     ]);
   });
 
+  test.for([
+    ['gres:gpu:3090:2', 2],
+    ['gres:gpu:1g.10gb:1', 1],
+    ['gres/gpu:3090=2', 2],
+    ['gres:gpu', 1],
+    ['N/A', 0],
+  ] as const)('a job that asked for %s has %d GPUs', ([asked, gpus]) => {
+    const text = queueLine('17|N/A').replace('|64M|N/A|', `|64M|${asked}|`);
+    expect(parseQueue(text)).toMatchObject([{ gpus }]);
+  });
+
   test("others' jobs are passed over, an empty queue is one", () => {
     expect(parseQueue('MARK|22|N/A|RUNNING|1|1|64M|N/A|1001|somebody|None\n')).toEqual([]);
     expect(parseQueue('')).toEqual([]);
@@ -174,6 +185,31 @@ describe('nodes', () => {
 
   test('a node of a reservation is up, and kept for it', () => {
     expect(parseNodes(node('IDLE+RESERVED'))[0]).toMatchObject({ isUp: true, isReserved: true });
+  });
+
+  test.for([
+    ['gpu:2', 2, []],
+    ['gpu:a100:4(S:0-1),gpu:2', 6, ['a100']],
+    ['gpu:3090:2', 2, ['3090']],
+    ['gpu:3090:2(S:0-1)', 2, ['3090']],
+    ['gpu:2080ti:8(S:0-1),shard:64', 8, ['2080ti']],
+    ['gpu:1g.10gb:7,gpu:3g.40gb:1', 8, ['1g.10gb', '3g.40gb']],
+    ['gpu:tesla:2(IDX:0,1)', 2, ['tesla']],
+    ['(null)', 0, []],
+  ] as const)('the GPUs in %s are %d', ([gres, gpus, gpuModels]) => {
+    const text = node('IDLE').replace(/ Gres=\S+/, ` Gres=${gres}`);
+    expect(parseNodes(text)[0]).toMatchObject({ gpus, gpuModels });
+  });
+
+  test.for([
+    ['gpu:3090:0(IDX:N/A)', 0],
+    ['gpu:3090:2(IDX:0-1),gpu:1g.10gb:1(IDX:3)', 3],
+    ['gpu:(null):0(IDX:N/A)', 0],
+    ['gpu:(null):2(IDX:0,3)', 2],
+    ['gpu:1', 1],
+  ] as const)('of the GPUs %s are taken', ([used, allocatedGpus]) => {
+    const text = node('MIXED').replace(/GresUsed=\S+/, `GresUsed=${used}`);
+    expect(parseNodes(text)[0]).toMatchObject({ allocatedGpus });
   });
 
   test('garbage and half a line are no answer', () => {

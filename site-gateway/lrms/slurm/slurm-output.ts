@@ -231,10 +231,10 @@ function parseTime(text: string): number {
   );
 }
 
-/** GPUs in `gpu:a100:4(S:0-1),gpu:2`, `gres:gpu:1`, `gres/gpu:1` or `(null)`. */
-/** `gpu:2`, `gpu:a100:4(S:0-1)`, `gres/gpu:1`. */
-const GPU = /(?:^|[,:/])gpu(?::([A-Za-z][\w.-]*))?(?::(\d+))?/g;
+/** `gpu`, `gpu:2`, `gpu:a100:4(S:0-1)`, `gpu:(null):1`, `gres/gpu:3090=1`, between others. A type may be all digits: what stands last is the count. */
+const GPU = /(?:^|[,:/])gpu(?::(?:\(null\)|([\w.-]+?)))??(?:[:=](\d+))?(?=\(|,|$)/g;
 
+/** GPUs in `gpu:a100:4(S:0-1),gpu:2`, `gres:gpu:1`, `gres/gpu:1` or `(null)`. */
 const parseGpus = (text: string): number =>
   [...text.matchAll(GPU)].reduce((sum, [, , count]) => sum + Number(count ?? 1), 0);
 
