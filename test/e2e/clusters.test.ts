@@ -262,7 +262,9 @@ test('a thousand tasks over Slurm and a plain machine run once each, whatever is
   const starts = (): readonly number[] =>
     readFileSync(witness, 'utf8').trim().split('\n').map(Number);
   const id = await said(
-    ...['submit', '--site', SLURM, '--site', PLAIN, '--array', `1-${TASKS}`, '--retries', '0'],
+    ...['submit', '--site', SLURM, '--site', PLAIN, '--array', `1-${TASKS}`],
+    // As many at a time as there are cores.
+    ...['--memory', '64M', '--retries', '0'],
     ...['--', 'sh', '-c', `echo $GRID_TASK >>${witness}`],
   );
   const untilStarted = (count: number): Promise<true> =>
