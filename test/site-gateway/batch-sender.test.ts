@@ -88,4 +88,40 @@ describe('a task that is given up', () => {
     await queue.lookedAt();
     expect(queue.orders.map(({ needs }) => needs.cpus)).toEqual([1, 2, 1]);
   });
+
+  test('leaves the queue where it is given up while it is being submitted', async () => {
+    const slow = Promise.withResolvers<void>();
+    const queue = openQueue(async ({ token }, all) => {
+      await slow.promise;
+      return take(token, all);
+    });
+    await using port = await openPort(queue.system, dir);
+    const { id } = port.submit('one', 'exit 3');
+    await untilOrders(queue, 1);
+    port.lrms.cancel(id, 0);
+    expect(await port.endOf('one')).toMatchObject({ kind: 'not-started' });
+    await queue.lookedAt();
+    slow.resolve();
+    await until('it is signalled', async () => queue.signalled.length > 0, SOON.timeout);
+    expect(queue.signalled).toEqual(['7']);
+    expect(queue.jobs.size).toBe(0);
+  });
+
+  test('leaves the queue where the late answer is none, and a look shows its job', async () => {
+    const slow = Promise.withResolvers<void>();
+    const queue = openQueue(async ({ token }, all) => {
+      await slow.promise;
+      take(token, all);
+      throw new BatchSilence('no answer in 30 s');
+    });
+    await using port = await openPort(queue.system, dir);
+    const { id } = port.submit('one', 'exit 3');
+    await untilOrders(queue, 1);
+    port.lrms.cancel(id, 0);
+    expect(await port.endOf('one')).toMatchObject({ kind: 'not-started' });
+    await queue.lookedAt();
+    slow.resolve();
+    await until('it is signalled', async () => queue.signalled.length > 0, SOON.timeout);
+    expect(queue.signalled).toEqual(['7']);
+  });
 });

@@ -4,6 +4,7 @@ import type { Log } from '../../../service/log.ts';
 import type { Account } from '../../accounts/account.ts';
 import { openLimit } from '../../limit.ts';
 import { BatchSilence } from './batch-command.ts';
+import type { BatchHealth } from './batch-health.ts';
 import type { BatchOrder, BatchSystem, SubmitAnswer } from './batch-system.ts';
 import { type BatchTask, groupsOf } from './batch-task.ts';
 import { neverBegins } from './never-begins.ts';
@@ -15,18 +16,17 @@ export interface SenderOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly run: (name: string, work: Promise<void>) => void;
-  /** Whether the batch system takes jobs at the moment. */
-  readonly takes: () => boolean;
+  readonly health: Pick<BatchHealth, 'takes' | 'full'>;
   /** The entry has its element, and the batch system may hear of it from now on. */
   readonly onPlaced: (entry: BatchTask) => void;
   /** The entry was given up while it was being prepared, and will not begin. */
   readonly onDropped: (entry: BatchTask) => void;
+  /** The entry, which has ended, has come to the batch system all the same. */
+  readonly onUnwanted: (entry: BatchTask) => void;
   readonly onRefused: (entry: BatchTask, words: string) => void;
   /** The spool does not take what the entry needs; the batch system has not heard of it. */
   readonly onUnwritten: (entry: BatchTask, error: unknown) => void;
   readonly onSilence: (error: BatchSilence) => void;
-  /** It takes no more; '' when it does again. */
-  readonly onFull: (words: string) => void;
 }
 
 interface Submission {
@@ -109,7 +109,7 @@ export class BatchSender {
 
   /** Some were given up, and others are left: what found no room may have been the former. */
   private forgotten(left: readonly Submission[]): void {
-    if (left.every(({ account }) => account !== undefined)) this.options.onFull('');
+    if (left.every(({ account }) => account !== undefined)) this.options.health.full('');
   }
 
   close(): void {
@@ -118,7 +118,7 @@ export class BatchSender {
   }
 
   private flush(): void {
-    if (!this.options.takes()) return;
+    if (!this.options.health.takes()) return;
     for (const uid of new Set(this.gathered.map(uidOf)))
       if (!this.busy.has(uid)) this.options.run('submit tasks', this.submitAll(uid));
   }
@@ -127,7 +127,7 @@ export class BatchSender {
   private async submitAll(uid: number): Promise<void> {
     this.busy.add(uid);
     try {
-      while (this.options.takes()) {
+      while (this.options.health.takes()) {
         const entries = this.gathered.filter((entry) => uidOf(entry) === uid);
         if (entries.length === 0) return;
         this.gathered = this.gathered.filter((entry) => uidOf(entry) !== uid);
@@ -216,7 +216,7 @@ export class BatchSender {
 
   /** Without accounts, what it does not take of the gateway it takes of nobody. */
   private filled({ account }: Submission, words: string): void {
-    if (account === undefined) this.options.onFull(words);
+    if (account === undefined) this.options.health.full(words);
     else if (words !== '') this.full.set(account.uid, words);
   }
 
@@ -232,6 +232,7 @@ export class BatchSender {
       entry.sentAtMs = now;
       if (jobOf !== undefined && entry.element !== undefined)
         entry.job = jobOf(entry.element.index);
+      if (entry.state === 'ending') this.options.onUnwanted(entry);
     }
   }
 

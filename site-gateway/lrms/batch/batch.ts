@@ -91,13 +91,13 @@ class BatchLrms implements Lrms {
     };
     this.sender = new BatchSender({
       ...around,
-      takes: () => this.health.takes(),
+      health: this.health,
       submissions,
       onPlaced: (entry) => this.placed.add(entry),
       onDropped: (entry) => this.end(entry, CANCELLED),
+      onUnwanted: (entry) => this.signals.remove(entry),
       onRefused: (entry, words) => this.end(entry, refusal(system.name, words)),
       onUnwritten: (entry, error) => this.end(entry, unwritten(options.spool, error)),
-      onFull: (words) => this.health.full(words),
     });
     this.signals = new BatchSignals({
       ...around,
