@@ -1,16 +1,19 @@
+import { existsSync, statSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { State } from '../../proto/gen/grid/v1/common.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { type LiveGrid, openLiveGrid } from '../fakes/live-grid.ts';
 import { startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 import { resourcesOf } from '../fakes/offers.ts';
-import { startTestSite, type TestSite } from '../fakes/test-site.ts';
+import { EPOCH, startTestSite, type TestSite } from '../fakes/test-site.ts';
 import { needs } from '../setup/needs.ts';
 
 const EXAMPLE = resolve(import.meta.dirname, '../../examples/mpi-pi');
+const SOON = { timeout: 60_000, interval: 100 };
 const GANG = resourcesOf({ nodes: 2, cpus: 2, memoryBytes: 2 ** 28, walltimeMs: 60_000 });
 
 /** A batch system with two nodes of two CPUs. */
@@ -26,6 +29,12 @@ export interface GangSystem extends AsyncDisposable {
   /** What Open MPI must know about this make-believe network. */
   readonly env: Readonly<Record<string, string>>;
 }
+
+const envOf = ({ env }: GangSystem): Readonly<Record<string, string>> => ({
+  OMPI_ALLOW_RUN_AS_ROOT: '1',
+  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
+  ...env,
+});
 
 /** What a gang comes to at a site on a real batch system. */
 export function gangContract(systemName: string, start: () => Promise<GangSystem>): void {
@@ -59,7 +68,7 @@ export function gangContract(systemName: string, start: () => Promise<GangSystem
       const inputs = (await sendTree(member, { root: EXAMPLE, paths: ['pi.c'] })).tree;
       const spec = {
         command: ['sh', '-c', command],
-        env: { OMPI_ALLOW_RUN_AS_ROOT: '1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1', ...cluster.env },
+        env: envOf(cluster),
         inputs: [{ from: '.', to: '.' }],
         resources: GANG,
       };
@@ -108,6 +117,25 @@ export function gangContract(systemName: string, start: () => Promise<GangSystem
         expect(usage.peakMemoryBytes).toBeGreaterThan(2 ** 27);
         expect(usage.peakMemoryBytes).toBeLessThan(2 ** 28);
       }
+    });
+
+    test('a gang that is deaf to TERM is killed on all of its nodes', async () => {
+      const beats = cluster.nodes.map((node) => join(scratch, `beat.${node}`));
+      const beat = `trap "" TERM; while :; do date >${scratch}/beat.${cluster.where}; sleep 0.1; done`;
+      const spec = {
+        command: ['sh', '-c', `trap '' TERM; ${cluster.launchers.at(-1)} sh -c '${beat}'`],
+        env: envOf(cluster),
+        resources: GANG,
+      };
+      expect(await site.place([{ id: 'deaf', spec }])).toMatchObject([{ reason: '' }]);
+      await expect.poll(() => beats.every((file) => existsSync(file)), SOON).toBe(true);
+      await site.call().control({ epoch: EPOCH, cancel: ['deaf'], acknowledgedSeq: 0 });
+      const askedAtMs = Date.now();
+      expect(await site.outcomeOf('deaf')).toMatchObject({ state: State.STATE_CANCELLED });
+      await new Promise((wake) => setTimeout(wake, 1_500));
+      const lastMs = Math.max(...beats.map((file) => statSync(file).mtimeMs));
+      // Three seconds of grace.
+      expect(lastMs - askedAtMs).toBeLessThan(6_500);
     });
 
     test('a gang of more nodes than the site has is refused', async () => {

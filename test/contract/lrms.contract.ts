@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -262,6 +263,22 @@ export function lrmsContract(
       expect(await endOf('c2')).toMatchObject({ kind: 'not-started' });
       lrms.cancel(attemptId('c1'), 1_000);
       expect(await endOf('c1')).toMatchObject({ kind: 'exited', exitCode: 143 });
+    });
+
+    test('a task that is deaf to TERM is killed after its time of grace, all of it', async () => {
+      const beat = 'while :; do echo $$ >beat.$$; sleep 0.1; done';
+      const deaf = task('deaf', ['sh', '-c', `trap '' TERM; (exec sh -c '${beat}') & ${beat}`]);
+      const beats = (): readonly string[] =>
+        readdirSync(join(deaf.directory, 'work')).map((one) => join(deaf.directory, 'work', one));
+      lrms.submit(deaf);
+      await expect.poll(() => beats().length, { timeout: 60_000 }).toBe(2);
+      await begun('deaf');
+      const askedAtMs = Date.now();
+      lrms.cancel(attemptId('deaf'), 500, 1_000);
+      expect(await endOf('deaf')).toMatchObject({ kind: 'exited', exitCode: 137 });
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const lastMs = Math.max(...beats().map((file) => statSync(file).mtimeMs));
+      expect(lastMs - askedAtMs).toBeLessThan(3_500);
     });
 
     test('cancelling what is unknown or has ended is no error', async () => {

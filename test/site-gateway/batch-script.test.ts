@@ -74,6 +74,15 @@ test('a task whose end the gateway has told is killed with all that it has start
   expect(commandOf(pid)).toBe('');
 });
 
+test('a task of many processes that may be killed is killed within seconds, all of it', () => {
+  const many = 'i=0; while [ $((i += 1)) -le 210 ]; do sleep 62 & done';
+  const task = `trap "" TERM; ${many}; echo $! >../pids; sleep 2.5; : >../../../submissions/token/1.kill; sleep 60`;
+  const { status, attempt } = runTask(task);
+  expect(status).toBe(137);
+  const pid = readFileSync(join(attempt, 'pids'), 'utf8').trim();
+  expect(commandOf(pid)).toBe('');
+});
+
 test('a task whose attempt has gone, with its marks, is killed, and nothing of the script stays', () => {
   const task = 'rm -rf ../../one ../../../submissions; sleep 60';
   const { status, marks } = runTask(task, '', { GRID_NOTIFY: 'yes' });

@@ -169,7 +169,7 @@ const settingsIn = (dir: string): readonly string[] => [
   'SelectTypeParameters=CR_CPU_Memory',
   'ReturnToService=2',
   'MinJobAge=300',
-  'KillWait=2',
+  'KillWait=30',
   'SlurmdTimeout=10',
   'SlurmctldTimeout=10',
   'InactiveLimit=0',

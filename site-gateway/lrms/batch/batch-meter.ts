@@ -19,22 +19,32 @@
  * - Where the gateway has told the end of the attempt (its `end` is there), or the attempt has gone, the processes are killed: the batch
  *   system has forgotten them, and the grid runs the task elsewhere. Every five seconds it looks. Gone is what the file system
  *   three times over says is not in a folder that is there; what it cannot say is not heeded.
+ * - Where the gateway allows it (`_grid_mark`.kill is there) the processes are killed: batch systems kill in their own time, and that
+ *   may be long. It looks once a second, at a directory that it opens first once TERM has come (a step, which may hear nothing of
+ *   that, always): a file server says then what it has.
  * - `_grid_kernel` adds `kernel KIB` where Slurm has put the job into a memory group of its own: the kernel has missed nothing.
  */
 export const BATCH_METER = `_grid_meter() {
-  trap '' INT TERM PIPE USR1 USR2
+  _grid_ends=$_grid_eager
+  trap '' INT PIPE USR1 USR2
+  trap '_grid_ends=yes' TERM
   trap '_grid_tell; kill "$_grid_nap" $_grid_du; exit 0' HUP
   echo ready >>"$_grid_usage"
   read -r _grid_own _grid_line </proc/self/stat
   { read -r _grid_line; read -r _grid_line; read -r _grid_line _grid_page _grid_line; } </proc/self/smaps
-  _grid_peak=0 _grid_ticks=0 _grid_next=0 _grid_pause=0.1 _grid_du= _grid_how=
+  _grid_peak=0 _grid_ticks=0 _grid_next=0 _grid_pause=0.1 _grid_skip=0 _grid_du= _grid_how=
   read -r _grid_from _grid_line </proc/uptime
   [ -z "$_grid_eager" ] || _grid_tell
   _grid_due=$((\${_grid_from%.*} + 1)) _grid_asks=$_grid_due _grid_unseen=0
   while :; do
     sleep "$_grid_pause" & _grid_nap=$!
     wait "$_grid_nap"
+    _grid_pause=1 _grid_skip=$((_grid_skip - 1)) _grid_dooms=
+    [ -z "$_grid_ends" ] || true <"\${_grid_mark%/*}"
+    [ ! -e "$_grid_mark.kill" ] || _grid_dooms=yes
+    [ "$_grid_skip" -lt 0 ] || [ -n "$_grid_dooms" ] || continue
     _grid_look
+    [ -z "$_grid_dooms" ] || kill -KILL $_grid_all
     read -r _grid_up _grid_line </proc/uptime
     [ "\${_grid_up%.*}" -lt "$_grid_next" ] && [ "$_grid_peak" -le "\${_grid_told:-$_grid_peak}" ] || _grid_tell
     [ -e "/proc/$_grid_root" ] || { _grid_tell; exit 0; }
@@ -75,8 +85,7 @@ _grid_look() {
   done
   [ "$_grid_kib" -le "$_grid_peak" ] || _grid_peak=$_grid_kib
   [ "$_grid_cpu" -le "$_grid_ticks" ] || _grid_ticks=$_grid_cpu
-  _grid_pause=1
-  [ "$_grid_seen" -le 200 ] || _grid_pause=10
+  [ "$_grid_seen" -le 200 ] || _grid_skip=9
   [ -z "$_grid_most" ] || [ "$((_grid_kib * 1024))" -le "$_grid_most" ] || _grid_weigh
 }
 _grid_weigh() {

@@ -11,7 +11,6 @@ import {
   type BatchEnd,
   type BatchJob,
   type BatchOrder,
-  type BatchSignal,
   type BatchSystem,
   type Element,
   type JobOwners,
@@ -97,9 +96,9 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
       return { jobs: jobsOf(lines), capacity: said, closedReason: closedReason(chosen, open) };
     },
     autopsy: (elements, owners) => autopsy(look, { elements, owners, mark }),
-    signal: async (jobs, signal) => {
+    signal: async (jobs) => {
       for (let at = 0; at < jobs.length; at += JOBS_AT_A_TIME)
-        await signalJobs(run, jobs.slice(at, at + JOBS_AT_A_TIME), signal);
+        await cancelJobs(run, jobs.slice(at, at + JOBS_AT_A_TIME));
     },
   };
 }
@@ -238,15 +237,11 @@ async function autopsy(
   return ends;
 }
 
-async function signalJobs(
-  run: CommandRunner,
-  jobs: readonly string[],
-  signal: BatchSignal,
-): Promise<void> {
-  // TERM is the first half of what scancel does; a job that has ended meanwhile is no error.
-  const calls = signal === 'TERM' ? [[]] : [['--signal=KILL', '--full'], []];
-  for (const args of calls) {
-    const { ok, stderr } = await run('scancel', [...args, ...jobs], LOOK_TIMEOUT_MS);
-    if (!ok && AWAY.test(stderr)) throw new BatchSilence(wordsOf(stderr));
-  }
+/**
+ * Slurm sends TERM at once and KILL after KillWait, 30 s by default, whatever scancel is asked for, and will hear nothing more of the
+ * job. The script kills where the gateway allows it (Submissions.allowKill). A job that has ended meanwhile is no error.
+ */
+async function cancelJobs(run: CommandRunner, jobs: readonly string[]): Promise<void> {
+  const { ok, stderr } = await run('scancel', jobs, LOOK_TIMEOUT_MS);
+  if (!ok && AWAY.test(stderr)) throw new BatchSilence(wordsOf(stderr));
 }
