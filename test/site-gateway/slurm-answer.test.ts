@@ -14,8 +14,8 @@ beforeAll(() => {
 });
 afterAll(() => said[Symbol.dispose]());
 
-const submit = (words: string) => {
-  said.say('sbatch', { stderr: submissionFailed(words), exitCode: 1 });
+const submit = (words: string, before = '') => {
+  said.say('sbatch', { stderr: `${before}${submissionFailed(words)}`, exitCode: 1 });
   const slurm = openSlurm({
     conf: '',
     path: said.bin,
@@ -49,6 +49,31 @@ test.for([
 
 test('a Slurm that takes no jobs from anybody for now is full', async () => {
   expect(await submit('System submissions disabled')).toMatchObject({ kind: 'full' });
+});
+
+/** Said of all limits of QOS and associations: which one it is stands in the line before. */
+const POLICY =
+  "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)";
+
+test.for([
+  'QOSMaxSubmitJobPerUserLimit',
+  'QOSGrpSubmitJobsLimit',
+  'AssocMaxSubmitJobLimit',
+  'AssocGrpSubmitJobsLimit',
+  'MaxSubmitJobsPerAccount',
+])('a Slurm that has as many jobs as it may is full: %s', async (reason) => {
+  const words = `${reason}: ${POLICY}`;
+  expect(await submit(POLICY, `sbatch: error: ${reason}\n`)).toEqual({ kind: 'full', words });
+});
+
+test.for([
+  'QOSMaxWallDurationPerJobLimit',
+  'QOSMaxCpuPerJobLimit',
+  'QOSGrpCpuLimit',
+  'QOSMaxCpuPerUserLimit',
+])('a job that is larger than any may be is refused: %s', async (reason) => {
+  const words = `${reason}: ${POLICY}`;
+  expect(await submit(POLICY, `sbatch: error: ${reason}\n`)).toEqual({ kind: 'refused', words });
 });
 
 test('what is wrong with the job is refused, in words of Slurm', async () => {

@@ -181,8 +181,11 @@ function licenceArgs({ licences = {} }: Needs, options: SlurmOptions): readonly 
 }
 
 const CLOSED = /required partition not available/i;
+/** One text stands for every limit of QOS and associations: the line before says which it is. */
+const LIMIT = /^sbatch: error: ((?:QOS|Assoc|Max)\w+)$/m;
+/** Of those only the ones on how many jobs there may be are over with time. */
 const FULL =
-  /submit limit|MaxSubmit|MaxJobCount|limit on number of jobs|temporarily unable|submissions disabled/i;
+  /(?:Max|Grp)Submit|MaxJobCount|limit on number of jobs|temporarily unable|submissions disabled/i;
 const AWAY =
   /contact slurm controller|timed out|connection|transmitted|authentication|socket|slurmctld|unexpected message|message (?:send|receive) failure|I\/O error|standby/i;
 
@@ -195,11 +198,18 @@ function submitAnswer({ ok, stdout, stderr }: CommandResult, count: number): Sub
   const id = /^(\d+)(?:;\S*)?\n$/.exec(stdout)?.[1];
   if (ok && id !== undefined)
     return { kind: 'submitted', jobOf: (index) => (count > 1 ? `${id}_${index}` : id) };
-  const words = wordsOf(stderr);
+  const failure = failureOf(stderr);
+  const words = failure ?? wordsOf(stderr);
   if (FULL.test(stderr) || CLOSED.test(stderr)) return { kind: 'full', words };
-  const failure = (/Batch job submission failed: (.*)/.exec(stderr) ?? WRONG.exec(stderr))?.[1];
   if (failure === undefined || AWAY.test(failure)) throw unanswered('sbatch', words, stdout);
-  return { kind: 'refused', words: failure };
+  return { kind: 'refused', words };
+}
+
+/** Why a submission failed; undefined where nothing is said about that. */
+function failureOf(stderr: string): string | undefined {
+  const words = (/Batch job submission failed: (.*)/.exec(stderr) ?? WRONG.exec(stderr))?.[1];
+  const limit = LIMIT.exec(stderr)?.[1];
+  return words === undefined || limit === undefined ? words : `${limit}: ${words}`;
 }
 
 function jobsOf(queue: readonly QueueLine[]): ReadonlyMap<string, BatchJob> {
