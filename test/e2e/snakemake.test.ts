@@ -1,13 +1,15 @@
-/** docs/snakemake.md: Debian's snakemake runs a workflow of 30 rules on a plain machine and a real Slurm at a time. */
+/** docs/snakemake.md: Debian's snakemake runs a workflow of 30 rules on a plain machine, a real Slurm and a real Grid Engine at a time. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { endProcessesBelow } from '../../cli/up/process.ts';
 import { freePort } from '../../service/nats/nats-config.ts';
 import { needs } from '../setup/needs.ts';
+import { type GridEngineCluster, startGridEngine } from '../support/gridengine-cluster.ts';
 import { GRID, type LocalGrid, runGridWith, startLocalGrid } from '../support/local-grid.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 
@@ -16,13 +18,16 @@ const CANCEL = join(dirname(GRID), 'bin', 'grid-cancel.js');
 const PARTS = Array.from({ length: 14 }, (_, at) => `p${at + 1}`);
 let grid: LocalGrid;
 let cluster: SlurmCluster;
+let gridEngine: GridEngineCluster;
 let dir: string;
 
 beforeAll(async () => {
   needs('snakemake', 'snakemake');
   dir = mkdtempSync(join(tmpdir(), 'hanse-snakemake-'));
+  gridEngine = await startGridEngine({ hosts: 1, slots: 2, memoryMb: 4_000 });
+  const siteSettings = [{}, parse(gridEngine.settings.join('\n'))];
   [grid, cluster] = await Promise.all([
-    startLocalGrid({ sites: 1, cpusPerSite: 2 }),
+    startLocalGrid({ sites: 2, cpusPerSite: 2, siteSettings }),
     startSlurm({ nodes: 2, cpus: 2, memoryMb: 4_000 }),
   ]);
   const port = String(await freePort('127.0.0.1'));
@@ -38,12 +43,13 @@ afterAll(async () => {
   await endProcessesBelow(dir);
   await cluster[Symbol.asyncDispose]();
   await grid[Symbol.asyncDispose]();
+  await gridEngine[Symbol.asyncDispose]();
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** Counts lines, once five of its kind have met: neither site has room for all of them. */
+/** Counts lines, once seven of its kind have met: no two sites have room for all of them. */
 const COUNT = `touch "$2"
-until [ "$(ls "\${2%/*}" | wc -l)" -ge 5 ]; do sleep 0.1; done
+until [ "$(ls "\${2%/*}" | wc -l)" -ge 7 ]; do sleep 0.1; done
 wc -l <"$1"
 `;
 
@@ -97,7 +103,7 @@ async function snakemake(work: string, ...more: readonly string[]) {
   return runGridWith(['snakemake', ...words, ...more], { cwd: work, env });
 }
 
-test('a workflow of 30 rules runs on two sites, in no shared directory', async () => {
+test('a workflow of 30 rules runs on three sites, in no shared directory', async () => {
   const work = workflow('study', SNAKEFILE);
   const { code, stderr } = await snakemake(work);
   expect({ code, stderr: stderr.slice(-2_000) }).toMatchObject({ code: 0 });
@@ -106,7 +112,7 @@ test('a workflow of 30 rules runs on two sites, in no shared directory', async (
   const textOf = (path: string): string => readFileSync(join(work, path), 'utf8');
   expect(textOf('out/report.txt')).toBe(`it's a report\n${7 * PARTS.length}\n`);
   const wheres = PARTS.map((part) => textOf(`out/${part}.where`).trim().split('\n'));
-  expect(new Set(wheres.map(([, site]) => site)).size).toBe(2);
+  expect(new Set(wheres.map(([, site]) => site)).size).toBe(3);
   expect(wheres.filter(([pwd]) => pwd === work)).toEqual([]);
   expect(readdirSync(join(work, 'logs'))).toHaveLength(PARTS.length);
   const jobs = JSON.parse((await grid.grid(['ls', '--json', '--limit', '100'])).stdout);
