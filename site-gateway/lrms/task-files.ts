@@ -43,6 +43,8 @@ export interface MeterFile {
   readonly atUptimeMs: number;
   /** It has ended the task for that. */
   readonly limit: LimitFile | undefined;
+  /** The kernel has ended one of its processes, because they had all the memory that the batch system allows them. */
+  readonly isOverMemory: boolean;
 }
 
 /** How long a task has stood still. */
@@ -167,13 +169,15 @@ export async function readMeter(directory: string): Promise<MeterFile | undefine
   const limit = lines.map(limitOfLine).find((found) => found !== undefined);
   const looks = lines.map((line) => line.split(' ').map(Number)).filter(isLook);
   const [kib = 0, ticks = 0, uptime = 0] = looks.at(-1) ?? [];
-  if (looks.length === 0 && limit === undefined) return undefined;
+  const isOverMemory = lines.includes('oom');
+  if (looks.length === 0 && limit === undefined && !isOverMemory) return undefined;
   const [, counted] = lines.findLast((line) => line.startsWith('kernel '))?.split(' ') ?? [];
   return {
     cpuMs: (ticks * 1_000) / TICKS_PER_SECOND,
     peakMemoryBytes: Number(counted ?? kib) * 1_024,
     atUptimeMs: Math.round(uptime * 1_000),
     limit,
+    isOverMemory,
   };
 }
 

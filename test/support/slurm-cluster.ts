@@ -1,5 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../service/nats/nats-config.ts';
@@ -32,6 +40,8 @@ export interface SlurmSize {
   readonly gres?: readonly string[];
   /** Further lines of slurm.conf. */
   readonly settings?: readonly string[];
+  /** Whether jobs are in control groups of this machine, which hold them to their memory. */
+  readonly isHeld?: boolean;
 }
 
 export async function startSlurm(size: SlurmSize): Promise<SlurmCluster> {
@@ -39,7 +49,12 @@ export async function startSlurm(size: SlurmSize): Promise<SlurmCluster> {
   const dir = mkdtempSync(join(tmpdir(), 'hanse-slurm-'));
   await using stack = new AsyncDisposableStack();
   stack.defer(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }));
-  const nodes = Array.from({ length: size.nodes }, (_, at) => `n${at + 1}`);
+  // Groups are called after nodes, on the whole of this machine.
+  const prefix = size.isHeld === true ? `held-${process.pid}-n` : 'n';
+  const nodes = Array.from({ length: size.nodes }, (_, at) => `${prefix}${at + 1}`);
+  stack.defer(() => {
+    for (const node of nodes) removeGroups(node);
+  });
   const conf = join(dir, 'slurm.conf');
   await layOut(dir, conf, nodes, size);
   const daemons = new Map<string, Daemon>();
@@ -114,10 +129,12 @@ async function layOut(
   for (const node of nodes)
     for (const name of ['tmp', 'spool']) mkdirSync(join(dir, name, node), { recursive: true });
   // This release insists on a plugin for cgroups even where none are used; a plain directory will do.
+  const isHeld = size.isHeld === true;
   const cgroup = [
     'CgroupPlugin=cgroup/v1',
     'CgroupAutomount=no',
-    `CgroupMountpoint=${join(dir, 'cgroup')}`,
+    `CgroupMountpoint=${isHeld ? GROUPS : join(dir, 'cgroup')}`,
+    ...(isHeld ? ['ConstrainRAMSpace=yes'] : []),
   ];
   writeFileSync(join(dir, 'cgroup.conf'), `${cgroup.join('\n')}\n`);
   writeFileSync(join(dir, 'gres.conf'), `${(size.gres ?? []).join('\n')}\n`);
@@ -134,12 +151,37 @@ async function layOut(
     `SlurmctldHost=${host}(127.0.0.1)`,
     `SlurmctldPort=${await freePort('127.0.0.1')}`,
     ...settingsIn(dir),
+    ...(isHeld ? HELD : WATCHED),
     ...nodeLines,
     `PartitionName=main Nodes=${nodes.join(',')} Default=YES MaxTime=60 State=UP`,
     `PartitionName=long Nodes=${nodes.join(',')} MaxTime=UNLIMITED State=UP`,
     ...(size.settings ?? []),
   ];
   writeFileSync(conf, `${lines.join('\n')}\n`);
+}
+
+const GROUPS = '/sys/fs/cgroup';
+/** The kernel holds jobs to their memory. */
+const HELD = ['ProctrackType=proctrack/cgroup', 'TaskPlugin=task/cgroup'];
+/** Slurm looks at the memory of jobs now and then. */
+const WATCHED = [
+  'ProctrackType=proctrack/linuxproc',
+  'TaskPlugin=task/none',
+  'JobAcctGatherParams=OverMemoryKill',
+];
+
+/** What Slurm leaves of a node that had control groups. */
+function removeGroups(node: string): void {
+  for (const controller of readdirSync(GROUPS)) {
+    const top = join(GROUPS, controller, `slurm_${node}`);
+    if (!existsSync(top)) continue;
+    const below = readdirSync(top, { recursive: true, withFileTypes: true, encoding: 'utf8' });
+    const folders = below
+      .filter((one) => one.isDirectory())
+      .map((one) => join(one.parentPath, one.name));
+    for (const folder of [top, ...folders].toSorted((a, b) => b.length - a.length))
+      rmdirSync(folder);
+  }
 }
 
 const settingsIn = (dir: string): readonly string[] => [
@@ -155,13 +197,10 @@ const settingsIn = (dir: string): readonly string[] => [
   `StateSaveLocation=${dir}/state`,
   `SlurmdSpoolDir=${dir}/spool/%n`,
   `TmpFS=${dir}/tmp/%n`,
-  'ProctrackType=proctrack/linuxproc',
-  'TaskPlugin=task/none',
   'SwitchType=switch/none',
   'MpiDefault=none',
   'JobAcctGatherType=jobacct_gather/linux',
   'JobAcctGatherFrequency=task=1',
-  'JobAcctGatherParams=OverMemoryKill',
   'AccountingStorageType=accounting_storage/none',
   'SchedulerType=sched/backfill',
   'SchedulerParameters=bf_interval=1,batch_sched_delay=1,bf_continue',

@@ -103,9 +103,13 @@ function neverBegan(evidence: Evidence): TaskEnd {
   return { kind: 'not-started', fault: 'site', reason, detail };
 }
 
-/** Where the limit of the batch system's own watch struck, it says so in the log only. */
-const isMemory = ({ end, log }: Evidence, exitCode: number): boolean =>
+/**
+ * Where the limit of the batch system's own watch struck, it says so in the log only. The kernel ends one process, and what
+ * becomes of the task is up to the others.
+ */
+const isMemory = ({ end, log, meter }: Evidence, exitCode: number): boolean =>
   (end?.kind === 'memory' && isKill(exitCode)) ||
+  (meter?.isOverMemory === true && exitCode !== 0 && !BY_SITE.includes(end?.kind)) ||
   (exitCode === KILLED && /exceeded (job )?memory limit|oom[-_ ]kill/i.test(log));
 
 const BY_SITE: readonly (BatchEnd['kind'] | undefined)[] = ['cancelled', 'node-failed', 'requeued'];

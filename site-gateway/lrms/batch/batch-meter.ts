@@ -22,7 +22,9 @@
  * - Where the gateway allows it (`_grid_mark`.kill is there) the processes are killed: batch systems kill in their own time, and that
  *   may be long. It looks once a second, at a directory that it opens first once TERM has come (a step, which may hear nothing of
  *   that, always): a file server says then what it has.
- * - `_grid_kernel` adds `kernel KIB` where Slurm has put the job into a memory group of its own: the kernel has missed nothing.
+ * - `_grid_kernel` adds `kernel KIB` where Slurm has put the job into a memory group of its own: the kernel has missed nothing; and
+ *   `oom` where the kernel has ended one of its processes because the group was full, and not the machine. Version 1 of control
+ *   groups counts that where the process was, so it looks at all groups from this shell's up to the job's.
  */
 export const BATCH_METER = `_grid_meter() {
   _grid_ends=$_grid_eager
@@ -151,18 +153,38 @@ _grid_root_add() {
 }
 _grid_kernel() {
   while IFS=: read -r _grid_line _grid_kind _grid_group; do
-    case $_grid_group in
-      */job_"$SLURM_JOB_ID"/*) _grid_group=\${_grid_group%%/job_"$SLURM_JOB_ID"/*}/job_$SLURM_JOB_ID ;;
-      *) continue ;;
-    esac
+    case $_grid_group in */job_"$SLURM_JOB_ID"/*) ;; *) continue ;; esac
     case $_grid_kind in
-      '') _grid_group=$_grid_group/memory.peak ;;
-      memory) _grid_group=memory/$_grid_group/memory.max_usage_in_bytes ;;
+      '') _grid_files='memory.peak memory.max memory.events' ;;
+      memory)
+        _grid_group=/memory$_grid_group
+        _grid_files='memory.max_usage_in_bytes memory.limit_in_bytes memory.oom_control' ;;
       *) continue ;;
     esac
-    _grid_line=
-    read -r _grid_line 2>/dev/null <"/sys/fs/cgroup/$_grid_group"
-    [ -z "$_grid_line" ] || echo "kernel $((_grid_line / 1024))" >>"$_grid_usage"
+    _grid_full= _grid_killed=
+    while :; do
+      _grid_count "/sys/fs/cgroup$_grid_group" $_grid_files
+      case $_grid_group in */job_"$SLURM_JOB_ID") break ;; esac
+      _grid_group=\${_grid_group%/*}
+    done
+    [ -z "$_grid_used" ] || echo "kernel $((_grid_used / 1024))" >>"$_grid_usage"
+    [ -z "$_grid_full" ] || [ -z "$_grid_killed" ] || echo oom >>"$_grid_usage"
   done </proc/self/cgroup
 }
+_grid_count() {
+  _grid_used= _grid_held=
+  read -r _grid_used <"$1/$2"
+  read -r _grid_held <"$1/$3"
+  case $_grid_used:$_grid_held in
+    :* | *: | *:max) ;;
+    *) [ "$((_grid_used + 1048576))" -lt "$_grid_held" ] || _grid_full=yes ;;
+  esac
+  while read -r _grid_line _grid_unit; do
+    case $_grid_line:$_grid_unit in
+      *:0) ;;
+      max:*) _grid_full=yes ;;
+      oom_kill:*) _grid_killed=yes ;;
+    esac
+  done <"$1/$4"
+} 2>/dev/null
 `;
