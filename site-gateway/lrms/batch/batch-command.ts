@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { boundedWords } from '../../../core/words.ts';
 
 /** What a command of a batch system came to. */
@@ -40,8 +41,9 @@ export function openCommandRunner(env: Readonly<Record<string, string>>): Comman
       const child = begin(program, args, env);
       const stop = (words: string): void => {
         clearTimeout(timer);
-        if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
-          endGroup(child.pid);
+        if (child.pid !== undefined) endGroup(child.pid, child.exitCode ?? child.signalCode);
+        // What has left the group may hold them open as long as it likes.
+        for (const stream of [child.stdout, child.stderr]) stream.destroy();
         reject(new BatchSilence(words));
       };
       const seconds = timeoutMs / 1_000;
@@ -81,7 +83,9 @@ function begin(program: string, args: readonly string[], env: Readonly<Record<st
   }
 }
 
-function endGroup(pid: number): void {
+/** Of a command that has gone what it started may be left; its number is another's only where there is such a process again. */
+function endGroup(pid: number, end: number | string | null): void {
+  if (end !== null && existsSync(`/proc/${pid}`)) return;
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {

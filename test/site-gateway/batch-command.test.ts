@@ -1,0 +1,39 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openCommandRunner } from '../../site-gateway/lrms/batch/batch-command.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'hanse-batch-command-'));
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+const run = openCommandRunner({ PATH: '/usr/bin:/bin' });
+const stateOf = (pid: string): string => {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[2] ?? '';
+  } catch {
+    return 'gone';
+  }
+};
+
+test.for([
+  ['waits for its child', 'wait'],
+  ['has gone before its child', 'exit 0'],
+])('nothing is left of a command that %s at its time-out', async ([, how]) => {
+  const script = `sleep 60 & echo $! >${dir}/pid; ${how}`;
+  await expect(run('sh', ['-c', script], 500)).rejects.toThrow('sh gave no answer in 0.5 s');
+  const pid = readFileSync(join(dir, 'pid'), 'utf8').trim();
+  await expect.poll(() => stateOf(pid)).toMatch(/^(gone|Z)$/);
+});
+
+test('a child in a session of its own keeps nothing open here', async () => {
+  const openFiles = () => readdirSync('/proc/self/fd').length;
+  const before = openFiles();
+  const script = `setsid sleep 60 & echo $! >${dir}/pid`;
+  await expect(run('sh', ['-c', script], 500)).rejects.toThrow('sh gave no answer in 0.5 s');
+  await expect.poll(openFiles).toBe(before);
+  process.kill(Number(readFileSync(join(dir, 'pid'), 'utf8')));
+});
