@@ -13,6 +13,8 @@ import { eventually, type LocalGrid, startLocalGrid } from '../support/local-gri
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 
 const CPUS = 4;
+/** Tasks beyond its CPUs that the Slurm site takes. */
+const BACKLOG = 400;
 const SITES = ['luebeck', 'hamburg', 'visby'] as const;
 const [PLAIN, SLURM, GRID_ENGINE] = SITES;
 
@@ -25,7 +27,7 @@ beforeAll(async () => {
   gridEngine = await startGridEngine({ hosts: 1, slots: CPUS, memoryMb: 2_000 });
   const siteSettings = [
     {},
-    { lrms: 'slurm', slurm: { conf: slurm.conf }, cpus: 2 * CPUS, backlog: 500 },
+    { lrms: 'slurm', slurm: { conf: slurm.conf }, cpus: 2 * CPUS, backlog: BACKLOG },
     { ...parse(gridEngine.settings.join('\n')), backlog: 50 },
   ];
   grid = await startLocalGrid({ sites: 3, cpusPerSite: CPUS, siteSettings });
@@ -272,6 +274,8 @@ test('a thousand tasks over Slurm and a plain machine run once each, whatever is
       starts().length >= count ? true : undefined,
     );
   await untilStarted(100);
+  const queued = (await slurm.run('squeue', '-h', '-r', '-o', '%i')).trim().split('\n').length;
+  expect(queued).toBeLessThanOrEqual(2 * CPUS + BACKLOG);
   await grid.crash(`site-${SLURM}`);
   await pause(500);
   await grid.processes.startSite(SLURM);
