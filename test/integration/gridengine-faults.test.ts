@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -12,6 +13,7 @@ import { delimiter, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { State } from '../../proto/gen/grid/v1/common.ts';
+import { pause } from '../../service/background.ts';
 import {
   type GridEngineOptions,
   openGridEngine,
@@ -188,6 +190,18 @@ describe('the LRMS port on Grid Engine', () => {
     const tookMs = performance.now() - sinceMs;
     expect(tookMs).toBeGreaterThan(1_000);
     expect(tookMs).toBeLessThan(30_000);
+  });
+
+  test('ends what a cancelled task has left in process groups of its own', async () => {
+    const beat = join(dir, 'beat');
+    const inner = `while :; do echo >>${beat}; sleep 0.1; done`;
+    port.submit('groups', `perl -e "setpgrp; exec qw(sh -c), q(${inner})" & sleep 300`);
+    await expect.poll(() => existsSync(beat), SOON).toBe(true);
+    port.lrms.cancel(attemptId('groups'), 20_000);
+    expect(await port.endOf('groups')).toMatchObject({ kind: 'exited', exitCode: 143 });
+    const { length } = readFileSync(beat);
+    await pause(1_000);
+    expect(readFileSync(beat)).toHaveLength(length);
   });
 
   test('ends a task over its memory, which Grid Engine watches by h_vmem', async () => {

@@ -8,17 +8,24 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { batchScript } from '../../site-gateway/lrms/batch/batch-script.ts';
 import { testDirs } from '../support/test-dirs.ts';
 
 const freshDir = testDirs('batch-script');
 
-/** The script looks every five seconds whether its attempt is wanted: here once a second. */
-const SCRIPT = batchScript({ leavesMemory: false }).replace('=$(($1 + 5))', '=$(($1 + 1))');
+/** The script looks every five seconds whether its attempt is wanted, here once a second; of what it waits for five seconds it has two. */
+const SCRIPT = batchScript({ leavesMemory: false })
+  .replace('=$(($1 + 5))', '=$(($1 + 1))')
+  .replace('-lt 25 ]', '-lt 10 ]');
 
 /** Runs a task by the batch script; gives how that ended, and the directories. `more` sets variables of its order. */
-function runTask(task: string, more = '', env: Readonly<Record<string, string>> = {}) {
+function runTask(
+  task: string,
+  more = '',
+  env: Readonly<Record<string, string>> = {},
+  before: readonly string[] = [],
+) {
   const dir = freshDir();
   const attempt = join(dir, 'attempts', 'one');
   const marks = join(dir, 'submissions', 'token');
@@ -31,7 +38,8 @@ function runTask(task: string, more = '', env: Readonly<Record<string, string>> 
   );
   const script = join(dir, 'script');
   writeFileSync(script, SCRIPT, { mode: 0o755 });
-  const { status } = spawnSync(script, [marks, '1'], {
+  const [program, ...args] = [...before, script, marks, '1'];
+  const { status } = spawnSync(program, args, {
     encoding: 'utf8',
     timeout: 8_000,
     env: { ...process.env, ...env },
@@ -104,6 +112,32 @@ test.for([
 ] as const)('a task whose attempt is not seen %s runs on', ([, meanwhile]) => {
   const { status } = runTask(`${meanwhile}; sleep 1.5; exit 7`);
   expect(status).toBe(7);
+});
+
+describe('what a task that was killed has left in the session of its job', () => {
+  /** In a process group of its own, as mpirun starts what it is to run. */
+  const leave = (script: string): string =>
+    `perl -e "setpgrp; exec qw(sh -c), q(${script})" & echo $! >../pid; sleep 0.5; kill -TERM $$`;
+  const inSession = ['setsid', '--wait'];
+
+  test('is waited for', () => {
+    const { status, attempt } = runTask(leave('sleep 1; echo >../late'), '', {}, inSession);
+    expect(status).toBe(143);
+    expect(existsSync(join(attempt, 'late'))).toBe(true);
+  });
+
+  test('is ended with it, where it does not come to an end', () => {
+    const { status, attempt } = runTask(leave('sleep 60; echo'), '', {}, inSession);
+    expect(status).toBe(143);
+    expect(commandOf(readFileSync(join(attempt, 'pid'), 'utf8').trim())).toBe('');
+  });
+
+  test('is left alone where others have that session, too', () => {
+    const { status, attempt } = runTask(leave('sleep 60; echo'), '', {}, []);
+    const pid = Number(readFileSync(join(attempt, 'pid'), 'utf8'));
+    expect(status).toBe(143);
+    expect(() => process.kill(-pid, 'SIGKILL')).not.toThrow();
+  });
 });
 
 function commandOf(pid: string): string {

@@ -29,6 +29,9 @@ const HELD = '[ -n "$SGE_ROOT$_CONDOR_SCRATCH_DIR$_grid_boxed" ] || _grid_most=\
  * - `order` sets the words to run. It is read before the fence: a task that cannot be read has not begun.
  * - Whoever kills all of a job may kill the task a moment before this shell. An end by KILL counts as the task's own only if
  *   this shell outlives it by a second: else what a job was killed for would be told as a fault of its task.
+ * - A task that a signal ended may leave others that are ending what is not in its process group, as `mpirun` does below a shell that is gone
+ *   already. They would be killed with this shell: so it waits for its session to be empty, five seconds at most, and kills what
+ *   is left. Only where the session is its own.
  * - An exit code of 99 or 100 is a wish to Grid Engine (start again, leave in error), so it gets another one.
  * - `status` counts only with its last line. INDEX.ended tells the gateway that it is there.
  */
@@ -88,6 +91,27 @@ done >"$_grid_dir/tmp/grid-hosts"
 [ -z "$SLURM_JOB_ID" ] ||
   export SLURM_TASK_PROLOG="$_grid_mark/../../step-begins" SLURM_TASK_EPILOG="$_grid_mark/../../step-ends"
 [ -z "$PE_HOSTFILE" ] || export QRSH_WRAPPER="$_grid_mark/../../step-runs"
+_grid_left() {
+  _grid_all=
+  for _grid_of in /proc/[0-9]*/stat; do
+    _grid_line=
+    read -r _grid_line 2>/dev/null <"$_grid_of"
+    set -- \${_grid_line%% *} \${_grid_line##*) }
+    case "$5 $2 $1 $3" in
+      "$$ Z "* | "$$ "?" $$ "* | "$$ "?" $_grid_watch "* | "$$ "?" "*" $_grid_watch") ;;
+      "$$ "*) _grid_all="$_grid_all $1" ;;
+    esac
+  done
+  [ -n "$_grid_all" ]
+}
+_grid_clear() {
+  _grid_round=0
+  while _grid_left; do
+    [ "$_grid_round" -lt 25 ] || { kill -KILL $_grid_all; break; }
+    _grid_round=$((_grid_round + 1))
+    sleep 0.2
+  done 2>/dev/null
+}
 if [ "$_grid_notify" = yes ]; then
   mkfifo "$_grid_mark.fifo"
   (
@@ -98,6 +122,8 @@ if [ "$_grid_notify" = yes ]; then
       read -r _grid_never <>"$_grid_mark.fifo" || [ -n "$_grid_noticed" ] || sleep 5
     done
     until [ -e "$_grid_mark.kill" ]; do sleep 1; done
+    read -r _grid_watch _grid_line </proc/self/stat
+    _grid_left && kill -KILL $_grid_all
     kill -KILL 0
   ) </dev/null >/dev/null 2>&1 3>&- 4>&- &
   _grid_watch=$!
@@ -115,6 +141,7 @@ read -r _grid_up _grid_line </proc/uptime
 if [ -s "$_grid_dir/usage" ]; then kill -HUP "$_grid_meter"; else kill -KILL "$_grid_meter"; fi 2>/dev/null
 wait "$_grid_meter" 2>/dev/null
 _grid_kernel
+[ "$_grid_code" -le 128 ] || _grid_clear
 { echo "$_grid_code $_grid_up"; times; echo end; } >"$_grid_dir/status"
 # What the gateway has forgotten may have no place for it, where \`:\` would end this shell.
 true >"$_grid_mark.ended"
