@@ -97,7 +97,9 @@ function factsOf(context: Context, detail: StatusDetail): string {
       ['ended', instantText(job.endedAtMs)],
       ['sites', job.sites.join(', ')],
       ['results', removedText(detail)],
-      ...(spec.array === undefined && tasks[0] !== undefined ? taskFacts(tasks[0], nowMs) : []),
+      ...(spec.array === undefined && tasks[0] !== undefined
+        ? taskFacts(job.id, tasks[0], nowMs)
+        : []),
       ['flow', job.flowId === '' ? '' : `${job.flowId} (${job.flowNode})`],
       ['after', spec.after.map(formatDependency).join(', ')],
     ],
@@ -114,10 +116,14 @@ const datasetsText = (spec: StatusDetail['spec']): string =>
 const toDo = ({ state, reason, id }: JobView): string =>
   state === 'held' ? (REMEDIES[reason] ?? '').replaceAll('ID', id) : '';
 
-const taskFacts = (task: TaskView, nowMs: number): readonly (readonly [string, string])[] => [
+const taskFacts = (
+  jobId: string,
+  task: TaskView,
+  nowMs: number,
+): readonly (readonly [string, string])[] => [
   ['ran', ranText(task, nowMs)],
   ['exit', exitText(task)],
-  ['attempts', task.attempts > 1 ? String(task.attempts) : ''],
+  ['attempts', task.attempts > 1 ? `${task.attempts}: why, says grid job events ${jobId}` : ''],
   ['used', usedText(task)],
   ['so far', liveText(task, nowMs)],
 ];

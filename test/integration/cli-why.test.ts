@@ -62,3 +62,13 @@ test('the status of a site says why it runs no images', async () => {
     certificateTrouble: '',
   });
 });
+
+test('the status of a task that was tried again says where to read why', async () => {
+  const { stdout } = await grid.grid(['submit', '--retries', '1', '--', 'false']);
+  const id = stdout.trim();
+  await grid.grid(['wait', id]);
+  expect((await grid.grid(['status', id])).stdout).toMatch(
+    new RegExp(`^attempts +2: why, says grid job events ${id}$`, 'm'),
+  );
+  expect((await grid.grid(['job', 'events', id])).stdout.match(/EXIT_NONZERO/g)).toHaveLength(3);
+});
