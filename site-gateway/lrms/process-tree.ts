@@ -154,8 +154,9 @@ export interface TreeSigns {
 }
 
 /**
- * All processes of an attempt: in its control group, marked with its directory, in the wrapper's session or group, or
- * descended from one of those. The wrapper itself is the first where it lives.
+ * All processes of an attempt: in its control group, marked with its directory, in the wrapper's session or group, children
+ * of the wrapper, which may have taken over those that lost their parents, or descended from one of those. The wrapper
+ * itself is the first where it lives.
  */
 export function treeOf(
   { directory, wrapper, members: inGroup }: TreeSigns,
@@ -166,7 +167,10 @@ export function treeOf(
     one.mark === directory ||
     (wrapper !== undefined &&
       one.startTicks >= wrapper.startTicks &&
-      (one.session === wrapper.pid || one.group === wrapper.pid));
+      (one.session === wrapper.pid ||
+        one.group === wrapper.pid ||
+        // It may be older than what was looked at.
+        (one.ppid === wrapper.pid && isAlive(wrapper))));
   const members = withDescendants(processes, isMember);
   const isWrapper = (one: ProcessInfo): boolean => one.pid === wrapper?.pid;
   return [...members.values()].toSorted((a, b) => Number(isWrapper(b)) - Number(isWrapper(a)));

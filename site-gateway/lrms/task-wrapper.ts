@@ -18,6 +18,9 @@
  * - `status` counts only with its last line, which names the attempt; a gateway that died meanwhile finds it there. To append
  *   costs less than to write anew: ext4 sends a file that was emptied and written to the disk when it is closed.
  * - The shell is in `work` from before the fence to the end: so a later gateway sees whether it may still begin a task.
+ * - At its end a shell ends all that has become its child (subreaper.ts), in case that no gateway is there to do it: until it
+ * sees the same zombies twice, because one that ends leaves its own children to the shell, and for so many rounds at most,
+ * because some processes cannot be ended.
  * - Reports go to the gateway through standard output, if it still reads: `s ID` with that line once the task is about to run,
  *   `e ID` at the very end, whatever went wrong before; `e ID CODE UPTIME` with the lines of `times` before it says what is in
  *   `status`. The files say the rest.
@@ -55,5 +58,19 @@ _grid_close() {
   echo "e \${1##*/}$_grid_code"
   _grid_code=
 }
+_grid_reap() {
+  _grid_round=0 _grid_dead=
+  while [ "$_grid_round" -lt 1000 ]; do
+    _grid_round=$((_grid_round + 1)) _grid_kids=
+    read -r _grid_kids <"/proc/$$/task/$$/children"
+    [ "$_grid_kids" != "$_grid_dead" ] || return
+    _grid_dead=$_grid_kids
+    for _grid_kid in $_grid_kids; do
+      read -r _grid_stat <"/proc/$_grid_kid/stat" || continue
+      case \${_grid_stat##*) } in Z*) ;; *) kill -KILL "$_grid_kid"; _grid_dead=- ;; esac
+    done
+  done
+}
+trap _grid_reap EXIT
 _grid_code=
 `;

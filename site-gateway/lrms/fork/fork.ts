@@ -53,7 +53,7 @@ const TIDY_MS = 60_000;
 export async function openForkLrms(options: ForkOptions): Promise<Lrms> {
   const launched: { lrms?: ForkLrms } = {};
   const clearLeft = await findLeft(options.spool, options.log);
-  const launcher = openLauncher({
+  const launcher = await openLauncher({
     spool: options.spool,
     isLowest: options.isLowest === true,
     log: options.log,

@@ -1,7 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { join } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
 import { background } from '../../../service/background.ts';
 import type { Log } from '../../../service/log.ts';
@@ -14,6 +12,7 @@ import { type StatusFile, startOf, statusOf, type TaskStart } from '../task-file
 import { TASK_WRAPPER } from '../task-wrapper.ts';
 import { LAUNCHER_NAME } from './left-launchers.ts';
 import { setLowest } from './lowest-priority.ts';
+import { subreaperWords, systemProgram } from './subreaper.ts';
 
 /**
  * Starts tasks by way of shells that wait for orders on their standard input: to fork a gateway of 150 MB costs it some
@@ -66,14 +65,15 @@ const SHELL = '/bin/sh';
 /** The whole of what a shell knows; programs that a launch needs are named by path, PATH is the task's own. */
 const SHELL_ENV = { PATH: '/usr/bin:/bin' };
 
-export function openLauncher(options: LauncherOptions): Launcher {
+export async function openLauncher(options: LauncherOptions): Promise<Launcher> {
+  const subreaper = await subreaperWords(options.log);
   const busy = new Map<string, TaskShell>();
   let idle: TaskShell[] = [];
   const dismiss = (shell: TaskShell | undefined): void => {
     shell?.process.stdin?.end();
   };
   const open = (cpuSet: string): TaskShell => {
-    const shell = openShell(cpuSet, options, () => {
+    const shell = openShell(cpuSet, subreaper, options, () => {
       idle = idle.filter((one) => one !== shell);
     });
     return shell;
@@ -149,10 +149,16 @@ function orderFor(
 _grid_close ${own}\n`;
 }
 
-function openShell(cpuSet: string, options: LauncherOptions, onGone: () => void): TaskShell {
-  const words = ['-s', LAUNCHER_NAME, options.spool];
-  const [program, ...argv] =
-    cpuSet === '' ? [SHELL, ...words] : [findTaskset(), '-c', cpuSet, SHELL, ...words];
+/** `subreaper` are words that go before the shell's. */
+function openShell(
+  cpuSet: string,
+  subreaper: readonly string[],
+  options: LauncherOptions,
+  onGone: () => void,
+): TaskShell {
+  const bound = cpuSet === '' ? [] : [findTaskset(), '-c', cpuSet];
+  const words = [...bound, ...subreaper, SHELL, '-s', LAUNCHER_NAME, options.spool];
+  const [program = SHELL, ...argv] = words;
   const child = spawn(program, argv, {
     cwd: '/',
     detached: true,
@@ -203,12 +209,10 @@ function readReports({ onStarted, onEnded }: Reports): (text: string) => void {
   };
 }
 
-/** Full path of a program that every Linux has; throws TOOL_MISSING. */
+/** Throws TOOL_MISSING: every Linux has it. */
 function findTaskset(): string {
-  const found = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'].find((folder) =>
-    existsSync(join(folder, 'taskset')),
-  );
+  const found = systemProgram('taskset');
   if (found === undefined)
     throw new GridError('TOOL_MISSING', 'taskset is not installed (package util-linux)');
-  return join(found, 'taskset');
+  return found;
 }
