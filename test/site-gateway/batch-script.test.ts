@@ -91,6 +91,14 @@ test('a task of many processes that may be killed is killed within seconds, all 
   expect(commandOf(pid)).toBe('');
 });
 
+test('a task that may be killed hears TERM first, though nobody has sent it', () => {
+  const { status, attempt } = runTask(
+    'trap "echo heard >../heard" TERM; : >../../../submissions/token/1.kill; while :; do sleep 0.1; done',
+  );
+  expect(status).toBe(137);
+  expect(readFileSync(join(attempt, 'heard'), 'utf8')).toBe('heard\n');
+});
+
 test('a task whose attempt has gone, with its marks, is killed, and nothing of the script stays', () => {
   const task = 'rm -rf ../../one ../../../submissions; sleep 60';
   const { status, marks } = runTask(task, '', { GRID_NOTIFY: 'yes' });

@@ -6,14 +6,19 @@ import type { BatchSystem } from '../../site-gateway/lrms/batch/batch-system.ts'
 import { type BatchTask, newBatchTask } from '../../site-gateway/lrms/batch/batch-task.ts';
 
 let sent: string[];
+/** When the script was allowed to kill. */
+let allowedAtMs: number[];
 let refuse: boolean;
+let answers: boolean;
 let entry: BatchTask;
 let signals: BatchSignals;
 
 beforeEach(() => {
   vi.useFakeTimers();
   sent = [];
+  allowedAtMs = [];
   refuse = false;
+  answers = true;
   entry = newBatchTask({
     id: attemptId('one'),
     directory: '/spool/one',
@@ -36,10 +41,15 @@ beforeEach(() => {
         sent.push(`${signal} ${jobs.join()} at ${Date.now() - startMs}`);
       },
     } as Pick<BatchSystem, 'signal'> as BatchSystem,
-    submissions: { allowKill: async () => undefined },
+    submissions: {
+      accountOf: () => undefined,
+      allowKill: async () => {
+        allowedAtMs.push(Date.now() - startMs);
+      },
+    },
     clock: { nowMs: () => Date.now(), monotonicMs: () => Date.now() },
     tasks: () => [entry],
-    answers: () => true,
+    answers: () => answers,
     run: (_, work) => void work,
     onSilence: () => undefined,
   });
@@ -87,12 +97,30 @@ describe('the grace of a task that is to end', () => {
     expect(sent).toEqual(['TERM 7 at 2400', 'KILL 7 at 2500']);
   });
 
-  test('leaves KILL alone where nothing was listed by then', async () => {
+  test('ends by the script where nothing was listed by then', async () => {
     signals.end(entry, 2_000, 2_500);
     await pass(2_600);
+    expect([allowedAtMs, sent]).toEqual([[2_500], []]);
     look();
     await pass(5_000);
-    expect(sent).toEqual(['KILL 7 at 2600']);
+    expect([allowedAtMs, sent]).toEqual([[2_500], ['KILL 7 at 2600']]);
+  });
+
+  test('ends by the script where the batch system does not answer', async () => {
+    entry.isListed = true;
+    signals.end(entry, 1_000, 3_000);
+    answers = false;
+    await pass(5_000);
+    expect([allowedAtMs, sent]).toEqual([[1_000], ['TERM 7 at 0']]);
+  });
+
+  test('is looked after more often until its job is taken to be stuck', async () => {
+    entry.isListed = true;
+    signals.end(entry, 0);
+    await pass(15_000);
+    expect([sent, signals.isUrgent()]).toEqual([['KILL 7 at 0'], true]);
+    await pass(15_000);
+    expect(signals.isUrgent()).toBe(false);
   });
 
   test('is the shortest of those that were said, from the one TERM', async () => {

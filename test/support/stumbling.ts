@@ -4,11 +4,11 @@ import { join } from 'node:path';
 /**
  * `keep-the-answer` lets the command do its work and says nothing of it; `lose` does neither. So do `nothing`, `cut` (all but
  * the end of the answer), `wrong` (what `BIN/COMMAND.wrong` holds), `babble` and `killed` without waiting; `words` are of another language, and no work
- * was done.
+ * was done. `slow` takes four seconds, and is right.
  */
 export type Stumble =
   | ('not' | 'lose' | 'hang' | 'garbage' | 'half' | 'keep-the-answer')
-  | ('nothing' | 'cut' | 'wrong' | 'babble' | 'killed' | 'words');
+  | ('nothing' | 'cut' | 'wrong' | 'babble' | 'killed' | 'words' | 'slow');
 
 /** Commands of a batch system, which may be told to stumble, but for questions that submit nothing. */
 export interface Stumbling {
@@ -59,6 +59,7 @@ case $(cat "$how") in
   words) echo '${command}: Der Auftrag wurde nicht angenommen' >&2; exit 1 ;;
   lose) while [ "$(cat "$how")" = lose ]; do sleep 0.1; done; exit 1 ;;
   hang) exec sleep 60 ;;
+  slow) sleep 4; exec ${command} "$@" ;;
   garbage) echo '<h1>502 Bad Gateway</h1>' ;;
   half) ${command} "$@" | head -c 20 ;;
   keep-the-answer)

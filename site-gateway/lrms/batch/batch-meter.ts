@@ -20,8 +20,8 @@
  *   system has forgotten them, and the grid runs the task elsewhere. Every five seconds it looks. Gone is what the file system
  *   three times over says is not in a folder that is there; what it cannot say is not heeded.
  * - Where the gateway allows it (`_grid_mark`.kill is there) the processes are killed: batch systems kill in their own time, and that
- *   may be long. It looks once a second, at a directory that it opens first once TERM has come (a step, which may hear nothing of
- *   that, always): a file server says then what it has.
+ *   may be long. Where no TERM has come they get that a second before. It looks once a second, at a directory that it opens first,
+ *   so that a file server says what it has: every five seconds, and each time once TERM has come (a step hears nothing of that: always).
  * - `_grid_kernel` adds `kernel KIB` where Slurm has put the job into a memory group of its own: the kernel has missed nothing; and
  *   `oom` where the kernel has ended one of its processes because the group was full, and not the machine. Version 1 of control
  *   groups counts that where the process was, so it looks at all groups from this shell's up to the job's.
@@ -46,13 +46,16 @@ export const BATCH_METER = `_grid_meter() {
     [ ! -e "$_grid_mark.kill" ] || _grid_dooms=yes
     [ "$_grid_skip" -lt 0 ] || [ -n "$_grid_dooms" ] || continue
     _grid_look
-    [ -z "$_grid_dooms" ] || kill -KILL $_grid_all
+    [ -z "$_grid_dooms" ] || _grid_doom
     read -r _grid_up _grid_line </proc/uptime
     [ "\${_grid_up%.*}" -lt "$_grid_next" ] && [ "$_grid_peak" -le "\${_grid_told:-$_grid_peak}" ] || _grid_tell
     [ -e "/proc/$_grid_root" ] || { _grid_tell; exit 0; }
     [ -z "$_grid_room" ] || _grid_measure "\${_grid_up%.*}"
     [ -z "$_grid_dir" ] || [ "\${_grid_up%.*}" -lt "$_grid_asks" ] || _grid_heed "\${_grid_up%.*}"
   done
+}
+_grid_doom() {
+  if [ -n "$_grid_ends" ]; then kill -KILL $_grid_all; else _grid_ends=yes; kill -TERM $_grid_all; fi
 }
 _grid_tell() {
   read -r _grid_up _grid_line </proc/uptime
@@ -127,6 +130,7 @@ _grid_measure() {
 }
 _grid_heed() {
   _grid_asks=$(($1 + 5))
+  true <"\${_grid_mark%/*}"
   if [ -e "$_grid_dir/end" ]; then
     _grid_unseen=3
   elif [ -e "$_grid_dir" ] || [ ! -e "\${_grid_dir%/*}" ]; then

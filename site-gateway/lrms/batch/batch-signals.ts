@@ -1,3 +1,4 @@
+import { ownAccount } from '../../../service/account-name.ts';
 import type { Clock } from '../../../service/clock.ts';
 import { openChange } from '../../change.ts';
 import { BatchSilence } from './batch-command.ts';
@@ -14,10 +15,12 @@ import type { Submissions } from './submissions.ts';
 
 /** A job that is still there so many looks after its task has ended is one whose script hangs. */
 const LOOKS_LEFT = 6;
+/** So long after its KILL, and after it was to end, a job is looked for more often; one that is still there then is stuck. */
+const URGENT_FOR_MS = 20_000;
 
 export interface SignalOptions {
   readonly system: BatchSystem;
-  readonly submissions: Pick<Submissions, 'allowKill'>;
+  readonly submissions: Pick<Submissions, 'allowKill' | 'accountOf'>;
   readonly clock: Clock;
   /** Least time between two looks. */
   readonly pollMs?: number;
@@ -81,17 +84,32 @@ export class BatchSignals {
   }
 
   /**
-   * TERM as soon as a look has shown its job, KILL `graceMs` after that was sent and `latestMs` from now at the latest, TERM
+   * TERM as soon as a look has shown its job, or the batch system can tell it from others itself, KILL `graceMs` after that was sent and `latestMs` from now at the latest, TERM
    * or not, unless it has ended by then. Of several wishes the soonest holds.
    */
   end(entry: BatchTask, graceMs: number, latestMs = Number.POSITIVE_INFINITY): void {
+    const nowMs = this.options.clock.monotonicMs();
     entry.graceMs = Math.min(entry.graceMs, graceMs);
-    entry.killByMs = Math.min(entry.killByMs, this.options.clock.monotonicMs() + latestMs);
-    if (graceMs <= 0) entry.wanted = 'KILL';
-    else entry.wanted ??= 'TERM';
+    entry.killByMs = Math.min(entry.killByMs, nowMs + latestMs);
+    if (entry.wanted === undefined) entry.urgentFromMs = nowMs;
     if (!entry.isListed) this.urgent.announce();
+    if (graceMs <= 0) return this.kill(entry);
+    entry.wanted ??= 'TERM';
     this.armKill(entry);
     this.flush();
+  }
+
+  /** The script kills as soon as it may, whether or not the batch system answers and a look has shown the job. */
+  private kill(entry: BatchTask): void {
+    if (entry.wanted === 'KILL' || entry.element === undefined) return;
+    clearTimeout(entry.killTimer);
+    entry.wanted = 'KILL';
+    // Where that fails, a full disk for example, the batch system kills in its own time.
+    const allowed = this.options.submissions.allowKill(entry.element).catch(() => undefined);
+    this.options.run(
+      'kill a task',
+      allowed.then(() => this.flush()),
+    );
   }
 
   private armKill(entry: BatchTask): void {
@@ -99,27 +117,29 @@ export class BatchSignals {
     if (entry.wanted === 'KILL' || entry.state === 'ending') return;
     const dueMs = Math.min(entry.killByMs, entry.termAtMs + entry.graceMs);
     if (!Number.isFinite(dueMs)) return;
-    const setKill = (): void => {
-      entry.wanted = 'KILL';
-      this.flush();
-    };
-    entry.killTimer = setTimeout(setKill, dueMs - this.options.clock.monotonicMs()).unref();
+    const leftMs = dueMs - this.options.clock.monotonicMs();
+    entry.killTimer = setTimeout(() => this.kill(entry), leftMs).unref();
   }
 
   private sent(entry: BatchTask, signal: BatchSignal): void {
+    const nowMs = this.options.clock.monotonicMs();
     entry.signalled = signal;
-    if (signal === 'KILL') return;
-    entry.termAtMs = this.options.clock.monotonicMs();
-    this.armKill(entry);
+    entry.signalledAs = entry.job;
+    if (signal === 'KILL') entry.urgentFromMs = nowMs;
+    else {
+      entry.termAtMs = nowMs;
+      this.armKill(entry);
+    }
   }
 
-  /** Whether there are tasks that were sent a KILL, or jobs that are to end once a look has shown them. */
+  /** Whether there are tasks that were just sent a KILL, or jobs that are to end once a look has shown them. */
   isUrgent(): boolean {
     const nowMs = this.options.clock.monotonicMs();
     if ([...this.awaited.values()].some(({ dueMs }) => dueMs <= nowMs)) return true;
     return [...this.options.tasks()].some(
-      ({ signalled, wanted, isListed }) =>
-        signalled === 'KILL' || (wanted !== undefined && !isListed),
+      ({ signalled, wanted, isListed, urgentFromMs }) =>
+        (signalled === 'KILL' || (wanted !== undefined && !isListed)) &&
+        nowMs - urgentFromMs < URGENT_FOR_MS,
     );
   }
 
@@ -144,27 +164,20 @@ export class BatchSignals {
     this.options.run('signal jobs', work());
   }
 
-  /** Where that fails, a full disk for example, the batch system kills in its own time. */
-  private async allowKills(entries: readonly BatchTask[]): Promise<void> {
-    for (const { element } of entries)
-      if (element !== undefined)
-        await this.options.submissions.allowKill(element).catch(() => undefined);
-  }
-
   /** Undefined where nothing is due. */
   private sendAll(): Promise<void> | undefined {
-    const due = [...this.options.tasks()].filter(
-      ({ wanted, signalled, isListed }) => wanted !== undefined && signalled !== wanted && isListed,
-    );
-    const { leftovers } = this;
-    if (due.length + leftovers.length === 0) return undefined;
     const { system } = this.options;
+    const tasks = [...this.options.tasks()];
+    const due = tasks.filter(isDue);
+    const unseen = system.signalUnseen === undefined ? [] : tasks.filter(isDueUnseen);
+    const { leftovers } = this;
+    if (due.length + unseen.length + leftovers.length === 0) return undefined;
     return (async () => {
+      await this.sendUnseen(unseen);
       for (const signal of ['TERM', 'KILL'] as const) {
         const entries = due.filter(({ wanted }) => wanted === signal);
         const jobs = [...entries.map(({ job }) => job), ...(signal === 'TERM' ? leftovers : [])];
         if (jobs.length === 0) continue;
-        if (signal === 'KILL') await this.allowKills(entries);
         await system.signal(jobs, signal);
         for (const entry of entries) this.sent(entry, signal);
         if (signal === 'KILL') this.urgent.announce();
@@ -172,4 +185,21 @@ export class BatchSignals {
       }
     })();
   }
+
+  private async sendUnseen(entries: readonly BatchTask[]): Promise<void> {
+    const { system, submissions } = this.options;
+    for (const [token, some] of Map.groupBy(entries, ({ element }) => element?.token ?? '')) {
+      const { uid } = submissions.accountOf(token) ?? ownAccount();
+      const jobs = some.map(({ job }) => job);
+      await system.signalUnseen?.(jobs, token, uid);
+      for (const entry of some) this.sent(entry, 'TERM');
+    }
+  }
 }
+
+/** Once more where a look has shown that another job is its own. */
+const isDue = ({ wanted, signalled, signalledAs, isListed, job }: BatchTask): boolean =>
+  wanted !== undefined && isListed && (signalled !== wanted || signalledAs !== job);
+
+const isDueUnseen = ({ wanted, signalled, isListed, job }: BatchTask): boolean =>
+  wanted === 'TERM' && signalled === undefined && !isListed && job !== '';

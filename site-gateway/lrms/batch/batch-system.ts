@@ -24,6 +24,11 @@ export interface BatchSystem {
   ): Promise<ReadonlyMap<string, BatchEnd>>;
   /** Sends a signal to jobs; TERM may be followed by KILL in the system's own time. */
   signal(jobs: readonly string[], signal: BatchSignal): Promise<void>;
+  /**
+   * Sends TERM to jobs that no look has shown yet, as far as they are what a submission's answer said: called after that, and of
+   * that owner. Absent where commands cannot be told so.
+   */
+  signalUnseen?(jobs: readonly string[], token: string, uid: number): Promise<void>;
 }
 
 /** Least time between two looks, of two commands each: one in 2.5 s, however many jobs there are. */

@@ -28,12 +28,16 @@ export interface BatchTask {
   unwanted: boolean;
   wanted: BatchSignal | undefined;
   signalled: BatchSignal | undefined;
+  /** As `job` was then. */
+  signalledAs: string;
   /** Monotonic: when TERM was sent; infinite before. */
   termAtMs: number;
   /** From TERM to KILL. */
   graceMs: number;
   /** Monotonic: KILL is due then, TERM or not. */
   killByMs: number;
+  /** Monotonic: when it was first to end, or was sent KILL. */
+  urgentFromMs: number;
   /** Its status says that it was killed: the batch system may know why. */
   unexplained: boolean;
   wallTimer: Disposable | undefined;
@@ -55,9 +59,11 @@ export const newBatchTask = (task: LrmsTask): BatchTask => ({
   unwanted: false,
   wanted: undefined,
   signalled: undefined,
+  signalledAs: '',
   termAtMs: Number.POSITIVE_INFINITY,
   graceMs: Number.POSITIVE_INFINITY,
   killByMs: Number.POSITIVE_INFINITY,
+  urgentFromMs: 0,
   unexplained: false,
   wallTimer: undefined,
   killTimer: undefined,

@@ -100,6 +100,11 @@ export function openSlurm(options: SlurmOptions): BatchSystem {
       for (let at = 0; at < jobs.length; at += JOBS_AT_A_TIME)
         await cancelJobs(run, jobs.slice(at, at + JOBS_AT_A_TIME));
     },
+    signalUnseen: async (jobs, token, uid) => {
+      const which = [`--name=${jobName(token)}`, `--user=${uid}`];
+      for (let at = 0; at < jobs.length; at += JOBS_AT_A_TIME)
+        await cancelJobs(run, [...which, ...jobs.slice(at, at + JOBS_AT_A_TIME)]);
+    },
   };
 }
 
