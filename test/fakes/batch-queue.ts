@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import type {
   BatchJob,
   BatchOrder,
@@ -67,3 +68,10 @@ export function openQueue(
   };
   return queue;
 }
+
+/** Begins a job of an order, as a batch system does; comes back with its end. */
+export const beginJob = ({ script, directory }: BatchOrder, index = 1): Promise<void> =>
+  new Promise((resolve) => {
+    const words = [directory, String(index)];
+    spawn(script, words, { cwd: '/', stdio: 'ignore' }).once('exit', () => resolve());
+  });

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -10,7 +9,7 @@ import { BatchSilence } from '../../site-gateway/lrms/batch/batch-command.ts';
 import { type BatchOrder, keyOf } from '../../site-gateway/lrms/batch/batch-system.ts';
 import { openSubmissions } from '../../site-gateway/lrms/batch/submissions.ts';
 import type { LrmsTask } from '../../site-gateway/lrms/lrms.ts';
-import { openQueue } from '../fakes/batch-queue.ts';
+import { beginJob, openQueue } from '../fakes/batch-queue.ts';
 import { until } from '../support/daemons.ts';
 import { openPort, SOON } from '../support/lrms-port.ts';
 import { testDirs } from '../support/test-dirs.ts';
@@ -21,13 +20,6 @@ let dir: string;
 beforeEach(() => {
   dir = makeDir();
 });
-
-/** As the batch system begins a job. */
-const begin = ({ script, directory }: BatchOrder, index = 1): Promise<void> =>
-  new Promise((resolve) => {
-    const words = [directory, String(index)];
-    spawn(script, words, { cwd: '/', stdio: 'ignore' }).once('exit', () => resolve());
-  });
 
 const ran = (): string => {
   const file = join(dir, 'ran');
@@ -41,7 +33,7 @@ describe('a task that a batch system refuses', () => {
       // The first one comes late.
       const key = keyOf({ token: order.token, index: 1 });
       jobs.set(key, { id: '7', state: 'runs', reason: '' });
-      void begin(order).then(() => jobs.delete(key));
+      void beginJob(order).then(() => jobs.delete(key));
       await until('the task runs', async () => ran() !== '', SOON.timeout);
       return { kind: 'refused', words: 'not any more' };
     });
@@ -77,7 +69,7 @@ describe('a task that is given up', () => {
     await until('it is signalled', async () => queue.signalled.includes('7'), SOON.timeout);
     rmSync(revoked, { recursive: true });
     expect(await port.endOf('one')).toMatchObject({ kind: 'not-started' });
-    for (const order of queue.orders) await begin(order);
+    for (const order of queue.orders) await beginJob(order);
     expect(ran()).toBe('');
   });
 });
@@ -89,7 +81,7 @@ test('a task is taken up when another one of its submission has been told of, an
     for (const index of [1, 2]) {
       const key = keyOf({ token: order.token, index });
       jobs.set(key, { id: String(index), state: 'runs', reason: '' });
-      const work = away.promise.then(() => begin(order, index));
+      const work = away.promise.then(() => beginJob(order, index));
       ended.push(work.then(() => void jobs.delete(key)));
     }
     return { kind: 'submitted', jobOf: String };
@@ -138,7 +130,7 @@ describe('a submission', () => {
     const token = await submissions.prepare(tasksOf(1));
     rmSync(join(dir, 'batch-revoked'));
     expect(await submissions.revoke({ token, index: 1 })).toBe(true);
-    await begin({
+    await beginJob({
       script: submissions.script,
       directory: submissions.directoryOf(token),
     } as BatchOrder);

@@ -6,7 +6,7 @@ import { openLimit } from '../../limit.ts';
 import { BatchSilence } from './batch-command.ts';
 import type { BatchHealth } from './batch-health.ts';
 import type { BatchOrder, BatchSystem, SubmitAnswer } from './batch-system.ts';
-import { type BatchTask, groupsOf } from './batch-task.ts';
+import { type BatchTask, gatherAgain, groupsOf, kindOf } from './batch-task.ts';
 import { neverBegins } from './never-begins.ts';
 import type { Submissions } from './submissions.ts';
 
@@ -19,6 +19,8 @@ export interface SenderOptions {
   readonly health: Pick<BatchHealth, 'takes' | 'full'>;
   /** The entry has its element, and the batch system may hear of it from now on. */
   readonly onPlaced: (entry: BatchTask) => void;
+  /** The entry, which never begins where it is, leaves its element and is to have another. */
+  readonly onTakenBack: (entry: BatchTask) => void;
   /** The entry was given up while it was being prepared, and will not begin. */
   readonly onDropped: (entry: BatchTask) => void;
   /** The entry, which has ended, has come to the batch system all the same. */
@@ -43,6 +45,9 @@ const GATHER_MS = 40;
 const MAX_GATHER_MS = 400;
 
 const NOBODY = -1;
+/** What waits together: all that is an account's, and of the gateway's own what is equal. */
+const laneOf = ({ account, entries }: Submission): string =>
+  account === undefined ? entries.slice(0, 1).map(kindOf).join() : String(account.uid);
 /** Submissions at a time, one of each account: an account can make its own last as long as they may. */
 const SUBMITS_AT_A_TIME = 8;
 
@@ -65,8 +70,8 @@ export class BatchSender {
   private readonly limit = openLimit(SUBMITS_AT_A_TIME);
   /** Accounts of which something is being submitted. */
   private readonly busy = new Set<number>();
-  /** Accounts for which it took no more since the last look, or gave no answer: it may well take jobs of others. */
-  private readonly full = new Map<number, string>();
+  /** What it took no more of since the last look, or gave no answer to, by `laneOf`: it may well take others. */
+  private readonly full = new Map<string, string>();
   /** Submissions that the batch system did not take, or of which it is not known whether it did. */
   private unsure: Submission[] = [];
 
@@ -81,6 +86,17 @@ export class BatchSender {
     clearTimeout(this.timer);
     const leftMs = Math.max(0, this.firstAtMs + MAX_GATHER_MS - now);
     this.timer = setTimeout(() => this.flush(), Math.min(GATHER_MS, leftMs));
+  }
+
+  /** One that never begins where it was. */
+  addAgain(entry: BatchTask): void {
+    this.takeBack(entry);
+    this.add(entry);
+  }
+
+  private takeBack(entry: BatchTask): void {
+    this.options.onTakenBack(entry);
+    gatherAgain(entry);
   }
 
   /** Takes out a task that only gathers; false where it is on its way. */
@@ -140,14 +156,19 @@ export class BatchSender {
   }
 
   private async submit(group: readonly BatchTask[]): Promise<void> {
-    let token: string;
+    const submission = await this.prepare(group);
+    if (submission !== undefined) await this.send(submission);
+  }
+
+  /** Undefined where it cannot be written down. */
+  private async prepare(entries: readonly BatchTask[]): Promise<Submission | undefined> {
     try {
-      token = await this.place(group);
+      const token = await this.place(entries);
+      return { token, account: entries[0]?.task.account, entries, askedAtMs: 0 };
     } catch (error) {
-      for (const entry of group) this.options.onUnwritten(entry, error);
-      return;
+      for (const entry of entries) this.options.onUnwritten(entry, error);
+      return undefined;
     }
-    await this.send({ token, account: group[0]?.task.account, entries: group, askedAtMs: 0 });
   }
 
   /** All have their place before one of them may be dropped: with the last in its place a submission is forgotten. */
@@ -172,7 +193,7 @@ export class BatchSender {
   }
 
   private async send(submission: Submission): Promise<void> {
-    const full = this.full.get(submission.account?.uid ?? NOBODY);
+    const full = this.full.get(laneOf(submission));
     if (full !== undefined) return this.wait(submission, full);
     try {
       const answer = await this.limit(() => this.ask(submission));
@@ -180,7 +201,7 @@ export class BatchSender {
       if (answer === undefined) return this.wait(submission);
       this.filled(submission, answer.kind === 'full' ? answer.words : '');
       if (answer.kind === 'submitted') this.arrived(submission, answer.jobOf);
-      else if (answer.kind === 'full') this.wait(submission, answer.words);
+      else if (answer.kind === 'full') await this.waitInParts(submission, answer.words);
       else await this.refused(submission, answer.words);
     } catch (error) {
       this.unanswered(submission, error);
@@ -193,14 +214,32 @@ export class BatchSender {
   }
 
   /** A try before, which got no answer, may have come to the batch system all the same: what has begun goes on. */
-  private async refused({ entries, ...submission }: Submission, words: string): Promise<void> {
-    const { submissions, log, onRefused } = this.options;
+  private async refused(submission: Submission, words: string): Promise<void> {
+    for (const entry of await this.revoke(submission)) this.options.onRefused(entry, words);
+  }
+
+  /** As a whole it may never fit. */
+  private async waitInParts(submission: Submission, words: string): Promise<void> {
+    if (submission.entries.length === 1) return this.wait(submission, words);
+    const revoked = await this.revoke(submission);
+    const entries = revoked.filter(({ state }) => state === 'sent');
+    for (const entry of entries) this.takeBack(entry);
+    const middle = Math.ceil(entries.length / 2);
+    for (const half of [entries.slice(0, middle), entries.slice(middle)]) {
+      const part = half.length === 0 ? undefined : await this.prepare(half);
+      if (part !== undefined) this.wait(part, words);
+    }
+  }
+
+  /** Gives those that never begin; the others have come to the batch system, and go on. */
+  private async revoke({ entries, ...submission }: Submission): Promise<readonly BatchTask[]> {
+    const { submissions, log } = this.options;
     const over = new Set<BatchTask>();
     for (const entry of entries)
       if (entry.element === undefined || (await neverBegins(entry.element, submissions, log)))
         over.add(entry);
     this.arrived({ ...submission, entries: entries.filter((entry) => !over.has(entry)) });
-    for (const entry of over) onRefused(entry, words);
+    return [...over];
   }
 
   /** Whatever went wrong, the batch system may have it or not. Of what an account submits that may be its own doing. */
@@ -209,15 +248,15 @@ export class BatchSender {
     const silence = error instanceof BatchSilence ? error : new BatchSilence(String(error));
     this.wait(submission, account === undefined ? '' : silence.message);
     if (account === undefined) return this.options.onSilence(silence);
-    this.full.set(account.uid, silence.message);
+    this.full.set(laneOf(submission), silence.message);
     const about = { err: silence, account: account.name };
     this.options.log.warn(about, 'nothing is submitted for an account until the next look');
   }
 
   /** Without accounts, what it does not take of the gateway it takes of nobody. */
-  private filled({ account }: Submission, words: string): void {
-    if (account === undefined) this.options.health.full(words);
-    else if (words !== '') this.full.set(account.uid, words);
+  private filled(submission: Submission, words: string): void {
+    if (submission.account === undefined) this.options.health.full(words);
+    if (words !== '') this.full.set(laneOf(submission), words);
   }
 
   private wait(submission: Submission, words = ''): void {

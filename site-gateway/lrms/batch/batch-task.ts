@@ -79,15 +79,20 @@ export function gatherAgain(entry: BatchTask): void {
   entry.missed = 0;
 }
 
+/** The same for tasks of one account with equal needs. */
+export function kindOf({ task }: BatchTask): string {
+  const { account, licences = {}, queue, cpus, memoryBytes } = task;
+  const { gpus, gpuModel, nodes, walltimeMs } = task;
+  const needs = [queue, cpus, memoryBytes, gpus, gpuModel, nodes, walltimeMs, licences];
+  return JSON.stringify([account?.uid, account?.gid, ...needs]);
+}
+
 /** Tasks that may be one submission, of one account with equal needs, in the order in which they came, at most `most` each. */
 export function groupsOf(tasks: readonly BatchTask[], most: number): readonly BatchTask[][] {
   const open = new Map<string, BatchTask[]>();
   const groups: BatchTask[][] = [];
   for (const entry of tasks) {
-    const { account, licences = {}, ...task } = entry.task;
-    const { queue, cpus, memoryBytes, gpus, gpuModel, nodes, walltimeMs } = task;
-    const needs = [queue, cpus, memoryBytes, gpus, gpuModel, nodes, walltimeMs, licences];
-    const kind = JSON.stringify([account?.uid, account?.gid, ...needs]);
+    const kind = kindOf(entry);
     const group = open.get(kind);
     if (group !== undefined && group.length < most) group.push(entry);
     else {

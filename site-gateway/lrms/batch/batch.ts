@@ -29,7 +29,7 @@ import {
   keyOf,
   tokenOf,
 } from './batch-system.ts';
-import { type BatchTask, gatherAgain, newBatchTask } from './batch-task.ts';
+import { type BatchTask, newBatchTask } from './batch-task.ts';
 import { watchBatch } from './batch-watch.ts';
 import { faultOf } from './command-size.ts';
 import { neverBegins } from './never-begins.ts';
@@ -94,6 +94,7 @@ class BatchLrms implements Lrms {
       health: this.health,
       submissions,
       onPlaced: (entry) => this.placed.add(entry),
+      onTakenBack: (entry) => this.unplace(entry),
       onDropped: (entry) => this.end(entry, CANCELLED),
       onUnwanted: (entry) => this.signals.remove(entry),
       onRefused: (entry, words) => this.end(entry, refusal(system.name, words)),
@@ -239,6 +240,8 @@ class BatchLrms implements Lrms {
     const { element, state } = entry;
     if (element === undefined) return;
     const isOver = state === 'sent' && (await this.fence(element));
+    // It has been taken back meanwhile, to be submitted as part of something smaller.
+    if (entry.element !== element) return this.cancel(entry.task.id, graceMs, latestMs);
     if (!isOver) return this.kill(entry, graceMs, latestMs);
     this.signals.remove(entry);
     this.end(entry, CANCELLED);
@@ -287,9 +290,7 @@ class BatchLrms implements Lrms {
   private sendAgain(entry: BatchTask): void {
     const before = entry.element && this.submissions.accountOf(entry.element.token);
     if (before?.uid !== entry.task.account?.uid) return this.end(entry, ANOTHER_ACCOUNT);
-    this.unplace(entry);
-    gatherAgain(entry);
-    this.sender.add(entry);
+    this.sender.addAgain(entry);
   }
 
   private async settle(entry: BatchTask): Promise<void> {
