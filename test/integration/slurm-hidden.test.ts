@@ -41,7 +41,7 @@ beforeEach(() => {
     );
 });
 afterEach(async () => {
-  await change('Hidden=NO', 'AllowGroups=ALL');
+  await change('Hidden=NO', 'AllowGroups=ALL', 'State=UP');
   rmSync(dir, { recursive: true, maxRetries: 5 });
 });
 
@@ -94,4 +94,17 @@ test('a partition that the account may not use offers nothing', async () => {
   expect([capacity.queues, capacity.cpus]).toEqual([[], 0]);
   expect(closedReason).toBe('partition main is closed to the account of the gateway');
   expect((await slurm(['main', 'long']).poll(SELF)).closedReason).toBe('');
+});
+
+test('a partition that was closed is seen within four looks, and so is that it is open', async () => {
+  const system = slurm();
+  const reasonAfter = async (looks: number): Promise<string> => {
+    for (let look = 1; look < looks; look += 1) await system.poll(SELF);
+    return (await system.poll(SELF)).closedReason;
+  };
+  expect(await reasonAfter(1)).toBe('');
+  await change('State=DOWN');
+  expect(await reasonAfter(4)).toBe('partition main is DOWN');
+  await change('State=UP');
+  expect(await reasonAfter(4)).toBe('');
 });

@@ -223,8 +223,9 @@ test.for([
   ['01:00:00', 3_600_000],
   ['1-00:00:30', 86_430_000],
 ] as const)('MaxTime=%s is %d ms', ([time, maxWalltimeMs]) => {
-  const text = `PartitionName=main Default=YES MaxNodes=UNLIMITED MaxTime=${time} State=UP\n`;
-  const common = { name: 'main', isDefault: true, isHidden: false, state: 'UP', maxNodes: 0 };
+  const text = `PartitionName=main AllowGroups=ALL AllowAccounts=ALL Default=YES MaxNodes=UNLIMITED MaxTime=${time} State=UP\n`;
+  const access = { isHidden: false, isForAll: true };
+  const common = { name: 'main', isDefault: true, ...access, state: 'UP', maxNodes: 0 };
   expect(parsePartitions(text)).toEqual([{ ...common, maxWalltimeMs }]);
 });
 

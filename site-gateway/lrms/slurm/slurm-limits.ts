@@ -25,8 +25,9 @@ interface LimitOptions {
   readonly reservation: string;
 }
 
-/** Looks between two questions. */
-const LIMIT_LOOKS = 12;
+/** Looks between two questions for partitions, and for the rest; see START_LOOKS. */
+const PARTITION_LOOKS = 4;
+const OTHER_LOOKS = 12;
 /** Slurm's own default of MaxArraySize, while it has not said. */
 const DEFAULT_MAX_ARRAY = 1_001;
 
@@ -34,9 +35,10 @@ export function openLimitLooks(run: CommandRunner, options: LimitOptions): Limit
   let looks = 0;
   let limits: Limits = { maxArray: DEFAULT_MAX_ARRAY, partitions: [], reserved: undefined };
   const look = async (): Promise<Limits> => {
-    if (looks++ % LIMIT_LOOKS !== 0) return limits;
+    const at = looks++;
     try {
-      limits = await askLimits(run, options);
+      if (at % OTHER_LOOKS === 0) limits = { ...limits, ...(await askOthers(run, options)) };
+      if (at % PARTITION_LOOKS === 0) limits = { ...limits, partitions: await askPartitions(run) };
     } catch (error) {
       looks = 0;
       throw error;
@@ -49,13 +51,14 @@ export function openLimitLooks(run: CommandRunner, options: LimitOptions): Limit
   return Object.assign(look, { forget, last: () => limits });
 }
 
-async function askLimits(run: CommandRunner, options: LimitOptions): Promise<Limits> {
-  const { conf, reservation } = options;
+async function askOthers(
+  run: CommandRunner,
+  { conf, reservation }: LimitOptions,
+): Promise<Omit<Limits, 'partitions'>> {
   await requireConf(conf);
   const config = await told(run, 'scontrol', ['show', 'config']);
   return {
     maxArray: Number(configValue(config, 'MaxArraySize') ?? DEFAULT_MAX_ARRAY),
-    partitions: await askPartitions(run),
     reserved: reservation === '' ? undefined : await nodesOf(run, reservation),
   };
 }
@@ -64,6 +67,7 @@ async function askLimits(run: CommandRunner, options: LimitOptions): Promise<Lim
 async function askPartitions(run: CommandRunner): Promise<readonly PartitionLine[]> {
   const show = ['-o', 'show', 'partition'];
   const all = parsePartitions(await told(run, 'scontrol', ['-a', ...show]));
+  if (all.every(({ isHidden, isForAll }) => isHidden || isForAll)) return all;
   const shown = parsePartitions(await told(run, 'scontrol', show)).map(({ name }) => name);
   const isOpen = ({ name, isHidden }: PartitionLine): boolean => isHidden || shown.includes(name);
   return all.map((one) => (isOpen(one) ? one : { ...one, state: NOT_OURS }));

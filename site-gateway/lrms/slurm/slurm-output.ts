@@ -194,6 +194,8 @@ export interface PartitionLine {
   readonly isDefault: boolean;
   /** Who does not ask for all partitions does not see it; it takes jobs all the same. */
   readonly isHidden: boolean;
+  /** Whether it is for every group and account. */
+  readonly isForAll: boolean;
   readonly state: string;
   /** 0 for no limit. */
   readonly maxNodes: number;
@@ -207,6 +209,7 @@ export function parsePartitions(text: string): readonly PartitionLine[] {
       name: field('PartitionName'),
       isDefault: field('Default') === 'YES',
       isHidden: field('Hidden') === 'YES',
+      isForAll: field('AllowGroups') === 'ALL' && field('AllowAccounts') === 'ALL',
       state: field('State'),
       maxNodes: Number.parseInt(field('MaxNodes'), 10) || 0,
       maxWalltimeMs: parseTime(field('MaxTime')),

@@ -56,7 +56,7 @@ export interface SlurmOptions {
 
 const SUBMIT_TIMEOUT_MS = 30_000;
 const JOBS_AT_A_TIME = 500;
-/** Looks between two questions when a task would start: with them the gateway runs 29 commands a minute. */
+/** Looks between two questions when a task would start: with all it asks the gateway runs 30 commands a minute. */
 const START_LOOKS = 6;
 /** What is asked for before a task has come. */
 const SMALL: Needs = { cpus: 1, memoryBytes: 2 ** 20, gpus: 0, nodes: 1, walltimeMs: 0 };
