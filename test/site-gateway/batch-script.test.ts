@@ -140,6 +140,14 @@ describe('what a task that was killed has left in the session of its job', () =>
     expect(commandOf(readFileSync(join(attempt, 'pid'), 'utf8').trim())).toBe('');
   });
 
+  test('is ended at once where the time of grace is over', () => {
+    const grace = 'sleep 0.7; : >../../../submissions/token/1.kill; sleep 60';
+    const sinceMs = performance.now();
+    const { attempt } = runTask(leave(grace), '', {}, inSession);
+    expect(performance.now() - sinceMs).toBeLessThan(2_000);
+    expect(commandOf(readFileSync(join(attempt, 'pid'), 'utf8').trim())).toBe('');
+  });
+
   test('is left alone where others have that session, too', () => {
     const { status, attempt } = runTask(leave('sleep 60; echo'), '', {}, []);
     const pid = Number(readFileSync(join(attempt, 'pid'), 'utf8'));

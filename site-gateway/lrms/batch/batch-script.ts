@@ -30,8 +30,8 @@ const HELD = '[ -n "$SGE_ROOT$_CONDOR_SCRATCH_DIR$_grid_boxed" ] || _grid_most=\
  * - Whoever kills all of a job may kill the task a moment before this shell. An end by KILL counts as the task's own only if
  *   this shell outlives it by a second: else what a job was killed for would be told as a fault of its task.
  * - A task that a signal ended may leave others that are ending what is not in its process group, as `mpirun` does below a shell that is gone
- *   already. They would be killed with this shell: so it waits for its session to be empty, five seconds at most, and kills what
- *   is left. Only where the session is its own.
+ *   already. They would be killed with this shell: so it waits for its session to be empty, five seconds at most and until INDEX.kill is
+ *   there, and kills what is left. Only where the session is its own.
  * - An exit code of 99 or 100 is a wish to Grid Engine (start again, leave in error), so it gets another one.
  * - `status` counts only with its last line. INDEX.ended tells the gateway that it is there.
  */
@@ -107,7 +107,8 @@ _grid_left() {
 _grid_clear() {
   _grid_round=0
   while _grid_left; do
-    [ "$_grid_round" -lt 25 ] || { kill -KILL $_grid_all; break; }
+    true <"$_grid_submission"
+    [ "$_grid_round" -lt 25 ] && [ ! -e "$_grid_mark.kill" ] || { kill -KILL $_grid_all; break; }
     _grid_round=$((_grid_round + 1))
     sleep 0.2
   done 2>/dev/null
