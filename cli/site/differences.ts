@@ -7,7 +7,7 @@ export interface SiteAttemptView {
   /** State in the gateway's journal. */
   readonly gateway: string;
   readonly batchId: string;
-  /** `waits`, `runs`, `stuck` or `unlisted`. */
+  /** `waits`, `runs`, `suspended`, `stuck` or `unlisted`. */
   readonly batch: string;
   /** Why it waits, in the batch system's own words. */
   readonly reason: string;

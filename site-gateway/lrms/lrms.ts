@@ -134,7 +134,7 @@ export interface ListedTask {
   readonly id: AttemptId | '';
   /** Its own name for it; '' while it has none. */
   readonly batchId: string;
-  readonly state: 'waits' | 'runs' | 'stuck' | 'unlisted';
+  readonly state: 'waits' | 'runs' | 'suspended' | 'stuck' | 'unlisted';
   /** Why it waits, in its own words. */
   readonly reason: string;
 }

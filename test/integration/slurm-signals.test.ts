@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
+import { pause } from '../../service/background.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openSlurm } from '../../site-gateway/lrms/slurm/slurm.ts';
 import { openPort, type Port, SOON } from '../support/lrms-port.ts';
@@ -41,6 +42,9 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, maxRetries: 5 });
 });
 
+/** Shell text of a task that beats, deaf to TERM. */
+const beats = (file: string): string => `trap '' TERM; while :; do date >${file}; sleep 0.1; done`;
+
 test.for(['slow', 'hang'] as const)(
   'a task that no look has shown hears TERM, and is killed in time, while squeue is %s',
   async (how) => {
@@ -58,3 +62,55 @@ test.for(['slow', 'hang'] as const)(
     await expect.poll(() => cluster.run('squeue', '-h'), SOON).toBe('');
   },
 );
+
+/** Shell text of a task that works for three seconds. */
+const WORKS = 'i=0; while [ $((i += 1)) -le 30 ]; do sleep 0.1; done; exit 3';
+const STANDS = ': Slurm has suspended it';
+/** Lets Slurm suspend the only job. */
+const suspend = async (id: string): Promise<string> => {
+  const job = (await cluster.run('squeue', '-h', '-o', '%A')).trim();
+  await cluster.run('scontrol', 'suspend', job);
+  await expect.poll(() => port.suspensions, SOON).toEqual([`${id}${STANDS}`]);
+  return job;
+};
+
+test('the time that Slurm has suspended a job for is no walltime of its task', async () => {
+  const task = port.submit('stood', WORKS, { walltimeMs: 6_000 });
+  await port.begun('stood');
+  const job = await suspend('stood');
+  expect(port.lrms.list()).toMatchObject([{ id: 'stood', state: 'suspended' }]);
+  await pause(5_000);
+  // Nor is what a gateway that was away has not seen of it.
+  await port[Symbol.asyncDispose]();
+  await pause(1_000);
+  port = await open();
+  expect(await port.lrms.adopt(task)).toBe(true);
+  await expect.poll(() => port.suspensions, SOON).toEqual([`stood${STANDS}`]);
+  await cluster.run('scontrol', 'resume', job);
+  expect(await port.endOf('stood')).toMatchObject({ kind: 'exited', exitCode: 3 });
+  expect(port.suspensions).toEqual([`stood${STANDS}`, 'stood: ']);
+  const end = port.ends.get('stood');
+  expect(end?.kind === 'exited' && end.usage.wallMs).toBeLessThan(6_000);
+});
+
+test('a task whose job is suspended has its walltime after that, and no more', async () => {
+  port.submit('long', 'while :; do sleep 0.1; done', { walltimeMs: 4_000 });
+  await port.begun('long');
+  const job = await suspend('long');
+  // Others have its core.
+  expect(port.lrms.state().capacity).toMatchObject({ cpus: 4, usableCpus: 4 });
+  await pause(5_000);
+  expect(port.ends.has('long')).toBe(false);
+  await cluster.run('scontrol', 'resume', job);
+  expect(await port.endOf('long')).toMatchObject({ kind: 'limit', limit: 'walltime' });
+});
+
+test('a task whose job is suspended ends when it is cancelled', async () => {
+  port.submit('still', beats(join(dir, 'still')));
+  await port.begun('still');
+  await suspend('still');
+  const askedAtMs = Date.now();
+  port.lrms.cancel(attemptId('still'), 1_000);
+  expect(await port.endOf('still')).toMatchObject({ kind: 'exited', exitCode: 137 });
+  expect(Date.now() - askedAtMs).toBeLessThan(10_000);
+});

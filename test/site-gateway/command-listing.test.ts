@@ -85,6 +85,12 @@ describe('a queue', () => {
     const { jobs } = await open().poll(SELF);
     expect([...jobs.values()]).toEqual([{ id: '12', state: 'runs', reason: 'Priority' }]);
   });
+
+  test('holds jobs that stand still', async () => {
+    commands.say('squeue', { stdout: LINE.replace('PENDING', 'SUSPENDED') });
+    const { jobs } = await open().poll(SELF);
+    expect([...jobs.values()]).toMatchObject([{ id: '12', state: 'suspended' }]);
+  });
 });
 
 describe('words', () => {

@@ -249,6 +249,7 @@ test.for<[string, object, string, object | undefined]>([
   ['waits', { JobStatus: 1 }, 'waits', undefined],
   ['is held', { JobStatus: 5, HoldReasonCode: 1, HoldReason: 'ask Ada' }, 'waits', undefined],
   ['runs again', { JobStatus: 2, NumJobStarts: 2 }, 'runs', undefined],
+  ['is suspended', { JobStatus: 7, NumJobStarts: 1 }, 'suspended', undefined],
   [
     'lost its node',
     { JobStatus: 1, NumJobStarts: 1, JobDisconnectedDate: 1_795_962_560 },

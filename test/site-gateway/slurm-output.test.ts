@@ -95,13 +95,13 @@ describe('the queue', () => {
     ['SPECIAL_EXIT', 'waits'],
     ['RUNNING', 'runs'],
     ['COMPLETING', 'runs'],
-    ['SUSPENDED', 'runs'],
+    ['SUSPENDED', 'suspended'],
     ['A_STATE_TO_COME', 'runs'],
   ])('a job that is %s %s', ([state, expected]) => {
     const [line] = parseQueue(queueLine('17|N/A', state));
     expect(line && [jobOf(line, 1).state, isRunning(line)]).toEqual([
       expected,
-      expected === 'runs',
+      expected !== 'waits',
     ]);
   });
 });

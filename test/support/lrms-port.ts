@@ -15,6 +15,8 @@ export const SOON = { timeout: 60_000, interval: 100 };
 export interface Port extends AsyncDisposable {
   readonly lrms: Lrms;
   readonly ends: ReadonlyMap<string, TaskEnd>;
+  /** `ID: WHY` for each task that stands still since, `ID: ` where it goes on. */
+  readonly suspensions: readonly string[];
   /** Why it took no tasks, each time that this changed; '' where it took them. */
   readonly closedReasons: readonly string[];
   /** Queues a task of one CPU; its script appends its id to `ran` first. */
@@ -30,6 +32,7 @@ export async function openPort(
 ): Promise<Port> {
   const started: string[] = [];
   const ends = new Map<string, TaskEnd>();
+  const suspensions: string[] = [];
   const closedReasons: string[] = [];
   const opened: { lrms?: Lrms } = {};
   const lrms = await openBatchLrms({
@@ -41,6 +44,7 @@ export async function openPort(
     listener: {
       started: (id) => started.push(id),
       ended: (id, end) => ends.set(id, end),
+      suspended: (id, _, why) => suspensions.push(`${id}: ${why}`),
       changed: () => closedReasons.push(opened.lrms?.state().closedReason ?? ''),
     },
     pollMs: 500,
@@ -49,6 +53,7 @@ export async function openPort(
   return {
     lrms,
     ends,
+    suspensions,
     closedReasons,
     submit: (id, script, part) => {
       const task = taskIn(dir, id, script, part);

@@ -115,7 +115,7 @@ export async function evidenceOf(
 
 /** What its script, and others beside it, have counted. */
 async function countsOf(
-  { element, task }: BatchTask,
+  { element, task, suspendedMs }: BatchTask,
   submissions: Submissions,
   status: StatusFile | undefined,
 ): Promise<Pick<Evidence, 'meter' | 'steps' | 'wallMs'>> {
@@ -123,7 +123,8 @@ async function countsOf(
   if (element === undefined) return { meter, steps: NO_STEPS, wallMs: 0 };
   const stat = await submissions.startedStat(element);
   const endedMs = status?.endedUptimeMs ?? meter?.atUptimeMs ?? 0;
-  return { meter, steps: await submissions.stepsOf(element), wallMs: wallMsOf(stat, endedMs) };
+  const wallMs = Math.max(0, wallMsOf(stat, endedMs) - suspendedMs);
+  return { meter, steps: await submissions.stepsOf(element), wallMs };
 }
 
 /** From the start of the script, as it left it, to an instant of the same machine; 0 where either is not known. */

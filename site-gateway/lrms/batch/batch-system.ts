@@ -92,11 +92,15 @@ export type SubmitAnswer =
 /** One element as the batch system lists it. */
 export interface BatchJob {
   readonly id: string;
-  /** `stuck` where it could not be started and the system leaves it at that. */
-  readonly state: 'waits' | 'runs' | 'stuck';
+  /** `suspended` where it has begun and stands still; `stuck` where it could not be started and the system leaves it at that. */
+  readonly state: 'waits' | 'runs' | 'suspended' | 'stuck';
   /** Why it waits, in the system's own words. */
   readonly reason: string;
 }
+
+/** Of an element that was submitted twice the job that has begun counts. */
+export const hasBegun = (job: BatchJob | undefined): boolean =>
+  job?.state === 'runs' || job?.state === 'suspended';
 
 export interface BatchPoll {
   /** By `keyOf`. */

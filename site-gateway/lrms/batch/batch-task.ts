@@ -17,6 +17,12 @@ export interface BatchTask {
   sentAtMs: number;
   /** Wall clock; 0 while it has not begun. */
   startedAtMs: number;
+  /** How long it has stood still, without what goes on now. */
+  suspendedMs: number;
+  /** Wall clock: stands still since then. */
+  suspendedAtMs: number | undefined;
+  /** The listener knows whether it stands still. */
+  isToldHow: boolean;
   /** Looks in succession that did not list it. */
   missed: number;
   /** Monotonic: the first of them. */
@@ -52,6 +58,9 @@ export const newBatchTask = (task: LrmsTask): BatchTask => ({
   isListed: false,
   sentAtMs: 0,
   startedAtMs: 0,
+  suspendedMs: 0,
+  suspendedAtMs: undefined,
+  isToldHow: false,
   missed: 0,
   missedAtMs: 0,
   waitReason: '',

@@ -2,10 +2,9 @@ import type { AttemptId } from '../../../core/ids.ts';
 import { background } from '../../../service/background.ts';
 import type { Clock } from '../../../service/clock.ts';
 import type { Log } from '../../../service/log.ts';
-import { openLongTimer } from '../../../service/long-timer.ts';
 import type { Account } from '../../accounts/account.ts';
 import type { Lrms, LrmsListener, LrmsState, LrmsTask, TaskEnd } from '../lrms.ts';
-import { readStatus, type StatusFile, writeLimit } from '../task-files.ts';
+import { readStatus, type StatusFile } from '../task-files.ts';
 import type { BatchSilence } from './batch-command.ts';
 import { ANOTHER_ACCOUNT, CANCELLED, endOfTask, refusal, unwritten } from './batch-end.ts';
 import {
@@ -36,6 +35,7 @@ import { neverBegins } from './never-begins.ts';
 import { Placements } from './placements.ts';
 import { type Mark, openSubmissions, type Submissions } from './submissions.ts';
 import { readEnd, writeEnd } from './told-end.ts';
+import { openWalltimes, type Walltimes } from './walltimes.ts';
 
 export interface BatchOptions {
   readonly system: BatchSystem;
@@ -70,6 +70,7 @@ class BatchLrms implements Lrms {
   private readonly sender: BatchSender;
   private readonly signals: BatchSignals;
   private readonly tasks = new Map<string, BatchTask>();
+  private readonly walltimes: Walltimes;
   private readonly placed = new Placements();
   /** By the last look. */
   private jobs: BatchPoll['jobs'] = new Map();
@@ -99,6 +100,11 @@ class BatchLrms implements Lrms {
       onUnwanted: (entry) => this.signals.remove(entry),
       onRefused: (entry, words) => this.end(entry, refusal(system.name, words)),
       onUnwritten: (entry, error) => this.end(entry, unwritten(options.spool, error)),
+    });
+    this.walltimes = openWalltimes({
+      ...options,
+      name: system.name,
+      onOver: (entry) => this.kill(entry, WALLTIME_GRACE_MS),
     });
     this.signals = new BatchSignals({
       ...around,
@@ -219,20 +225,9 @@ class BatchLrms implements Lrms {
     const now = this.options.clock.nowMs();
     // The clock of a file server is believed only about the past of an earlier run.
     entry.startedAtMs = entry.takenUp ? Math.min(atMs, now) : now;
-    this.armWalltime(entry);
     this.options.listener.started(entry.task.id, entry.startedAtMs);
+    await this.walltimes.begin(entry);
     if (entry.wanted !== undefined) this.signals.flush();
-  }
-
-  private armWalltime(entry: BatchTask): void {
-    const allowed = entry.task.walltimeMs;
-    if (allowed <= 0) return;
-    const leftMs = entry.startedAtMs + allowed - this.options.clock.nowMs();
-    const limit = { limit: 'walltime', measured: allowed, allowed } as const;
-    // A full disk may cost the reason, never the end.
-    const exceed = (): Promise<void> =>
-      writeLimit(entry.task.directory, limit).finally(() => this.kill(entry, WALLTIME_GRACE_MS));
-    entry.wallTimer = openLongTimer(leftMs, () => this.run('end a task at its limit', exceed()));
   }
 
   /** Where it has not begun it never will; otherwise it gets its signals. */
@@ -256,6 +251,7 @@ class BatchLrms implements Lrms {
     if (this.closed()) return;
     for (const token of this.placed.tokens())
       for (const mark of await this.submissions.marks(token)) this.marked(mark);
+    this.walltimes.see(this.tasks.values(), jobs);
     const missing = [...this.tasks.values()].filter((entry) => isMissing(entry, jobs, beganAtMs));
     const requeued = [...this.tasks.values()].filter((entry) => isRequeued(entry, jobs, beganAtMs));
     for (const entry of requeued) {

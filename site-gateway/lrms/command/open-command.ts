@@ -6,6 +6,7 @@ import {
   type BatchSignal,
   type BatchSystem,
   type Element,
+  hasBegun,
   keyOf,
   type MissingElement,
   type SubmitAnswer,
@@ -163,12 +164,16 @@ function jobsOf(rows: readonly Row[], { states }: CommandTemplate): ReadonlyMap<
   for (const row of rows) {
     const element = elementOf(row);
     if (element === undefined || states.over?.test(row.state) === true) continue;
-    const state = states.waits.test(row.state) ? 'waits' : 'runs';
-    // Of an element that was submitted twice the one that runs counts.
-    if (jobs.get(keyOf(element))?.state !== 'runs')
+    const state = stateOf(row, states);
+    if (!hasBegun(jobs.get(keyOf(element))))
       jobs.set(keyOf(element), { id: row.job, state, reason: row.reason });
   }
   return jobs;
+}
+
+function stateOf({ state }: Row, states: CommandTemplate['states']): BatchJob['state'] {
+  if (states.waits.test(state)) return 'waits';
+  return states.suspended?.test(state) === true ? 'suspended' : 'runs';
 }
 
 /** Undefined for a state in which it has not ended. */

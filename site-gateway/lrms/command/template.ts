@@ -138,7 +138,11 @@ export const TEMPLATE = z
       run: command({ always: ACCOUNT, sometimes: [] }, []),
       ...listing,
     }).superRefine(oneForm),
-    states: section({ waits: pattern(), over: pattern().optional() }),
+    states: section({
+      waits: pattern(),
+      suspended: pattern().optional(),
+      over: pattern().optional(),
+    }),
     autopsy: z
       .strictObject({
         run: command({ always: ['jobs', 'job', 'names', 'name', ...ACCOUNT], sometimes: [] }, [

@@ -7,6 +7,7 @@ import {
   type BatchSignal,
   type BatchSystem,
   type Element,
+  hasBegun,
   type JobOwners,
   keyOf,
   type MissingElement,
@@ -166,8 +167,7 @@ function jobsOf(
       const key = keyOf({ token: line.token, index });
       const reason = reasons.get(line.number) ?? '';
       const job = { id: jobIdOf(line, index), state: stateOf(line), reason };
-      // Of an element that was submitted twice the one that runs counts.
-      if (isKnown(key) && jobs.get(key)?.state !== 'runs') jobs.set(key, job);
+      if (isKnown(key) && !hasBegun(jobs.get(key))) jobs.set(key, job);
     }
   return jobs;
 }

@@ -128,9 +128,12 @@ function countOf(element: XmlElement, name: string): number {
 export const jobIdOf = ({ isArray, number }: JobLine, index: number): string =>
   isArray ? `${number}.${index}` : number;
 
-/** One that could not be started stays in the list with an E until somebody looks after it. */
+/**
+ * One that could not be started stays in the list with an E until somebody looks after it. One stands still by itself (s), by
+ * its queue (S), or because its host is overloaded (T).
+ */
 export function stateOf({ isPending, state }: JobLine): BatchJob['state'] {
-  if (!isPending) return 'runs';
+  if (!isPending) return /[sST]/.test(state) ? 'suspended' : 'runs';
   return state.includes('E') ? 'stuck' : 'waits';
 }
 

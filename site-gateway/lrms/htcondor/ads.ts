@@ -123,7 +123,7 @@ export const parseEnds = (text: string): readonly EndAd[] => parse(text, 'condor
 export const parseSlots = (text: string): readonly SlotAd[] => parse(text, 'condor_status', SLOT);
 
 /** HTCondor's JobStatus. */
-const [IDLE, REMOVED, COMPLETED, HELD] = [1, 3, 4, 5];
+const [IDLE, REMOVED, COMPLETED, HELD, SUSPENDED] = [1, 3, 4, 5, 7];
 
 export const isRunning = ({ JobStatus }: JobAd): boolean => ![IDLE, HELD].includes(JobStatus);
 /** Whether it is still there; a job that is over is only waiting to be forgotten. */
@@ -132,6 +132,7 @@ export const isThere = ({ JobStatus }: JobAd): boolean => JobStatus !== COMPLETE
 export function jobOf(ad: JobAd): BatchJob {
   const reason = ad.JobStatus === HELD ? `held: ${ad.HoldReason}` : ad.LastRejMatchReason.trim();
   const id = `${ad.ClusterId}.${ad.ProcId}`;
+  if (ad.JobStatus === SUSPENDED) return { id, state: 'suspended', reason };
   if (isRunning(ad)) return { id, state: 'runs', reason };
   return { id, state: listedEnd(ad) === undefined ? 'waits' : 'stuck', reason };
 }

@@ -11,6 +11,7 @@ import {
   type BatchEnd,
   type BatchJob,
   type BatchSystem,
+  hasBegun,
   keyOf,
   type MissingElement,
   type SubmitAnswer,
@@ -127,8 +128,7 @@ function jobsOf(ads: readonly JobAd[]): ReadonlyMap<string, BatchJob> {
   const jobs = new Map<string, BatchJob>();
   for (const ad of ads) {
     const key = keyOf(elementOf(ad));
-    // Of an element that was submitted twice the one that runs counts.
-    if (jobs.get(key)?.state !== 'runs') jobs.set(key, jobOf(ad));
+    if (!hasBegun(jobs.get(key))) jobs.set(key, jobOf(ad));
   }
   return jobs;
 }

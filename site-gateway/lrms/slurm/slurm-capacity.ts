@@ -3,7 +3,13 @@ import { sum } from '../../../core/sum.ts';
 import { BatchSilence } from '../batch/batch-command.ts';
 import type { Needs } from '../batch/batch-system.ts';
 import type { Capacity } from '../lrms.ts';
-import { isRunning, type NodeLine, type PartitionLine, type QueueLine } from './slurm-output.ts';
+import {
+  isRunning,
+  isSuspended,
+  type NodeLine,
+  type PartitionLine,
+  type QueueLine,
+} from './slurm-output.ts';
 
 /** The partitions that the site uses. A name that Slurm does not have is a fault of the configuration: the site is closed. */
 export function choose(
@@ -91,7 +97,7 @@ export function capacityOf(
     cpus,
     memoryBytes,
     gpus,
-    usableCpus: cpus - total((node) => node.allocatedCpus) + ours((line) => line.cpus),
+    usableCpus: cpus - total((node) => node.allocatedCpus) + ours(cpusOf),
     usableMemoryBytes:
       memoryBytes - total((node) => node.allocatedMemoryBytes) + ours((line) => line.memoryBytes),
     usableGpus: gpus - total((node) => node.allocatedGpus) + ours((line) => line.gpus),
@@ -100,6 +106,9 @@ export function capacityOf(
     queues,
   };
 }
+
+/** One that is suspended keeps its memory, and others have its cores. */
+const cpusOf = (line: QueueLine): number => (isSuspended(line) ? 0 : line.cpus);
 
 function queueOf(
   { name, maxWalltimeMs, maxNodes, isDefault }: PartitionLine,

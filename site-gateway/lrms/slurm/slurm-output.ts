@@ -88,12 +88,19 @@ const WAITING = [
 
 export const isRunning = ({ state }: QueueLine): boolean => !WAITING.includes(state);
 
+export const isSuspended = ({ state }: QueueLine): boolean => state === 'SUSPENDED';
+
 /** It has its nodes, and they are not up yet. */
 const BOOTS = 'CONFIGURING';
 
+function stateOf(line: QueueLine): BatchJob['state'] {
+  if (isSuspended(line)) return 'suspended';
+  return isRunning(line) && line.state !== BOOTS ? 'runs' : 'waits';
+}
+
 export const jobOf = (line: QueueLine, index: number): BatchJob => ({
   id: line.idOf(index),
-  state: isRunning(line) && line.state !== BOOTS ? 'runs' : 'waits',
+  state: stateOf(line),
   reason: line.state === BOOTS ? 'its nodes are being made ready' : line.reason,
 });
 

@@ -13,6 +13,7 @@ import {
   type BatchOrder,
   type BatchSystem,
   type Element,
+  hasBegun,
   type JobOwners,
   keyOf,
   type Needs,
@@ -223,8 +224,7 @@ function jobsOf(queue: readonly QueueLine[]): ReadonlyMap<string, BatchJob> {
     for (const index of line.indexes) {
       const key = keyOf({ token: line.token, index });
       const job = jobOf(line, index);
-      // Of an element that was submitted twice the one that runs counts.
-      if (jobs.get(key)?.state !== 'runs') jobs.set(key, job);
+      if (!hasBegun(jobs.get(key))) jobs.set(key, job);
     }
   return jobs;
 }

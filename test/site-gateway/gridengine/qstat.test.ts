@@ -44,7 +44,11 @@ describe('the list of jobs', () => {
     ['running', 'r', 'runs'],
     ['running', 't', 'runs'],
     ['running', 'dr', 'runs'],
-    ['running', 'S', 'runs'],
+    ['running', 'Rr', 'runs'],
+    ['running', 's', 'suspended'],
+    ['running', 'S', 'suspended'],
+    ['running', 'T', 'suspended'],
+    ['running', 'dS', 'suspended'],
   ])('a job that is %s with state %s %s', ([attribute = '', state = '', expected]) => {
     const [line] = pendingOf(jobXml({ attribute, state }));
     expect(line && stateOf(line)).toBe(expected);
