@@ -91,6 +91,11 @@ test('a task of many processes that may be killed is killed within seconds, all 
   expect(commandOf(pid)).toBe('');
 });
 
+test('a task is not ended by the word that its job is to be suspended', () => {
+  const { status } = runTask('kill -USR1 0; exit 7', '', { GRID_NOTIFY: 'yes' }, ['setsid', '-w']);
+  expect(status).toBe(7);
+});
+
 test('a task that may be killed hears TERM first, though nobody has sent it', () => {
   const { status, attempt } = runTask(
     'trap "echo heard >../heard" TERM; : >../../../submissions/token/1.kill; while :; do sleep 0.1; done',

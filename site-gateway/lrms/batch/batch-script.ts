@@ -24,7 +24,7 @@ const HELD = '[ -n "$SGE_ROOT$_CONDOR_SCRATCH_DIR$_grid_boxed" ] || _grid_most=\
  *   GRID_FORWARD is for systems that signal their own child alone, and with TERM only: all of the task gets it, and KILL
  *   once there is INDEX.kill.
  *   GRID_NOTIFY is for systems that can only announce a kill by SIGUSR2: the task does not see it and gets TERM in its place,
- *   and KILL once INDEX.kill is there. INDEX.noticed tells the gateway that the system has announced one.
+ *   and KILL once INDEX.kill is there. Nor does it see SIGUSR1, by which such a system announces that it suspends the job. INDEX.noticed tells the gateway that the system has announced one.
  * - The host file names each node once for each of its cores, as the batch system gave them, the first node first.
  * - `order` sets the words to run. It is read before the fence: a task that cannot be read has not begun.
  * - Whoever kills all of a job may kill the task a moment before this shell. An end by KILL counts as the task's own only if
@@ -128,7 +128,7 @@ if [ "$_grid_notify" = yes ]; then
     kill -KILL 0
   ) </dev/null >/dev/null 2>&1 3>&- 4>&- &
   _grid_watch=$!
-  trap '' USR2
+  trap '' USR1 USR2
 fi
 ${BATCH_METER}
 _grid_root=$$ _grid_usage=$_grid_dir/usage
@@ -146,7 +146,7 @@ _grid_kernel
 { echo "$_grid_code $_grid_up"; times; echo end; } >"$_grid_dir/status"
 # What the gateway has forgotten may have no place for it, where \`:\` would end this shell.
 true >"$_grid_mark.ended"
-if [ -n "$_grid_watch" ]; then kill -KILL "$_grid_watch"; fi 2>/dev/null
+if [ -n "$_grid_watch" ]; then kill -KILL "$_grid_watch"; wait "$_grid_watch"; fi 2>/dev/null
 case $_grid_code in 99 | 100) [ -z "$SGE_ROOT" ] || exit 1 ;; esac
 exit "$_grid_code"
 `;
