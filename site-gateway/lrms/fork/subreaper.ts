@@ -29,8 +29,11 @@ const TEST_MS = 10_000;
  * environment that has: then nothing that a task makes gets away from its shell. Neither a shell nor Node can ask the
  * kernel for that, but perl and Python can. None, and a word in the log, where both are missing.
  */
-export async function subreaperWords(log: Log): Promise<readonly string[]> {
-  for (const words of candidates()) {
+export async function subreaperWords(
+  log: Log,
+  programOf = systemProgram,
+): Promise<readonly string[]> {
+  for (const words of candidates(programOf)) {
     const [program = '', ...args] = words;
     try {
       await promisify(execFile)(program, [...args, '/bin/sh', '-c', ':'], {
@@ -48,14 +51,12 @@ export async function subreaperWords(log: Log): Promise<readonly string[]> {
   return [];
 }
 
-function candidates(): readonly (readonly string[])[] {
-  const [perl, python, prctl] = [
-    systemProgram('perl'),
-    systemProgram('python3'),
-    PRCTL[process.arch],
-  ];
+function candidates(programOf: typeof systemProgram): readonly (readonly string[])[] {
+  const [perl, python, prctl] = [programOf('perl'), programOf('python3'), PRCTL[process.arch]];
   const byPerl = `syscall(${prctl}, ${ORDER}, 1, 0, 0, 0) == 0 or die $!; exec @ARGV`;
-  const byPython = `import ctypes, os, sys
+  // Python ignores these two, and so would all of the task.
+  const byPython = `import ctypes, os, signal, sys
+for one in (signal.SIGPIPE, signal.SIGXFSZ): signal.signal(one, signal.SIG_DFL)
 if ctypes.CDLL(None).prctl(${ORDER}, 1, 0, 0, 0): sys.exit(1)
 os.execv(sys.argv[1], sys.argv[1:])`;
   return [
