@@ -1,6 +1,8 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openCommandRunner } from '../../site-gateway/lrms/batch/batch-command.ts';
 
@@ -36,4 +38,22 @@ test('a child in a session of its own keeps nothing open here', async () => {
   await expect(run('sh', ['-c', script], 500)).rejects.toThrow('sh gave no answer in 0.5 s');
   await expect.poll(openFiles).toBe(before);
   process.kill(Number(readFileSync(join(dir, 'pid'), 'utf8')));
+});
+
+test('where no file can be opened any more there is no answer, and the gateway goes on', async () => {
+  const runner = join(import.meta.dirname, '../../site-gateway/lrms/batch/batch-command.ts');
+  const full = `
+    import { openSync } from 'node:fs';
+    import { openCommandRunner } from '${runner}';
+    const run = openCommandRunner({ PATH: '/usr/bin:/bin' });
+    try { for (;;) openSync('/dev/null'); } catch {}
+    const error = await run('true', [], 100).catch((error) => error);
+    setTimeout(() => process._rawDebug(error.name + ': ' + error.message), 300);`;
+  const program = join(dir, 'full.ts');
+  writeFileSync(program, full);
+  const limited = ['-c', `ulimit -n 64; exec '${process.execPath}' ${program}`];
+  const { stderr } = await promisify(execFile)('sh', limited);
+  expect(stderr.trim()).toBe(
+    'BatchSilence: true cannot be run: this process has too many files open',
+  );
 });

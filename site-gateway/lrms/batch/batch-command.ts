@@ -70,12 +70,18 @@ export function openCommandRunner(env: Readonly<Record<string, string>>): Comman
 function begin(program: string, args: readonly string[], env: Readonly<Record<string, string>>) {
   try {
     // A group of its own: what the command starts must not keep its output open after it was ended.
-    return spawn(program, [...args], {
+    const child = spawn(program, [...args], {
       cwd: '/',
       detached: true,
       env: { ...env, LC_ALL: 'C' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    // Where no file can be opened any more it comes without its streams, and tells why only later.
+    if ((child as Partial<typeof child>).stdout === undefined) {
+      child.on('error', () => undefined);
+      throw new Error('this process has too many files open');
+    }
+    return child;
   } catch (error) {
     // A machine without memory, for example, says so here.
     const words = error instanceof Error ? error.message : String(error);
