@@ -179,14 +179,14 @@ _grid_count() {
   _grid_used= _grid_held=
   read -r _grid_used <"$1/$2"
   read -r _grid_held <"$1/$3"
-  case $_grid_used:$_grid_held in
-    :* | *: | *:max) ;;
+  case $3:$_grid_used:$_grid_held in
+    memory.max:* | *::* | *:) ;;
     *) [ "$((_grid_used + 1048576))" -lt "$_grid_held" ] || _grid_full=yes ;;
   esac
   while read -r _grid_line _grid_unit; do
     case $_grid_line:$_grid_unit in
       *:0) ;;
-      max:*) _grid_full=yes ;;
+      oom:*) _grid_full=yes ;;
       oom_kill:*) _grid_killed=yes ;;
     esac
   done <"$1/$4"
