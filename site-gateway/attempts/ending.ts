@@ -4,6 +4,7 @@ import type { Outcome } from '../../core/job/outcome.ts';
 import { background } from '../../service/background.ts';
 import type { Log } from '../../service/log.ts';
 import type { AttemptState, Ending, Journal } from '../journal/journal.ts';
+import type { Lrms } from '../lrms/lrms.ts';
 import type { Attempt } from './attempt.ts';
 import { failed, NO_USAGE, type Verdict } from './outcome.ts';
 
@@ -26,6 +27,18 @@ export const cancelledVerdict = ({ exitCode, signal }: Verdict): Verdict & { fai
   detail: WORDS.cancelled,
 });
 
+/** Between TERM and KILL of a task that was cancelled. */
+export const CANCEL_GRACE_MS = 3_000;
+
+/** How attempts are to end. */
+export interface EndingWish {
+  readonly graceMs?: number;
+  /** From now on; absent where nothing hangs on it. */
+  readonly latestMs?: number;
+  /** For people. */
+  readonly why?: string;
+}
+
 /** What an attempt was told. */
 interface Told {
   readonly ending: Ending;
@@ -45,8 +58,34 @@ export function endedEarly({ ending, endingDetail }: Told): Outcome {
   return { ...verdict, usage: NO_USAGE, outputs: EMPTY_TREE };
 }
 
+interface Around {
+  readonly journal: Pick<Journal, 'intend' | 'takeBack'>;
+  readonly log: Log;
+  readonly lrms: Promise<Pick<Lrms, 'cancel'>>;
+}
+
+/** Ends these; a latest instant holds for those too that were told to end before. Resolves once the journal has the reason. */
+export async function tellToEnd(
+  attempts: readonly Attempt[],
+  ending: Exclude<Ending, ''>,
+  { graceMs = CANCEL_GRACE_MS, latestMs, why = '' }: EndingWish,
+  around: Around,
+): Promise<void> {
+  const wanted = attempts.filter((one) => one.ending === '');
+  if (wanted.length > 0) await intend(wanted, ending, around);
+  const lrms = await around.lrms;
+  const others = latestMs === undefined ? [] : attempts.filter((one) => one.ending !== '');
+  for (const { id } of others) lrms.cancel(id, graceMs, latestMs);
+  for (const attempt of unended(wanted, ending, around)) {
+    attempt.ending = ending;
+    attempt.endingDetail = why;
+    attempt.abort.abort();
+    lrms.cancel(attempt.id, graceMs, latestMs);
+  }
+}
+
 /** Resolves once the journal has the reason to end these; for what does not bear waiting, whether it takes it or not. */
-export async function intend(
+async function intend(
   attempts: readonly { readonly id: AttemptId }[],
   ending: Ending,
   { journal, log }: { readonly journal: Pick<Journal, 'intend'>; readonly log: Log },
@@ -65,7 +104,7 @@ export async function intend(
  * Those that are still to end: one may have been told another reason while this one was written down, or have come to its own
  * end, and then a later run must not go by it.
  */
-export function unended<Some extends Ended>(
+function unended<Some extends Ended>(
   attempts: readonly Some[],
   ending: Ending,
   { journal, log }: { readonly journal: Pick<Journal, 'takeBack'>; readonly log: Log },

@@ -36,7 +36,15 @@ import { diskFull, giveBackIfFull } from '../staging/full-disk.ts';
 import { carryTransfer } from '../staging/transfer-life.ts';
 import { GATEWAY_STOPS } from '../stopping.ts';
 import { type Attempt, attemptOf, isSilent, provide, vacate, wishOf } from './attempt.ts';
-import { cancelledVerdict, endedEarly, finalState, intend, isForfeit, unended } from './ending.ts';
+import {
+  CANCEL_GRACE_MS,
+  cancelledVerdict,
+  type EndingWish,
+  endedEarly,
+  finalState,
+  isForfeit,
+  tellToEnd,
+} from './ending.ts';
 import { type MakeRoom, openMakeRoom } from './make-room.ts';
 import { newsOfWait, WAITING_MS } from './news-of-wait.ts';
 import { failed, failedBy, NO_USAGE } from './outcome.ts';
@@ -51,7 +59,6 @@ export interface LiveView {
   readonly over: Promise<void>;
 }
 
-const CANCEL_GRACE_MS = 3_000;
 const BEGUN: readonly AttemptState[] = ['running', 'suspended'];
 const LOST = 'it had begun, and all word of it is lost: the machine went down';
 const PREPARED_AT_A_TIME = 8;
@@ -109,25 +116,16 @@ export class Supervisor {
   }
 
   /**
-   * Ends live attempts among `ids`, KILL `latestMs` after this call at the latest; resolves once the intent is in the
-   * journal.
+   * Ends live attempts among `ids`, KILL `latestMs` after this call at the latest, also of those that are ending already;
+   * resolves once the intent is in the journal.
    */
   async end(
     ids: readonly string[],
     ending: Exclude<Ending, ''>,
-    { graceMs = CANCEL_GRACE_MS, latestMs = Number.POSITIVE_INFINITY, why = '' } = {},
+    wish: EndingWish = {},
   ): Promise<void> {
     const known = ids.map((id) => this.attempts.get(id)).filter((one) => one !== undefined);
-    const wanted = known.filter((one) => one.ending === '');
-    if (wanted.length === 0) return;
-    await intend(wanted, ending, this.options);
-    const lrms = await this.lrms;
-    for (const attempt of unended(wanted, ending, this.options)) {
-      attempt.ending = ending;
-      attempt.endingDetail = why;
-      attempt.abort.abort();
-      lrms.cancel(attempt.id, graceMs, latestMs);
-    }
+    await tellToEnd(known, ending, wish, { ...this.options, lrms: this.lrms });
   }
 
   liveIds(): readonly AttemptId[] {

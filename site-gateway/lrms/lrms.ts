@@ -151,7 +151,7 @@ export interface Lrms extends AsyncDisposable {
   clear?(): Promise<void>;
   /**
    * Ends a task: TERM as soon as may be, KILL `graceMs` after that, and `latestMs` after this call at the latest, TERM or
-   * not. `ended` follows. Nothing happens for a task that is unknown.
+   * not (half a minute after the grace where it is not said: a batch system may be away). `ended` follows. Nothing happens for a task that is unknown.
    */
   cancel(id: AttemptId, graceMs: number, latestMs?: number): void;
   /**

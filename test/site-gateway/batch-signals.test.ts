@@ -143,6 +143,15 @@ describe('the grace of a task that is to end', () => {
     expect(sent).toEqual(['TERM 7 at 0', 'KILL 7 at 100']);
   });
 
+  test('is over half a minute later where the batch system is away', async () => {
+    answers = false;
+    signals.end(entry, 1_000);
+    await pass(30_000);
+    expect(allowedAtMs).toEqual([]);
+    await pass(2_000);
+    expect([allowedAtMs, sent]).toEqual([[31_000], []]);
+  });
+
   test('ends with the task', async () => {
     entry.isListed = true;
     signals.end(entry, 1_000);

@@ -34,7 +34,7 @@ export function isMissing(entry: BatchTask, jobs: BatchPoll['jobs'], beganAtMs: 
     if (entry.missed === 0) entry.missedAtMs = beganAtMs;
     entry.missed += 1;
   }
-  const isKilled = entry.signalled === 'KILL';
+  const isKilled = entry.wanted === 'KILL';
   return entry.missed >= (entry.unexplained || isKilled ? 1 : MISSED_LOOKS);
 }
 
@@ -106,7 +106,7 @@ export async function evidenceOf(
     began: state === 'runs',
     status,
     ...(await countsOf(entry, submissions, status)),
-    isKilled: status === undefined && entry.signalled === 'KILL',
+    isKilled: status === undefined && entry.wanted === 'KILL',
     limit: await limitOf(directory),
     end: await endedBy(entry, end, submissions),
     log: asks ? await submissions.logOf(element) : '',

@@ -18,6 +18,9 @@ const LOOKS_LEFT = 6;
 /** So long after its KILL, and after it was to end, a job is looked for more often; one that is still there then is stuck. */
 const URGENT_FOR_MS = 20_000;
 
+/** A task that is to end waits so long beyond its grace for a TERM that the batch system does not take. */
+const UNHEARD_MS = 30_000;
+
 export interface SignalOptions {
   readonly system: BatchSystem;
   readonly submissions: Pick<Submissions, 'allowKill' | 'accountOf'>;
@@ -87,7 +90,7 @@ export class BatchSignals {
    * TERM as soon as a look has shown its job, or the batch system can tell it from others itself, KILL `graceMs` after that was sent and `latestMs` from now at the latest, TERM
    * or not, unless it has ended by then. Of several wishes the soonest holds.
    */
-  end(entry: BatchTask, graceMs: number, latestMs = Number.POSITIVE_INFINITY): void {
+  end(entry: BatchTask, graceMs: number, latestMs = graceMs + UNHEARD_MS): void {
     const nowMs = this.options.clock.monotonicMs();
     entry.graceMs = Math.min(entry.graceMs, graceMs);
     entry.killByMs = Math.min(entry.killByMs, nowMs + latestMs);

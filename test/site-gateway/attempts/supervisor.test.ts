@@ -168,7 +168,7 @@ test('a machine is taken back though the journal cannot be written', async () =>
   const supervisor = await open(full);
   await run(supervisor, accepted('one'));
   await supervisor.end(['one'], 'owner');
-  expect(lrms.cancel).toHaveBeenCalledWith('one', expect.anything(), expect.anything());
+  expect(lrms.cancel).toHaveBeenCalledWith('one', expect.anything(), undefined);
   // Anything else is not done before it is known to a later run.
   await run2(supervisor);
 });
@@ -178,6 +178,15 @@ async function run2(supervisor: Supervisor): Promise<void> {
   await run(supervisor, accepted('two'));
   await expect(supervisor.end(['two'], 'cancelled')).rejects.toThrow('disk is full');
 }
+
+test('the end of a lease holds for what was told to end before', async () => {
+  const supervisor = await open();
+  await run(supervisor, accepted('one'));
+  await supervisor.end(['one'], 'cancelled');
+  await supervisor.end(['one'], 'lease-expired', { graceMs: 2_000, latestMs: 2_500 });
+  expect(lrms.cancel.mock.calls.slice(1)).toEqual([['one', 2_000, 2_500]]);
+  expect(journal.live()).toMatchObject([{ id: 'one', ending: 'cancelled' }]);
+});
 
 test('the first reason to end an attempt stays, also for a later run', async () => {
   const supervisor = await open();
