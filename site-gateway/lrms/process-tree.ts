@@ -129,6 +129,20 @@ function markOf(pid: number): string {
   return environment.toString('utf8', at + MARK.length, end < 0 ? undefined : end);
 }
 
+/**
+ * What processes hold together: memory that they share counts once. It takes the kernel much longer to tell than what each
+ * of them sees, the sum of which is more.
+ */
+export const heldBytes = (processes: readonly ProcessInfo[]): number =>
+  processes.reduce((sum, { pid, rssBytes }) => sum + (shareOf(pid) ?? rssBytes), 0);
+
+/** Of all that it sees, with what is shared divided among those that see it; undefined where the kernel does not say. */
+function shareOf(pid: number): number | undefined {
+  const text = readProc(`/proc/${pid}/smaps_rollup`)?.toString('latin1') ?? '';
+  const [, kib] = /^Pss: +(\d+) kB$/m.exec(text) ?? [];
+  return kib === undefined ? undefined : Number(kib) * 1_024;
+}
+
 /** Whether a process has a pid namespace of its own, as those in a container do and what runs the container does not. */
 export function isInside({ pid }: ProcessInfo): boolean {
   try {

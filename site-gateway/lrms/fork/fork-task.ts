@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { bootIdNow } from '../../attempts/boot-id.ts';
 import type { ListedTask, LrmsTask, TaskEnd, TaskUsage } from '../lrms.ts';
-import { isInside, latestProcess, type ProcessInfo, treeOf } from '../process-tree.ts';
+import { heldBytes, isInside, latestProcess, type ProcessInfo, treeOf } from '../process-tree.ts';
 import type { GroupFigures, TaskGroups } from '../sandbox/cgroups.ts';
 import {
   hostfileOf,
@@ -175,7 +175,8 @@ export function memoryExcess(
   const allowed = entry.task.memoryBytes;
   const isBoxed = entry.task.boxed !== undefined;
   const own = isBoxed ? tree.filter(isInside) : tree;
-  const resident = own.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
+  const seen = own.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
+  const resident = seen > allowed ? heldBytes(own) : seen;
   const usedMs = isBoxed ? own.reduce((sum, { cpuMs }) => sum + cpuMs, 0) : 0;
   entry.boxedCpuMs = Math.max(entry.boxedCpuMs, usedMs);
   entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, resident);
