@@ -103,6 +103,23 @@ describe.for(tried === NO_GROUPS ? [] : ['with control groups'])('%s', () => {
     expect(groups.figures('greedy')).toBeUndefined();
   });
 
+  test.for([
+    ['without files that it wrote', `head -c 100000000 /dev/zero >large; sleep 1.5`, 0, 30],
+    ['of one that is over within a look', `python3 -c 'x = bytearray(100 << 20)'`, 100, 130],
+    [
+      'before it wrote more than that',
+      `python3 -c 'import time; x = bytearray(100 << 20); time.sleep(3)'; head -c 150000000 /dev/zero >large`,
+      100,
+      130,
+    ],
+  ] as const)('its peak is what it needs: %s', async ([, script, least, most]) => {
+    lrms.submit(task('needs', ['sh', '-c', script], 256 * MIB));
+    expect(await endOf('needs')).toHaveProperty(
+      'usage.peakMemoryBytes',
+      expect.toSatisfy((bytes: number) => bytes >= least * MIB && bytes < most * MIB),
+    );
+  });
+
   test('is ended whole, also where only a child of it wanted too much', async () => {
     lrms.submit(task('parent', ['sh', '-c', `python3 -c '${greedy}'; sleep 60`]));
     expect(await endOf('parent')).toMatchObject({ kind: 'limit', limit: 'memory' });

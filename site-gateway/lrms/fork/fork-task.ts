@@ -175,14 +175,19 @@ export function memoryExcess(
   const allowed = entry.task.memoryBytes;
   const isBoxed = entry.task.boxed !== undefined;
   const own = isBoxed ? tree.filter(isInside) : tree;
-  const seen = own.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
-  const resident = seen > allowed ? heldBytes(own) : seen;
   const usedMs = isBoxed ? own.reduce((sum, { cpuMs }) => sum + cpuMs, 0) : 0;
   entry.boxedCpuMs = Math.max(entry.boxedCpuMs, usedMs);
-  entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, resident);
-  const isOver = figures?.isOverMemory ?? resident > allowed;
-  const measured = figures?.peakMemoryBytes ?? resident;
+  const used = figures?.heldBytes ?? usedBytes(own, allowed);
+  entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, used);
+  const isOver = figures?.isOverMemory ?? used > allowed;
+  const measured = figures?.peakMemoryBytes ?? used;
   return isOver ? { limit: 'memory', measured, allowed } : undefined;
+}
+
+/** What each of them sees, summed up, is cheap to tell and too much; it does unless it is over what is allowed. */
+function usedBytes(own: readonly ProcessInfo[], allowed: number): number {
+  const seen = own.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
+  return seen > allowed ? heldBytes(own) : seen;
 }
 
 /** Its wrapper has written how it ended. */
@@ -241,16 +246,13 @@ export function withFigures(
   leftBehind: readonly string[],
 ): TaskEnd {
   if (end.kind === 'not-started') return end;
-  const {
-    cpuMs,
-    peakMemoryBytes = end.usage.peakMemoryBytes,
-    isOverMemory,
-  } = figures ?? { ...end.usage, isOverMemory: false };
+  const { cpuMs, isOverMemory, ...counted } = figures ?? { ...end.usage, isOverMemory: false };
+  const peakMemoryBytes = Math.max(counted.peakMemoryBytes, end.usage.peakMemoryBytes);
   const usage = { ...end.usage, cpuMs, peakMemoryBytes };
   if (end.kind === 'vanished') return { ...end, usage };
-  const counted = { ...end, usage, leftBehind };
-  if (counted.kind === 'limit' || !isOverMemory) return counted;
-  return { ...counted, kind: 'limit', limit: 'memory', measured: peakMemoryBytes, allowed };
+  const whole = { ...end, usage, leftBehind };
+  if (whole.kind === 'limit' || !isOverMemory) return whole;
+  return { ...whole, kind: 'limit', limit: 'memory', measured: peakMemoryBytes, allowed };
 }
 
 /** Tasks as the processes of this machine. */

@@ -19,6 +19,9 @@ export interface MemoryFiles {
   readonly peak: string;
   /** Has a line `oom_kill N`. */
   readonly events: string;
+  /** Lines of `memory.stat` with what the group holds (`shmem` is in memory and stays there), and with all files. */
+  readonly held: readonly string[];
+  readonly files: string;
   /** What else is to be written, where there is such a file: no swapping out of the limit, all end together. */
   readonly besides: (bytes: number) => readonly (readonly [file: string, value: string])[];
 }
@@ -27,6 +30,8 @@ export const V1_FILES: MemoryFiles = {
   limit: 'memory.limit_in_bytes',
   peak: 'memory.max_usage_in_bytes',
   events: 'memory.oom_control',
+  held: ['total_rss', 'total_shmem'],
+  files: 'total_cache',
   besides: (bytes) => [['memory.memsw.limit_in_bytes', String(bytes)]],
 };
 
@@ -34,6 +39,8 @@ export const V2_FILES: MemoryFiles = {
   limit: 'memory.max',
   peak: 'memory.peak',
   events: 'memory.events',
+  held: ['anon', 'shmem'],
+  files: 'file',
   besides: () => [
     ['memory.swap.max', '0'],
     ['memory.oom.group', '1'],

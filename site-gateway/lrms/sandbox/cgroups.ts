@@ -39,8 +39,13 @@ export interface TaskGroups extends Disposable {
 /** What the kernel has counted. */
 export interface GroupFigures {
   readonly cpuMs: number;
-  /** With the files that it had in memory; undefined on kernels that do not keep it. */
-  readonly peakMemoryBytes: number | undefined;
+  /** What it needs at this moment: without files that the kernel keeps in memory for it and can drop at any time. */
+  readonly heldBytes: number;
+  /**
+   * The most that it has had, without such files as there still are; with them where that made it reach its limit. 0 on
+   * kernels that do not keep it.
+   */
+  readonly peakMemoryBytes: number;
   /** All together had reached the limit, and the kernel ended one of them for it. */
   readonly isOverMemory: boolean;
 }
@@ -127,26 +132,31 @@ function figuresOf(layout: GroupLayout, id: string): GroupFigures | undefined {
   const files = layout.isPure ? V2_FILES : V1_FILES;
   const memory = join(layout.memory, id);
   const events = join(memory, files.events);
-  const peak = Number.parseInt(textOf(join(memory, files.peak)), 10);
+  const peak = numberIn(join(memory, files.peak), '');
   // The kernel may also have ended it because the machine as a whole was full. Version 1 counts no failures of use.
   const wasFull = (): boolean =>
     layout.isPure
       ? numberIn(events, 'max') > 0
       : peak > numberIn(join(memory, files.limit), '') - SLACK_BYTES;
+  const isOverMemory = numberIn(events, 'oom_kill') > 0 && wasFull();
+  const stat = textOf(join(memory, 'memory.stat'));
+  const [anonymous = 0, shared = 0] = files.held.map((key) => numberOf(stat, key));
+  const droppable = Math.max(0, numberOf(stat, files.files) - shared);
   return {
     cpuMs: Math.round(numberIn(join(layout.tree, id, 'cpu.stat'), 'usage_usec') / 1_000),
-    peakMemoryBytes: Number.isNaN(peak) ? undefined : peak,
-    isOverMemory: numberIn(events, 'oom_kill') > 0 && wasFull(),
+    heldBytes: anonymous + shared,
+    peakMemoryBytes: isOverMemory ? peak : Math.max(0, peak - droppable),
+    isOverMemory,
   };
 }
 
-/** The number behind `key` on a line of its own, or the only number of the file for ''; 0 where there is none. */
-function numberIn(file: string, key: string): number {
-  const line = textOf(file)
-    .split('\n')
-    .find((text) => key === '' || text.startsWith(`${key} `));
+/** The number behind `key` on a line of its own, or the only number of the text for ''; 0 where there is none. */
+function numberOf(text: string, key: string): number {
+  const line = text.split('\n').find((one) => key === '' || one.startsWith(`${key} `));
   return Number((line ?? '0').slice(key.length));
 }
+
+const numberIn = (file: string, key: string): number => numberOf(textOf(file), key);
 
 function textOf(file: string): string {
   try {
