@@ -177,7 +177,8 @@ export function memoryExcess(
   const own = isBoxed ? tree.filter(isInside) : tree;
   const usedMs = isBoxed ? own.reduce((sum, { cpuMs }) => sum + cpuMs, 0) : 0;
   entry.boxedCpuMs = Math.max(entry.boxedCpuMs, usedMs);
-  const used = figures?.heldBytes ?? usedBytes(own, allowed);
+  // What lies in a file system in memory is seen by no process; programs and libraries are not what the group holds.
+  const used = Math.max(figures?.heldBytes ?? 0, usedBytes(own, allowed));
   entry.peakMemoryBytes = Math.max(entry.peakMemoryBytes, used);
   const isOver = figures?.isOverMemory ?? used > allowed;
   const measured = figures?.peakMemoryBytes ?? used;
