@@ -28,7 +28,7 @@ export default defineConfig({
           'test/{core,service,broker,site-gateway,cert-authority,cli,property}/**/*.test.ts',
           'test/*.test.ts',
         ],
-        10_000,
+        20_000,
         together,
       ),
       project('integration', ['test/integration/**/*.test.ts'], 120_000),
