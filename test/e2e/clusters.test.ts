@@ -48,7 +48,7 @@ interface Shown {
     readonly state: string;
     readonly exitCode: number;
     readonly reason: string;
-    readonly usage: { readonly cpuMs: number; readonly wallMs: number };
+    readonly usage: Readonly<Record<'cpuMs' | 'wallMs' | 'peakMemoryBytes', number>>;
   }[];
 }
 
@@ -131,6 +131,26 @@ walltime: 5m
     }
   }, 300_000);
 });
+
+test('what a task used is told the same at every site', async () => {
+  // A second look falls within it, as does the last one of a script beside it.
+  const script =
+    'const all = Buffer.alloc(200 * 2 ** 20, 1); setTimeout(() => console.log(all.length), 6_000);';
+  const used = await Promise.all(
+    SITES.map(async (site) => {
+      const words = ['--site', site, '--memory', '512M', '--', process.execPath, '-e', script];
+      const job = await ended(await said('submit', ...words));
+      expect(job).toMatchObject({ state: 'done' });
+      return job.taskList[0]?.usage;
+    }),
+  );
+  for (const name of ['peakMemoryBytes', 'wallMs'] as const) {
+    const values = used.map((usage) => usage?.[name] ?? Number.NaN);
+    const ratio = Math.max(...values) / Math.min(...values);
+    expect(ratio, `${name}: ${values.join()}`).toBeLessThan(1.1);
+  }
+  expect(used[0]?.peakMemoryBytes).toBeGreaterThan(200 * 2 ** 20);
+}, 300_000);
 
 describe('how a task ends', () => {
   const until = (state: string) => (id: string) =>
