@@ -136,7 +136,7 @@ function figuresOf(layout: GroupLayout, id: string): GroupFigures | undefined {
   // The kernel may also have ended it because the machine as a whole was full. Version 1 counts no failures of use.
   const wasFull = (): boolean =>
     layout.isPure
-      ? numberIn(events, 'max') > 0
+      ? numberIn(events, 'oom') > 0
       : peak > numberIn(join(memory, files.limit), '') - SLACK_BYTES;
   const isOverMemory = numberIn(events, 'oom_kill') > 0 && wasFull();
   const stat = textOf(join(memory, 'memory.stat'));
