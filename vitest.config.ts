@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import MixedOrder from './test/setup/mixed-order.ts';
 
 /** Unit tests share what they import: a process of its own for each of 250 files is a third of their time. */
 const together = { isolate: false };
@@ -18,8 +19,9 @@ const project = (name: string, include: string[], testTimeout: number, more = {}
 
 export default defineConfig({
   test: {
-    // Most of the tests wait for real services most of the time: three files at once fit on two cores.
-    maxWorkers: Math.max(3, availableParallelism() - 1),
+    // Most of the tests wait for real services most of the time: four files at once fit on two cores.
+    maxWorkers: Math.max(4, availableParallelism() - 1),
+    sequence: { sequencer: MixedOrder },
     reporters: ['default', './test/setup/count-reporter.ts'],
     projects: [
       project(
