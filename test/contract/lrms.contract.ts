@@ -172,7 +172,8 @@ export function lrmsContract(
       const end = await endOf('hoarder');
       expect(end).toMatchObject({ kind: 'limit', limit: 'disk', allowed: diskBytes });
       const measured = end?.kind === 'limit' ? end.measured / 2 ** 20 : 0;
-      expect([measured >= 24, measured < 25]).toEqual([true, true]);
+      // Either file alone would have room; a look may fall into the writing of the second.
+      expect([measured > 16, measured < 25]).toEqual([true, true]);
       expect(await endOf('thrifty')).toMatchObject({ kind: 'exited', exitCode: 0 });
     });
 
