@@ -2,12 +2,12 @@ import { dirname, join } from 'node:path';
 import type { Manifest, ManifestEntry, TreeRef } from '../../core/data/manifest.ts';
 import { type FileEntry, filesOf, filterTree, selectTree } from '../../core/data/select.ts';
 import type { InputFile } from '../../core/job/spec.ts';
-import { aborted } from '../background.ts';
 import { mapAtOnce } from './at-once.ts';
-import { checkRoom, makeCacheRoom } from './check-room.ts';
+import { checkRoom } from './check-room.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { diskFor } from './disk/disk.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
+import { type CacheRun, fetchThrough } from './fetch-through.ts';
 import type { FileCache } from './file-cache.ts';
 import { checkFolder, checkWritten, riskyTwins, twinsIn } from './folded-names.ts';
 import { loadManifest, withFirst } from './read-tree.ts';
@@ -42,7 +42,6 @@ export interface FetchedTree {
 /** A tree that is fetched so fast may be fetched again as a whole when it is killed on the way. */
 const SMALL_BYTES = 16 * 2 ** 20;
 const FILES_AT_ONCE = 32;
-const LINKS_AT_ONCE = 256;
 
 /**
  * Writes a tree below `target`: every chunk and every file is verified, files that are right already are kept, a file appears
@@ -114,16 +113,9 @@ export async function fetchTree(
   return { files: files.length, totalBytes, ...counts };
 }
 
-interface Run {
-  readonly store: ChunkStore;
-  readonly target: string;
-  readonly place: Target;
-  readonly signal: AbortSignal | undefined;
-  readonly counts: { bytesFetched: number; bytesFromCache: number };
-  readonly done: (bytes: number) => void;
+interface Run extends CacheRun {
   readonly large: readonly FileEntry[];
   readonly shared: SharedPlace | undefined;
-  readonly isTriedAgain: FetchTreeOptions['isTriedAgain'];
 }
 
 /** Files of which an earlier try may have left something, as this one may for the next. */
@@ -214,133 +206,6 @@ async function fetchInto(run: Run, files: readonly FileEntry[]): Promise<void> {
   await Promise.all(cleared);
   // Of files that were there as they are to be, too.
   await remnants.clear();
-}
-
-type Same = readonly FileEntry[];
-
-/**
- * Files that others fetch at this moment are waited for last, when our own share is done: so nobody waits in a ring. Whoever
- * was waited for may have failed, therefore the cache is asked again.
- */
-async function fetchThrough(run: Run, files: Same, cache: FileCache): Promise<void> {
-  const cold = await withoutWarm(run, files, cache);
-  const large = cold.filter(hasRemnant).map((file) => ({ file, to: join(cache.partials, '-') }));
-  const remnants = await openRemnants(run.store, large);
-  await makeCacheRoom({ target: run.target, root: run.place.root }, cold, cache);
-  const written: Written = new Map();
-  let rest: readonly Same[] = [
-    ...Map.groupBy(cold, ({ digest, mode }) => `${digest} ${(mode & 0o111) !== 0}`).values(),
-  ];
-  while (rest.length > 0) {
-    run.signal?.throwIfAborted();
-    const { fills, ready, again, others } = await askCache(cache, rest, run, written);
-    await fetchFiles(remnants.store, fills, {
-      signal: run.signal,
-      onChunk: (bytes) => {
-        run.counts.bytesFetched += bytes;
-      },
-    });
-    const ours = new Set(fills.map(({ file }) => file.path));
-    const lost = await without(ready, (same) => placeSame(run, same, { cache, ours, written }));
-    await Promise.race([Promise.all(others), aborted(run.signal)]);
-    rest = [...lost, ...again];
-    for (const { file } of fills) await remnants.clear(file);
-  }
-  run.counts.bytesFetched -= remnants.savedBytes();
-}
-
-/** Links what is warm; the files that are not. */
-async function withoutWarm(run: Run, files: Same, cache: FileCache): Promise<Same> {
-  const batches = Array.from({ length: Math.ceil(files.length / LINKS_AT_ONCE) }, (_, at) =>
-    files.slice(at * LINKS_AT_ONCE, (at + 1) * LINKS_AT_ONCE),
-  );
-  const cold = await mapAtOnce(2, batches, async (batch) => {
-    run.signal?.throwIfAborted();
-    const made = await cache.linkWarm(
-      batch.map((file) => ({
-        file,
-        to: run.place.landingOf(file.path).to,
-        partial: run.place.partialOf(file.path),
-      })),
-    );
-    return batch.filter((file, at) => {
-      if (made[at] !== true) return true;
-      run.counts.bytesFromCache += file.sizeBytes;
-      run.done(file.sizeBytes);
-      return false;
-    });
-  });
-  return cold.flat();
-}
-
-interface Asked {
-  readonly fills: readonly FileFetch[];
-  /** What can be placed once `fills` are done. */
-  readonly ready: readonly Same[];
-  readonly again: readonly Same[];
-  readonly others: readonly Promise<void>[];
-}
-
-async function askCache(
-  cache: FileCache,
-  wanted: readonly Same[],
-  { isTriedAgain: isKept, done }: Run,
-  written: Written,
-): Promise<Asked> {
-  const fills: FileFetch[] = [];
-  const [ready, again, others]: [Same[], Same[], Promise<void>[]] = [[], [], []];
-  try {
-    await mapAtOnce(FILES_AT_ONCE, wanted, async (same) => {
-      const [file] = same;
-      if (file === undefined) return;
-      const answer = await cache.ask(file);
-      if (answer.kind === 'filling') others.push(answer.ended);
-      if (answer.kind === 'fill')
-        fills.push({
-          file,
-          ...answer,
-          wrote: (bytes) => {
-            written.set(file.path, (written.get(file.path) ?? 0) + bytes);
-            done(bytes);
-          },
-          ...(isKept && hasRemnant(file) ? { isKept } : {}),
-        });
-      (answer.kind === 'filling' ? again : ready).push(same);
-    });
-  } catch (error) {
-    await Promise.all(fills.map((fill) => fill.abandon(false)));
-    throw error;
-  }
-  return { fills, ready, again, others };
-}
-
-/** Bytes of files on their way into the cache that count as done already, by path. */
-type Written = Map<string, number>;
-
-interface Placing {
-  readonly cache: FileCache;
-  /** Paths of what was fetched just now. */
-  readonly ours: ReadonlySet<string>;
-  readonly written: Written;
-}
-
-/** One content at all the paths that want it; false if the cache has lost it. */
-async function placeSame(
-  run: Run,
-  same: Same,
-  { cache, ours, written }: Placing,
-): Promise<boolean> {
-  const fetchedNow = same.some(({ path }) => ours.has(path));
-  for (const file of same) {
-    run.signal?.throwIfAborted();
-    const partial = run.place.partialOf(file.path);
-    if (!(await cache.place(file, partial, run.signal))) return false;
-    await run.place.accept(partial, file.path);
-    if (!fetchedNow) run.counts.bytesFromCache += file.sizeBytes;
-    run.done(file.sizeBytes - (written.get(file.path) ?? 0));
-    written.delete(file.path);
-  }
-  return true;
 }
 
 /** The items of which `test` is not true, some of them tested at the same time. */

@@ -35,6 +35,8 @@ interface CacheFill {
   readonly landing: Landing;
   /** `bytes` are those of a file whose size was not known. */
   landed(bytes?: number): void;
+  /** Whether somebody waits for it, who may go on where this one is cut off. */
+  isAwaited(): boolean;
   /** `isKept` where what is at `partial` stays for whoever tries next. */
   abandon(isKept?: boolean): Promise<void>;
 }
@@ -75,6 +77,24 @@ interface Wanted {
   readonly partial: string;
 }
 
+/** A file on its way into the cache. */
+interface Filling {
+  readonly ended: Promise<void>;
+  readonly end: () => void;
+  isAwaited: boolean;
+}
+
+function beginFilling(filling: Map<string, Filling>, path: string): Filling {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const end = (): void => {
+    if (filling.get(path) === fill) filling.delete(path);
+    resolve();
+  };
+  const fill: Filling = { ended: promise, end, isAwaited: false };
+  filling.set(path, fill);
+  return fill;
+}
+
 interface CacheOptions {
   readonly dir: string;
   readonly clock?: Clock;
@@ -97,23 +117,24 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
   const partials = join(dir, PARTIALS);
   ensureDirectory(partials, 0o700);
   await clearPartials(partials, clock.nowMs());
-  const filling = new Map<string, Promise<void>>();
+  const filling = new Map<string, Filling>();
 
-  const fillOf = (file: CachedFile, end: () => void): CacheFill => {
+  const fillOf = (file: CachedFile, fill: Filling): CacheFill => {
     const partial = join(partials, remnantOf(file));
     const path = pathIn(dir, file);
     return {
       partial,
       mode: sealedMode(file),
-      landing: { to: path, times: [clock.nowMs() / 1_000, SEALED_S], folderMode: 0o711 },
+      landing: { to: path, writtenS: SEALED_S, folderMode: 0o711 },
       landed: (bytes = file.sizeBytes ?? 0) => {
         trusted.add(path);
-        end();
+        fill.end();
         onAdded(bytes);
       },
+      isAwaited: () => fill.isAwaited,
       abandon: async (isKept = false) => {
         if (isKept) await keepHalf(partial, onAdded);
-        end();
+        fill.end();
       },
     };
   };
@@ -121,22 +142,20 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
     ask: async (file) => {
       const path = pathIn(dir, file);
       const others = filling.get(path);
-      if (others !== undefined) return { kind: 'filling', ended: others };
-      const { promise, resolve } = Promise.withResolvers<void>();
-      filling.set(path, promise);
-      const end = (): void => {
-        if (filling.get(path) === promise) filling.delete(path);
-        resolve();
-      };
+      if (others !== undefined) {
+        others.isAwaited = true;
+        return { kind: 'filling', ended: others.ended };
+      }
+      const fill = beginFilling(filling, path);
       const isReady = await soundOrGone(file, { path, partials }, trusted, clock.nowMs()).catch(
         (error: unknown) => {
           // Whoever waits asks for itself.
-          end();
+          fill.end();
           throw writeFailure(path, error);
         },
       );
-      if (!isReady) return { kind: 'fill', ...fillOf(file, end) };
-      end();
+      if (!isReady) return { kind: 'fill', ...fillOf(file, fill) };
+      fill.end();
       return { kind: 'ready' };
     },
     free,

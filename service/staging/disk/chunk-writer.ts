@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { GridError } from '../../../core/errors.ts';
+import { systemClock } from '../../clock.ts';
 import { ensureDirectory } from '../../directories.ts';
 import { sha256, verified } from '../chunk-store.ts';
 import { errnoOf, writeFailure } from '../file-errors.ts';
@@ -119,8 +120,8 @@ function writeAll(fd: number, bytes: Uint8Array, position: number): void {
 /** Gives a file that is whole its times and its name, unless it has them. */
 export function land({ partial, landing }: Pick<WrittenFile, 'partial' | 'landing'>): void {
   if (landing === undefined) return;
-  const { to, times, folderMode, mayBeThere = false } = landing;
-  if (times !== undefined) utimesSync(partial, ...times);
+  const { to, writtenS, folderMode, mayBeThere = false } = landing;
+  if (writtenS !== undefined) utimesSync(partial, systemClock.nowMs() / 1_000, writtenS);
   try {
     renameSync(partial, to);
   } catch (error) {

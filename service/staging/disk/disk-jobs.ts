@@ -9,8 +9,8 @@ export interface Landing {
   readonly to: string;
   /** Its folder is made with this mode if it is not there. */
   readonly folderMode?: number;
-  /** Seconds since 1970: when it was last read, and last written. */
-  readonly times?: readonly [number, number];
+  /** When it counts as last written, in seconds since 1970; it is then last read when it lands. */
+  readonly writtenS?: number;
   /** Where a link of the same file is there already, renaming onto it leaves both. */
   readonly mayBeThere?: boolean;
 }

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { TreeRef } from '../../../core/data/manifest.ts';
 import { packListBytes } from '../../../core/data/pack-plan.ts';
+import { pause } from '../../../service/background.ts';
 import { systemClock } from '../../../service/clock.ts';
 import { type CacheKeeper, openCacheKeeper } from '../../../service/staging/cache-keeper.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
@@ -138,6 +139,33 @@ describe('the keeper of a cache', () => {
     const fetched = await run(tree, keeperOf(SIZE, 0, 60_000));
     expect(fetched).toMatchObject({ files: 3, bytesFetched: packListBytes(3) + 3 * SIZE });
   });
+
+  test.for(['link', 'copy'] as const)(
+    'a task that wants more than the cache may have, for longer than is recent, fetches it once: %s',
+    async (placement) => {
+      const big = 3 * 2 ** 19;
+      const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+      for (const name of names) await at.write(name, randomBytes(big));
+      const { tree } = await at.send(...names);
+      const keeper = keeperOf(2 * big, big, 50);
+      const cache = await openFileCache({
+        dir: join(dir, 'demo'),
+        placement,
+        onAdded: (bytes) => keeper.added(bytes),
+      });
+      let line = Promise.resolve();
+      const receive: typeof at.store.receive = async (digest, signal) => {
+        line = line.then(() => pause(40));
+        await line;
+        return at.store.receive(digest, signal);
+      };
+      const slow = { ...at.store, receive };
+      const signal = AbortSignal.timeout(5_000);
+      const fetched = await fetchTree(slow, tree, at.target, { cache, signal });
+      await keeper.settled();
+      expect(fetched).toMatchObject({ files: 6, bytesFetched: 6 * big });
+    },
+  );
 
   test('spoiled files are found, taken out and fetched again', async () => {
     const keeper = keeperOf(10 * SIZE, 10 * SIZE);

@@ -44,9 +44,9 @@ describe.each([
     ...more,
   });
 
-  test('a file is written with its mode, in a folder that is made, with its times', async () => {
+  test('a file is written with its mode, in a folder that is made, with its time', async () => {
     const content = Buffer.from('content');
-    const landing = { to: join(dir, 'a/b'), folderMode: 0o711, times: [5, 7] } as const;
+    const landing = { to: join(dir, 'a/b'), folderMode: 0o711, writtenS: 7 };
     const file = fileOf(content, { landing });
     const slice = { file, offset: 1, length: 7, part: 'whole' } as const;
     const bytes = Buffer.from('xcontenty');

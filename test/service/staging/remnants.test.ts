@@ -6,7 +6,7 @@ import type { TreeRef } from '../../../core/data/manifest.ts';
 import { GridError } from '../../../core/errors.ts';
 import type { ChunkStore } from '../../../service/staging/chunk-store.ts';
 import { type FetchTreeOptions, fetchTree } from '../../../service/staging/fetch-tree.ts';
-import { openFileCache } from '../../../service/staging/file-cache.ts';
+import { type FileCache, openFileCache } from '../../../service/staging/file-cache.ts';
 import { type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
 
 const MIB = 2 ** 20;
@@ -157,6 +157,44 @@ test('what a cache had of a large file when the store went away serves the next 
   expect(await readdir(cache.partials)).toEqual([]);
 });
 
+test('what a cache had of a large file serves who waits for it when the first is cut off', async () => {
+  const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+  const [begun, awaited] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const stop = new AbortController();
+  let asked = 0;
+  const receive: ChunkStore['receive'] = async (digest, signal) => {
+    asked += 1;
+    if (asked === 3) begun.resolve();
+    if (asked === 25) await awaited.promise.then(() => stop.abort());
+    signal?.throwIfAborted();
+    return at.store.receive(digest, signal);
+  };
+  const first = fetchTree({ ...at.store, receive }, tree, at.target, {
+    cache,
+    signal: stop.signal,
+    isTriedAgain: () => false,
+  });
+  await begun.promise;
+  const asking: FileCache = {
+    ...cache,
+    ask: async (file) => {
+      const answer = await cache.ask(file);
+      if (answer.kind === 'filling') awaited.resolve();
+      return answer;
+    },
+  };
+  const others = ['second', 'third'].map((name) =>
+    fetchTree(at.store, tree, join(at.dir, name), { cache: asking }),
+  );
+  await expect(first).rejects.toThrow('aborted');
+  const fetched = await Promise.all(others);
+  const came = fetched.reduce((sum, { bytesFetched }) => sum + bytesFetched, 0);
+  expect(came).toBeLessThan((CHUNKS - 2) * MIB);
+  for (const name of ['second', 'third'])
+    expect(bytes.equals(await readFile(join(at.dir, name, 'large')))).toBe(true);
+  expect(await readdir(cache.partials)).toEqual([]);
+});
+
 test('what a cache keeps of a large file counts, so that whoever bounds the cache knows of it', async () => {
   const added: number[] = [];
   const cache = await openFileCache({
@@ -165,7 +203,7 @@ test('what a cache keeps of a large file counts, so that whoever bounds the cach
   });
   await cutOff(25, { cache, isTriedAgain: () => false });
   const without = added.splice(0);
-  await rm(join(at.dir, 'cache'), { recursive: true });
+  for (const made of ['cache', 'target']) await rm(join(at.dir, made), { recursive: true });
   await cutOff(25, { cache, isTriedAgain: () => true });
   const [name = ''] = await readdir(cache.partials);
   const { size } = await stat(join(cache.partials, name));
