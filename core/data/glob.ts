@@ -4,6 +4,8 @@ export interface Glob {
   readonly isLiteral: boolean;
   /** Whether it stands for the path, or for a folder that the path is in. */
   matches(path: string): boolean;
+  /** Whether it may stand for something in the folder. */
+  reaches(folder: string): boolean;
 }
 
 /** Says of a character, and of whether a name begins with it. */
@@ -37,10 +39,15 @@ export function compileGlob(pattern: string): Glob {
   const parts = partsOf(reader, true, false);
   const below: Place = { takes: SLASH, to: [many(ANY, END)] };
   const start = chain(parts, { to: [END, below] });
-  return { isLiteral: reader.isLiteral, matches: (path) => leads(start, path) };
+  return {
+    isLiteral: reader.isLiteral,
+    matches: (path) => placesBehind(start, path).has(END),
+    reaches: (folder) => placesBehind(start, `${folder}/`).size > 0,
+  };
 }
 
-function leads(start: Place, path: string): boolean {
+/** Where a pattern may be when it has taken a text; nowhere if it cannot take it. */
+function placesBehind(start: Place, path: string): ReadonlySet<Place> {
   let here = new Set<Place>();
   enter(start, here);
   let isFirst = true;
@@ -48,11 +55,11 @@ function leads(start: Place, path: string): boolean {
     const next = new Set<Place>();
     for (const { takes, to } of here)
       if (takes?.(character, isFirst) === true) for (const place of to) enter(place, next);
-    if (next.size === 0) return false;
     here = next;
+    if (next.size === 0) break;
     isFirst = character === '/';
   }
-  return here.has(END);
+  return here;
 }
 
 function enter(place: Place, places: Set<Place>): void {

@@ -11,6 +11,7 @@ const READING: Readonly<Record<string, string>> = {
   ELOOP: 'is a symbolic link',
   ENOTDIR: 'lies below something that is no directory',
   EISDIR: 'is a directory now',
+  ENAMETOOLONG: 'has too long a path',
 };
 
 const WRITING: Readonly<Record<string, string>> = {

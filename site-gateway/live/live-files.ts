@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linkProblem } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
@@ -6,7 +5,7 @@ import { anyDisk } from '../../service/staging/disk/disk.ts';
 import type { Found } from '../../service/staging/walk.ts';
 import { findOutputs } from '../staging/output-globs.ts';
 import { type StagedAttempt, stagedIn } from '../staging/staging.ts';
-import { MAX_STREAM_BYTES, STREAMS } from '../staging/streams.ts';
+import { MAX_STREAM_BYTES, STREAMS, streamSize } from '../staging/streams.ts';
 
 /** What the live outputs of a task are now, as files below its attempt's directory. */
 export interface LiveFiles {
@@ -25,10 +24,10 @@ export async function findLiveFiles({ directory, spec }: StagedAttempt): Promise
   const streams = await streamsOf(directory);
   const globs = spec.liveOutputs ?? [];
   const inputs = await stagedIn(directory, spec);
-  const { files } = await findOutputs(join(directory, 'work'), globs, inputs);
   const look = (paths: readonly string[]): Promise<readonly Found[]> =>
     anyDisk().walk({ root: directory, paths: [...paths, ...streams] });
   try {
+    const { files } = await findOutputs(join(directory, 'work'), globs, inputs);
     const found = await look(files.map((path) => WORK + path));
     return { found: found.map(inTree), trouble: '' };
   } catch (error) {
@@ -40,8 +39,7 @@ export async function findLiveFiles({ directory, spec }: StagedAttempt): Promise
 
 async function streamsOf(directory: string): Promise<readonly string[]> {
   const there = STREAMS.map(async (name) => {
-    const stats = await stat(join(directory, name)).catch(() => undefined);
-    return stats === undefined ? [] : [name];
+    return (await streamSize(directory, name)) === undefined ? [] : [name];
   });
   return (await Promise.all(there)).flat();
 }

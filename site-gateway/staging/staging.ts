@@ -7,10 +7,11 @@ import type { AttemptId } from '../../core/ids.ts';
 import type { JobSpec } from '../../core/job/spec.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
+import { errnoOf } from '../../service/staging/file-errors.ts';
 import { sendTree, type TransferProgress } from '../../service/staging/send-tree.ts';
 import { takeBack } from '../accounts/hand-over.ts';
 import type { Verdict } from '../attempts/outcome.ts';
-import { findOutputs } from './output-globs.ts';
+import { type FoundOutputs, findOutputs } from './output-globs.ts';
 import { placeStreams, STREAMS, streamSizes } from './streams.ts';
 
 /** What staging needs to know of an attempt. */
@@ -73,39 +74,62 @@ export function openAttemptStaging({ storeOf, fetch, ...waits }: StagingParts): 
     },
     stageOut: async ({ directory, spec }, strict, signal) => {
       await takeBack(directory);
-      const sizes = streamSizes(directory);
-      const isSilent = sizes.every((size) => size === 0);
+      const isSilent = streamSizes(directory).every((size) => size === 0);
       if (isSilent && spec.outputs.length === 0) return { outputs: SILENT_TREE, bytesOut: 0 };
       const work = join(directory, 'work');
       // A task may have removed its own directory.
       ensureDirectory(work);
-      const found = await findOutputs(work, spec.outputs, await stagedIn(directory, spec));
-      const problem = strict ? missingOutput(found.missing) : {};
-      if (found.files.length === 0 && isSilent)
-        return { outputs: SILENT_TREE, bytesOut: 0, ...problem };
+      const { files, missing, ...refused } = await lookForOutputs(directory, spec);
+      const problem = { ...(strict ? missingOutput(missing) : {}), ...refused };
+      if (files.length === 0 && isSilent) return { outputs: SILENT_TREE, bytesOut: 0, ...problem };
       const streams = await placeStreams(directory);
       const store = storeOf(spec.vo);
-      const send = async (files: readonly string[]): Promise<StagedOut> => {
-        const paths = [...files, ...streams];
-        const sent = await sendTree(store, { root: work, paths }, { signal });
+      const send = async (paths: readonly string[]): Promise<StagedOut> => {
+        const what = { root: work, paths: [...paths, ...streams] };
+        const sent = await sendTree(store, what, { signal });
         return { outputs: sent.tree, bytesOut: sent.sentBytes };
       };
       try {
-        return { ...(await send(found.files)), ...problem };
+        return { ...(await send(files)), ...problem };
       } catch (error) {
-        const refused = unsendable(error);
-        if (refused === undefined) throw error;
+        const unsent = unsendable(error);
         // What the task said may tell why its outputs are as they are.
-        return { ...(await send([])), problem: refused };
+        return { ...(await send([])), ...unsent };
       }
     },
   };
 }
 
-/** Outputs that are the job's own fault: a link that leads out, a pipe, a name that no tree can have. */
-function unsendable(error: unknown): StagedOut['problem'] {
-  if (!(error instanceof GridError) || error.code !== 'PATH_REFUSED') return undefined;
-  return { failure: 'job', reason: 'OUTPUT_REFUSED', detail: error.message };
+/** The outputs; where they are the job's own fault there are none. */
+async function lookForOutputs(
+  directory: string,
+  spec: JobSpec,
+): Promise<FoundOutputs & Pick<StagedOut, 'problem'>> {
+  try {
+    return await findOutputs(
+      join(directory, 'work'),
+      spec.outputs,
+      await stagedIn(directory, spec),
+    );
+  } catch (error) {
+    return { files: [], missing: [], ...unsendable(error) };
+  }
+}
+
+/** Why a file cannot be read that its task has left so; another reason may be the machine's. */
+const LEFT_SO: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'ELOOP', 'ENAMETOOLONG']);
+
+/**
+ * Outputs that are the job's own fault: a link that leads out, a pipe, a name that no tree can have, what may not be read.
+ * Throws every other error.
+ */
+function unsendable(error: unknown): Required<Pick<StagedOut, 'problem'>> {
+  if (!(error instanceof GridError)) throw error;
+  const { code, cause, message } = error;
+  const isOwn =
+    code === 'PATH_REFUSED' || (code === 'FILE_UNREADABLE' && LEFT_SO.has(errnoOf(cause)));
+  if (!isOwn) throw error;
+  return { problem: { failure: 'job', reason: 'OUTPUT_REFUSED', detail: message } };
 }
 
 function missingOutput(globs: readonly string[]): Pick<StagedOut, 'problem'> {

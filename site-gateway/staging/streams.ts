@@ -1,5 +1,5 @@
-import { constants, createWriteStream, statSync } from 'node:fs';
-import { type FileHandle, link, mkdir, open, stat } from 'node:fs/promises';
+import { constants, createWriteStream, lstatSync } from 'node:fs';
+import { type FileHandle, link, lstat, mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { formatBytes } from '../../core/units.ts';
@@ -15,11 +15,17 @@ export const STREAMS = ['stdout', 'stderr'] as const;
 export const streamSizes = (directory: string): readonly number[] =>
   STREAMS.map((name) => {
     try {
-      return statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0;
+      return lstatSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0;
     } catch {
       return 0;
     }
   });
+
+/** The size of a stream; undefined where a task of the gateway's own account has taken it away, or put something else there. */
+export async function streamSize(directory: string, name: string): Promise<number | undefined> {
+  const stats = await lstat(join(directory, name)).catch(() => undefined);
+  return stats?.isFile() === true ? stats.size : undefined;
+}
 
 /** Puts both streams below `work/.grid/`, cut in the middle where they are too long; gives their paths in `work/`. */
 export async function placeStreams(directory: string): Promise<readonly string[]> {
@@ -30,16 +36,21 @@ export async function placeStreams(directory: string): Promise<readonly string[]
   await mkdir(folder);
   return Promise.all(
     STREAMS.map(async (name) => {
-      await placeStream(join(directory, name), join(folder, name));
+      await placeStream(directory, name, join(folder, name));
       return `.grid/${name}`;
     }),
   );
 }
 
-async function placeStream(from: string, to: string): Promise<void> {
-  const { size } = await stat(from);
+const TAKEN_AWAY = '[grid: the task has taken this stream away]\n';
+const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+
+async function placeStream(directory: string, name: string, to: string): Promise<void> {
+  const size = await streamSize(directory, name);
+  const from = join(directory, name);
+  if (size === undefined) return writeFile(to, TAKEN_AWAY);
   if (size > MAX_STREAM_BYTES) {
-    await using stream = await open(from, constants.O_RDONLY | constants.O_NONBLOCK);
+    await using stream = await open(from, READ);
     await pipeline(() => headAndTail(stream, size), createWriteStream(to, { flags: 'w' }));
     return;
   }

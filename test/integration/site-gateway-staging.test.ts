@@ -176,12 +176,41 @@ describe('inputs and outputs', () => {
     await expect(unknown).rejects.toMatchObject({ code: 'ATTEMPT_NOT_FOUND' });
   });
 
-  test('a link that leads out of the directory is no output', async () => {
-    const outcome = await run(['ln', '-s', '/etc/passwd', 'secret'], { outputs: ['secret'] });
+  test.for([
+    ['a link that leads out of the directory', 'ln -s /etc/passwd secret'],
+    ['a file whose name is not UTF-8', String.raw`touch "$(printf 'secret\377')"`],
+  ] as const)('%s is no output', async ([, makes]) => {
+    const outcome = await run(['sh', '-c', makes], { outputs: ['secret*'] });
     expect(outcome).toMatchObject({ failure: 'job', reason: 'OUTPUT_REFUSED' });
     expect(outcome.detail).toContain('secret');
     expect(Object.keys(await contentOf(outcome.outputs))).toEqual(['.grid/stderr', '.grid/stdout']);
   });
+
+  /** Leaves a folder at so long a path that nobody can read it. */
+  const deep = `n=$(printf %200s | tr ' ' n); at=$PWD; mkdir p; cd p
+    for i in $(seq 22); do mkdir $n; cd -P $n; done; cd $at; echo x >r; echo said`;
+  test.for([
+    ['r', { state: State.STATE_DONE, reason: '' }],
+    ['p', { failure: 'job', reason: 'OUTPUT_REFUSED' }],
+  ] as const)('a folder that cannot be read, and %s as output', async ([output, expected]) => {
+    const outcome = await run(['sh', '-c', deep], { outputs: [output] });
+    expect(outcome).toMatchObject(expected);
+    expect(await contentOf(outcome.outputs)).toMatchObject({ '.grid/stdout': 'said\n' });
+  });
+
+  test.for(['true', 'mkfifo', 'mkdir', 'ln -s /etc/passwd'])(
+    'a task that takes its stream away and puts something else there: %s',
+    async (puts) => {
+      const script = `echo made >made; rm ../stdout; ${puts} ../stdout`;
+      const outcome = await run(['sh', '-c', script], { outputs: ['made'] });
+      expect(outcome).toMatchObject({ state: State.STATE_DONE });
+      expect(await contentOf(outcome.outputs)).toEqual({
+        made: 'made\n',
+        '.grid/stderr': '',
+        '.grid/stdout': '[grid: the task has taken this stream away]\n',
+      });
+    },
+  );
 
   test('of 100 MB of output both ends are kept, and it says so', async () => {
     const script = 'echo first; head -c 100000000 /dev/zero; echo last';

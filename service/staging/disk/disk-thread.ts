@@ -11,11 +11,18 @@ export interface Asked {
   readonly of: unknown;
 }
 
+interface Failure {
+  readonly code?: ErrorCode;
+  readonly message: string;
+  /** Of its cause; '' for none. */
+  readonly errno: string;
+}
+
 /** What comes back. */
 export interface Answer {
   readonly id: number;
   readonly result?: unknown;
-  readonly failure?: { readonly code?: ErrorCode; readonly message: string };
+  readonly failure?: Failure;
 }
 
 /** Buffers are shared with it, so it needs little. */
@@ -74,5 +81,8 @@ export function openDiskThread(onEnd: () => void): Disk {
   };
 }
 
-const failed = ({ code, message }: { code?: ErrorCode; message: string }): Error =>
-  code === undefined ? new Error(message) : new GridError(code, message);
+function failed({ code, message, errno }: Failure): Error {
+  if (code === undefined) return new Error(message);
+  const cause = errno === '' ? undefined : Object.assign(new Error(errno), { code: errno });
+  return new GridError(code, message, { cause });
+}

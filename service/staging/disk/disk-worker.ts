@@ -1,6 +1,7 @@
 /** The program of the disk thread: does one piece of work after the other. */
 import { parentPort } from 'node:worker_threads';
 import { GridError } from '../../../core/errors.ts';
+import { errnoOf } from '../file-errors.ts';
 import type { WalkJob } from './disk-jobs.ts';
 import type { Answer, Asked } from './disk-thread.ts';
 import { atOnce, openFileWork } from './file-work.ts';
@@ -17,6 +18,7 @@ function answerTo(id: number, run: () => unknown): Answer {
   } catch (error) {
     const code = error instanceof GridError ? error.code : undefined;
     const message = error instanceof Error ? error.message : String(error);
-    return { id, failure: { message, ...(code === undefined ? {} : { code }) } };
+    const errno = errnoOf(error instanceof GridError ? error.cause : undefined);
+    return { id, failure: { message, errno, ...(code === undefined ? {} : { code }) } };
   }
 }

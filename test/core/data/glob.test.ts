@@ -31,6 +31,26 @@ test.for<[string, string, string]>([
   const glob = compileGlob(pattern);
   for (const path of yes.split(' ')) expect([path, glob.matches(path)]).toEqual([path, true]);
   for (const path of no.split(' ')) expect([path, glob.matches(path)]).toEqual([path, false]);
+  const parts = yes.split(' ').map((path) => path.split('/').slice(0, -1));
+  for (const folders of parts)
+    for (const [at] of folders.entries())
+      expect(glob.reaches(folders.slice(0, at + 1).join('/'))).toBe(true);
+});
+
+test.for<[string, string, boolean]>([
+  ['r', 'p', false],
+  ['p', 'p/deep/er', true],
+  ['in/*.csv', 'out', false],
+  ['in/*.csv', 'in/deep', false],
+  ['in/*.csv', 'in/deep.csv', true],
+  ['in/**/x', 'in/a/b', true],
+  ['*', 'a', true],
+  ['*', '.a', false],
+  ['**', 'a/.b', false],
+  ['{a,b}/c', 'b', true],
+  ['{a,b}/c', 'c', false],
+])('whether %s may be in %s: %o', ([pattern, folder, expected]) => {
+  expect(compileGlob(pattern).reaches(folder)).toBe(expected);
 });
 
 test.for<[string, boolean]>([
