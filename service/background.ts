@@ -42,3 +42,13 @@ export async function atMost(ms: number, work: Promise<unknown>): Promise<void> 
   const over = new AbortController();
   await Promise.race([work, pause(ms, over.signal)]).finally(() => over.abort());
 }
+
+/** A turn of the event loop after every `mostMs` of work: to be awaited between small parts of what takes long as a whole. */
+export function openBreath(mostMs = 20): () => Promise<void> {
+  let sinceMs = performance.now();
+  return async () => {
+    if (performance.now() - sinceMs < mostMs) return;
+    await new Promise(setImmediate);
+    sinceMs = performance.now();
+  };
+}

@@ -10,3 +10,9 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
 };
+
+/** The wall clock, but for what it jumps ahead from now on: that somebody sets it makes nothing old. */
+export function steadyNow(clock: Clock): () => number {
+  const openedAtMs = clock.nowMs() - clock.monotonicMs();
+  return () => Math.min(clock.nowMs(), openedAtMs + clock.monotonicMs());
+}

@@ -12,7 +12,7 @@ export interface LiveChunks {
   /** A live state is about to be named. */
   note(tree: TreeRef, nowMs: number): Promise<void>;
   /** Those that a pass may let go early. */
-  gather(): Promise<ReadonlySet<ChunkName>>;
+  gather(): Promise<Pick<ReadonlySet<ChunkName>, 'has'>>;
   /** Ends a pass: forgets what is not in the store, and what a tree has named for `graceMs`. */
   settle(
     condemned: ReadonlyMap<ChunkName, number>,
@@ -51,7 +51,7 @@ export function openLiveChunks(store: ChunkStore): LiveChunks {
         await read(tree, atMs);
         unread.delete(digest);
       }
-      return new Set(chunks.keys());
+      return chunks;
     },
     settle: (condemned, named, beforeMs) => {
       let waiting = 0;

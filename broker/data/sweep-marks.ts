@@ -1,11 +1,14 @@
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
+import { openBreath } from '../../service/background.ts';
 import { type ChunkName, chunkName } from '../../service/staging/chunk-cipher.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import type { Book } from '../book.ts';
 
 const TREES_AT_ONCE = 1_000;
+/** Chunks between two looks at the time. */
+const CHUNKS_AT_ONCE = 1_000;
 
 /** What a pass has found to be needed. */
 export interface Marks {
@@ -21,6 +24,7 @@ export const noMarks = (): Marks => ({ chunks: new Set(), trees: new Set(), name
 /** Chunks of all trees that the ledger has; those of other VOs are not in this store and cost a question. */
 export async function markLedger(book: Book, store: ChunkStore, marks: Marks): Promise<void> {
   await book.recorder.settled();
+  const breathe = openBreath();
   for (let last = ''; ; ) {
     const rows = await book.db
       .selectFrom('trees')
@@ -32,22 +36,31 @@ export async function markLedger(book: Book, store: ChunkStore, marks: Marks): P
     for (const { digest, total_bytes, files, manifest } of rows) {
       const tree = { digest, totalBytes: total_bytes, files };
       await mark(store, manifest === null ? tree : { ...tree, manifest }, marks);
+      await breathe();
     }
     if (rows.length < TREES_AT_ONCE) return;
     last = rows.at(-1)?.digest ?? '';
   }
 }
 
-/** Trees that were named lately, whether the ledger has them yet or not; the latest last. */
-export type Named = ReadonlyMap<string, { readonly tree: TreeRef; readonly atMs: number }>;
+/** A tree that was named, and when last. */
+export interface NamedTree {
+  readonly tree: TreeRef;
+  readonly atMs: number;
+}
 
-/** Marks what was named since the last look, until there was nothing new. */
-export async function markNamed(store: ChunkStore, named: Named, marks: Marks): Promise<void> {
+/** Marks what was named since the last look, until there is nothing new; `then` is called at this very moment. */
+export async function markNamed<T>(
+  store: ChunkStore,
+  named: ReadonlyMap<string, NamedTree>,
+  marks: Marks,
+  then: () => T,
+): Promise<Awaited<T>> {
   for (;;) {
     const fresh = [...named.values()]
       .map(({ tree }) => tree)
       .filter((tree) => !marks.named.has(tree));
-    if (fresh.length === 0) return;
+    if (fresh.length === 0) return await then();
     for (const tree of fresh) {
       await mark(store, tree, marks);
       marks.named.add(tree);
@@ -58,7 +71,11 @@ export async function markNamed(store: ChunkStore, named: Named, marks: Marks): 
 /** A tree whose manifest is not there, or is none, keeps nothing alive. */
 async function mark(store: ChunkStore, tree: TreeRef, marks: Marks): Promise<void> {
   try {
-    for (const digest of await treeChunks(store, tree)) marks.chunks.add(chunkName(digest));
+    const breathe = openBreath();
+    for (const [at, digest] of (await treeChunks(store, tree)).entries()) {
+      marks.chunks.add(chunkName(digest));
+      if (at % CHUNKS_AT_ONCE === CHUNKS_AT_ONCE - 1) await breathe();
+    }
     marks.trees.add(tree.digest);
   } catch (error) {
     const gone = ['CHUNK_MISSING', 'CHUNK_CORRUPT', 'MANIFEST_INVALID'];

@@ -1,8 +1,9 @@
 import type { TreeRef } from '../../core/data/manifest.ts';
-import { sweepPass } from '../../core/data/sweep.ts';
+import { type SweepPass, sweepPass } from '../../core/data/sweep.ts';
 import { GridError } from '../../core/errors.ts';
 import { counted } from '../../core/units.ts';
-import { background } from '../../service/background.ts';
+import { background, openBreath } from '../../service/background.ts';
+import { steadyNow } from '../../service/clock.ts';
 import type { Log } from '../../service/log.ts';
 import { type ChunkName, chunkName } from '../../service/staging/chunk-cipher.ts';
 import { digestsIn } from '../../service/staging/chunk-store.ts';
@@ -15,7 +16,7 @@ import { lastSwept, noteSwept } from './last-swept.ts';
 import { type LiveChunks, openLiveChunks } from './live-chunks.ts';
 import { allRead, type Doubted, type Healed, heal } from './spoiled-chunks.ts';
 import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
-import { markLedger, markNamed, noMarks } from './sweep-marks.ts';
+import { type Marks, markLedger, markNamed, type NamedTree, noMarks } from './sweep-marks.ts';
 
 /**
  * Takes out of the stores what no tree names any more. A tree lives as long as the ledger has it: for a job, its results,
@@ -94,7 +95,7 @@ interface Store extends Doubted {
   /** When chunks were taken out, as far as an upload may not know it. */
   readonly removed: Map<ChunkName, number>;
   /** Trees that were named lately, whether the ledger has them yet or not; the latest last. */
-  readonly named: Map<string, { readonly tree: TreeRef; readonly atMs: number }>;
+  readonly named: Map<string, NamedTree>;
   /** Digests of trees whose chunks were there when they were named, and which every pass since has found named. */
   readonly whole: Set<string>;
   pass: Promise<Swept> | undefined;
@@ -111,6 +112,7 @@ const COMMITTED_MS = 600_000;
 /** Of live outputs; longer than a gateway needs to send the next state or the results. */
 const BRIEF_MS = 3_600_000;
 const REMOVED_AT_ONCE = 256;
+const DECIDED_AT_ONCE = 1_000;
 /** Trees of a VO that can be held; the latest ones. */
 const MOST_WHOLE = 10_000;
 
@@ -134,7 +136,8 @@ const openStore = (
 
 export function openSweeper(options: SweeperOptions): Sweeper {
   const { book, accounts, graceMs } = options;
-  const startedAtMs = book.clock.nowMs();
+  const nowMs = steadyNow(book.clock);
+  const startedAtMs = nowMs();
   const stores = new Map<string, Store>();
   const storeOf = (vo: string): Store => {
     const known = stores.get(vo);
@@ -149,12 +152,12 @@ export function openSweeper(options: SweeperOptions): Sweeper {
   };
   const sweep = async (vo: string): Promise<Swept> => {
     const store = storeOf(vo);
-    store.pass ??= sweepStore(book, store, graceMs).finally(() => {
+    store.pass ??= sweepStore(book, store, { nowMs: nowMs(), graceMs }).finally(() => {
       store.pass = undefined;
     });
     return store.pass;
   };
-  const healIn: Sweeper['heal'] = (vo, digests) => healStore(book, storeOf(vo), digests);
+  const healIn: Sweeper['heal'] = (vo, digests) => healStore(book, storeOf(vo), digests, nowMs);
   const timers = openTimers(options, stores, sweep);
   return {
     sweep,
@@ -163,21 +166,22 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       checkManifest(tree);
       if (from === 'client') await checkComesWhole(book, tree);
       const store = storeOf(vo);
-      const nowMs = book.clock.nowMs();
+      const atMs = nowMs();
       const fresh = from !== 'client';
-      const isNew = name(store, tree, nowMs);
-      if (from === 'live') await store.live.note(tree, nowMs);
+      const isNew = !store.named.has(tree.digest);
+      const naming = name(store, tree, atMs);
+      if (from === 'live') await store.live.note(tree, atMs);
       const sinceMs = fresh ? await store.sweptBefore() : startedAtMs;
-      const distrusts = nowMs - sinceMs < graceMs;
+      const distrusts = atMs - sinceMs < graceMs;
       const isDoubtful = isNew || store.removed.size > 0;
-      const isWhole = isDoubtful ? await checkTree(store, tree, distrusts) : !distrusts;
+      const isWhole = isDoubtful ? await checkTree(store, naming, distrusts) : !distrusts;
       if (isWhole && !fresh) remember(store, tree);
     },
     hold: (vo, tree) => {
       const store = storeOf(vo);
       if (!store.whole.has(tree.digest)) return false;
       // Nothing is awaited: a pass that goes on marks it before it takes out the next chunk.
-      name(store, tree, book.clock.nowMs());
+      name(store, tree, nowMs());
       return true;
     },
     doubt: (vo, failure) => {
@@ -198,12 +202,16 @@ function openTimers(
   stores: ReadonlyMap<string, Store>,
   sweep: Sweeper['sweep'],
 ): readonly NodeJS.Timeout[] {
-  const sweepAll = async (): Promise<void> => {
-    for (const vo of vos) await sweep(vo);
+  // A store that cannot be swept keeps no other one from it.
+  const sweepEach = async (some: Iterable<string>): Promise<void> => {
+    for (const vo of some)
+      await sweep(vo).catch((error: unknown) =>
+        book.log.error({ err: error, vo }, 'the store could not be swept'),
+      );
   };
-  const sweepLive = async (): Promise<void> => {
-    for (const store of stores.values()) if (store.live.isMuch()) await sweep(store.vo);
-  };
+  const sweepAll = (): Promise<void> => sweepEach(vos);
+  const sweepLive = (): Promise<void> =>
+    sweepEach([...stores.values()].filter(({ live }) => live.isMuch()).map(({ vo }) => vo));
   return [
     often('sweep the stores', sweepAll, everyMs, book.log),
     often('sweep live outputs', sweepLive, Math.min(everyMs, BRIEF_MS / 2), book.log),
@@ -224,14 +232,15 @@ function readOnce<T>(read: () => Promise<T>): () => Promise<T> {
 const often = (what: string, work: () => Promise<void>, ms: number, log: Log): NodeJS.Timeout =>
   setInterval(() => background(what, work(), log), ms).unref();
 
-/** Whether nobody has named it lately. A manifest that somebody sent stays, though others send none. */
-function name(store: Store, tree: TreeRef, nowMs: number): boolean {
+/** A manifest that somebody sent stays, though others send none. */
+function name(store: Store, tree: TreeRef, nowMs: number): NamedTree {
   const { named } = store;
   const known = named.get(tree.digest)?.tree;
+  const naming = { tree: known?.manifest === undefined ? tree : known, atMs: nowMs };
   named.delete(tree.digest);
-  named.set(tree.digest, { tree: known?.manifest === undefined ? tree : known, atMs: nowMs });
+  named.set(tree.digest, naming);
   if (store.pass === undefined) forgetNamed(store, nowMs);
-  return known === undefined;
+  return naming;
 }
 
 /**
@@ -262,7 +271,8 @@ async function checkComesWhole({ db }: Book, tree: TreeRef): Promise<void> {
 }
 
 /** Whether all chunks of it are in the store, as far as can be told. */
-async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promise<boolean> {
+async function checkTree(store: Store, naming: NamedTree, distrusts: boolean): Promise<boolean> {
+  const { tree } = naming;
   if (!distrusts && store.removed.size === 0) return true;
   try {
     // What is on its way out is there still.
@@ -280,7 +290,8 @@ async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promi
   } catch (error) {
     // Whoever wants the files later will learn it; a store that is away keeps nobody from submitting.
     if (!(error instanceof GridError) || error.code !== 'STAGING_UNAVAILABLE') {
-      store.named.delete(tree.digest);
+      // Somebody else may have sent it again meanwhile, and named it.
+      if (store.named.get(tree.digest) === naming) store.named.delete(tree.digest);
       store.whole.delete(tree.digest);
       throw error;
     }
@@ -288,36 +299,64 @@ async function checkTree(store: Store, tree: TreeRef, distrusts: boolean): Promi
   }
 }
 
-async function sweepStore(book: Book, store: Store, graceMs: number): Promise<Swept> {
-  const nowMs = book.clock.nowMs();
+interface Times {
+  readonly nowMs: number;
+  readonly graceMs: number;
+}
+
+async function sweepStore(book: Book, store: Store, { nowMs, graceMs }: Times): Promise<Swept> {
+  const { vo } = store;
   const marks = noMarks();
   await markLedger(book, store.keeper.store, marks);
-  await markNamed(store.keeper.store, store.named, marks);
-  // From here on a tree that is not marked may lose chunks.
-  for (const digest of store.whole) if (!marks.trees.has(digest)) store.whole.delete(digest);
+  await markNamed(store.keeper.store, store.named, marks, () => {
+    // From here on a tree that is not marked may lose chunks.
+    for (const digest of store.whole) if (!marks.trees.has(digest)) store.whole.delete(digest);
+  });
   const stored = await store.keeper.list();
-  const before = { condemned: store.condemned };
-  const brief = await store.live.gather();
-  const rule = { nowMs, graceMs, brief, briefMs: Math.min(BRIEF_MS, graceMs) };
-  const { due, condemned } = sweepPass(stored, marks.chunks, before, rule);
-  const waiting = new Map(condemned);
-  store.condemned = waiting;
+  const { due, condemned } = await decide(store, stored, marks, { nowMs, graceMs });
+  store.condemned = condemned;
   let removed = 0;
-  if (due.length > 0) await noteSwept(book.db, store.vo, nowMs);
   for (let at = 0; at < due.length; at += REMOVED_AT_ONCE) {
-    await markNamed(store.keeper.store, store.named, marks);
-    // From here to the request nothing is awaited: a tree that is named later finds them among the removed.
-    const going = due.slice(at, at + REMOVED_AT_ONCE).filter((chunk) => !marks.chunks.has(chunk));
-    await takeOut(store, going, nowMs);
+    // A broker from which another one has taken over can write no more, and takes nothing out.
+    await book.recorder.amend((db) => noteSwept(db, vo, nowMs));
+    const some = due.slice(at, at + REMOVED_AT_ONCE);
+    // Nothing is awaited between the last look at what is named and the request: a tree that is named later finds them among the removed.
+    const going = await markNamed(store.keeper.store, store.named, marks, async () => {
+      const unnamed = some.filter((chunk) => !marks.chunks.has(chunk));
+      await takeOut(store, unnamed, nowMs);
+      return unnamed;
+    });
     removed += going.length;
     // One that is sent again is as new as any other.
-    for (const chunk of going) waiting.delete(chunk);
+    for (const chunk of going) condemned.delete(chunk);
   }
-  store.live.settle(waiting, marks.chunks, nowMs - graceMs);
+  store.live.settle(condemned, marks.chunks, nowMs - graceMs);
   forget(store, nowMs, graceMs);
-  const swept = { stored: stored.length, condemned: waiting.size, removed };
-  if (removed > 0) book.log.info({ vo: store.vo, ...swept }, 'the store was swept');
+  const swept = { stored: stored.length, condemned: condemned.size, removed };
+  if (removed > 0) book.log.info({ vo, ...swept }, 'the store was swept');
   return swept;
+}
+
+/** What may go now, and what must wait; others have their turn meanwhile. */
+async function decide(
+  store: Store,
+  stored: readonly ChunkName[],
+  marks: Marks,
+  { nowMs, graceMs }: Times,
+): Promise<SweepPass<ChunkName> & { readonly condemned: Map<ChunkName, number> }> {
+  const brief = await store.live.gather();
+  const rule = { nowMs, graceMs, brief, briefMs: Math.min(BRIEF_MS, graceMs) };
+  const breathe = openBreath();
+  const condemned = new Map<ChunkName, number>();
+  const due: ChunkName[] = [];
+  for (let at = 0; at < stored.length; at += DECIDED_AT_ONCE) {
+    const some = stored.slice(at, at + DECIDED_AT_ONCE);
+    const pass = sweepPass(some, marks.chunks, store, rule);
+    due.push(...pass.due);
+    for (const [chunk, sinceMs] of pass.condemned) condemned.set(chunk, sinceMs);
+    await breathe();
+  }
+  return { due, condemned };
 }
 
 function forget(store: Store, nowMs: number, graceMs: number): void {
@@ -326,8 +365,11 @@ function forget(store: Store, nowMs: number, graceMs: number): void {
   for (const [chunk, atMs] of removed) if (nowMs - atMs > graceMs) removed.delete(chunk);
 }
 
-const healStore = (book: Book, store: Store, digests: readonly string[]) =>
-  heal(store, digests, (digest) => takeOut(store, [chunkName(digest)], book.clock.nowMs()));
+const healStore = (book: Book, store: Store, digests: readonly string[], nowMs: () => number) =>
+  heal(store, digests, async (digest) => {
+    await book.recorder.amend((db) => noteSwept(db, store.vo, nowMs()));
+    await takeOut(store, [chunkName(digest)], nowMs());
+  });
 
 /** Nothing is awaited before the request: who names a tree from now on finds the chunks among the removed. */
 function takeOut(store: Store, chunks: readonly ChunkName[], nowMs: number): Promise<void> {

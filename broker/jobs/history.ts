@@ -1,6 +1,7 @@
 import { sql, type Transaction } from 'kysely';
 import type { JobId } from '../../core/ids.ts';
 import { background, pause } from '../../service/background.ts';
+import { steadyNow } from '../../service/clock.ts';
 import type { Book } from '../book.ts';
 import { dropTrees, releaseDatasets } from '../data/release-trees.ts';
 import type { JobRow, LedgerSchema } from '../ledger/ledger.ts';
@@ -35,10 +36,7 @@ const MOST = { jobs: 200, rows: 1_000 };
 export function openHistory({ book, keepMs }: HistoryOptions): History {
   const stop = new AbortController();
   const { signal } = stop;
-  // A clock that jumps ahead while the broker runs makes nothing old.
-  const { clock } = book;
-  const openedAtMs = clock.nowMs() - clock.monotonicMs();
-  const nowMs = (): number => Math.min(clock.nowMs(), openedAtMs + clock.monotonicMs());
+  const nowMs = steadyNow(book.clock);
   let running: Promise<number> | undefined;
   const pass = (): Promise<number> => {
     running ??= runPass(book, { nowMs: nowMs(), keepMs }, signal).finally(() => {

@@ -9,6 +9,7 @@ import {
   weightOf,
 } from '../../core/data/room.ts';
 import { GridError } from '../../core/errors.ts';
+import { openBreath } from '../../service/background.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import type { Book } from '../book.ts';
@@ -45,6 +46,7 @@ const NOTHING: TreeWeight = weightOf([]);
 /** Trees whose chunks are remembered, so that counting again reads no manifest twice. */
 const KEPT = 200_000;
 const AT_ONCE = 32;
+const READ_AT_ONCE = 1_000;
 /** Of a tree that is not what it says no chunk is kept. */
 const GONE: readonly string[] = ['CHUNK_MISSING', 'CHUNK_CORRUPT', 'MANIFEST_INVALID'];
 
@@ -75,14 +77,19 @@ export function openTreeCounter(book: Book, storeOf: (vo: string) => ChunkStore)
     count: async (scope) => {
       await book.recorder.settled();
       const digests = await namedTrees(book, scope);
-      const unread = digests.filter((digest) => !kept.has(digest));
-      const trees = await readTrees(book.db, unread);
       const tally = emptyTally();
-      for (const digest of digests) addTree(tally, kept.get(digest) ?? NOTHING);
-      const rest = [...trees.values()];
-      for (let at = 0; at < rest.length; at += AT_ONCE) {
-        const some = rest.slice(at, at + AT_ONCE).map((tree) => weight(scope.vo, tree));
-        for (const one of await Promise.all(some)) addTree(tally, one);
+      const breathe = openBreath();
+      for (let at = 0; at < digests.length; at += READ_AT_ONCE) {
+        const some = digests.slice(at, at + READ_AT_ONCE);
+        const unread = some.filter((digest) => !kept.has(digest));
+        for (const digest of some) addTree(tally, kept.get(digest) ?? NOTHING);
+        await breathe();
+        const rest = [...(await readTrees(book.db, unread)).values()];
+        for (let from = 0; from < rest.length; from += AT_ONCE) {
+          const weighing = rest.slice(from, from + AT_ONCE).map((tree) => weight(scope.vo, tree));
+          for (const one of await Promise.all(weighing)) addTree(tally, one);
+          await breathe();
+        }
       }
       return tally;
     },

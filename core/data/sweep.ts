@@ -17,7 +17,7 @@ interface SweepRule<Name extends string> {
   readonly nowMs: number;
   readonly graceMs: number;
   /** Chunks that wait `briefMs` instead. */
-  readonly brief?: ReadonlySet<Name>;
+  readonly brief?: Pick<ReadonlySet<Name>, 'has'>;
   readonly briefMs?: number;
 }
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSweeper, type Sweeper } from '../../broker/data/sweeper.ts';
 import { treeRows } from '../../broker/jobs/records.ts';
 import type { TreeRef } from '../../core/data/manifest.ts';
+import type { Clock } from '../../service/clock.ts';
 import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
@@ -37,11 +38,15 @@ describe.each(SERVERS)('the sweeper on $name', ({ path }) => {
     rmSync(dir, { recursive: true });
   });
 
-  /** How far its clock is ahead. */
+  /** How much time has passed that nobody waited for. */
   let aheadMs = 0;
+  const laterClock = (): Clock => ({
+    nowMs: () => book.clock.nowMs() + aheadMs,
+    monotonicMs: () => book.clock.monotonicMs() + aheadMs,
+  });
   const open = (graceMs: number): Sweeper =>
     openSweeper({
-      book: { ...book, clock: { ...book.clock, nowMs: () => book.clock.nowMs() + aheadMs } },
+      book: { ...book, clock: laterClock() },
       accounts: nats.accounts,
       vos: ['demo', 'other'],
       everyMs: 3_600_000,

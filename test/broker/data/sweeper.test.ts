@@ -1,0 +1,115 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { openSweeper, type Sweeper } from '../../../broker/data/sweeper.ts';
+import { treeRows } from '../../../broker/jobs/records.ts';
+import { GridError } from '../../../core/errors.ts';
+import { memoryKeeper, treeOf } from '../../fakes/memory-keeper.ts';
+import { type OpenBook, openBook } from '../../fakes/open-book.ts';
+
+const HOUR_MS = 3_600_000;
+let dir: string;
+let book: OpenBook;
+let stack: AsyncDisposableStack;
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'hanse-sweeper-'));
+  stack = new AsyncDisposableStack();
+  stack.defer(() => rmSync(dir, { recursive: true }));
+  book = stack.use(await openBook(join(dir, 'ledger.db')));
+});
+afterEach(() => stack.disposeAsync());
+
+type Keepers = Readonly<Record<string, ReturnType<typeof memoryKeeper>>>;
+
+const open = (keepers: Keepers, graceMs = 0, everyMs = HOUR_MS): Sweeper =>
+  stack.use(
+    openSweeper({
+      book,
+      accounts: { openKeeper: (vo) => keepers[vo] ?? memoryKeeper() },
+      vos: Object.keys(keepers),
+      everyMs,
+      graceMs,
+    }),
+  );
+
+test('a clock that is set ahead makes nothing old, and forgets nothing that was taken out', async () => {
+  let passedMs = 0;
+  let aheadMs = 0;
+  const { clock } = book;
+  const set = {
+    nowMs: () => clock.nowMs() + passedMs + aheadMs,
+    monotonicMs: () => clock.monotonicMs() + passedMs,
+  };
+  book = { ...book, clock: set };
+  const demo = memoryKeeper();
+  const sweeper = open({ demo }, 60_000);
+  const { tree, digest, bytes } = treeOf('an upload under way');
+  await demo.store.put(digest, bytes);
+  await sweeper.sweep('demo');
+  aheadMs = 48 * HOUR_MS;
+  expect(await sweeper.sweep('demo')).toEqual({ stored: 1, condemned: 1, removed: 0 });
+  passedMs = 61_000;
+  expect(await sweeper.sweep('demo')).toEqual({ stored: 1, condemned: 0, removed: 1 });
+  aheadMs += 48 * HOUR_MS;
+  await sweeper.sweep('demo');
+  await expect(sweeper.admit('demo', tree)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+});
+
+test('a store that cannot be swept keeps no other one from it', async () => {
+  const away = new GridError('STAGING_UNAVAILABLE', 'the store does not answer');
+  const broken = { ...memoryKeeper(), list: () => Promise.reject(away) };
+  const demo = memoryKeeper();
+  const { digest, bytes } = treeOf('garbage');
+  await demo.store.put(digest, bytes);
+  open({ broken, demo }, 0, 20);
+  await vi.waitFor(() => expect(demo.store.chunks.has(digest)).toBe(false), 5_000);
+});
+
+test('who names a tree too early takes no name from somebody who has sent it again', async () => {
+  const demo = memoryKeeper();
+  const sweeper = open({ demo });
+  const { tree, digest, bytes } = treeOf('sent by two');
+  await demo.store.put(digest, bytes);
+  for (let pass = 0; pass < 2; pass += 1) await sweeper.sweep('demo');
+  const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  demo.store.missing = async (digests) => {
+    const found = digests.filter((each) => !demo.store.chunks.has(each));
+    asked.resolve();
+    if (found.length > 0) await answer.promise;
+    return new Set(found);
+  };
+  const early = sweeper.admit('demo', tree);
+  await asked.promise;
+  await demo.store.put(digest, bytes);
+  await sweeper.admit('demo', tree);
+  answer.resolve();
+  await expect(early).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+  for (let pass = 0; pass < 3; pass += 1) await sweeper.sweep('demo');
+  expect(demo.store.chunks.has(digest)).toBe(true);
+});
+
+test('a broker from which another one has taken over takes nothing out', async () => {
+  const demo = memoryKeeper();
+  const sweeper = open({ demo });
+  const { digest, bytes } = treeOf('what the other one has named meanwhile');
+  await demo.store.put(digest, bytes);
+  await sweeper.sweep('demo');
+  stack.use(await openBook(join(dir, 'ledger.db')));
+  await expect(sweeper.sweep('demo')).rejects.toMatchObject({ code: 'STALE_EPOCH' });
+  expect(demo.store.chunks.has(digest)).toBe(true);
+});
+
+test('others have their turn while the trees of a large ledger are looked at', async () => {
+  const demo = memoryKeeper();
+  const sweeper = open({ demo });
+  const trees = Array.from({ length: 5_000 }, (_, at) => treeOf(`content ${at}`).tree);
+  await book.recorder.record({ trees: trees.flatMap(treeRows) });
+  let turns = 0;
+  const turn = setInterval(() => {
+    turns += 1;
+  }, 1);
+  stack.defer(() => clearInterval(turn));
+  await sweeper.sweep('demo');
+  expect(turns).toBeGreaterThan(3);
+});
