@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createAccount, fromSeed } from '@nats-io/nkeys';
+import { fromSeed } from '@nats-io/nkeys';
 import { GridError } from '../../core/errors.ts';
 import { ensureDirectory } from '../../service/directories.ts';
-import { keepKey } from '../../service/nats/nats-config.ts';
 import type { LeafManifest } from '../../service/nats/nats-leaf.ts';
 import { writeAtomic } from '../../service/write-atomic.ts';
-import { accountToken, leafCredentials } from './account-tokens.ts';
+import { keepVoKeys, leafCredentials, leafToken } from './account-tokens.ts';
 
 interface LeafOptions {
   /** Where it goes. */
@@ -35,11 +34,11 @@ export async function writeLeafPackage(options: LeafOptions): Promise<void> {
     await writeAtomic(join(dir, name), await read(name), 0o600);
   const accounts: LeafManifest['accounts'][number][] = [];
   for (const vo of vos) {
-    const account = await keepKey(join(stateDir, `${vo}.seed`), createAccount);
-    const token = await accountToken(vo, account, operator);
-    const creds = await leafCredentials(vo, account, expiresAtMs);
+    const keys = await keepVoKeys(stateDir, vo);
+    const token = await leafToken(vo, keys, operator);
+    const creds = await leafCredentials(vo, keys, expiresAtMs);
     await writeAtomic(join(dir, `${vo}.creds`), creds, 0o600);
-    accounts.push({ vo, id: account.getPublicKey(), token });
+    accounts.push({ vo, id: keys.members.getPublicKey(), token });
   }
   const manifest: LeafManifest = { servers: [...servers], accounts };
   await writeAtomic(join(dir, 'leaf.json'), JSON.stringify(manifest), 0o600);

@@ -10,7 +10,7 @@ import {
   type StreamInfo,
 } from '@nats-io/jetstream';
 import { encodeUser, type Permissions } from '@nats-io/jwt';
-import { createAccount, createUser, fromPublic, fromSeed, type KeyPair } from '@nats-io/nkeys';
+import { createUser, fromPublic, fromSeed, type KeyPair } from '@nats-io/nkeys';
 import {
   type Authenticator,
   credsAuthenticator,
@@ -22,7 +22,6 @@ import { aborted, background, pause } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import type { Log } from '../../service/log.ts';
-import { keepKey } from '../../service/nats/nats-config.ts';
 import { privacyFault } from '../../service/private-file.ts';
 import {
   type ChunkKeeper,
@@ -41,7 +40,7 @@ import {
 import { connectNats } from '../../service/staging/nats-connect.ts';
 import { openNatsLink } from '../../service/staging/nats-link.ts';
 import { natsChunkStore } from '../../service/staging/nats-store.ts';
-import { accountToken, DENIED } from './account-tokens.ts';
+import { DENIED, keepVoKeys, membersToken, storeToken, type VoKeys } from './account-tokens.ts';
 import { versionsOfCluster, warningOfCluster } from './cluster-versions.ts';
 
 interface AccountsOptions {
@@ -98,8 +97,8 @@ const CLOCK_SKEW_S = 60;
 export async function openStagingAccounts(options: AccountsOptions): Promise<StagingAccounts> {
   const { vos, stateDir, servers, clock, log } = options;
   ensureDirectory(stateDir, 0o700);
-  const keys = new Map<string, KeyPair>();
-  for (const vo of vos) keys.set(vo, await keepKey(join(stateDir, `${vo}.seed`), createAccount));
+  const keys = new Map<string, VoKeys>();
+  for (const vo of vos) keys.set(vo, await keepVoKeys(stateDir, vo));
   const stopping = new AbortController();
   const first = Promise.withResolvers<void>();
   first.promise.catch(() => undefined);
@@ -108,8 +107,8 @@ export async function openStagingAccounts(options: AccountsOptions): Promise<Sta
   let turn = 0;
   const issueTicket: StagingAccounts['issueTicket'] = async (request) => {
     const { vo, nkey, lifetimeMs, purpose } = request;
-    const account = keys.get(vo);
-    if (account === undefined) {
+    const accounts = keys.get(vo);
+    if (accounts === undefined) {
       throw new GridError('VO_NOT_FOUND', `this broker does not serve the VO '${vo}'`);
     }
     // A JWT ends at a whole second; its holder must not believe in a later end.
@@ -117,7 +116,7 @@ export async function openStagingAccounts(options: AccountsOptions): Promise<Sta
     const userJwt = await userToken({
       name: `${purpose}-${nkey}`,
       nkey: checkedNkey(nkey),
-      account,
+      account: purpose === 'broker' ? accounts.store : accounts.members,
       permissions: chunkPermissions(vo, nkey, purpose === 'broker' ? keeperSubjects() : []),
       clock,
       expiresAtMs,
@@ -153,7 +152,7 @@ const inTurn = (servers: readonly string[], turn: number): string[] =>
 
 async function keepAccounts(
   options: AccountsOptions,
-  keys: ReadonlyMap<string, KeyPair>,
+  keys: ReadonlyMap<string, VoKeys>,
   signal: AbortSignal,
   settled: () => void,
 ): Promise<void> {
@@ -196,18 +195,23 @@ async function makeAccount(
   system: NatsConnection,
   operator: KeyPair,
   vo: string,
-  key: KeyPair,
+  key: VoKeys,
 ): Promise<void> {
-  const jwt = await accountToken(vo, key, operator, options.bytesPerVo);
-  const answer = await system.request('$SYS.REQ.CLAIMS.UPDATE', jwt, { timeout: 5_000 });
-  const { error } = answer.json<{ error?: { description?: string } }>();
-  if (error !== undefined) {
-    throw new GridError(
-      'STAGING_UNAVAILABLE',
-      `nats-server refuses the account of '${vo}': ${error.description}`,
-    );
+  // Who asks finds a store.
+  for (const jwt of [
+    await storeToken(vo, key, operator, options.bytesPerVo),
+    await membersToken(vo, key, operator),
+  ]) {
+    const answer = await system.request('$SYS.REQ.CLAIMS.UPDATE', jwt, { timeout: 5_000 });
+    const { error } = answer.json<{ error?: { description?: string } }>();
+    if (error !== undefined) {
+      throw new GridError(
+        'STAGING_UNAVAILABLE',
+        `nats-server refuses an account of '${vo}': ${error.description}`,
+      );
+    }
   }
-  await makeStream(options, vo, key);
+  await makeStream(options, vo, key.store);
 }
 
 async function makeStream(options: AccountsOptions, vo: string, account: KeyPair): Promise<void> {

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decode } from '@nats-io/jwt';
+import { fromSeed } from '@nats-io/nkeys';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { pause } from '../../service/background.ts';
@@ -52,9 +53,8 @@ describe.for(await natsServers())('with $name', ({ path }) => {
     await using store = nats.open('demo');
     const content = randomBytes(100);
     await store.put(sha256(content), content);
-    const victim = accountOf(
-      (await nats.accounts.issueTicket({ ...TICKET, nkey: newNkey().publicKey })).userJwt,
-    );
+    const seed = await readFile(join(nats.dir, 'broker/demo.seed'));
+    const victim = fromSeed(seed).getPublicKey();
     const subject = chunkSubject('demo', sha256(content));
     const forbidden = [
       `$JS.API.ACCOUNT.PURGE.${victim}`,
@@ -287,6 +287,7 @@ test('keys are readable by their owner alone, and survive the next start', async
     'nats/broker/operator.seed',
     'nats/broker/system.creds',
     'broker/demo.seed',
+    'broker/members/demo.seed',
   ];
   const read = () =>
     Promise.all(secrets.slice(0, 3).map((file) => readFile(join(nats.dir, file), 'utf8')));

@@ -4,17 +4,13 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemClock } from '../../service/clock.ts';
 import { encipher } from '../../service/staging/chunk-cipher.ts';
 import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
-import { newNkey } from '../../service/staging/connect-staging.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
-import { chunkSubject, directGetSubject } from '../../service/staging/names.ts';
-import { openNatsLink } from '../../service/staging/nats-link.ts';
+import { chunkSubject } from '../../service/staging/names.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
-import { requestsOn } from '../../service/staging/wire/nats-requests.ts';
 import { chunkStoreContract } from '../contract/chunk-store.contract.ts';
-import { natsServers, startTestNats, type TestNats } from '../fakes/nats.ts';
+import { natsServers, startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 
 describe.for(await natsServers())('with $name', ({ name, path }) => {
   let nats: TestNats;
@@ -116,21 +112,6 @@ describe.for(await natsServers())('with $name', ({ name, path }) => {
     expect(tree.files).toBe(1);
   });
 
-  test('a server that serves no chunks is told of in words', async () => {
-    const nkey = newNkey();
-    const wish = { vo: 'demo', nkey: nkey.publicKey, lifetimeMs: 60_000, purpose: 'user' } as const;
-    const ticket = () => nats.accounts.issueTicket(wish);
-    const { caPem } = nats;
-    await using link = openNatsLink({ nkey, ticket, caPem, clock: systemClock, patienceMs: 300 });
-    // As only a leaf node can ask.
-    const subject = directGetSubject(chunkSubject('demo', 'a'), 'leaf');
-    const asked = link.use((nc) => requestsOn(nc).ask({ subject, bytes: new Uint8Array(0) }));
-    await expect(asked).rejects.toMatchObject({
-      code: 'STAGING_UNAVAILABLE',
-      message: expect.stringContaining('serves no chunks of the VO'),
-    });
-  });
-
   test('a sending that was broken off sends only the rest when it is begun again', async () => {
     await writeFile(join(root, 'rest.bin'), randomBytes(60 * 2 ** 20));
     await using store = nats.open('demo');
@@ -157,5 +138,18 @@ describe.for(await natsServers())('with $name', ({ name, path }) => {
     await expect(fetchTree(store, tree, join(dir, 'false'))).rejects.toMatchObject({
       code: 'CHUNK_CORRUPT',
     });
+  });
+});
+
+test('a server that serves no chunks is told of in words', async () => {
+  await using nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
+  await nats.accounts[Symbol.asyncDispose]();
+  await nats.crash();
+  await rm(join(nats.dir, 'nats/jetstream'), { recursive: true });
+  await nats.start();
+  await using store = nats.open('demo', { patienceMs: 300 });
+  await expect(store.get('0'.repeat(64))).rejects.toMatchObject({
+    code: 'STAGING_UNAVAILABLE',
+    message: expect.stringContaining('serves no chunks of the VO'),
   });
 });

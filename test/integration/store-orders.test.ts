@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fromSeed } from '@nats-io/nkeys';
+import { expect, test } from 'vitest';
+import { pause } from '../../service/background.ts';
+import { sha256 } from '../../service/staging/chunk-store.ts';
+import { directGetSubject, JS_DOMAIN, namedSubject, STREAM } from '../../service/staging/names.ts';
+import { natsServers, startTestNats, type TestNats } from '../fakes/nats.ts';
+
+test.for(await natsServers())(
+  'an answer of $name is an order to nobody, wherever a member wants it sent',
+  async ({ path }) => {
+    await using nats = await startTestNats({ binary: path, vos: ['demo', 'other.vo'] });
+    await using mine = nats.open('demo', { patienceMs: 3_000 });
+    await using theirs = nats.open('other.vo', { patienceMs: 3_000 });
+    const content = randomBytes(100);
+    const digest = sha256(content);
+    for (const store of [mine, theirs]) await store.put(digest, content);
+    const member = await nats.member('demo');
+    const consumer = { stream_name: STREAM, config: { deliver_subject: '_INBOX.x' } };
+    const orders: readonly (readonly [string, string])[] = [
+      [`STREAM.PURGE.${STREAM}`, '{}'],
+      [`STREAM.UPDATE.${STREAM}`, JSON.stringify({ name: STREAM, max_age: 1_000_000_000 })],
+      [`CONSUMER.CREATE.${STREAM}`, JSON.stringify(consumer)],
+      [`ACCOUNT.PURGE.${await storeAccount(nats, 'other.vo')}`, ''],
+      [`STREAM.DELETE.${STREAM}`, ''],
+    ];
+    for (const api of ['$JS.API', `$JS.${JS_DOMAIN}.API`]) {
+      for (const [verb, order] of orders) {
+        const reply = `${api}.${verb}`;
+        const stored = namedSubject('demo', sha256(Buffer.from(reply)));
+        // The server tells the order that it has stored something, and then what.
+        member.publish(stored, order, { reply });
+        member.publish(directGetSubject(stored), '', { reply });
+      }
+    }
+    await member.flush();
+    await pause(500);
+    await member.close();
+    for (const store of [mine, theirs]) expect(await store.missing([digest])).toEqual(new Set());
+  },
+);
+
+/** The account that has the chunks of a VO. */
+async function storeAccount({ dir }: TestNats, vo: string): Promise<string> {
+  return fromSeed(await readFile(join(dir, 'broker', `${vo}.seed`))).getPublicKey();
+}
