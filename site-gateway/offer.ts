@@ -13,6 +13,7 @@ import type { AccountRule } from '../core/match/accounts.ts';
 import { hasGpuModel } from '../core/match/gpu-model.ts';
 import { missingLicence, type Need, needOf } from '../core/match/need.ts';
 import type { Offer, Queue } from '../core/match/offer.ts';
+import { queueRefusal } from '../core/match/queue.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
 import { boundedWords } from '../core/words.ts';
 import type { SiteSize } from './lrms/open-lrms.ts';
@@ -84,7 +85,7 @@ export function offerOf(facts: SiteFacts, now: SiteNow): Offer {
       free: free(total, committed.licences[name] ?? 0),
     })),
     gpuModels: gpuModelsOf(facts, size),
-    queues: size.queues.map((queue) => withModels(queue, facts.gpuModels)),
+    queues: queuesOf(facts, size.queues),
     expectedWaitMs: size.expectedWaitMs ?? 0,
   };
 }
@@ -107,7 +108,7 @@ export function tooLarge(
     return `it asks for ${formatDuration(asked.walltimeMs)}, the site allows ${formatDuration(size.maxWalltimeMs)}`;
   if (asked.diskBytes > disk.totalBytes)
     return `it asks for ${formatBytes(asked.diskBytes)} of disk, the site has ${formatBytes(disk.totalBytes)}`;
-  return notInStock(facts, gpuModelsOf(facts, size), asked);
+  return notInStock(facts, gpuModelsOf(facts, size), asked) ?? noQueueFor(facts, size, asked);
 }
 
 /** Why the site cannot put a task where the job wants it; undefined when it can. */
@@ -143,12 +144,23 @@ export function unfetched({ fetchFrom }: SiteFacts, spec: JobSpec): string | und
 }
 
 /** The models of a queue whose batch system does not tell are those that the site's administrator has named. */
-const withModels = (queue: Queue, named: readonly string[]): Queue =>
-  queue.gpusPerNode > 0 && queue.gpuModels.length === 0 ? { ...queue, gpuModels: named } : queue;
+const queuesOf = ({ gpuModels }: SiteFacts, queues: readonly Queue[]): readonly Queue[] =>
+  queues.map((queue) =>
+    queue.gpusPerNode > 0 && queue.gpuModels.length === 0 ? { ...queue, gpuModels } : queue,
+  );
 
 const gpuModelsOf = ({ gpuModels }: SiteFacts, { queues }: SiteSize): readonly string[] => [
   ...new Set([...gpuModels, ...queues.flatMap((queue) => queue.gpuModels)]),
 ];
+
+function noQueueFor(
+  facts: SiteFacts,
+  { queues }: SiteSize,
+  resources: Resources,
+): string | undefined {
+  const refusal = queueRefusal({ resources }, { queues: queuesOf(facts, queues) });
+  return refusal && `it ${refusal.detail}`;
+}
 
 function notInStock(
   { licences }: SiteFacts,

@@ -73,8 +73,12 @@ function show(
     ),
   );
   const queues = offer?.queues ?? [];
-  if (queues.length > 0)
-    terminal.out(`\n${table(QUEUE_HEADINGS, queues.map(queueRow), colours, terminal.columns)}`);
+  const tables = [
+    [QUEUE_HEADINGS, queues.map(queueRow)],
+    [KIND_HEADINGS, queues.flatMap(kindRows)],
+  ] as const;
+  for (const [headings, rows] of tables)
+    if (rows.length > 0) terminal.out(`\n${table(headings, rows, colours, terminal.columns)}`);
   if (lines.length === 0) {
     const there =
       unasked === '' ? ', and nothing of the grid in the queue' : ' that the grid knows of';
@@ -103,6 +107,18 @@ const queueRow = (queue: Offer['queues'][number]): readonly string[] => [
   queue.memoryPerNodeBytes === 0 ? '' : formatBytes(queue.memoryPerNodeBytes),
   queue.maxWalltimeMs === 0 ? 'no limit' : formatDuration(queue.maxWalltimeMs),
 ];
+
+const KIND_HEADINGS = ['queue', 'nodes', 'cpus of each', 'memory', 'GPUs', 'cpus free'];
+
+const kindRows = ({ name, kinds }: Offer['queues'][number]): readonly (readonly string[])[] =>
+  kinds.map((kind) => [
+    name,
+    String(kind.nodes),
+    kind.cpus === 0 ? '' : String(kind.cpus),
+    kind.memoryBytes === 0 ? '' : formatBytes(kind.memoryBytes),
+    kind.gpus === 0 ? '' : `${kind.gpus} ${kind.gpuModels.join(', ')}`.trim(),
+    String(kind.freeCpus),
+  ]);
 
 /** `demo 16 moving, 40 waiting (3 background)`. */
 const transfersText = ({ vo, moving, waiting, background }: VoTransfers): string =>

@@ -41,7 +41,7 @@ export const REASONS = {
   // Refusals of a gateway.
   SITE_CLOSED: 'the site takes nothing new at the moment',
   SITE_FULL: 'the site has taken as many tasks as it wants',
-  TOO_LARGE: 'the task needs more than the whole site has',
+  TOO_LARGE: 'the task needs more than the site has, or than any of its nodes has',
   SANDBOX_MISSING: 'the site has no sandbox of the class that the job demands',
   MODULE_MISSING: 'the site has not all the modules that the job loads',
   IMAGE_DENIED: 'the site has no containers, or does not run the image that the job names',

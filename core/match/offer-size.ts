@@ -1,4 +1,5 @@
-import type { Offer } from './offer.ts';
+import { sum } from '../sum.ts';
+import type { Offer, Queue } from './offer.ts';
 
 /** More than any site lists, of each kind. */
 const MOST_LISTED = 10_000;
@@ -35,15 +36,21 @@ export function excessOf(offer: Offer): string | undefined {
   const lists = Object.entries(listsOf(offer));
   const long = lists.find(([, list]) => list.length > MOST_LISTED);
   if (long !== undefined) return `${long[1].length} ${long[0]}`;
-  const queue = offer.queues.find(
-    ({ features, gpuModels }) => features.length + gpuModels.length > MOST_LISTED,
-  );
-  if (queue !== undefined)
-    return `a queue with ${queue.features.length} features and ${queue.gpuModels.length} GPU models`;
+  const queue = offer.queues.map(excessOfQueue).find((excess) => excess !== undefined);
+  if (queue !== undefined) return queue;
   const name = namesOf(offer).find(({ length }) => length > MOST_NAME);
   if (name !== undefined) return `a name of ${name.length} characters`;
   const { length } = offer.policy;
   return length > MOST_POLICY ? `a policy of ${length} characters` : undefined;
+}
+
+function excessOfQueue({ features, gpuModels, kinds }: Queue): string | undefined {
+  if (features.length + gpuModels.length > MOST_LISTED)
+    return `a queue with ${features.length} features and ${gpuModels.length} GPU models`;
+  const models = sum(kinds.map((kind) => kind.gpuModels.length));
+  return kinds.length + models > MOST_LISTED
+    ? `a queue with ${kinds.length} kinds of nodes and ${models} models of their GPUs`
+    : undefined;
 }
 
 /** By what people call them. */
@@ -74,7 +81,12 @@ const namesOf = (offer: Offer): readonly string[] => [
   ...offer.modules,
   ...offer.warmTrees,
   ...offer.licences.map(({ name }) => name),
-  ...offer.queues.flatMap(({ name, features, gpuModels }) => [name, ...features, ...gpuModels]),
+  ...offer.queues.flatMap(({ name, features, gpuModels, kinds }) => [
+    name,
+    ...features,
+    ...gpuModels,
+    ...kinds.flatMap((kind) => kind.gpuModels),
+  ]),
   ...offer.accounts.flatMap(({ dn, fqan }) => [dn, fqan]),
   ...(offer.fetchFrom ?? []).map(({ host }) => host),
   ...(offer.containers === undefined ? [] : [offer.containers.runtime, ...offer.containers.images]),

@@ -10,6 +10,22 @@ export interface LicencePool {
   readonly free: number;
 }
 
+/** Nodes of a queue that are alike. */
+export interface NodeKind {
+  /** How many there are. */
+  readonly nodes: number;
+  /** Of each; 0 when not known. */
+  readonly cpus: number;
+  /** Of each; 0 when not known. */
+  readonly memoryBytes: number;
+  /** Of each. */
+  readonly gpus: number;
+  /** Empty when not known. */
+  readonly gpuModels: readonly string[];
+  /** On all of them together. */
+  readonly freeCpus: number;
+}
+
 /** A queue of the batch system with its limits for one job. */
 export interface Queue {
   readonly name: string;
@@ -31,6 +47,8 @@ export interface Queue {
   readonly isDefault: boolean;
   readonly gpusPerNode: number;
   readonly gpuModels: readonly string[];
+  /** Where there are several; empty where all nodes are alike, or not known. */
+  readonly kinds: readonly NodeKind[];
 }
 
 /** What a site has to offer, as its gateway advertised it last. */

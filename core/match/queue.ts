@@ -3,6 +3,7 @@ import { counted, formatBytes, formatBytesBeside, formatDuration } from '../unit
 import type { Ask, Rules, Verdict } from './ask.ts';
 import { hasGpuModel } from './gpu-model.ts';
 import { needOf } from './need.ts';
+import { freeCpusFor, nodesFor, nodesThere, wantedNodes } from './node-kind.ts';
 import type { Offer, Queue } from './offer.ts';
 
 /** A limit of one queue for one job. */
@@ -74,6 +75,14 @@ const LIMITS: readonly Limit[] = [
     wanted: (asked) => counted(needOf(asked).cpus, 'cpu'),
     there: ({ totalCpus }) => `has ${totalCpus}`,
   },
+  // Whatever the largest of each, it has to be in one place.
+  {
+    code: 'queue-too-small',
+    asked: ({ nodes }) => nodes,
+    most: nodesFor,
+    wanted: wantedNodes,
+    there: nodesThere,
+  },
   {
     code: 'queue-too-short',
     asked: ({ walltimeMs }) => walltimeMs,
@@ -91,7 +100,10 @@ const takes = (queue: Queue, asked: Resources): boolean =>
  * the one with the fewest limits in the way and then the least to go to the first of them. Undefined where one does
  * take it, and where the site has no queues.
  */
-export function queueRefusal({ resources }: Ask, { queues }: Offer): QueueRefusal | undefined {
+export function queueRefusal(
+  { resources }: Pick<Ask, 'resources'>,
+  { queues }: Pick<Offer, 'queues'>,
+): QueueRefusal | undefined {
   const misses = queues.map((queue) => {
     const failed = LIMITS.filter((limit) => limit.asked(resources) > limit.most(queue, resources));
     const [first] = failed;
@@ -109,7 +121,7 @@ export function queueRefusal({ resources }: Ask, { queues }: Offer): QueueRefusa
 function candidates({ resources }: Ask, { queues }: Offer): readonly Queue[] {
   const { cpus } = needOf(resources);
   const order = (queue: Queue): number =>
-    (queue.freeCpus >= cpus ? 0 : 2) + (queue.isDefault ? 0 : 1);
+    (freeCpusFor(queue, resources) >= cpus ? 0 : 2) + (queue.isDefault ? 0 : 1);
   return queues.filter((queue) => takes(queue, resources)).toSorted((a, b) => order(a) - order(b));
 }
 

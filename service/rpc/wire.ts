@@ -198,6 +198,7 @@ export function offerToWire(offer: Offer): pb.Offer {
       ...queue,
       features: [...queue.features],
       gpuModels: [...queue.gpuModels],
+      kinds: queue.kinds.map((kind) => ({ ...kind, gpuModels: [...kind.gpuModels] })),
     })),
   };
 }

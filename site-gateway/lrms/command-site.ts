@@ -97,6 +97,7 @@ function capacityOf(
       isDefault: at === 0,
       gpusPerNode: gpusOf(queue),
       gpuModels: [],
+      kinds: [],
     })),
   };
 }

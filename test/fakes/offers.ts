@@ -56,6 +56,7 @@ export const queueOf = (name: string, details: Partial<Queue> = {}): Queue => ({
   isDefault: false,
   gpusPerNode: 0,
   gpuModels: [],
+  kinds: [],
   ...details,
 });
 

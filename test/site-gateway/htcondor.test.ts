@@ -170,6 +170,13 @@ describe('the queue of HTCondor', () => {
       maxNodes: 1,
       memoryBytes: 2_500 * 2 ** 20,
     });
+    const slot = { nodes: 1, gpus: 0, gpuModels: [], freeCpus: 0 };
+    expect(capacity.queues.map(({ kinds }) => kinds)).toEqual([
+      [
+        { ...slot, cpus: 2, memoryBytes: 2_000 * 2 ** 20 },
+        { ...slot, cpus: 1, memoryBytes: 500 * 2 ** 20 },
+      ],
+    ]);
     expect(commands.callsOf('condor_status')[0]?.at(-1)).toBe(
       'SlotType =!= "Dynamic" && (Arch == "X86_64")',
     );

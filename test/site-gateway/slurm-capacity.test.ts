@@ -107,6 +107,41 @@ test('a task goes to the first queue in which it can ever run', () => {
   expect(queueFor(needs, [])).toBe(undefined);
 });
 
+test('a task goes where a node has all that it needs, and enough of them', () => {
+  const node = (name: string, cpus: number, memoryMb: number, rest: string): string =>
+    `NodeName=${name} CPUAlloc=1 CPUTot=${cpus} RealMemory=${memoryMb} AllocMem=0 State=MIXED Partitions=${rest}\n`;
+  const mixed = parseNodes(
+    node('n1', 32, 64_000, 'main') +
+      node('n2', 32, 64_000, 'main,long') +
+      node('n3', 4, 512_000, 'main Gres=gpu:a100:1') +
+      node('n4', 32, 512_000, 'long'),
+  );
+  const { queues } = capacityOf(mixed, [], choose(partitions, ['main', 'long']));
+  const wide = { nodes: 1, cpus: 32, memoryBytes: 64_000 * 2 ** 20, gpus: 0, gpuModels: [] };
+  const vast = { ...wide, memoryBytes: 512_000 * 2 ** 20 };
+  expect(queues).toMatchObject([
+    {
+      kinds: [
+        { ...wide, nodes: 2, freeCpus: 62 },
+        { ...vast, cpus: 4, gpus: 1, gpuModels: ['a100'], freeCpus: 3 },
+      ],
+    },
+    {
+      kinds: [
+        { ...vast, freeCpus: 31 },
+        { ...wide, freeCpus: 31 },
+      ],
+    },
+  ]);
+  const needs = { nodes: 1, cpus: 4, memoryBytes: 2 ** 20, gpus: 0, walltimeMs: 60_000 };
+  const nameFor = (more: Partial<Needs>) => queueFor({ ...needs, ...more }, queues)?.name;
+  expect(nameFor({ memoryBytes: vast.memoryBytes })).toBe('main');
+  expect(nameFor({ cpus: 5, memoryBytes: vast.memoryBytes })).toBe('long');
+  expect(nameFor({ cpus: 5, nodes: 2 })).toBe('long');
+  const gpus = { gpus: 1, gpuModel: 'A100' };
+  expect([nameFor(gpus), nameFor({ ...gpus, cpus: 5 })]).toEqual(['main', 'main']);
+});
+
 test('a queue has the GPUs of any of its nodes, and the features of all', () => {
   const node = (name: string, features: string, gres: string, partition = 'main,long'): string =>
     `NodeName=${name} ActiveFeatures=${features} CPUTot=4 RealMemory=1000 State=IDLE Partitions=${partition} Gres=${gres}\n`;

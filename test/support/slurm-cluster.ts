@@ -34,6 +34,8 @@ export interface SlurmSize {
   readonly nodes: number;
   readonly cpus: number;
   readonly memoryMb: number;
+  /** Further nodes, of sizes of their own. */
+  readonly others?: readonly { readonly cpus: number; readonly memoryMb: number }[];
   /** What each node has besides, as in slurm.conf. */
   readonly each?: string;
   /** Lines of gres.conf. */
@@ -51,7 +53,7 @@ export async function startSlurm(size: SlurmSize): Promise<SlurmCluster> {
   stack.defer(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }));
   // Groups are called after nodes, on the whole of this machine.
   const prefix = size.isHeld === true ? `held-${process.pid}-n` : 'n';
-  const nodes = Array.from({ length: size.nodes }, (_, at) => `${prefix}${at + 1}`);
+  const nodes = sizesOf(size).map((_, at) => `${prefix}${at + 1}`);
   stack.defer(() => {
     for (const node of nodes) removeGroups(node);
   });
@@ -97,6 +99,12 @@ export async function startSlurm(size: SlurmSize): Promise<SlurmCluster> {
   };
 }
 
+/** Of each node. */
+const sizesOf = ({ nodes, cpus, memoryMb, others = [] }: SlurmSize) => [
+  ...Array.from({ length: nodes }, () => ({ cpus, memoryMb })),
+  ...others,
+];
+
 const SBIN = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
 const socketOf = (dir: string): string => join(dir, 'run', 'munge.sock');
 
@@ -140,10 +148,10 @@ async function layOut(
   writeFileSync(join(dir, 'gres.conf'), `${(size.gres ?? []).join('\n')}\n`);
   const host = hostname().split('.')[0] ?? '';
   const nodeLines: string[] = [];
-  for (const node of nodes) {
+  for (const [at, { cpus, memoryMb }] of sizesOf(size).entries()) {
     const port = await freePort('127.0.0.1');
     nodeLines.push(
-      `NodeName=${node} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${port} CPUs=${size.cpus} RealMemory=${size.memoryMb} ${size.each ?? ''} State=UNKNOWN`,
+      `NodeName=${nodes[at]} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${port} CPUs=${cpus} RealMemory=${memoryMb} ${size.each ?? ''} State=UNKNOWN`,
     );
   }
   const lines = [

@@ -1,6 +1,7 @@
 import { sum } from '../../../core/sum.ts';
 import { BatchSilence } from '../batch/batch-command.ts';
 import type { Capacity } from '../lrms.ts';
+import { kindsOf } from '../node-kinds.ts';
 import { reachOf } from './parallel.ts';
 import type { ClusterQueue, Complex, HostComplexes, ParallelEnvironment } from './qconf.ts';
 import { amountOf, type JobLine, type QueueInstance } from './qstat.ts';
@@ -132,6 +133,10 @@ function freeSlotsOf(instance: QueueInstance): number {
   return Math.max(0, Math.min(free, amountOf(instance, 'slots') ?? free));
 }
 
+/** Of one queue on the host. */
+const freeSlotsAt = ({ freeSlots }: Host, instance: QueueInstance): number =>
+  Math.min(freeSlots, freeSlotsOf(instance));
+
 interface Amounts {
   readonly total: number;
   /** All but what others have. */
@@ -187,9 +192,18 @@ function queueOf(
     cpusPerNode,
     memoryPerNodeBytes: largest(own.map(({ host }) => host.memoryBytes)),
     totalCpus: sum(slots),
-    freeCpus: sum(own.map(({ host, instance }) => Math.min(host.freeSlots, freeSlotsOf(instance)))),
+    freeCpus: sum(own.map(({ host, instance }) => freeSlotsAt(host, instance))),
     features: [],
     gpusPerNode: largest(own.map(({ host }) => host.gpus)),
     gpuModels: [],
+    kinds: kindsOf(
+      own.map(({ host, instance }, at) => ({
+        cpus: Math.min(cpusPerNode, slots[at] ?? 0),
+        memoryBytes: host.memoryBytes,
+        gpus: host.gpus,
+        gpuModels: [],
+        freeCpus: freeSlotsAt(host, instance),
+      })),
+    ),
   };
 }

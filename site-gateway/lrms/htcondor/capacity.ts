@@ -1,5 +1,6 @@
 import { sum } from '../../../core/sum.ts';
 import type { Capacity } from '../lrms.ts';
+import { kindsOf } from '../node-kinds.ts';
 import { isRunning, type JobAd, type SlotAd } from './ads.ts';
 
 /** Slots whose owner wants them, or that drain, do not count. What our own jobs have stays usable. */
@@ -50,6 +51,15 @@ export function capacityOf(slots: readonly SlotAd[], jobs: readonly JobAd[]): Ca
         isDefault: true,
         gpusPerNode: largest((slot) => slot.TotalSlotGPUs),
         gpuModels: [],
+        kinds: kindsOf(
+          up.map((slot) => ({
+            cpus: slot.TotalSlotCpus,
+            memoryBytes: MIB * slot.TotalSlotMemory,
+            gpus: slot.TotalSlotGPUs,
+            gpuModels: [],
+            freeCpus: isFree(slot) ? slot.Cpus : 0,
+          })),
+        ),
       },
     ],
   };

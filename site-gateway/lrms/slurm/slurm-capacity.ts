@@ -1,8 +1,10 @@
 import { hasGpuModel } from '../../../core/match/gpu-model.ts';
+import { nodesFor } from '../../../core/match/node-kind.ts';
 import { sum } from '../../../core/sum.ts';
 import { BatchSilence } from '../batch/batch-command.ts';
 import type { Needs } from '../batch/batch-system.ts';
 import type { Capacity } from '../lrms.ts';
+import { kindsOf } from '../node-kinds.ts';
 import {
   isRunning,
   isSuspended,
@@ -131,6 +133,15 @@ function queueOf(
     isDefault,
     gpusPerNode: largest(({ gpus }) => gpus),
     gpuModels: [...new Set(up.flatMap(({ gpuModels }) => gpuModels))],
+    kinds: kindsOf(
+      up.map(({ cpus, allocatedCpus, memoryBytes, gpus, gpuModels }) => ({
+        cpus,
+        memoryBytes,
+        gpus,
+        gpuModels,
+        freeCpus: Math.max(0, cpus - allocatedCpus),
+      })),
+    ),
   };
 }
 
@@ -146,7 +157,7 @@ export function queueFor(needs: Needs, queues: Capacity['queues']): Queue | unde
     needs.memoryBytes <= queue.memoryPerNodeBytes &&
     needs.gpus <= queue.gpusPerNode &&
     (needs.gpus === 0 || hasType(queue, needs)) &&
-    needs.nodes <= queue.maxNodes &&
+    needs.nodes <= Math.min(queue.maxNodes, nodesFor(queue, needs)) &&
     (queue.maxWalltimeMs === 0 || needs.walltimeMs <= queue.maxWalltimeMs);
   return queues.find(({ name }) => name === needs.queue) ?? queues.find(fits) ?? queues[0];
 }

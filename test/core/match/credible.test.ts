@@ -50,6 +50,7 @@ test.each<[Partial<Offer>, string]>([
 const many = <T>(one: T, count = 1_000_000): readonly T[] =>
   Array.from({ length: count }, () => one);
 const queue = queueOf('main');
+const kind = { nodes: 1, cpus: 1, memoryBytes: 1, gpus: 1, gpuModels: [], freeCpus: 1 };
 test.each<[string, Partial<Offer>, string]>([
   ['queues', { queues: many(queue) }, '1000000 queues'],
   ['features', { features: many('x') }, '1000000 features'],
@@ -59,6 +60,21 @@ test.each<[string, Partial<Offer>, string]>([
     'features of a queue',
     { queues: [{ ...queue, features: many('x', 10_001) }] },
     'a queue with 10001 features and 0 GPU models',
+  ],
+  [
+    'kinds of nodes of a queue',
+    { queues: [{ ...queue, kinds: many(kind, 10_001) }] },
+    'a queue with 10001 kinds of nodes and 0 models of their GPUs',
+  ],
+  [
+    'models of a kind of nodes',
+    { queues: [{ ...queue, kinds: [{ ...kind, gpuModels: many('x', 10_000) }] }] },
+    'a queue with 1 kinds of nodes and 10000 models of their GPUs',
+  ],
+  [
+    'a long name of a model',
+    { queues: [{ ...queue, kinds: [{ ...kind, gpuModels: ['m'.repeat(5_000)] }] }] },
+    'a name of 5000 characters',
   ],
   ['a long name', { modules: ['m'.repeat(5_000)] }, 'a name of 5000 characters'],
   ['a long policy', { policy: 'p'.repeat(70_000) }, 'a policy of 70000 characters'],

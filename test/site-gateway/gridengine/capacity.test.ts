@@ -112,6 +112,25 @@ describe('capacity', () => {
   });
 });
 
+test('hosts that differ are kinds of nodes, with no more cpus than an environment gives', () => {
+  const three = instancesOf(
+    { used: 1 },
+    { name: 'main.q@n2', memory: '500.000M' },
+    { name: 'main.q@n3', memory: '500.000M', state: 'a' },
+  );
+  const small = { cpus: 4, memoryBytes: 500 * 2 ** 20, gpus: 0, gpuModels: [] };
+  const large = { ...small, memoryBytes: 1_000 * 2 ** 20 };
+  const kindsIn = (some: typeof layout) => capacityOf(three, some).queues.map(({ kinds }) => kinds);
+  expect(kindsIn(layout)).toEqual([
+    [
+      { ...large, nodes: 1, freeCpus: 3 },
+      { ...small, nodes: 2, freeCpus: 4 },
+    ],
+  ]);
+  const alone = { ...layout, environments: [environmentOf('fill', '$fill_up')] };
+  expect(kindsIn(alone)).toMatchObject([[{ cpus: 1 }, { cpus: 1 }]]);
+});
+
 describe('slots', () => {
   test.for([
     [1, 1, '', 1],

@@ -406,6 +406,22 @@ export interface Licence {
   free: number;
 }
 
+/** Nodes of a queue that are alike. */
+export interface NodeKind {
+  /** How many there are. */
+  nodes: number;
+  /** CPU cores of each; 0 when not known. */
+  cpus: number;
+  /** Bytes of memory of each; 0 when not known. */
+  memoryBytes: number;
+  /** GPUs of each. */
+  gpus: number;
+  /** Models of its GPUs; empty when not known. */
+  gpuModels: string[];
+  /** CPU cores free now, on all of them together. */
+  freeCpus: number;
+}
+
 /** A queue of the batch system (Slurm: a partition) with its limits for one job. */
 export interface Queue {
   /** Name. */
@@ -432,6 +448,8 @@ export interface Queue {
   gpusPerNode: number;
   /** Models of its GPUs. */
   gpuModels: string[];
+  /** Its kinds of nodes where there are several; empty where all are alike, or not known. */
+  kinds: NodeKind[];
 }
 
 /** What a site has to offer. */
@@ -2259,6 +2277,121 @@ export const Licence: MessageFns<Licence> = {
   },
 };
 
+function createBaseNodeKind(): NodeKind {
+  return { nodes: 0, cpus: 0, memoryBytes: 0, gpus: 0, gpuModels: [], freeCpus: 0 };
+}
+
+export const NodeKind: MessageFns<NodeKind> = {
+  encode(message: NodeKind, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodes !== 0) {
+      writer.uint32(8).uint32(message.nodes);
+    }
+    if (message.cpus !== 0) {
+      writer.uint32(16).uint32(message.cpus);
+    }
+    if (message.memoryBytes !== 0) {
+      writer.uint32(24).uint64(message.memoryBytes);
+    }
+    if (message.gpus !== 0) {
+      writer.uint32(32).uint32(message.gpus);
+    }
+    for (const v of message.gpuModels) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.freeCpus !== 0) {
+      writer.uint32(48).uint32(message.freeCpus);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeKind {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeKind();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.nodes = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.cpus = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.memoryBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.gpus = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.gpuModels.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.freeCpus = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<NodeKind>, I>>(base?: I): NodeKind {
+    return NodeKind.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NodeKind>, I>>(object: I): NodeKind {
+    const message = createBaseNodeKind();
+    message.nodes = object.nodes ?? 0;
+    message.cpus = object.cpus ?? 0;
+    message.memoryBytes = object.memoryBytes ?? 0;
+    message.gpus = object.gpus ?? 0;
+    message.gpuModels = object.gpuModels?.map((e) => e) || [];
+    message.freeCpus = object.freeCpus ?? 0;
+    return message;
+  },
+};
+
 function createBaseQueue(): Queue {
   return {
     name: "",
@@ -2273,6 +2406,7 @@ function createBaseQueue(): Queue {
     isDefault: false,
     gpusPerNode: 0,
     gpuModels: [],
+    kinds: [],
   };
 }
 
@@ -2313,6 +2447,9 @@ export const Queue: MessageFns<Queue> = {
     }
     for (const v of message.gpuModels) {
       writer.uint32(98).string(v!);
+    }
+    for (const v of message.kinds) {
+      NodeKind.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -2426,6 +2563,14 @@ export const Queue: MessageFns<Queue> = {
             message.gpuModels.push(reader.string());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.kinds.push(NodeKind.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2455,6 +2600,7 @@ export const Queue: MessageFns<Queue> = {
     message.isDefault = object.isDefault ?? false;
     message.gpusPerNode = object.gpusPerNode ?? 0;
     message.gpuModels = object.gpuModels?.map((e) => e) || [];
+    message.kinds = object.kinds?.map((e) => NodeKind.fromPartial(e)) || [];
     return message;
   },
 };
