@@ -18,8 +18,7 @@ const MARKS = `marks=$(tr '\\0' '\\n' </proc/$PPID/cmdline | grep /marks$)`;
 const HARM = {
   frozen: 'echo up; kill -STOP $PPID; sleep 300',
   shut: `${MARKS}; chmod 0 "$marks" ../stdout ../status ../usage; echo up; exit 3`,
-  // Once it has been seen to run: what it sweeps before has never begun for the gateway.
-  swept: `${MARKS}; sleep 3; rm -rf "$marks"/* ../work/* ../tmp/*; exit 4`,
+  swept: `${MARKS}; rm -rf "$marks"/* ../work/* ../tmp/*; exit 4`,
   vast: `${MARKS}; truncate -s 1T ../stdout ../status ../usage ../disk "$marks"/*; exit 5`,
   pipes: `${MARKS}; cd "$marks"; for f in *; do rm "$f"; mkfifo "$f"; done; mkfifo 1.ended 2.ended 1.kill; exit 6`,
   links: `${MARKS}; cd "$marks"; for f in *; do rm "$f"; ln -s /etc/shadow "$f"; done; ln -s /etc/shadow 1.ended; kill -KILL $PPID`,

@@ -102,6 +102,53 @@ test('a task is taken up when another one of its submission has been told of, an
   expect(ran().trim().split('\n').toSorted()).toEqual(['one', 'two']);
 });
 
+test('a task that swept away its marks while no gateway looked has begun where its status is there, and runs once', async () => {
+  const away = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  const queue = openQueue(async (order, { jobs }) => {
+    const key = keyOf({ token: order.token, index: 1 });
+    jobs.set(key, { id: '7', state: 'waits', reason: '' });
+    const run = async (): Promise<void> => {
+      await away.promise;
+      await beginJob(order);
+      jobs.delete(key);
+      ended.resolve();
+    };
+    void run();
+    return { kind: 'submitted', jobOf: () => '7' };
+  });
+  const before = await openPort(queue.system, dir);
+  const task = before.submit('swept', `rm ${dir}/submissions/*/1.*; exit 4`);
+  await until('it is submitted', async () => queue.orders.length === 1, SOON.timeout);
+  await before[Symbol.asyncDispose]();
+  away.resolve();
+  await ended.promise;
+  await using port = await openPort(queue.system, dir);
+  expect(await port.lrms.adopt(task)).toBe(true);
+  expect(await port.endOf('swept')).toMatchObject({ kind: 'exited', exitCode: 4 });
+  await port.begun('swept');
+  expect([queue.orders.length, ran()]).toEqual([1, 'swept\n']);
+});
+
+test('a status that was made up is believed of what has left the queue, which never begins then', async () => {
+  const queue = openQueue(async ({ token }, { jobs }) => {
+    jobs.set(keyOf({ token, index: 1 }), { id: '7', state: 'waits', reason: '' });
+    return { kind: 'submitted', jobOf: () => '7' };
+  });
+  await using port = await openPort(queue.system, dir);
+  const { id, directory } = port.submit('waits', 'exit 3');
+  await until('it is submitted', async () => queue.orders.length === 1, SOON.timeout);
+  writeFileSync(join(directory, 'status'), '0 1.0\n0m0.00s 0m0.00s\n0m0.00s 0m0.00s\nend\n');
+  await queue.lookedAt();
+  await queue.lookedAt();
+  expect([port.ends.has(id), port.lrms.list()[0]?.state]).toEqual([false, 'waits']);
+  queue.jobs.clear();
+  expect(await port.endOf(id)).toMatchObject({ kind: 'exited', exitCode: 0 });
+  await port.begun(id);
+  for (const order of queue.orders) await beginJob(order);
+  expect(ran()).toBe('');
+});
+
 describe('a submission', () => {
   const tasksOf = (count: number): readonly LrmsTask[] =>
     Array.from({ length: count }, (_, at) => {

@@ -78,6 +78,13 @@ export const newBatchTask = (task: LrmsTask): BatchTask => ({
   killTimer: undefined,
 });
 
+/** An earlier run submitted it, or meant to. */
+export function takeUpAs(entry: BatchTask, element: Element): void {
+  entry.element = element;
+  entry.state = 'sent';
+  entry.takenUp = true;
+}
+
 /** As if nobody had ever tried to submit it. */
 export function gatherAgain(entry: BatchTask): void {
   entry.state = 'gathers';

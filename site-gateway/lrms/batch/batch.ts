@@ -28,7 +28,7 @@ import {
   keyOf,
   tokenOf,
 } from './batch-system.ts';
-import { type BatchTask, newBatchTask } from './batch-task.ts';
+import { type BatchTask, newBatchTask, takeUpAs } from './batch-task.ts';
 import { watchBatch } from './batch-watch.ts';
 import { faultOf } from './command-size.ts';
 import { neverBegins } from './never-begins.ts';
@@ -208,9 +208,7 @@ class BatchLrms implements Lrms {
 
   /** A task of an earlier run: it may wait, run, or be over, and the batch system may never have heard of it. */
   private async takeUp(entry: BatchTask, element: Element): Promise<void> {
-    entry.element = element;
-    entry.state = 'sent';
-    entry.takenUp = true;
+    takeUpAs(entry, element);
     if (!this.placed.has(element.token)) this.submissions.follow(element.token);
     this.placed.add(entry);
     await this.lookWhetherBegun(entry);
@@ -220,11 +218,14 @@ class BatchLrms implements Lrms {
   private async lookWhetherBegun(entry: BatchTask): Promise<void> {
     if (entry.element === undefined || entry.state !== 'sent') return;
     const atMs = await this.submissions.startedAtMs(entry.element);
-    if (atMs === undefined || entry.state !== 'sent' || this.closed()) return;
+    if (atMs !== undefined) await this.begun(entry, atMs);
+  }
+
+  private async begun(entry: BatchTask, atMs = Infinity): Promise<void> {
+    if (entry.state !== 'sent' || this.closed()) return;
     entry.state = 'runs';
-    const now = this.options.clock.nowMs();
     // The clock of a file server is believed only about the past of an earlier run.
-    entry.startedAtMs = entry.takenUp ? Math.min(atMs, now) : now;
+    entry.startedAtMs = Math.min(entry.takenUp ? atMs : Infinity, this.options.clock.nowMs());
     this.options.listener.started(entry.task.id, entry.startedAtMs);
     await this.walltimes.begin(entry);
     if (entry.wanted !== undefined) this.signals.flush();
@@ -253,8 +254,8 @@ class BatchLrms implements Lrms {
       for (const mark of await this.submissions.marks(token)) this.marked(mark);
     this.walltimes.see(this.tasks.values(), jobs);
     const missing = [...this.tasks.values()].filter((entry) => isMissing(entry, jobs, beganAtMs));
-    const requeued = [...this.tasks.values()].filter((entry) => isRequeued(entry, jobs, beganAtMs));
-    for (const entry of requeued) {
+    for (const entry of this.tasks.values()) {
+      if (!isRequeued(entry, jobs, beganAtMs)) continue;
       const status = await readStatus(entry.task.directory);
       await this.conclude(entry, status, { kind: 'requeued', words: '', isListed: true });
     }
@@ -271,13 +272,16 @@ class BatchLrms implements Lrms {
       if (entry.element === undefined || entry.state === 'ending') continue;
       const end = ends.get(keyOf(entry.element));
       if (end === undefined && maySettle(entry, this.options)) continue;
-      const status = await readStatus(entry.task.directory);
       if (entry.state === 'sent' && !(await this.fence(entry.element))) {
         // It has begun, and this file system says so only now; or it may begin.
         entry.missed = 0;
         await this.lookWhetherBegun(entry);
-      } else if (entry.state === 'sent' && entry.takenUp && end === undefined)
-        this.sendAgain(entry);
+        continue;
+      }
+      const status = await readStatus(entry.task.directory);
+      // Where it has swept away the mark that it began, its end is as good: its account could make up either.
+      if (status !== undefined) await this.begun(entry);
+      if (entry.state === 'sent' && entry.takenUp && end === undefined) this.sendAgain(entry);
       else await this.conclude(entry, status, end);
     }
   }
