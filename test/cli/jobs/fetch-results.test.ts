@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fetchResults, placesOf } from '../../../cli/jobs/fetch-results.ts';
@@ -12,8 +12,12 @@ import { testDirs } from '../../support/test-dirs.ts';
 const directory = testDirs('results');
 
 /** The results of a task in a store, and a directory for them. */
-async function resultsOf(files: Readonly<Record<string, string>>) {
+async function resultsOf(
+  files: Readonly<Record<string, string>>,
+  links: Readonly<Record<string, string>> = {},
+) {
   const root = directory();
+  for (const [path, target] of Object.entries(links)) await symlink(target, join(root, path));
   for (const [path, text] of Object.entries(files)) {
     await mkdir(join(root, path, '..'), { recursive: true });
     await writeFile(join(root, path), text);
@@ -72,6 +76,24 @@ describe('fetching results', () => {
     expect(await readdir(dir)).toEqual(['fit.json']);
     await fetch(true);
     expect(await readFile(join(dir, 'fit.json'), 'utf8')).toBe('{}');
+  });
+
+  test('puts a link in the place of nothing that differs, unless forced', async () => {
+    const links = { latest: 'fit.json', plot: 'plots/a.svg', same: 'fit.json' };
+    const { dir, fetch } = await resultsOf(MADE, links);
+    await mkdir(dir);
+    await writeFile(join(dir, 'latest'), 'by hand');
+    await symlink('mine', join(dir, 'plot'));
+    await symlink('fit.json', join(dir, 'same'));
+    const message = 'differs from what is fetched';
+    await expect(fetch(false)).rejects.toMatchObject({
+      code: 'ALREADY_EXISTS',
+      problems: ['latest', 'plot'].map((name) => ({ where: join(dir, name), message })),
+    });
+    expect(await readFile(join(dir, 'latest'), 'utf8')).toBe('by hand');
+    await fetch(true);
+    expect(await readlink(join(dir, 'latest'))).toBe('fit.json');
+    expect(await readlink(join(dir, 'plot'))).toBe('plots/a.svg');
   });
 });
 
