@@ -1,11 +1,18 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Manifest, TreeRef } from '../../core/data/manifest.ts';
-import { decodeManifest } from '../../core/data/manifest-codec.ts';
-import { decodeManifestIndex } from '../../core/data/manifest-index.ts';
+import { decodeInSteps, decodeManifest } from '../../core/data/manifest-codec.ts';
+import {
+  decodeManifestIndex,
+  MAX_MANIFEST_BYTES,
+  type ManifestIndex,
+} from '../../core/data/manifest-index.ts';
 import { type FileEntry, filesOf } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
+import { openByteBudget } from './byte-budget.ts';
 import { type ChunkStore, sha256, verified } from './chunk-store.ts';
 import { ZEROS_DIGEST } from './holes.ts';
 import { sliceOf } from './slice-of.ts';
+import { giveSlab } from './wire/slabs.ts';
 
 /** Chunks that are asked for ahead of the one in use. */
 const AHEAD = 12;
@@ -31,14 +38,42 @@ export async function loadManifest(
   const root = await store.get(tree.digest, signal);
   const index = decodeManifestIndex(root);
   if (index === undefined) return decodeManifest(root);
-  const pieces: Uint8Array[] = [];
-  const wanted = index.chunks.map((digest) => ({ digest }));
-  for await (const { item, bytes } of chunksInOrder(store, wanted, signal)) {
-    pieces.push(verified(item.digest, bytes));
+  await cut.take(index.totalBytes);
+  try {
+    return await decodeWhole(await wholeOf(store, index, signal));
+  } finally {
+    cut.give(index.totalBytes);
   }
-  const whole = Buffer.concat(pieces);
-  if (whole.byteLength === index.totalBytes) return decodeManifest(whole);
-  throw new GridError('MANIFEST_INVALID', `manifest of tree ${tree.digest} has another length`);
+}
+
+/** Manifests that came in pieces, of this process: those of many large trees must not be in memory at a time. */
+const cut = openByteBudget(() => MAX_MANIFEST_BYTES);
+
+async function wholeOf(
+  store: ChunkStore,
+  { totalBytes, chunks }: ManifestIndex,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const whole = Buffer.allocUnsafeSlow(totalBytes);
+  let at = 0;
+  const wanted = chunks.map((digest) => ({ digest }));
+  for await (const { item, bytes } of chunksInOrder(store, wanted, signal)) {
+    if (at + bytes.byteLength <= totalBytes) whole.set(verified(item.digest, bytes), at);
+    at += bytes.byteLength;
+    giveSlab(bytes);
+  }
+  if (at === totalBytes) return whole;
+  throw new GridError('MANIFEST_INVALID', 'manifest has another length than its index says');
+}
+
+/** Whatever else the process does has its turn in between. */
+async function decodeWhole(manifest: Uint8Array): Promise<Manifest> {
+  const steps = decodeInSteps(manifest);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+    await setImmediate();
+  }
 }
 
 /** The bytes of one file of a tree, in order, each chunk verified; throws INPUT_MISSING if the tree has it not. */

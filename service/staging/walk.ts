@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, readlinkSync, realpathSync, type Stats } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import type { ManifestEntry } from '../../core/data/manifest.ts';
+import { checkCount } from '../../core/data/manifest-index.ts';
 import { byPath, linkProblem, pathProblem } from '../../core/data/paths.ts';
 import { GridError } from '../../core/errors.ts';
 import { readFailure } from './file-errors.ts';
@@ -30,7 +31,7 @@ const PAUSE_EVERY = 256;
 
 /**
  * Everything at and below `paths` (relative to `root`, `.` is all of it), by path. Nothing outside `root` is looked at: a link
- * that leads out, a path through a link, a device, socket or pipe, or a name that no tree can have is PATH_REFUSED by name.
+ * that leads out, a path through a link, a device, socket or pipe, or a name that no tree can have is PATH_REFUSED by name; more than a tree may have is TREE_TOO_LARGE.
  * A caller that must not be held up by a large tree does something else at each pause.
  */
 export function* walk(
@@ -100,7 +101,10 @@ function* walkFolder(
       // Node shows bytes that are no UTF-8 as U+FFFD, and the file could not be opened by that name.
       refuse(entry, name.includes('\uFFFD') ? 'has a name that is not UTF-8' : pathProblem(entry));
       if (look({ root, folder, path: entry, name }, found)) folders.push(entry);
-      if (found.size % PAUSE_EVERY === 0) yield;
+      if (found.size % PAUSE_EVERY === 0) {
+        checkCount(found.size);
+        yield;
+      }
     }
   }
   for (const entry of folders) yield* walkFolder(root, entry, found);

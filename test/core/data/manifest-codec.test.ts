@@ -52,6 +52,11 @@ const FILE = `["f","a",420,3,"${D}",[0,0,3]]`;
 const encoded = (entries: string, chunks = `"${D}"`) =>
   bytes(`{"manifest":1,"chunks":[${chunks}],"entries":[${entries}]}`);
 
+const entriesOf = (count: number) => {
+  const row = (_: unknown, n: number) => `["d","${n.toString(36).padStart(6, '0')}",493]`;
+  return `{"manifest":1,"chunks":[],"entries":[${Array.from({ length: count }, row).join(',')}]}`;
+};
+
 test('what is encoded is decoded, sorted by path', () => {
   fc.assert(
     fc.property(tree, (entries) => {
@@ -147,6 +152,9 @@ describe('decoding refuses', () => {
       'an index, which may not name other indexes',
       encodeManifestIndex({ totalBytes: 1, chunks: [D] }),
     ],
+    ['an entry that does not end', encoded('["d","a",493', '')],
+    ['a comma behind the last entry', encoded('["d","a",493],', '')],
+    ['two million entries and more', bytes(entriesOf(2 ** 21 + 1))],
     ['an offset that is negative', encoded(`["f","a",420,3,"${D}",[0,-1,3]]`)],
   ])('%s', ([, content]) => {
     expect(() => decodeManifest(content)).toThrow(
@@ -168,7 +176,7 @@ describe('the index of a large manifest', () => {
   });
 
   test('is known to be too long from the names alone', () => {
-    const long = { kind: 'file', path: 'x'.repeat(180) } as const;
+    const long = { kind: 'file', path: 'x'.repeat(180), sizeBytes: 1 } as const;
     const million = Array.from({ length: 1_000_000 }, () => long);
     expect(() => checkListSize(million)).not.toThrow();
     expect(() => checkListSize([...million, ...million])).toThrow(
@@ -176,6 +184,21 @@ describe('the index of a large manifest', () => {
         code: 'TREE_TOO_LARGE',
         message: expect.stringMatching(/too many files.* 256 MiB is the most/),
       }),
+    );
+  });
+
+  test('is known to be too long from the numbers of files and of bytes alone', () => {
+    const folders = Array.from({ length: 2 ** 21 + 1 }, () => ({
+      kind: 'directory' as const,
+      path: 'x',
+    }));
+    expect(() => checkListSize(folders)).toThrow(
+      /too many files: 2097152 files, folders and links/,
+    );
+    const file = { kind: 'file', path: 'x', sizeBytes: 2 ** 41 } as const;
+    expect(() => checkListSize([file, file])).not.toThrow();
+    expect(() => checkListSize([file, file, { ...file, sizeBytes: 1 }])).toThrow(
+      'tree has too many bytes: 4 TiB is the most',
     );
   });
 

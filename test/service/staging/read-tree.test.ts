@@ -1,6 +1,9 @@
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { CHUNK_BYTES } from '../../../core/data/manifest.ts';
 import { encodeManifest } from '../../../core/data/manifest-codec.ts';
 import { encodeManifestIndex } from '../../../core/data/manifest-index.ts';
+import { GridError } from '../../../core/errors.ts';
 import { sha256 } from '../../../service/staging/chunk-store.ts';
 import { loadManifest } from '../../../service/staging/read-tree.ts';
 import { memoryStore } from '../../fakes/memory-store.ts';
@@ -52,4 +55,26 @@ describe('a manifest that refers to itself', () => {
     });
     expect(store.calls.get).toBe(2);
   });
+});
+
+test('manifests of many large trees are not in memory at a time', async () => {
+  const store = memoryStore();
+  const pieces = ['a'.repeat(64), 'b'.repeat(64)];
+  const indexes = pieces.map((piece) =>
+    indexOf(200 * CHUNK_BYTES, ...Array.from({ length: 200 }, () => piece)),
+  );
+  for (const index of indexes) await store.put(sha256(index), index);
+  const asked: string[] = [];
+  const slow = Promise.withResolvers<Uint8Array>();
+  const receive = (digest: string): Promise<Uint8Array> => {
+    asked.push(digest);
+    return slow.promise;
+  };
+  const loads = indexes.map((index) => loadManifest({ ...store, receive }, refOf(sha256(index))));
+  const ended = Promise.allSettled(loads);
+  await setTimeout(50);
+  expect(new Set(asked)).toEqual(new Set(pieces.slice(0, 1)));
+  slow.reject(new GridError('CHUNK_MISSING', 'the store has no such chunk'));
+  await ended;
+  expect(new Set(asked)).toEqual(new Set(pieces));
 });
