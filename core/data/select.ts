@@ -1,5 +1,6 @@
 import { GridError } from '../errors.ts';
 import type { InputFile } from '../job/spec.ts';
+import { openLeaves } from './leaves.ts';
 import type { Manifest, ManifestEntry } from './manifest.ts';
 import { byPath, linkProblem, safePath } from './paths.ts';
 
@@ -8,13 +9,13 @@ export type FileEntry = Extract<ManifestEntry, { readonly kind: 'file' }>;
 /**
  * The part of a tree that a task wants, under the paths where it wants it: `from` names an entry or a whole folder (`.` is
  * the root), `to` its new place (`.` puts the content of a folder at the top). Throws INPUT_MISSING for a `from` that
- * the tree has not, PATH_REFUSED for two inputs on one path or a link that would lead out of its new place.
+ * the tree has not, PATH_REFUSED for two inputs on one path, one below a file or link, or a link that would lead out of its new place.
  */
 export function selectTree(manifest: Manifest, inputs: readonly InputFile[]): Manifest {
   const chosen = new Map<string, ManifestEntry>();
-  const below = entriesBelow(manifest, new Set(inputs.map(({ from }) => from)));
+  const named = entriesBelow(manifest, new Set(inputs.map(({ from }) => from)));
   for (const { from, to } of inputs) {
-    const found = from === '.' ? manifest.entries : (below.get(from) ?? []);
+    const found = from === '.' ? manifest.entries : (named.get(from) ?? []);
     if (found.length === 0 && from !== '.') {
       throw new GridError('INPUT_MISSING', `the input tree has no '${from}'`);
     }
@@ -23,7 +24,14 @@ export function selectTree(manifest: Manifest, inputs: readonly InputFile[]): Ma
       if (path !== undefined) add(chosen, { ...entry, path });
     }
   }
-  return { entries: [...chosen.values()].toSorted(byPath) };
+  const entries = [...chosen.values()].toSorted(byPath);
+  const below = entries.find(openLeaves());
+  if (below !== undefined)
+    throw new GridError(
+      'PATH_REFUSED',
+      `'${below.path}' lands below an input that is no directory`,
+    );
+  return { entries };
 }
 
 /** The entries that have one of these paths, or are below it. As many inputs as files must not take their product in time. */

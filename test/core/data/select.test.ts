@@ -55,6 +55,16 @@ describe('selecting', () => {
     expect(() => selectTree(TREE, both)).toThrow("two inputs land on 'x'");
   });
 
+  test.for(['run', 'data/up'])('a place below %s, which is no directory, is refused', (from) => {
+    const both = [
+      { from: 'data/a', to: 'x/s/y' },
+      { from, to: 'x/s' },
+    ];
+    expect(() => selectTree(TREE, both)).toThrow(
+      "'x/s/y' lands below an input that is no directory",
+    );
+  });
+
   test('what the tree has not is INPUT_MISSING', () => {
     expect(() => select('dat', 'x')).toThrow(expect.objectContaining({ code: 'INPUT_MISSING' }));
   });
