@@ -1,9 +1,10 @@
+import { rm } from 'node:fs/promises';
 import type { Slice } from '../../core/data/manifest.ts';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { diskFor } from './disk/disk.ts';
-import type { Landing, WriteJob, WrittenFile, WrittenSlice } from './disk/disk-jobs.ts';
+import type { Half, Landing, WriteJob, WrittenFile, WrittenSlice } from './disk/disk-jobs.ts';
 import { withZeros, ZEROS_DIGEST } from './holes.ts';
 import { chunksInOrder } from './read-tree.ts';
 import { giveSlab } from './wire/slabs.ts';
@@ -90,9 +91,16 @@ export async function fetchFiles(
       const isKept = isCutOff && fetch.isKept?.() === true;
       return { fetch, half: { partial: fetch.partial, isKept } };
     });
-    if (lost.length > 0) await disk.drop(lost.map(({ half }) => half));
+    // A thread that has ended has closed them. Whatever comes of that: somebody may wait for what is abandoned.
+    const halves = lost.map(({ half }) => half);
+    if (lost.length > 0) await disk.drop(halves).catch(() => removeAll(halves));
     await Promise.all(lost.map(({ fetch, half }) => fetch.abandon(half.isKept)));
   }
+}
+
+async function removeAll(halves: readonly Half[]): Promise<void> {
+  const gone = halves.filter(({ isKept }) => !isKept);
+  await Promise.allSettled(gone.map(({ partial }) => rm(partial, { force: true })));
 }
 
 /** The store, and not what came of it, is why it ended. */

@@ -76,12 +76,12 @@ export function openChunkWriter(): ChunkWriter {
       }
     },
     drop: (halves) => {
-      for (const { partial, isKept } of halves) {
+      for (const { partial } of halves) {
         const half = open.get(partial);
         if (half !== undefined) closeSync(half.fd);
         open.delete(partial);
-        if (!isKept) rmSync(partial, { force: true });
       }
+      for (const { partial, isKept } of halves) if (!isKept) rmSync(partial, { force: true });
     },
   };
 }

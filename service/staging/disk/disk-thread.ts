@@ -25,8 +25,11 @@ export interface Answer {
   readonly failure?: Failure;
 }
 
-/** Buffers are shared with it, so it needs little. */
-const LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 8 };
+/**
+ * Buffers are shared with it, so it needs little, but for a walk: two million entries, the most that a tree may have, take 600 MB.
+ * Where that is not enough the whole process ends, and not only the thread.
+ */
+const LIMITS = { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 8 };
 
 /**
  * A thread for file work, so that neither hashing nor a slow disk holds up the process. It does not keep the process alive.

@@ -220,3 +220,10 @@ test('a thread that nobody uses does not keep its process alive', async () => {
   });
   await expect(run).resolves.toMatchObject({ stderr: '' });
 });
+
+test('a thread walks what fills a hundred MiB with its names', async () => {
+  const paths = Array.from({ length: 250_000 }, (_, n) => `${n}-${'x'.repeat(700)}`);
+  await expect(diskThread().walk({ root: tmpdir(), paths })).rejects.toMatchObject({
+    code: 'PATH_REFUSED',
+  });
+});
