@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { chmod, type FileHandle, open } from 'node:fs/promises';
 import { GridError } from '../../core/errors.ts';
 import { counted } from '../../core/units.ts';
 import { pause } from '../../service/background.ts';
@@ -40,6 +40,7 @@ export interface DownloadOptions {
 const ROOM_AHEAD_BYTES = 2 ** 20;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 10_000;
+const MODE = 0o600;
 
 /**
  * Fetches a file into `partial` with the memory of one piece of it; gives the bytes that came over the network. Begins where an
@@ -51,6 +52,7 @@ export async function download(wanted: Wanted, options: DownloadOptions): Promis
   await using file = await openPartial(wanted.partial);
   let came = 0;
   let furthest = file.size;
+  let wasAnother = false;
   for (let waitMs = FIRST_PAUSE_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_PAUSE_MS)) {
     signal.throwIfAborted();
     await file.keep();
@@ -62,7 +64,8 @@ export async function download(wanted: Wanted, options: DownloadOptions): Promis
         },
       });
       if (file.digest() === wanted.digest) return came;
-      await refuseContent(wanted, file);
+      await refuseContent(wanted, file, wasAnother);
+      wasAnother = true;
       furthest = 0;
     } catch (error) {
       signal.throwIfAborted();
@@ -78,11 +81,11 @@ export async function download(wanted: Wanted, options: DownloadOptions): Promis
   }
 }
 
-/** What was there before may have been of another content; what came in one piece was not. */
-async function refuseContent(wanted: Wanted, file: Partial): Promise<void> {
+/** What was there before may have been of another content, once; what came in one piece was not. */
+async function refuseContent(wanted: Wanted, file: Partial, wasAnother: boolean): Promise<void> {
   const [found, { resumed, size }] = [file.digest(), file];
   await file.begin(0);
-  if (resumed) return;
+  if (resumed && !wasAnother) return;
   const url = nameOf(await wanted.url());
   const what = `has ${counted(size, 'byte')} with SHA-256 ${found}, and the job expects ${wanted.digest}`;
   throw new GridError('FETCH_MISMATCH', `'${url}' ${what}`);
@@ -148,7 +151,9 @@ interface Partial extends AsyncDisposable {
 }
 
 async function openPartial(path: string): Promise<Partial> {
-  const handle = await open(path, 'a', 0o600).catch((error: unknown) => {
+  // What a gateway that was killed had whole, and had sealed for the cache already.
+  await chmod(path, MODE).catch(() => undefined);
+  const handle = await open(path, 'a', MODE).catch((error: unknown) => {
     throw writeFailure(path, error);
   });
   const had = await hashOf(path, handle);

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { sha256 } from '../../../service/staging/chunk-store.ts';
@@ -75,4 +76,55 @@ test('a server that begins anew is not silent, and gives nothing new until it is
   expect([news[0], news.at(-1)]).toEqual([false, true]);
   // What came before stays the measure while it comes again.
   expect([had[0], had[1], had.at(-1)]).toEqual([900_000, 900_000, 1_000_000]);
+});
+
+const patient = { on: none, came: none, met: none, lastedMs: () => 0 };
+
+test('another content is refused though the server never gives it in one piece', async () => {
+  const dir = makeDir();
+  const { certFile, keyFile, caPem } = await writeTlsIdentity(dir);
+  const [cert, key] = [readFileSync(certFile, 'utf8'), readFileSync(keyFile, 'utf8')];
+  await using server = await startWebServer({ cert, key });
+  const bytes = randomBytes(100_000);
+  server.serve('/file', { bytes, cutAfter: 60_000 });
+  const rules = [{ host: '127.0.0.1', port: server.port }];
+  using web = openWeb({ rules, moreCa: caPem, silenceMs: 10_000 });
+  const wanted = {
+    url: async () => new URL(`https://127.0.0.1:${server.port}/file`),
+    digest: sha256(randomBytes(10)),
+    partial: join(dir, 'half.part'),
+    ...rest,
+  };
+  const signal = AbortSignal.timeout(5_000);
+  const fetching = download(wanted, { web, wait: patient, patienceMs: 10_000, signal });
+  await expect(fetching).rejects.toMatchObject({
+    code: 'FETCH_MISMATCH',
+    message: expect.stringContaining(sha256(bytes)),
+  });
+  expect(server.asked.filter((path) => path === '/file')).toHaveLength(2);
+});
+
+/** As an account that no mode spares: fetches what is there already. */
+const asNobody = `
+  const { download } = await import(process.argv[1]);
+  process.setegid(65534);
+  process.seteuid(65534);
+  const [digest, partial] = process.argv.slice(2);
+  const none = () => undefined;
+  const wait = { on: none, came: none, met: none, lastedMs: () => 0 };
+  const wanted = { url: () => { throw new Error('asked the server') }, digest, partial, checkSize: none };
+  const signal = AbortSignal.timeout(5_000);
+  console.log(await download(wanted, { web: {}, wait, patienceMs: 1_000, signal }));
+`;
+
+test('what a gateway was killed with before it went into the cache is not in the way', () => {
+  const dir = makeDir();
+  const partial = join(dir, 'whole.part');
+  const bytes = randomBytes(1_000);
+  writeFileSync(partial, bytes);
+  chmodSync(partial, 0o444);
+  for (const path of [dir, partial]) chownSync(path, 65_534, 65_534);
+  const module = join(import.meta.dirname, '../../../site-gateway/fetch/download.ts');
+  const args = ['--input-type=module', '-e', asNobody, module, sha256(bytes), partial];
+  expect(execFileSync(process.execPath, args, { encoding: 'utf8' })).toBe('0\n');
 });
