@@ -80,7 +80,8 @@ export async function clearTransfer(
   if (!allowed.ok) return;
   const { real } = await resolved(transfer.path);
   const base = await realpath(allowed.path.path).catch(() => allowed.path.path);
-  await using held = await openFolderWithin(base, real);
+  // What it met says why it came to nothing: a folder that is not there any more need not be told, too.
+  await using held = await openFolderWithin(base, real).catch(() => undefined);
   if (held !== undefined) await removeHalfFiles(held.at, halfNamesOf(id));
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { GridError } from '../../core/errors.ts';
 import { voName } from '../../core/ids.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import type { Attempt } from '../../site-gateway/attempts/attempt.ts';
-import { openTransfers } from '../../site-gateway/staging/transfers.ts';
+import { clearTransfer, openTransfers } from '../../site-gateway/staging/transfers.ts';
 import { memoryStore } from '../fakes/memory-store.ts';
 import { swapFolder } from '../fakes/swapped-folder.ts';
 
@@ -28,6 +28,20 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true }));
 
+const attempt = {
+  id: 'a-transfer',
+  spec: { vo: voName('demo') },
+  accepted: { job: { owner: { dn: '/CN=Ada', vo: 'demo', fqans: [] } } },
+} as unknown as Attempt;
+
+test('a file in the place where a transfer was to write is no trouble for who clears up', async () => {
+  const open = { path: dir, vos: [voName('demo')], users: [], access: 'write' } as const;
+  const path = join(dir, 'private/deep/secret.txt');
+  const transfer = { kind: 'write', path, force: false } as const;
+  await clearTransfer([open], attempt, transfer);
+  expect(await readFile(path, 'utf8')).toBe('secret');
+});
+
 test('the directory that is read may become a link at any moment, and nothing elsewhere is read', async () => {
   const store = memoryStore();
   const open = {
@@ -41,10 +55,6 @@ test('the directory that is read may become a link at any moment, and nothing el
     storeOf: () => store,
     stageIn: () => Promise.resolve(0),
   });
-  const attempt = {
-    spec: { vo: voName('demo') },
-    accepted: { job: { owner: { dn: '/CN=Ada', vo: 'demo', fqans: [] } } },
-  } as unknown as Attempt;
   const seen = new Set<string>();
   let whole = 0;
   const how = {
