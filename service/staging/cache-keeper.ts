@@ -77,6 +77,8 @@ export function openCacheKeeper(options: CacheKeeperOptions): CacheKeeper {
   let running: Promise<void> | undefined;
   // Unknown until the first look: then the first file that is added begins one.
   let bytes = Number.POSITIVE_INFINITY;
+  /** Since a clearing began: it may have looked before they came. */
+  let addedSince = 0;
 
   const prune = async (keepBytes: number): Promise<Pruned> => {
     const entries = await allOf(dir);
@@ -90,10 +92,12 @@ export function openCacheKeeper(options: CacheKeeperOptions): CacheKeeper {
     return bytesOf(evicted);
   });
   const clear = async (): Promise<void> => {
+    addedSince = 0;
     const before = bytesOf(await allOf(dir));
     const pruned = before > bounds.highBytes ? await prune(bounds.lowBytes) : NOTHING;
-    bytes = before - pruned.bytes;
-    if (pruned.files > 0) log.info({ ...pruned, left: bytes }, 'the cache was cleared');
+    const left = before - pruned.bytes;
+    bytes = left + addedSince;
+    if (pruned.files > 0) log.info({ ...pruned, left }, 'the cache was cleared');
   };
   return {
     list: async () => (await listCache(dir)).toSorted((a, b) => a.usedAtMs - b.usedAtMs),
@@ -106,6 +110,7 @@ export function openCacheKeeper(options: CacheKeeperOptions): CacheKeeper {
     verify: (onProgress) => verifyCache(dir, onProgress),
     added: (fresh) => {
       bytes += fresh;
+      addedSince += fresh;
       if (bytes <= bounds.highBytes || running !== undefined) return;
       running = clear().finally(() => {
         running = undefined;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { utimesSync, writeFileSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -79,6 +80,38 @@ describe('the keeper of a cache', () => {
     expect(left).toContain(oldest[0]);
     expect(left).not.toContain(oldest[1]);
     expect(left).not.toContain(oldest[2]);
+  });
+
+  test('what comes while it is cleared counts', async () => {
+    const folder = join(dir, 'demo', '00');
+    await mkdir(folder, { recursive: true });
+    const write = (digit: number): void => {
+      const file = join(folder, String(digit).repeat(64));
+      writeFileSync(file, randomBytes(SIZE));
+      utimesSync(file, 1_000, 1_000);
+    };
+    for (const digit of [1, 2, 3, 4]) write(digit);
+    const coming = [5, 6, 7];
+    // Asked when it has looked at the files, and before it removes any.
+    const nowMs = (): number => {
+      for (const digit of coming.splice(0)) {
+        write(digit);
+        keeper.added(SIZE);
+      }
+      return Date.now();
+    };
+    const keeper = openCacheKeeper({
+      dir,
+      bounds: { highBytes: 3 * SIZE, lowBytes: 2 * SIZE },
+      clock: { ...systemClock, nowMs },
+      log: pino({ level: 'silent' }),
+    });
+    keeper.added(4 * SIZE);
+    await keeper.settled();
+    expect(await keeper.list()).toHaveLength(5);
+    keeper.added(1);
+    await keeper.settled();
+    expect(await keeper.list()).toHaveLength(2);
   });
 
   test('a use makes a file young again', async () => {
