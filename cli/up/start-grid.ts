@@ -53,7 +53,7 @@ export class GridProcesses {
 
   /** Starts nats-server, or all servers of a cluster at a time, for they wait for each other. */
   async startNats(): Promise<void> {
-    const { layout, plan } = this.options;
+    const { layout, plan, binary } = this.options;
     const alone = { name: 'nats-server', dir: layout.nats, port: plan.ports.nats };
     const servers =
       plan.natsCluster?.map((server) => ({
@@ -66,6 +66,7 @@ export class GridProcesses {
           listen: `127.0.0.1:${server.routePort}`,
           peers: plan.natsCluster?.map(({ routePort }) => `localhost:${routePort}`) ?? [],
           caFile: join(layout.authority, 'ca.pem'),
+          version: binary.version,
         },
       })) ?? [];
     const { certificate: certFile, key: keyFile } = identityOf(layout.nats);

@@ -9,6 +9,8 @@ import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { ensureDirectory } from '../directories.ts';
 import { JS_DOMAIN } from '../staging/names.ts';
 import { writeAtomic } from '../write-atomic.ts';
+import { clusterWarning } from './nats-server.ts';
+import { publicHost } from './public-host.ts';
 
 interface NatsServerOptions {
   /** Holds keys, configuration and data of this nats-server; kept from run to run. */
@@ -40,13 +42,15 @@ export interface NatsCluster {
   readonly peers: readonly string[];
   /** PEM file of the authorities that certify the other servers. */
   readonly caFile: string;
+  /** Of the nats-server that is to run, where that is known: an old one refuses to start with a setting that it does not know. */
+  readonly version?: string;
 }
 
 /** What `writeNatsServer` made. */
 export interface NatsServerFiles {
   readonly configFile: string;
   readonly port: number;
-  /** `tls://host:port`. */
+  /** `tls://host:port`, a host that is in the certificate. */
   readonly url: string;
   /** Secrets with which the broker makes accounts, and what leaf nodes need. Copy it to the broker's machine. */
   readonly brokerDir: string;
@@ -87,8 +91,11 @@ export async function writeNatsServer(options: NatsServerOptions): Promise<NatsS
   const port = options.port === 0 ? await freePort(host) : options.port;
   const configFile = join(dir, 'nats-server.conf');
   const secret = createHmac('sha256', operator.getSeed()).update('cluster').digest('hex');
-  await writeAtomic(configFile, configText({ ...options, port, systemId, secret }), 0o600);
-  return { configFile, port, brokerDir, url: `tls://${bracketed(host)}:${port}` };
+  const certPem = await readFile(options.certFile, 'utf8');
+  const text = configText({ ...options, port, systemId, secret, certPem });
+  await writeAtomic(configFile, text, 0o600);
+  const url = `tls://${bracketed(publicHost(certPem, host))}:${port}`;
+  return { configFile, port, brokerDir, url };
 }
 
 /** As it stands in a URL. */
@@ -165,6 +172,7 @@ interface ServerText extends NatsServerOptions {
   readonly systemId: string;
   /** What the servers of a cluster know each other by; a certificate of the grid alone is not enough. */
   readonly secret: string;
+  readonly certPem: string;
 }
 
 function configText(options: ServerText): string {
@@ -204,21 +212,41 @@ const tlsText = ({ certFile, keyFile }: ServerText, more = ''): string => `tls {
 }`;
 
 function clusterText(options: ServerText): string {
-  const { cluster, secret } = options;
+  const { cluster, secret, certPem } = options;
   if (cluster === undefined) return '';
   const routes = cluster.peers.map((peer) => quote(`nats-route://grid:${secret}@${peer}`));
   const both = `\n  ca_file: ${quote(cluster.caFile)}\n  verify: true`;
   return `cluster {
 name: "grid"
 listen: ${quote(cluster.listen)}
-authorization { user: "grid", password: ${quote(secret)}, timeout: 10 }
+advertise: ${quote(advertised(certPem, cluster.listen))}
+${pingText(cluster)}authorization { user: "grid", password: ${quote(secret)}, timeout: 10 }
 ${tlsText(options, both)}
 routes: [${routes.join(', ')}]
 }
 `;
 }
 
+/**
+ * A machine that has lost its power closes no connection. By itself a server believes in another one for a minute and a half, and
+ * lets it answer a third of what is asked.
+ */
+const pingText = ({ version }: NatsCluster): string =>
+  version === undefined || clusterWarning(version) === ''
+    ? 'ping_interval: "5s"\nping_max: 3\n'
+    : '';
+
+/**
+ * What a server tells the others of itself, and they each other. By itself it tells its IP addresses; where the certificate has
+ * names only, all of them try these in vain, several times a second, for ever.
+ */
+function advertised(certPem: string, listen: string): string {
+  const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(listen) ?? [];
+  return `${bracketed(publicHost(certPem, host))}:${port}`;
+}
+
+/** Leaf nodes know all servers by name; what servers tell them of each other are IP addresses. */
 const leafText = (options: ServerText): string =>
   options.leafListen === undefined
     ? ''
-    : `leafnodes {\nlisten: ${quote(options.leafListen)}\n${tlsText(options)}\n}\n`;
+    : `leafnodes {\nlisten: ${quote(options.leafListen)}\nno_advertise: true\n${tlsText(options)}\n}\n`;

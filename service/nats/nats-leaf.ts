@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { GridError } from '../../core/errors.ts';
 import { writeAtomic } from '../write-atomic.ts';
 import { bracketed, MAX_PAYLOAD, quote } from './nats-config.ts';
+import { publicHost } from './public-host.ts';
 
 const MANIFEST = z.object({
   servers: z.array(z.string()).min(1),
@@ -31,12 +32,13 @@ interface LeafServerOptions {
 export async function writeLeafServer(
   options: LeafServerOptions,
 ): Promise<{ readonly configFile: string; readonly url: string }> {
-  const { dir, host, port } = options;
+  const { dir, host, port, certFile } = options;
   const manifest = await readManifest(join(dir, 'leaf.json'));
   const systemToken = (await readFile(join(dir, 'system.jwt'), 'utf8')).trim();
   const configFile = join(dir, 'nats-server.conf');
   await writeAtomic(configFile, leafText(options, manifest, systemToken), 0o600);
-  return { configFile, url: `tls://${bracketed(host)}:${port}` };
+  const name = publicHost(await readFile(certFile, 'utf8'), host);
+  return { configFile, url: `tls://${bracketed(name)}:${port}` };
 }
 
 async function readManifest(file: string): Promise<LeafManifest> {
@@ -68,6 +70,9 @@ function leafText(
 listen: ${quote(`${bracketed(host)}:${port}`)}
 max_payload: ${MAX_PAYLOAD}
 write_deadline: "30s"
+# A server of the grid that has lost its power is given up after a minute, and not after six.
+ping_interval: "20s"
+ping_max: 2
 tls {
   cert_file: ${quote(certFile)}
   key_file: ${quote(keyFile)}

@@ -1,15 +1,23 @@
 /** docs/install.md, step by step, on machines with addresses of their own; then a site's link is cut for a while. */
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { obtainNatsServer } from '../../cli/up/start-grid.ts';
-import { eventually, GRID, type Ran } from '../support/local-grid.ts';
+import {
+  addSites,
+  BROKER,
+  brokerSettings,
+  enrolHost,
+  etc,
+  natsProgram,
+  ok,
+  READY,
+  siteSettings,
+  startAuthority,
+} from '../support/example-grid.ts';
+import { eventually, GRID } from '../support/local-grid.ts';
 import { type Machine, type Machines, makeMachines } from '../support/machines.ts';
 
-const BASE = '/DC=org/DC=example';
-const READY = '"ready":true';
 const LEASE_MS = 6_000;
 let machines: Machines;
 
@@ -18,47 +26,9 @@ beforeAll(async () => {
 });
 afterAll(() => machines[Symbol.asyncDispose]());
 
-/** Fails with the command's own words. */
-async function ok(running: Promise<Ran>): Promise<string> {
-  const { code, stdout, stderr } = await running;
-  expect({ code, stderr }).toMatchObject({ code: 0 });
-  return stdout;
-}
-
-const etc = (machine: Machine): string => join(machine.dir, 'etc');
-
-async function enrolHost(laptop: Machine, machine: Machine): Promise<void> {
-  const made = await ok(
-    laptop.grid(['ca', 'token', '--profile', 'host', '--name', machine.host, '--json']),
-  );
-  const { token } = JSON.parse(made) as { token: string };
-  await ok(machine.grid(['cert', 'request', '--token', token, '--out', etc(machine)]));
-  await ok(
-    machine.grid([
-      ...['ca', 'trust', '--authority', 'ca.example.org:7440'],
-      ...['--dir', join(etc(machine), 'certificates'), '--vomsdir', join(etc(machine), 'vomsdir')],
-    ]),
-  );
-}
-
-const common = (machine: Machine): object => ({
-  certificate: 'hostcert.pem',
-  key: 'hostkey.pem',
-  trust: 'certificates',
-  listen: `${machine.address}:${machine.name === 'broker' ? 7450 : 7460}`,
-});
-
 async function startSite(machine: Machine): Promise<void> {
   const file = join(etc(machine), 'site.yaml');
-  const config = {
-    ...common(machine),
-    site: machine.name,
-    'broker-dn': `${BASE}/OU=Hosts/CN=broker.example.org`,
-    spool: join(machine.dir, 'spool'),
-    cpus: 4,
-    memory: '4G',
-  };
-  writeFileSync(file, stringify(config));
+  writeFileSync(file, stringify(siteSettings(machine)));
   await machine.start([GRID, 'site', 'serve', '--config', file], READY);
 }
 
@@ -70,28 +40,7 @@ test('four machines and a laptop become a grid as docs/install.md says', async (
   ];
   const sites = ['north', 'south'].map(machines.machine);
 
-  const init = await ok(
-    ca.grid([
-      ...['ca', 'init', join(ca.dir, 'authority'), '--name', `${BASE}/CN=Example Grid CA`],
-      ...[
-        '--listen',
-        `${ca.address}:7440`,
-        '--public',
-        'ca.example.org:7440',
-        '--admin',
-        'Ada Lovelace',
-      ],
-      '--json',
-    ]),
-  );
-  const [token] = /eyJ[\w.-]+/.exec(init) ?? [''];
-  await ca.start(
-    [GRID, 'authority', 'serve', '--config', join(ca.dir, 'authority', 'authority.yaml')],
-    READY,
-  );
-  await ok(laptop.grid(['cert', 'request', '--token', token]));
-  await ok(laptop.grid(['vo', 'create', 'biomed']));
-  await ok(laptop.grid(['login', '--vo', 'biomed']));
+  await startAuthority(ca, laptop);
   for (const machine of [ca, broker, ...sites]) await enrolHost(laptop, machine);
 
   const nats = join(ca.dir, 'nats');
@@ -102,26 +51,15 @@ test('four machines and a laptop become a grid as docs/install.md says', async (
       ...['--certificate', identity[0] ?? '', '--key', identity[1] ?? ''],
     ]),
   );
-  const binary = await obtainNatsServer(
-    process.env,
-    homedir(),
-    new AbortController().signal,
-    () => undefined,
-  );
-  await ca.start([binary.path, '-c', join(nats, 'nats-server.conf')], '');
+  await ca.start([await natsProgram(), '-c', join(nats, 'nats-server.conf')], '');
   mkdirSync(join(etc(broker), 'nats'), { recursive: true });
   cpSync(join(nats, 'broker'), join(etc(broker), 'nats'), { recursive: true });
 
   const brokerFile = join(etc(broker), 'broker.yaml');
-  const config = {
-    ...common(broker),
-    vomsdir: 'vomsdir',
-    state: join(broker.dir, 'state'),
-    vos: ['biomed'],
-    admins: [`${BASE}/OU=People/CN=Ada Lovelace`],
+  const config = brokerSettings(broker, {
     lease: `${LEASE_MS / 1_000}s`,
     staging: { servers: ['tls://ca.example.org:4222'], keys: 'nats' },
-  };
+  });
   writeFileSync(brokerFile, stringify(config));
   const shown = await ok(
     broker.grid(['broker', 'serve', '--config', brokerFile, '--print-config']),
@@ -129,38 +67,16 @@ test('four machines and a laptop become a grid as docs/install.md says', async (
   expect(shown).toContain('lease');
   await broker.start([GRID, 'broker', 'serve', '--config', brokerFile], READY);
   await Promise.all(sites.map(startSite));
-  for (const { name, host } of sites)
-    await ok(
-      laptop.grid([
-        ...[
-          'site',
-          'add',
-          name,
-          '--address',
-          `${host}:7460`,
-          '--dn',
-          `${BASE}/OU=Hosts/CN=${host}`,
-        ],
-        ...['--broker', 'broker.example.org:7450'],
-      ]),
-    );
+  await addSites(laptop, sites);
 
   writeFileSync(join(laptop.dir, 'data.txt'), 'seven\n');
   const hello = ['--input', 'data.txt', '--output', 'out.txt', '--to', 'result'];
-  await eventually('both sites are up', 60_000, async () => {
-    const { sites: known } = {
-      sites: JSON.parse(
-        await ok(laptop.grid(['sites', '--json', '--broker', 'broker.example.org:7450'])),
-      ) as { state: string }[],
-    };
-    return known.filter(({ state }) => state === 'up').length === 2 ? true : undefined;
-  });
   await ok(
     laptop.grid([
       'run',
       ...hello,
       '--broker',
-      'broker.example.org:7450',
+      BROKER,
       '--',
       'sh',
       '-c',
@@ -192,9 +108,7 @@ test('a link that stays cut: the tasks run at the other site, and the site comes
   expect(new Set(starts()).size).toBe(TASKS);
   south.link('up');
   await eventually('south is up again', 60_000, async () => {
-    const listing = await machines
-      .machine('laptop')
-      .grid(['sites', '--json', '--broker', 'broker.example.org:7450']);
+    const listing = await machines.machine('laptop').grid(['sites', '--json', '--broker', BROKER]);
     const known = JSON.parse(listing.stdout) as { id: string; state: string }[];
     return known.every(({ state }) => state === 'up') ? true : undefined;
   });
@@ -214,7 +128,7 @@ async function startArray(name: string) {
     '--array',
     `1-${TASKS}`,
     '--broker',
-    'broker.example.org:7450',
+    BROKER,
     '--',
     'sh',
     '-c',
@@ -228,5 +142,5 @@ async function startArray(name: string) {
 
 async function expectDone(id: string): Promise<void> {
   const laptop = machines.machine('laptop');
-  await ok(laptop.grid(['wait', id, '--timeout', '80s', '--broker', 'broker.example.org:7450']));
+  await ok(laptop.grid(['wait', id, '--timeout', '80s', '--broker', BROKER]));
 }

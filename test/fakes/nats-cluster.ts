@@ -10,6 +10,8 @@ import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { freePort, type NatsServerFiles, writeNatsServer } from '../../service/nats/nats-config.ts';
 import { type NatsProcess, startNatsServer } from '../../service/nats/nats-process.ts';
+import { parseVersion } from '../../service/nats/nats-server.ts';
+import { runTool } from '../../service/run-tool.ts';
 import { clientsOf, type TestClients } from './nats.ts';
 import { writeTlsIdentity } from './tls-identity.ts';
 
@@ -49,6 +51,8 @@ export async function startNatsCluster(binary: string, replicas = 3): Promise<Te
   const routes = await addresses();
   const leaves = await addresses();
   const monitors = await addresses();
+  const said = await runTool(binary, ['--version'], { timeoutMs: 10_000 });
+  const version = parseVersion(said.output) ?? '';
   const files: NatsServerFiles[] = [];
   for (let at = 0; at < SIZE; at += 1) {
     const home = join(dir, `n${at + 1}`);
@@ -63,7 +67,7 @@ export async function startNatsCluster(binary: string, replicas = 3): Promise<Te
       certFile,
       keyFile,
       leafListen: leaves[at] ?? '',
-      cluster: { name: `n${at + 1}`, listen: routes[at] ?? '', peers: routes, caFile },
+      cluster: { name: `n${at + 1}`, listen: routes[at] ?? '', peers: routes, caFile, version },
     });
     await appendFile(written.configFile, `http: "${monitors[at]}"\n`);
     files.push(written);

@@ -6,9 +6,10 @@ import * as x509 from '@peculiar/x509';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
-/** A throw-away authority and a certificate of it for 127.0.0.1, as PEM files in `dir`. */
+/** A throw-away authority and a certificate of it for 127.0.0.1, or only for what is named, as PEM files in `dir`. */
 export async function writeTlsIdentity(
   dir: string,
+  names: readonly x509.JsonGeneralName[] = [{ type: 'ip', value: '127.0.0.1' }],
 ): Promise<{ readonly certFile: string; readonly keyFile: string; readonly caPem: string }> {
   x509.cryptoProvider.set(webcrypto);
   const [caKeys, hostKeys] = await Promise.all([newKeys(), newKeys()]);
@@ -30,7 +31,7 @@ export async function writeTlsIdentity(
     signingKey: caKeys.privateKey,
     signingAlgorithm: ALGORITHM,
     extensions: [
-      new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }]),
+      new x509.SubjectAlternativeNameExtension([...names]),
       // Server and client: the servers of a cluster are both.
       new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']),
     ],
