@@ -156,13 +156,16 @@ async function keepAccounts(
   signal: AbortSignal,
   settled: () => void,
 ): Promise<void> {
-  const { servers, operatorDir, caPem, log } = options;
+  const { operatorDir, caPem, log } = options;
   const operator = fromSeed(
     Buffer.from((await readSecret(join(operatorDir, 'operator.seed'))).trim()),
   );
   const creds = Buffer.from(await readSecret(join(operatorDir, 'system.creds')));
   let warned = '';
+  let failures = 0;
   while (!signal.aborted) {
+    // One that is cut off from the others lets us in, and does nothing.
+    const servers = inTurn(options.servers, failures);
     try {
       const system = await connectNats({
         servers,
@@ -175,7 +178,8 @@ async function keepAccounts(
         const warning = copies > 1 ? warningOfCluster(await versionsOfCluster(system)) : '';
         if (warning !== '' && warning !== warned) log.warn(warning);
         warned = warning;
-        for (const [vo, key] of keys) await makeAccount(options, system, operator, vo, key);
+        for (const [vo, key] of keys)
+          await makeAccount({ ...options, servers }, system, operator, vo, key);
         settled();
         log.info({ vos: [...keys.keys()] }, 'staging accounts stand');
         await Promise.race([system.closed(), aborted(signal)]);
@@ -183,6 +187,7 @@ async function keepAccounts(
         await system.close();
       }
     } catch (error) {
+      failures += 1;
       log.warn({ err: error }, 'staging accounts cannot be made yet');
     }
     await pause(LOOK_AGAIN_MS, signal);

@@ -1,10 +1,11 @@
 import type { NatsConnection } from '@nats-io/transport-node';
-import { type ErrorCode, GridError } from '../../core/errors.ts';
+import { GridError } from '../../core/errors.ts';
 import { pause } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type { Again } from './flight-window.ts';
+import { failureOf, isDenied, isFinal, isLeaderless, troubleOf } from './link-failures.ts';
 import { inboxPrefix, type StagingTicket } from './names.ts';
-import { connectNats, isFinalNatsError } from './nats-connect.ts';
+import { connectNats } from './nats-connect.ts';
 import { openStuckWatch, StuckStore } from './stuck-watch.ts';
 import { nkeyAuthenticator } from './wire/nkey-authenticator.ts';
 
@@ -49,6 +50,8 @@ interface Line {
   /** Its ticket was asked for in the place of one that had been refused. */
   readonly isSecond: boolean;
   renewAtMs: number;
+  /** Of `monotonicMs`: since when its server has said that nobody there has the chunks. */
+  leaderlessSinceMs?: number | undefined;
   users: number;
   retired: boolean;
 }
@@ -56,13 +59,8 @@ interface Line {
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 2_000;
 const RENEW_AGAIN_MS = 5_000;
-const RETRIED: ReadonlySet<ErrorCode> = new Set([
-  'UNAVAILABLE',
-  'DEADLINE_EXCEEDED',
-  'STAGING_UNAVAILABLE',
-  // Until somebody makes room.
-  'STORE_FULL',
-]);
+/** Longer than servers need to choose a leader: one that still has none may be cut off from the others, a leaf node from the grid. */
+const LEADERLESS_MS = 4_000;
 
 /** Opens nothing yet: the first `use` connects. */
 export function openNatsLink(options: LinkOptions): NatsLink {
@@ -136,13 +134,16 @@ function openLines(options: LinkOptions): {
   let dialing: Promise<Line> | undefined;
   let closed = false;
   let refused: string | undefined;
+  /** Where there was no answer: the next line goes elsewhere, if it can. */
+  let shunned = '';
   const drop = (old: Line): void => {
     if (line === old) line = undefined;
     retire(old);
   };
   const dial = async (): Promise<Line> => {
     try {
-      const fresh = await openLine(options, refused);
+      const fresh = await openLine(options, refused, shunned);
+      shunned = '';
       if (line !== undefined) retire(line);
       line = fresh;
       return fresh;
@@ -165,18 +166,17 @@ function openLines(options: LinkOptions): {
     },
     failed: (old, error) => {
       const isRefused = isDenied(error);
-      // No answer for so long means a dead peer.
-      const isTimeout = error instanceof Error && error.name === 'TimeoutError';
-      if (isTimeout || isRefused || error instanceof StuckStore) drop(old);
+      const isCut = isLeaderless(error) && isCutOff(old, clock.monotonicMs());
+      if (isUnanswered(error) || isRefused) drop(old);
+      if (isUnanswered(error) || isCut) shunned = old.connection.getServer();
+      if (isCut) old.renewAtMs = Number.NEGATIVE_INFINITY;
       if (!isRefused) return error;
       refused = old.userJwt;
-      const failure = failureOf(error);
-      return old.isSecond
-        ? failure
-        : new GridError('STAGING_UNAVAILABLE', failure.message, { cause: error });
+      return old.isSecond ? failureOf(error) : refusedOnce(error);
     },
-    accepted: ({ userJwt }) => {
-      if (userJwt !== refused) refused = undefined;
+    accepted: (used) => {
+      used.leaderlessSinceMs = undefined;
+      if (used.userJwt !== refused) refused = undefined;
     },
     close: async () => {
       closed = true;
@@ -186,14 +186,30 @@ function openLines(options: LinkOptions): {
   };
 }
 
+/** With another ticket it may be allowed. */
+const refusedOnce = (error: unknown): GridError =>
+  new GridError('STAGING_UNAVAILABLE', failureOf(error).message, { cause: error });
+
+/** No answer for so long means a dead peer. */
+const isUnanswered = (error: unknown): boolean =>
+  error instanceof StuckStore || (error instanceof Error && error.name === 'TimeoutError');
+
+/** Whether its server has had no leader, at this and every other failure of late, for longer than one is chosen in. */
+function isCutOff(line: Line, nowMs: number): boolean {
+  line.leaderlessSinceMs ??= nowMs;
+  return nowMs - line.leaderlessSinceMs >= LEADERLESS_MS;
+}
+
 async function openLine(
   { nkey, ticket, caPem, clock }: LinkOptions,
   refused?: string,
+  shunned = '',
 ): Promise<Line> {
   const { userJwt, servers, expiresAtMs } = await ticket(refused);
+  const isShunned = (server: string): number => Number(server === `tls://${shunned}`);
   const nowMs = clock.nowMs();
   const connection = await connectNats({
-    servers,
+    servers: servers.toSorted((a, b) => isShunned(a) - isShunned(b)),
     authenticator: nkeyAuthenticator(userJwt, nkey),
     inboxPrefix: inboxPrefix(nkey.publicKey),
     caPem,
@@ -228,7 +244,7 @@ async function whyStuck(options: LinkOptions): Promise<string> {
     const server = connection.getServer();
     return isAnswered
       ? ''
-      : `the store at ${server} does not answer, though its nats-server does: its disk is full, or was and it has not been started again since`;
+      : `the store at ${server} does not answer, though its nats-server does: its disk is full, or was and it has not been started again since, or another server has just gone`;
   } finally {
     connection.close().catch(() => undefined);
   }
@@ -238,36 +254,6 @@ async function whyStuck(options: LinkOptions): Promise<string> {
 function retire(line: Line): void {
   line.retired = true;
   if (line.users === 0) line.connection.close().catch(() => undefined);
-}
-
-/** The ticket does not let it be done. */
-const isDenied = (error: unknown): boolean =>
-  error instanceof Error && /permissions violation/i.test(error.message);
-
-const isFinal = (error: unknown): boolean =>
-  error instanceof GridError ? !RETRIED.has(error.code) : isFinalNatsError(error);
-
-/** What kept an answer away; '' where the failure is one: that there is no such chunk, for instance. */
-const troubleOf = (error: unknown): string =>
-  error instanceof GridError && !RETRIED.has(error.code) ? '' : failureOf(error).message;
-
-/** nats-server answers, and nobody there has the chunks of the VO. */
-const isLeaderless = (error: unknown): boolean =>
-  error instanceof Error && error.message.startsWith('no responders');
-
-const LEADERLESS =
-  'nats-server runs and serves no chunks of the VO: its servers choose a leader, or too few of them run';
-
-function failureOf(error: unknown): GridError {
-  if (error instanceof GridError) return error;
-  if (isLeaderless(error))
-    return new GridError('STAGING_UNAVAILABLE', LEADERLESS, { cause: error });
-  const reason = error instanceof Error ? error.message : String(error);
-  return isDenied(error)
-    ? new GridError('PERMISSION_DENIED', `the store refuses: ${reason}`, { cause: error })
-    : new GridError('STAGING_UNAVAILABLE', `the store cannot be used: ${reason}`, {
-        cause: error,
-      });
 }
 
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -31,35 +31,13 @@ beforeAll(async () => {
   const binary = await testNatsBinary();
   grid = await startNatsCluster(binary);
   dir = join(grid.dir, 'leaf');
-  const operatorDir = grid.files[0]?.brokerDir ?? '';
-  const stateDir = join(grid.dir, 'broker');
-  await writeLeafPackage({
-    dir,
-    servers: grid.leaves.map((address) => `tls://${address}`),
-    operatorDir,
-    stateDir,
-    vos: ['demo'],
-    expiresAtMs: Date.now() + 600_000,
-  });
-  const port = await freePort(HOST);
-  const { caFile, certFile, keyFile, caPem } = grid;
-  const files = await writeLeafServer({ dir, host: HOST, port, certFile, keyFile, caFile });
-  ({ url } = files);
-  leaf = await startNatsServer({
-    binary,
-    configFile: files.configFile,
-    logFile: join(grid.dir, 'leaf.log'),
-    host: HOST,
-    port,
-    caPem,
-    env: process.env,
-  });
+  ({ leaf, url } = await startLeaf(binary, 'leaf', Date.now() + 600_000));
   // Their tickets name the leaf node only.
   accounts = await openStagingAccounts({
     servers: grid.files.map((file) => file.url),
-    operatorDir,
-    stateDir,
-    caPem,
+    operatorDir: operatorDir(),
+    stateDir: stateDir(),
+    caPem: grid.caPem,
     vos: ['demo'],
     replicas: 3,
     clock: systemClock,
@@ -69,8 +47,37 @@ beforeAll(async () => {
     ...(await accounts.issueTicket(request)),
     servers: [url],
   });
-  atLeaf = clientsOf({ ...accounts, issueTicket }, caPem);
+  atLeaf = clientsOf({ ...accounts, issueTicket }, grid.caPem);
 });
+
+const operatorDir = (): string => grid.files[0]?.brokerDir ?? '';
+const stateDir = (): string => join(grid.dir, 'broker');
+
+/** A leaf node whose credentials end at an instant. */
+async function startLeaf(binary: string, name: string, expiresAtMs: number) {
+  const home = join(grid.dir, name);
+  await writeLeafPackage({
+    dir: home,
+    servers: grid.leaves.map((address) => `tls://${address}`),
+    operatorDir: operatorDir(),
+    stateDir: stateDir(),
+    vos: ['demo'],
+    expiresAtMs,
+  });
+  const port = await freePort(HOST);
+  const { caFile, certFile, keyFile, caPem } = grid;
+  const files = await writeLeafServer({ dir: home, host: HOST, port, certFile, keyFile, caFile });
+  const server = await startNatsServer({
+    binary,
+    configFile: files.configFile,
+    logFile: join(grid.dir, `${name}.log`),
+    host: HOST,
+    port,
+    caPem,
+    env: process.env,
+  });
+  return { leaf: server, url: files.url };
+}
 afterAll(async () => {
   await accounts[Symbol.asyncDispose]();
   await leaf.stop();
@@ -135,4 +142,35 @@ test('a member behind a leaf node may do no more than in front of it', async () 
   const foreign = directGetSubject(chunkSubject('other', sha256(randomBytes(1))));
   await expect(member.request(foreign, '', { timeout: 2_000 })).rejects.toThrow(/permission/i);
   await member.close();
+});
+
+test('where a leaf node has lost the grid, those behind it go on with the servers of the grid', async () => {
+  const cut = await startLeaf(await testNatsBinary(), 'cut', Date.now() - 1_000);
+  await using _stopped = cut.leaf;
+  const issueTicket: StagingAccounts['issueTicket'] = async (request) => {
+    const ticket = await accounts.issueTicket(request);
+    return { ...ticket, servers: [cut.url, ...ticket.servers] };
+  };
+  await using store = clientsOf({ ...accounts, issueTicket }, grid.caPem).open('demo', {
+    patienceMs: 30_000,
+  });
+  const bytes = randomBytes(100_000);
+  await store.put(sha256(bytes), bytes);
+  expect(Buffer.compare(await store.get(sha256(bytes)), bytes)).toBe(0);
+});
+
+test('a broker goes on with the next server where one lets it in and does nothing', async () => {
+  const cut = await startLeaf(await testNatsBinary(), 'deaf', Date.now() - 1_000);
+  await using _stopped = cut.leaf;
+  await using broker = await openStagingAccounts({
+    servers: [cut.url, ...grid.files.map((file) => file.url)],
+    operatorDir: operatorDir(),
+    stateDir: stateDir(),
+    caPem: grid.caPem,
+    vos: ['demo'],
+    replicas: 3,
+    clock: systemClock,
+    log: openLog('test', 'silent'),
+  });
+  await expect(broker.settled()).resolves.toBeUndefined();
 });
