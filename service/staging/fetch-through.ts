@@ -6,6 +6,7 @@ import { makeCacheRoom } from './check-room.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { type FileFetch, fetchFiles } from './fetch-files.ts';
 import type { FileCache } from './file-cache.ts';
+import { machineFailure } from './file-errors.ts';
 import { openPlacer } from './placer.ts';
 import { hasRemnant, openRemnants } from './remnants.ts';
 import type { Target } from './target.ts';
@@ -77,6 +78,9 @@ async function fetchFills(
     onChunk: (bytes) => {
       run.counts.bytesFetched += bytes;
     },
+  }).catch((error: unknown) => {
+    // It was the cache that was written to.
+    throw machineFailure(error);
   });
   await remnants.clear();
   run.counts.bytesFetched -= remnants.savedBytes();

@@ -8,7 +8,7 @@ import { copySparse } from './copy-sparse.ts';
 import { anyDisk } from './disk/disk.ts';
 import type { Landing } from './disk/disk-jobs.ts';
 import { digestOfFile } from './file-digest.ts';
-import { errnoOf, writeFailure } from './file-errors.ts';
+import { errnoOf, machineFailure, writeFailure } from './file-errors.ts';
 import { isLeft, letGo, remnantOf } from './remnants.ts';
 import {
   type CachedFile,
@@ -151,7 +151,7 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
         (error: unknown) => {
           // Whoever waits asks for itself.
           fill.end();
-          throw writeFailure(path, error);
+          throw machineFailure(writeFailure(path, error));
         },
       );
       if (!isReady) return { kind: 'fill', ...fillOf(file, fill) };

@@ -50,3 +50,11 @@ export function writeFailure(path: string, error: unknown): unknown {
     cause: error,
   });
 }
+
+/** A failed write of what is the machine's own, as the machine says it: no name that anybody chose is why it failed. */
+export function machineFailure(error: unknown): unknown {
+  const isWrite = error instanceof GridError && error.code === 'FILE_UNWRITABLE';
+  const code = isWrite ? errnoOf(error.cause) : '';
+  if (!isWrite || code === '') return error;
+  return Object.assign(new Error(error.message, { cause: error }), { code });
+}

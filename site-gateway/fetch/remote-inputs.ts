@@ -9,6 +9,7 @@ import type { Clock } from '../../service/clock.ts';
 import { ensureDirectory } from '../../service/directories.ts';
 import { land } from '../../service/staging/disk/chunk-writer.ts';
 import type { FileCache } from '../../service/staging/file-cache.ts';
+import { machineFailure } from '../../service/staging/file-errors.ts';
 import { remotePart } from '../../service/staging/sealed.ts';
 import { openTarget, type Target } from '../../service/staging/target.ts';
 import type { RoomClaim } from '../staging/disk-room.ts';
@@ -121,7 +122,7 @@ async function bringIntoCache(
       return bytes;
     } catch (error) {
       await answer.abandon();
-      throw error;
+      throw machineFailure(error);
     }
   }
 }

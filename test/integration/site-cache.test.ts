@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -101,6 +101,24 @@ test('the administrator sees what is cached, takes it out, and it is fetched aga
   expect(pruned.out).toContain('1 file taken out');
   expect(pruned.out).not.toContain('stay');
   expect(await bytesIn(tree)).toBeGreaterThanOrEqual(SIZE);
+});
+
+test.for([
+  ['a link to nowhere', 'cache', (at: string) => symlink('/nowhere', at)],
+  ['a file', 'cache/demo/partial', (at: string) => writeFile(at, '')],
+] as const)('%s in the place of %s is the fault of the site', async ([, folder, put]) => {
+  await bytesIn(await treeOf('m'));
+  const at = join(spool, folder);
+  await rename(at, `${at}-before`);
+  await put(at);
+  const spec = { command: ['true'], inputs: [{ from: 'data', to: 'data' }] };
+  const id = `without-${count}`;
+  await site.place([{ id, spec, inputs: await treeOf('n') }]);
+  const outcome = await site.outcomeOf(id);
+  expect(outcome).toMatchObject({ failure: 'site', reason: 'SPOOL_UNWRITABLE' });
+  await rm(at);
+  await rename(`${at}-before`, at);
+  await bytesIn(await treeOf('o'));
 });
 
 test('above its upper bound the cache is cleared by itself', async () => {
