@@ -1,23 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { constants, mkdirSync } from 'node:fs';
-import {
-  chmod,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  readlink,
-  rename,
-  rm,
-  symlink,
-} from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
+import { chmod, lstat, mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, relative, resolve } from 'node:path';
 import { safePath } from '../../core/data/paths.ts';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
 import { openAnchors } from './anchors.ts';
 import type { Landing } from './disk/disk-jobs.ts';
-import { digestOfFile } from './file-digest.ts';
+import { digestOf, openAsItIs } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 import { halfNamesOf, removeHalf } from './half-files.ts';
 import { type HiddenFolder, makeHiddenFolder } from './hidden-folder.ts';
@@ -143,16 +133,7 @@ function targetIn(places: Places, transfer: string): Omit<Target, 'large' | 'pro
       places.isHidden
         ? { partial: at(path) }
         : { partial: partialOf(path), landing: landingOf(path) },
-    hasFile: async (file) => {
-      if (isFresh(file.path)) return false;
-      const place = at(file.path);
-      const stats = await lstat(place).catch(() => undefined);
-      if (stats?.isFile() !== true || stats.size !== file.sizeBytes) return false;
-      if ((await digestOfFile(place)) !== file.digest) return false;
-      const isShared = stats.nlink > 1;
-      if (!isShared && (stats.mode & 0o777) !== file.mode) await setFileMode(place, file.mode);
-      return true;
-    },
+    hasFile: async (file) => !isFresh(file.path) && (await isThere(at(file.path), file)),
     makeLink: async (path, target) => {
       if ((await readlink(at(path)).catch(() => undefined)) === target) return;
       const partial = partialOf(path);
@@ -258,10 +239,18 @@ async function clearHalfFiles(folder: string, goes: (name: string) => boolean): 
     if (goes(name)) await removeHalf(`${folder}/${name}`);
 }
 
-/** Of a file, and not of what a link leads to. */
-async function setFileMode(place: string, mode: number): Promise<void> {
-  await using file = await open(place, constants.O_RDONLY | constants.O_NOFOLLOW);
-  await file.chmod(mode);
+/** Looks at one file, and mends the mode of that, whatever is put in its place meanwhile. */
+async function isThere(place: string, { sizeBytes, digest, mode }: FileEntry): Promise<boolean> {
+  const seen = await lstat(place).catch(() => undefined);
+  if (seen?.isFile() !== true || seen.size !== sizeBytes) return false;
+  const handle = await openAsItIs(place).catch(() => undefined);
+  if (handle === undefined) return false;
+  await using file = handle;
+  const stats = await file.stat();
+  if (!stats.isFile() || (await digestOf(file)) !== digest) return false;
+  const isShared = stats.nlink > 1;
+  if (!isShared && (stats.mode & 0o777) !== mode) await file.chmod(mode);
+  return true;
 }
 
 /** Whether it had to be made. */
