@@ -67,7 +67,7 @@ export async function openDatasets(
   { admit, claim }: Pick<Shelf, 'admit' | 'claim'>,
 ): Promise<Datasets> {
   const rows = await book.db.selectFrom('datasets').selectAll().execute();
-  const byName = Map.groupBy(rows.map(datasetOf), nameOf);
+  const byName = new Map<string, readonly Dataset[]>(Map.groupBy(rows.map(datasetOf), nameOf));
   const shelf: Shelf = {
     access,
     admit,
@@ -79,7 +79,7 @@ export async function openDatasets(
       for (const dataset of changed) {
         const known = byName.get(nameOf(dataset)) ?? [];
         const others = known.filter(({ version }) => version !== dataset.version);
-        byName.set(nameOf(dataset), [...others, dataset]);
+        byName.set(nameOf(dataset), worthKeeping([...others, dataset], book.clock.nowMs()));
       }
       await book.recorder.record({
         datasets: changed.map(rowOf),
@@ -94,6 +94,16 @@ export async function openDatasets(
     pin: (caller, from, vo) => pin(shelf, caller, from, vo),
     change: (peer, ref, change) => changeAll(shelf, peer, ref, change),
   };
+}
+
+/** The number of the newest version, whether it stands or not. */
+const newestOf = (versions: readonly Dataset[]): number =>
+  versions.reduce((newest, { version }) => Math.max(newest, version), 0);
+
+/** Versions that stand, and the newest for its number: what is put every hour leaves nothing else behind. */
+function worthKeeping(versions: readonly Dataset[], nowMs: number): readonly Dataset[] {
+  const newest = newestOf(versions);
+  return versions.filter((dataset) => dataset.version === newest || isLive(dataset, nowMs));
 }
 
 async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset> {
@@ -113,7 +123,7 @@ async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset>
   const { digest, totalBytes, files } = wish.tree;
   const made: Dataset = {
     ...ref,
-    version: Math.max(0, ...versions.map(({ version }) => version)) + 1,
+    version: newestOf(versions) + 1,
     digest,
     totalBytes,
     files,

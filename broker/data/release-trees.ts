@@ -1,5 +1,8 @@
 import { sql, type Transaction } from 'kysely';
+import { datasetInput } from '../../core/data/dataset.ts';
+import { voName } from '../../core/ids.ts';
 import type { JobTable } from '../jobs/job-table.ts';
+import type { Holds } from '../ledger/holds.ts';
 import type { LedgerSchema } from '../ledger/ledger.ts';
 
 type Db = Transaction<LedgerSchema>;
@@ -32,12 +35,32 @@ export async function dropTrees(db: Db, digests: readonly string[]): Promise<voi
 }
 
 /**
+ * Removes the next trees that nothing names: a broker that was ended between two commits leaves them, and nobody would ever
+ * ask for them again. Gives the last that it has looked at; undefined where there are no more.
+ */
+export async function dropOrphans(db: Db, behind: string): Promise<string | undefined> {
+  const rows = await db
+    .selectFrom('trees')
+    .select('digest')
+    .where('digest', '>', behind)
+    .orderBy('digest')
+    .limit(MOST)
+    .execute();
+  await dropTrees(
+    db,
+    rows.map(({ digest }) => digest),
+  );
+  return rows.length < MOST ? undefined : rows.at(-1)?.digest;
+}
+
+/**
  * Lets go of the trees of datasets that were removed or have expired, once every open job of their VO was submitted later:
- * an open job may have named them before. Says whether there may be more.
+ * an open job may have named them before, and those that work under way holds are for it. Of what it let go of it keeps the
+ * newest version alone, for its number. Says whether there may be more.
  */
 export async function releaseDatasets(
   db: Db,
-  { jobs }: Pick<JobTable, 'jobs'>,
+  { table: { jobs }, holds }: { readonly table: Pick<JobTable, 'jobs'>; readonly holds: Holds },
   nowMs: number,
 ): Promise<boolean> {
   const settledMs = Math.floor(nowMs - SETTLED_MS);
@@ -45,12 +68,13 @@ export async function releaseDatasets(
   for (const { vo, submittedAtMs } of jobs.values())
     oldest.set(vo, Math.min(oldest.get(vo) ?? settledMs, submittedAtMs));
   const vos = await db.selectFrom('datasets').select('vo').distinct().execute();
-  for (const { vo } of vos) if (await releaseOf(db, vo, oldest.get(vo) ?? settledMs)) return true;
+  for (const { vo } of vos)
+    if (await releaseOf(db, holds, vo, oldest.get(vo) ?? settledMs)) return true;
   return false;
 }
 
-async function releaseOf(db: Db, vo: string, beforeMs: number): Promise<boolean> {
-  const gone = await db
+async function releaseOf(db: Db, holds: Holds, vo: string, beforeMs: number): Promise<boolean> {
+  const old = await db
     .selectFrom('datasets')
     .select(['name', 'version', 'tree'])
     .where('vo', '=', vo)
@@ -60,6 +84,9 @@ async function releaseOf(db: Db, vo: string, beforeMs: number): Promise<boolean>
     )
     .limit(MOST)
     .execute();
+  const gone = old.filter(
+    ({ name, version }) => !holds.has(datasetInput({ vo: voName(vo), name, version })),
+  );
   for (const { name, version } of gone)
     await db
       .updateTable('datasets')
@@ -72,5 +99,23 @@ async function releaseOf(db: Db, vo: string, beforeMs: number): Promise<boolean>
     db,
     gone.map(({ tree }) => tree),
   );
+  for (const name of new Set(gone.map((each) => each.name))) await dropSuperseded(db, vo, name);
   return gone.length === MOST;
+}
+
+/** A version that is put every hour must not leave a row for ever. */
+async function dropSuperseded(db: Db, vo: string, name: string): Promise<void> {
+  const { newest } = await db
+    .selectFrom('datasets')
+    .select(({ fn }) => fn.max('version').as('newest'))
+    .where('vo', '=', vo)
+    .where('name', '=', name)
+    .executeTakeFirstOrThrow();
+  await db
+    .deleteFrom('datasets')
+    .where('vo', '=', vo)
+    .where('name', '=', name)
+    .where('released', '=', 1)
+    .where('version', '<', newest)
+    .execute();
 }

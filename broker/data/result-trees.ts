@@ -5,7 +5,9 @@ import type { JobId } from '../../core/ids.ts';
 import { datasetInputs, type JobSpec, jobInputs, taskDirectory } from '../../core/job/spec.ts';
 import { readTrees } from '../jobs/job-store.ts';
 import { parseOutcome } from '../jobs/records.ts';
+import type { Holds } from '../ledger/holds.ts';
 import type { LedgerDb } from '../ledger/ledger.ts';
+import type { DatasetRow } from '../ledger/ledger-data.ts';
 import { checkKept } from '../results/kept-results.ts';
 
 /** A tree that is on the grid already, and the place in the task's directory where it appears. */
@@ -47,17 +49,37 @@ async function datasetOf(
   from: string,
   to: string,
 ): Promise<readonly { readonly digest: string; readonly to: string }[]> {
+  const row = await datasetRow(db, from);
+  return row === undefined ? [] : [{ digest: row.tree, to }];
+}
+
+/** Keeps the datasets of jobs that are about to be named, whoever removes them meanwhile. */
+export const holdDatasets = (
+  holds: Holds,
+  jobs: readonly { readonly spec: JobSpec }[],
+): Disposable =>
+  holds.hold(jobs.flatMap(({ spec }) => datasetInputs(spec).map(({ from }) => from)));
+
+/** The digest of the tree of a version; undefined where it has been let go of. */
+export async function treeOfDataset(db: LedgerDb, from: string): Promise<string | undefined> {
+  const row = await datasetRow(db, from);
+  return row?.released === 0 ? row.tree : undefined;
+}
+
+function datasetRow(
+  db: LedgerDb,
+  from: string,
+): Promise<Pick<DatasetRow, 'tree' | 'released'> | undefined> {
   const parsed = parseDataset(from);
   if (!parsed.ok) throw new GridError('SPEC_INVALID', parsed.message);
   const { vo, name, version = 0 } = parsed.ref;
-  const row = await db
+  return db
     .selectFrom('datasets')
-    .select('tree')
+    .select(['tree', 'released'])
     .where('vo', '=', vo)
     .where('name', '=', name)
     .where('version', '=', version)
     .executeTakeFirst();
-  return row === undefined ? [] : [{ digest: row.tree, to }];
 }
 
 async function resultsOf(

@@ -3,7 +3,7 @@ import type { JobId } from '../../core/ids.ts';
 import { background, pause } from '../../service/background.ts';
 import { steadyNow } from '../../service/clock.ts';
 import type { Book } from '../book.ts';
-import { dropTrees, releaseDatasets } from '../data/release-trees.ts';
+import { dropOrphans, dropTrees, releaseDatasets } from '../data/release-trees.ts';
 import type { JobRow, LedgerSchema } from '../ledger/ledger.ts';
 import type { HistoryRow } from '../ledger/ledger-history.ts';
 import { forgetAsks } from '../matching/forget-asks.ts';
@@ -38,8 +38,10 @@ export function openHistory({ book, keepMs }: HistoryOptions): History {
   const { signal } = stop;
   const nowMs = steadyNow(book.clock);
   let running: Promise<number> | undefined;
+  /** Only the end of a broker leaves any, so the first pass finds them all. */
+  const orphans: Orphans = { last: '' };
   const pass = (): Promise<number> => {
-    running ??= runPass(book, { nowMs: nowMs(), keepMs }, signal).finally(() => {
+    running ??= runPass(book, { nowMs: nowMs(), keepMs, orphans }, signal).finally(() => {
       running = undefined;
     });
     return running;
@@ -72,22 +74,34 @@ interface Progress {
   isRest: boolean;
 }
 
+/** The tree that was looked at last of those that nothing may name; undefined when all have been. */
+interface Orphans {
+  last: string | undefined;
+}
+
 interface Due {
   readonly nowMs: number;
   readonly keepMs: number;
+  readonly orphans: Orphans;
 }
 
-async function runPass(book: Book, { nowMs, keepMs }: Due, signal: AbortSignal): Promise<number> {
+async function runPass(
+  book: Book,
+  { nowMs, keepMs, orphans }: Due,
+  signal: AbortSignal,
+): Promise<number> {
   const beforeMs = Math.floor(nowMs - keepMs);
   const progress: Progress = { removed: 0, last: { ended_ms: 0, id: '' }, isRest: true };
-  while ((progress.last !== undefined || progress.isRest) && !signal.aborted) {
+  const isDone = () => progress.last === undefined && !progress.isRest;
+  while (!(isDone() && orphans.last === undefined) && !signal.aborted) {
     const fromMs = performance.now();
     await book.recorder.amend(async (db) => {
       await moveOld(db, book, beforeMs, progress);
       progress.isRest =
         (await removeRest(db)) ||
         (await removeSubmits(db, beforeMs)) ||
-        (await releaseDatasets(db, book.table, nowMs));
+        (await releaseDatasets(db, book, nowMs));
+      if (orphans.last !== undefined) orphans.last = await dropOrphans(db, orphans.last);
     });
     // The others get the ledger for as long as it was taken from them.
     await pause(performance.now() - fromMs, signal);

@@ -2,8 +2,9 @@ import { sql } from 'kysely';
 import { GridError } from '../../core/errors.ts';
 import type { JobId } from '../../core/ids.ts';
 import { formatDependency, settle } from '../../core/job/dependency.ts';
-import { jobInputs } from '../../core/job/spec.ts';
+import { datasetInputs, type JobSpec, jobInputs } from '../../core/job/spec.ts';
 import { type Book, begin, commit } from '../book.ts';
+import { holdDatasets, treeOfDataset } from '../data/result-trees.ts';
 import { inChunks } from '../ledger/in-chunks.ts';
 import type { AttemptRow, LedgerDb, TaskRow } from '../ledger/ledger.ts';
 import { checkKept } from '../results/kept-results.ts';
@@ -155,9 +156,29 @@ async function readEnded(book: Book, id: JobId, held: DisposableStack): Promise<
   // It may have been held while the last of its tasks ran: nobody could release it now.
   delete job.hold;
   await checkDependencies(book, job, held);
-  const inputs = jobInputs(parseStoredSpec(row.spec)).map((input) => input.job);
-  await checkKept(book.db, inputs);
+  const spec = parseStoredSpec(row.spec);
+  await checkKept(
+    book.db,
+    jobInputs(spec).map((input) => input.job),
+  );
+  await checkDatasets(book, job, spec, held);
   return job;
+}
+
+/** Throws JOB_EVENT_REFUSED where a dataset that it takes has been let go of. */
+async function checkDatasets(
+  book: Book,
+  { id }: JobRecord,
+  spec: JobSpec,
+  held: DisposableStack,
+): Promise<void> {
+  held.use(holdDatasets(book.holds, [{ spec }]));
+  await book.recorder.settled();
+  for (const { from } of datasetInputs(spec))
+    if ((await treeOfDataset(book.db, from)) === undefined)
+      throw refuse(
+        `job ${id} takes ${from}, which was removed: put it again, and submit a new job`,
+      );
 }
 
 async function checkDependencies(book: Book, job: JobRecord, held: DisposableStack): Promise<void> {

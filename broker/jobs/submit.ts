@@ -13,6 +13,7 @@ import type { Access } from '../../core/vo/policy.ts';
 import type { S3Credential } from '../../proto/gen/grid/v1/broker.ts';
 import { type Book, begin, commit } from '../book.ts';
 import type { Datasets } from '../data/datasets.ts';
+import { holdDatasets } from '../data/result-trees.ts';
 import type { Sweeper } from '../data/sweeper.ts';
 import { flowRow, knownNodes, type WantedFlow, withKnownIds } from '../flows/new-flow.ts';
 import type { FlowRow, JobRow } from '../ledger/ledger.ts';
@@ -95,11 +96,10 @@ export function openSubmit(options: SubmitOptions): Submit {
       );
       const jobs = withKnownIds(named, known);
       const pinned = pinDatasets(options.datasets, jobs, peer);
+      using _datasets = holdDatasets(book.holds, pinned);
       const dependencies = await readDependencies(book, pinned, peer, options.access);
-      await checkKept(
-        book.db,
-        pinned.flatMap(({ spec }) => jobInputs(spec).map(({ job }) => job)),
-      );
+      const taken = pinned.flatMap(({ spec }) => jobInputs(spec).map(({ job }) => job));
+      await checkKept(book.db, taken);
       for (const { spec, inputs } of pinned) await options.sweeper.admit(spec.vo, inputs);
       using _room = await claimRoom(options.room, peer, pinned);
       return await accept(options, numbers, {

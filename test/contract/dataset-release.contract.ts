@@ -5,12 +5,15 @@ import { resultTrees } from '../../broker/data/result-trees.ts';
 import { NO_SWEEPER } from '../../broker/data/sweeper.ts';
 import { type History, openHistory } from '../../broker/jobs/history.ts';
 import { cancelJob } from '../../broker/jobs/moves.ts';
+import { openRetry } from '../../broker/jobs/retry-job.ts';
 import type { LedgerPlace } from '../../broker/ledger/open-ledger.ts';
 import { NO_ROOM } from '../../broker/room/store-room.ts';
 import { parseDataset } from '../../core/data/dataset.ts';
+import { jobId } from '../../core/ids.ts';
 import { ALICE } from '../fakes/callers.ts';
 import { specOf } from '../fakes/offers.ts';
 import { type OpenBook, openBook } from '../fakes/open-book.ts';
+import { submitTo, wanted } from '../fakes/submit-to.ts';
 
 const HOUR_MS = 3_600_000;
 const ACCESS = { admins: [], vos: ['demo'] };
@@ -136,6 +139,52 @@ export function datasetReleaseContract(name: string, fresh: () => Promise<Ledger
       await commit(book, set);
       await history.pass();
       expect(await trees()).toEqual([]);
+    });
+
+    test('versions that are gone leave a row of the newest alone, whose number is not used again', async () => {
+      const rows = () =>
+        book.db.selectFrom('datasets').select('version').orderBy('version').execute();
+      for (let version = 1; version <= 4; version += 1)
+        await put('hourly', `tree ${version}`, HOUR_MS);
+      await put('kept', 'tree of kept');
+      later(2 * HOUR_MS);
+      await history.pass();
+      expect(await rows()).toEqual([{ version: 1 }, { version: 4 }]);
+      expect(await trees()).toEqual(['tree of kept']);
+      await put('hourly', 'tree 5');
+      expect((await find('hourly')).map(({ version }) => version)).toEqual([5]);
+    });
+
+    test('what work under way holds keeps its tree', async () => {
+      await put('data', 'tree of data');
+      const held = book.holds.hold(['grid:/demo/data@v1']);
+      await remove('data');
+      later(HOUR_MS);
+      await history.pass();
+      expect(await trees()).toEqual(['tree of data']);
+      held[Symbol.dispose]();
+      await history.pass();
+      expect(await trees()).toEqual([]);
+    });
+
+    test('a job whose dataset was let go of is not retried', async () => {
+      await put('data', 'tree of data');
+      const submit = await submitTo(book);
+      const inputs = [{ from: 'grid:/demo/data', to: 'ref' }];
+      const [id = jobId('none')] = await submit(peer, 'key', [wanted('late', { inputs })]);
+      const set = begin(book);
+      cancelJob(book.table, set, book.get(id), { reason: 'CANCELLED', detail: '' });
+      await commit(book, set);
+      await remove('data');
+      later(HOUR_MS);
+      await history.pass();
+      const again = openRetry(book, () => undefined);
+      await expect(again({ id, failedOnly: false, ordinals: [], by: 'ada' })).rejects.toMatchObject(
+        {
+          code: 'JOB_EVENT_REFUSED',
+          message: expect.stringContaining('takes grid:/demo/data@v1, which was removed'),
+        },
+      );
     });
 
     test('a job that is retried too late is sent to a tree of which the site finds nothing', async () => {

@@ -62,6 +62,16 @@ export function historyContract(name: string, fresh: () => Promise<LedgerPlace>)
       expect(book.failures).toEqual([]);
     }, 120_000);
 
+    test('a tree that a broker left without a name when it was ended goes', async () => {
+      const book = await openHere();
+      await endAll(book, ['young']);
+      const lost = Array.from({ length: 1_500 }, (_, at) => ({ digest: `lost ${at}` }));
+      const rest = { total_bytes: 1, files: 1, manifest: null };
+      await book.recorder.record({ trees: lost.map((tree) => ({ ...tree, ...rest })) });
+      await historyOf(book).pass();
+      expect(await treesOf(book)).toEqual(['tree of young']);
+    });
+
     test('what is open, young or needed stays, with its trees', async () => {
       const book = await openHere();
       await endAll(book, ['plain', 'settled', 'awaited', 'held', 'young', 'first', 'last']);
