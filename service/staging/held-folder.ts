@@ -18,7 +18,7 @@ const FLAGS = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 export function holdFolder(root: string, path: string): HeldFolder {
   const place = join(root, path);
   if (process.platform !== 'linux') return { at: place, [Symbol.dispose]: () => undefined };
-  const fd = open(place, path);
+  const fd = open(place, path || root);
   const held = { at: `/proc/self/fd/${fd}`, [Symbol.dispose]: () => closeSync(fd) };
   if (readlinkSync(held.at) === place) return held;
   closeSync(fd);

@@ -96,7 +96,7 @@ function* walkFolder(
   const folders: string[] = [];
   {
     using folder = holdFolder(root, path);
-    for (const name of reading(path, () => readdirSync(folder.at))) {
+    for (const name of reading(path || root, () => readdirSync(folder.at))) {
       const entry = path === '' ? name : `${path}/${name}`;
       // Node shows bytes that are no UTF-8 as U+FFFD, and the file could not be opened by that name.
       refuse(entry, name.includes('\uFFFD') ? 'has a name that is not UTF-8' : pathProblem(entry));

@@ -46,3 +46,10 @@ test('a folder that may be entered and not listed gives the file that is named',
   await chmod(join(dir, 'root/deep'), 0o311);
   expect(atOnce(walk(join(dir, 'root'), ['deep/7']))).toMatchObject([{ path: 'deep/7' }]);
 });
+
+test('a root that is no folder is told by its name', () => {
+  const root = join(dir, 'root/deep/0');
+  expect(() => atOnce(walk(root, ['.']))).toThrow(
+    `'${root}' lies below something that is no directory`,
+  );
+});
