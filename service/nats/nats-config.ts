@@ -104,22 +104,33 @@ export const bracketed = (host: string): string => (host.includes(':') ? `[${hos
 /** Below the ports that Linux gives to outgoing connections, which could take one between its choice and its use. */
 const [FIRST_PORT, LAST_PORT] = [20_000, 32_000] as const;
 const PORTS_TRIED = 50;
+/** Ports that were given and may not be in use yet: a grid takes up to thirty before it starts anything. */
+const given = new Set<number>();
+const MOST_GIVEN = 1_000;
 
-/** A TCP port that nobody listens on at this moment. Rejects with the error of `listen`, as for a host not of ours. */
+/** A TCP port that nobody listens on at this moment, and none of the last thousand that were given. Rejects with the error of `listen`, as for a host not of ours. */
 export async function freePort(host: string): Promise<number> {
   for (let tries = 1; ; tries += 1) {
     const port = randomInt(FIRST_PORT, LAST_PORT);
+    if (given.has(port)) continue;
     try {
       const probe = createServer().listen(port, host);
       await once(probe, 'listening');
       probe.close();
       await once(probe, 'close');
+      keep(port);
       return port;
     } catch (error) {
       const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
       if (!taken || tries === PORTS_TRIED) throw error;
     }
   }
+}
+
+function keep(port: number): void {
+  given.add(port);
+  const [oldest] = given;
+  if (given.size > MOST_GIVEN && oldest !== undefined) given.delete(oldest);
 }
 
 /** The key in `file`, or a new one that is written there, mode 0600. */
