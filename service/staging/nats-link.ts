@@ -62,6 +62,9 @@ const RENEW_AGAIN_MS = 5_000;
 /** Longer than servers need to choose a leader: one that still has none may be cut off from the others, a leaf node from the grid. */
 const LEADERLESS_MS = 4_000;
 
+/** So long a line lasts that goes past a server: a leaf node, which comes first in its tickets, gets its gateways back. */
+const DETOUR_MS = 60_000;
+
 /** Opens nothing yet: the first `use` connects. */
 export function openNatsLink(options: LinkOptions): NatsLink {
   const { clock, patienceMs, heard = () => undefined } = options;
@@ -218,7 +221,8 @@ async function openLine(
     connection,
     userJwt,
     isSecond: refused !== undefined,
-    renewAtMs: nowMs + (expiresAtMs - nowMs) * 0.75,
+    renewAtMs:
+      nowMs + Math.min((expiresAtMs - nowMs) * 0.75, shunned === '' ? Infinity : DETOUR_MS),
     users: 0,
     retired: false,
   };
