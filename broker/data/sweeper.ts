@@ -312,7 +312,7 @@ async function sweepStore(book: Book, store: Store, { nowMs, graceMs }: Times): 
     // From here on a tree that is not marked may lose chunks.
     for (const digest of store.whole) if (!marks.trees.has(digest)) store.whole.delete(digest);
   });
-  const stored = await store.keeper.list();
+  const { names: stored, strays } = await store.keeper.list();
   const { due, condemned } = await decide(store, stored, marks, { nowMs, graceMs });
   store.condemned = condemned;
   let removed = 0;
@@ -330,6 +330,7 @@ async function sweepStore(book: Book, store: Store, { nowMs, graceMs }: Times): 
     // One that is sent again is as new as any other.
     for (const chunk of going) condemned.delete(chunk);
   }
+  if (strays > 0) removed += await store.keeper.removeStrays();
   store.live.settle(condemned, marks.chunks, nowMs - graceMs);
   forget(store, nowMs, graceMs);
   const swept = { stored: stored.length, condemned: condemned.size, removed };

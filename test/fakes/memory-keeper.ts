@@ -9,7 +9,8 @@ export function memoryKeeper(): OpenKeeper & { readonly store: MemoryStore } {
   const store = memoryStore();
   return {
     store,
-    list: () => Promise.resolve([...store.chunks.keys()].map(chunkName)),
+    list: () => Promise.resolve({ names: [...store.chunks.keys()].map(chunkName), strays: 0 }),
+    removeStrays: () => Promise.resolve(0),
     remove: async (names) => {
       await new Promise(setImmediate);
       for (const digest of [...store.chunks.keys()])

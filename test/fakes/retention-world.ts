@@ -233,7 +233,7 @@ export async function openRetentionWorld(
     },
     left: async () => {
       const trees = await broker.book.db.selectFrom('trees').select('digest').execute();
-      return { trees: trees.length, chunks: (await counting.list()).length };
+      return { trees: trees.length, chunks: (await counting.list()).names.length };
     },
     [Symbol.asyncDispose]: async () => {
       await close();

@@ -51,9 +51,11 @@ describe.for(await natsServers())('what disks and rogues do to the chunks of $na
       expect(ack.json()).not.toHaveProperty('error');
     }
     await rogue.close();
-    const others = (await keeper.list()).filter((other) => other !== name);
+    const others = (await keeper.list()).names.filter((other) => other !== name);
     await keeper.remove([...others, ...(['*', '>'] as ChunkName[])]);
-    expect(await keeper.list()).toEqual([name]);
+    expect(await keeper.list()).toEqual({ names: [name], strays: 6 });
+    expect(await keeper.removeStrays()).toBe(6);
+    expect(await keeper.list()).toEqual({ names: [name], strays: 0 });
     await keeper.remove([name]);
   });
 
@@ -74,7 +76,9 @@ describe.for(await natsServers())('what disks and rogues do to the chunks of $na
     expect(Buffer.compare(await member.get(digest), bytes)).toBe(0);
     expect(await member.put(digest, bytes)).toBe(0);
     expect(await keeper.store.missing([digest])).toEqual(new Set());
-    expect(new Set(await keeper.list())).toEqual(new Set([digest, sha256(other)].map(chunkName)));
+    expect(new Set((await keeper.list()).names)).toEqual(
+      new Set([digest, sha256(other)].map(chunkName)),
+    );
 
     await keeper.remove([chunkName(digest)]);
     expect(await keeper.store.missing([digest])).toEqual(new Set([digest]));

@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fromSeed } from '@nats-io/nkeys';
 import { expect, test } from 'vitest';
+import { openSweeper } from '../../broker/data/sweeper.ts';
 import { pause } from '../../service/background.ts';
+import { chunkName } from '../../service/staging/chunk-cipher.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { directGetSubject, JS_DOMAIN, namedSubject, STREAM } from '../../service/staging/names.ts';
 import { natsServers, startTestNats, type TestNats } from '../fakes/nats.ts';
+import { openBook } from '../fakes/open-book.ts';
 
 test.for(await natsServers())(
   'an answer of $name is an order to nobody, wherever a member wants it sent',
@@ -39,6 +43,32 @@ test.for(await natsServers())(
     await pause(500);
     await member.close();
     for (const store of [mine, theirs]) expect(await store.missing([digest])).toEqual(new Set());
+  },
+);
+
+test.for(await natsServers())(
+  'what a member of $name stores under names of no chunk is swept, and nothing else goes with it',
+  async ({ path }) => {
+    const dir = await mkdtemp(join(tmpdir(), 'hanse-strays-'));
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => rm(dir, { recursive: true }));
+    const nats = stack.use(await startTestNats({ binary: path, vos: ['demo'] }));
+    const book = stack.use(await openBook(join(dir, 'ledger.db')));
+    const { accounts } = nats;
+    const often = { everyMs: 3_600_000, graceMs: 60_000 };
+    const sweeper = stack.use(openSweeper({ book, accounts, vos: ['demo'], ...often }));
+    const mine = stack.use(nats.open('demo'));
+    const content = randomBytes(100);
+    await mine.put(sha256(content), content);
+    const member = await nats.member('demo');
+    for (let at = 0; at < 600; at += 1) member.publish(namedSubject('demo', `filler-${at}`), 'x');
+    for (const name of ['*', '>', '*-again', `${chunkName(sha256(content))}-again-again`])
+      member.publish(namedSubject('demo', name), 'x');
+    await member.flush();
+    await member.close();
+    expect(await sweeper.sweep('demo')).toEqual({ stored: 1, condemned: 1, removed: 604 });
+    expect(await sweeper.sweep('demo')).toEqual({ stored: 1, condemned: 1, removed: 0 });
+    expect(await mine.missing([sha256(content)])).toEqual(new Set());
   },
 );
 
