@@ -16,10 +16,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CHUNK_BYTES } from '../../../core/data/manifest.ts';
 import { packListBytes } from '../../../core/data/pack-plan.ts';
 import { sha256, verified } from '../../../service/staging/chunk-store.ts';
 import { diskFor, diskThread } from '../../../service/staging/disk/disk.ts';
 import type { ReadPiece, WrittenFile } from '../../../service/staging/disk/disk-jobs.ts';
+import { ZEROS_DIGEST } from '../../../service/staging/holes.ts';
 
 const inline = diskFor(0);
 
@@ -85,6 +87,15 @@ describe.each([
     await expect(disk.write(job)).rejects.toMatchObject({ code });
     await disk.drop([{ partial: file.partial, isKept: false }]);
     expect(await readdir(dir)).toEqual([]);
+  });
+
+  test('a chunk that is called zeros and has another byte is CHUNK_CORRUPT, not a hole', async () => {
+    const bytes = Buffer.alloc(CHUNK_BYTES);
+    bytes[7] = 1;
+    const file = fileOf(bytes);
+    const slices = [{ file, offset: 0, length: CHUNK_BYTES, part: 'other' }] as const;
+    const written = disk.write({ digest: ZEROS_DIGEST, bytes, slices });
+    await expect(written).rejects.toMatchObject({ code: 'CHUNK_CORRUPT' });
   });
 
   test('a slice that leaves its chunk is refused by the name of the file', async () => {

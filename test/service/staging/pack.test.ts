@@ -60,6 +60,12 @@ test('files in another order, or cut elsewhere, are another pack', () => {
   expect(() => verified(name, other)).toThrow('with another digest');
 });
 
+test('a pack that is sound in itself, of other files, is not the one that is named', () => {
+  const other = Buffer.concat([Buffer.alloc(packListBytes(2)), ...FILES.slice(1)]);
+  expect(verified(finishPack(other, rows.slice(1)), other)).toBe(other);
+  expect(() => verified(packed().name, other)).toThrow('with another digest');
+});
+
 test('a file that looks like a pack, or like the list of one, has a name of its own', () => {
   const { name, bytes } = packed();
   for (const file of [bytes, bytes.subarray(0, START)]) {
