@@ -32,7 +32,7 @@ describe('fetching', () => {
     await at.write('c', randomBytes(300_000));
     const { tree } = await at.send('.');
     await fetchTree(at.store, tree, at.target);
-    await writeFile(join(at.target, 'b'), 'damaged');
+    await writeFile(join(at.target, 'b'), randomBytes(300_000));
     await chmod(join(at.target, 'a'), 0o600);
     const again = await fetchTree(at.store, tree, at.target);
     expect(again.bytesFetched).toBe(300_000);

@@ -97,6 +97,18 @@ describe('the cache of a site', () => {
     expect(second.bytesFromCache).toBe(0);
   });
 
+  test('does not give on what a task has made writable, or not executable, through its link', async () => {
+    await at.write('data', 'good');
+    await at.write('run.sh', 'x', 0o755);
+    const { tree } = await at.send('.');
+    const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+    await fetchTree(at.store, tree, at.target, { cache });
+    for (const name of ['data', 'run.sh']) await chmod(join(at.target, name), 0o666);
+    await rm(at.target, { recursive: true });
+    await fetchTree(at.store, tree, at.target, { cache });
+    expect([await modeOf('run.sh'), await modeOf('data')]).toEqual([0o555, 0o444]);
+  });
+
   test('goes on when somebody has removed all that was in it', async () => {
     await at.write('data', randomBytes(1_000));
     const { tree } = await at.send('.');
