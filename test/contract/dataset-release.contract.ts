@@ -11,6 +11,7 @@ import { NO_ROOM } from '../../broker/room/store-room.ts';
 import { parseDataset } from '../../core/data/dataset.ts';
 import { jobId } from '../../core/ids.ts';
 import { ALICE } from '../fakes/callers.ts';
+import { liveTask } from '../fakes/finished-jobs.ts';
 import { specOf } from '../fakes/offers.ts';
 import { type OpenBook, openBook } from '../fakes/open-book.ts';
 import { submitTo, wanted } from '../fakes/submit-to.ts';
@@ -109,19 +110,21 @@ export function datasetReleaseContract(name: string, fresh: () => Promise<Ledger
     test('a tree that another dataset or a job names stays', async () => {
       for (const each of ['a', 'b']) await put(each, 'one tree');
       await put('c', 'tree of a job');
+      await put('d', 'live tree of a task');
       await book.add({ job: {} });
       await book.db.updateTable('jobs').set({ inputs: 'tree of a job' }).execute();
       const set = begin(book);
       cancelJob(book.table, set, book.get('job'), { reason: 'CANCELLED', detail: '' });
       await commit(book, set);
-      for (const each of ['a', 'c']) await remove(each);
+      await book.recorder.record({ tasks: [liveTask('job', 'live tree of a task')] });
+      for (const each of ['a', 'c', 'd']) await remove(each);
       later(HOUR_MS);
       await history.pass();
-      expect(await trees()).toEqual(['one tree', 'tree of a job']);
+      expect(await trees()).toEqual(['live tree of a task', 'one tree', 'tree of a job']);
       await remove('b');
       later(HOUR_MS);
       await history.pass();
-      expect(await trees()).toEqual(['tree of a job']);
+      expect(await trees()).toEqual(['live tree of a task', 'tree of a job']);
     });
 
     test('a job that was submitted before keeps them until it ends', async () => {

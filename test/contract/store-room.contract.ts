@@ -11,6 +11,7 @@ import { encodeManifest } from '../../core/data/manifest-codec.ts';
 import { dn } from '../../core/ids.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { ALICE } from '../fakes/callers.ts';
+import { liveTask } from '../fakes/finished-jobs.ts';
 import { type OpenBook, openBook } from '../fakes/open-book.ts';
 
 const ACCESS = { admins: [], vos: ['demo'] };
@@ -152,6 +153,16 @@ export function storeRoomContract(name: string, fresh: () => Promise<LedgerPlace
       await book.db.deleteFrom('attempts').execute();
       using claim = await room.claimForJobs(OWNER, [treeOf({ a: 100 })]);
       expect(claim).toBeDefined();
+    });
+
+    test('what a task has made so far counts', async () => {
+      const live = treeOf({ 'so-far': 70 });
+      await book.add({ job: {} });
+      await book.db.updateTable('jobs').set({ owner: ALICE.dn, vo: 'demo' }).execute();
+      await book.recorder.record({ trees: treeRows(live), tasks: [liveTask('job', live.digest)] });
+      for (const scope of [OWNER, VO])
+        expect(await room.use(scope)).toMatchObject({ usedBytes: 70 });
+      expect(await room.owners('demo', 10)).toEqual([ALICE.dn]);
     });
 
     test('limits and what is stored are known after a restart', async () => {

@@ -1,6 +1,7 @@
 import { type Book, begin, commit } from '../../broker/book.ts';
 import { place } from '../../broker/jobs/moves.ts';
 import { applyReport } from '../../broker/jobs/updates.ts';
+import type { TaskRow } from '../../broker/ledger/ledger.ts';
 import { EMPTY_TREE } from '../../core/data/manifest.ts';
 import { siteId } from '../../core/ids.ts';
 import type { Outcome } from '../../core/job/outcome.ts';
@@ -42,6 +43,15 @@ export async function finishAll(book: Book, names: readonly string[], tasks = 1)
   }
   await commit(book, set);
 }
+
+/** The first task of a job, with live outputs. */
+export const liveTask = (job: string, tree: string): TaskRow => ({
+  ...{ job_id: job, ordinal: 0, state: 'running', reason: '', detail: '' },
+  ...{ attempt_id: '', attempts: 1, releases: 0, avoid: '[]', not_before_ms: 0 },
+  ...{ job_failures: 0, site_failures: 0, data_failures: 0, ask_id: null, ended_ms: null },
+  live: '{}',
+  live_tree: tree,
+});
 
 /** Lets jobs (or all whose names begin so) have ended two days ago, if they have ended. */
 export async function age(book: Book, ...names: readonly string[]): Promise<void> {

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fmtCreds } from '@nats-io/jwt';
+import { createUser } from '@nats-io/nkeys';
 import { credsAuthenticator } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeLeafPackage } from '../../broker/data/leaf-package.ts';
@@ -133,6 +135,55 @@ test('the credentials of a leaf node are good for nothing else', async () => {
     });
     await expect(connection).rejects.toThrow(/authorization/i);
   }
+});
+
+/** A leaf node that asks nobody who they are. */
+async function startRogue(credentials: string) {
+  const { certFile, keyFile, caFile, caPem } = grid;
+  const port = await freePort(HOST);
+  const configFile = `${credentials}.conf`;
+  const logFile = `${credentials}.log`;
+  const urls = grid.leaves.map((address) => `"tls://${address}"`).join(', ');
+  const remote = `urls: [${urls}], credentials: "${credentials}", tls { ca_file: "${caFile}" }`;
+  const tls = `cert_file: "${certFile}", key_file: "${keyFile}"`;
+  const text = `listen: "${HOST}:${port}"\ntls { ${tls} }\nleafnodes { remotes: [{ ${remote} }] }\n`;
+  await writeFile(configFile, text);
+  const binary = await testNatsBinary();
+  const server = { binary, configFile, logFile, host: HOST, port, caPem, env: process.env };
+  return { port, logFile, running: await startNatsServer(server) };
+}
+
+test('a leaf node that asks nobody who they are carries chunks, and nothing else', async () => {
+  const { port, running } = await startRogue(join(dir, 'demo.creds'));
+  await using _rogue = running;
+  const anybody = await connectNats({
+    servers: [`tls://${HOST}:${port}`],
+    authenticator: () => ({ user: '' }),
+    inboxPrefix: '_INBOX',
+    caPem: grid.caPem,
+  });
+  const ask = (subject: string) =>
+    anybody.request(subject, '', { timeout: 1_000 }).then(
+      () => 'answered',
+      () => 'no answer',
+    );
+  const chunk = directGetSubject(chunkSubject('demo', sha256(randomBytes(1))), 'leaf');
+  await expect.poll(() => ask(chunk), { timeout: 20_000 }).toBe('answered');
+  const apis = ['STREAM.INFO.STAGE', 'STREAM.PURGE.STAGE', 'STREAM.LIST', 'INFO'];
+  const asked = ['$JS.grid.API', '$JS.API'].flatMap((api) => apis.map((verb) => `${api}.${verb}`));
+  expect(await Promise.all(asked.map(ask))).toEqual(asked.map(() => 'no answer'));
+  await anybody.close();
+});
+
+test('the ticket of a member opens no leaf node', async () => {
+  const user = createUser();
+  const request = { vo: 'demo', nkey: user.getPublicKey(), lifetimeMs: 60_000 } as const;
+  const { userJwt } = await accounts.issueTicket({ ...request, purpose: 'user' });
+  const credentials = join(grid.dir, 'member.creds');
+  await writeFile(credentials, fmtCreds(userJwt, user));
+  const { logFile, running } = await startRogue(credentials);
+  await using _rogue = running;
+  await expect.poll(() => readFile(logFile, 'utf8'), { timeout: 20_000 }).toMatch(/authorization/i);
 });
 
 test('a member behind a leaf node may do no more than in front of it', async () => {

@@ -169,7 +169,7 @@ describe.each([
     });
   });
 
-  test('a file that has been written since, or that is shorter, is FILE_CHANGED by its name', async () => {
+  test('a file that has been written since, is longer or shorter, is FILE_CHANGED by its name', async () => {
     await writeFile(join(dir, 'file'), 'content');
     const target = new Uint8Array(new SharedArrayBuffer(7));
     const pieces = [await pieceOf('file', 0, 7)];
@@ -179,6 +179,12 @@ describe.each([
       message: expect.stringContaining("'file'"),
     };
     await expect(disk.read({ send: dir, root: dir, pieces, target })).rejects.toMatchObject(
+      changed,
+    );
+    await writeFile(join(dir, 'file'), 'contents');
+    // In the same tick of its clock.
+    const longer = [{ ...(await pieceOf('file', 0, 7)), sizeBytes: 7 }];
+    await expect(disk.read({ send: dir, root: dir, pieces: longer, target })).rejects.toMatchObject(
       changed,
     );
     await writeFile(join(dir, 'file'), 'con');
