@@ -9,6 +9,7 @@ import { parseDataset } from '../../core/data/dataset.ts';
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { encodeManifest } from '../../core/data/manifest-codec.ts';
 import { dn } from '../../core/ids.ts';
+import { pause } from '../../service/background.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { ALICE } from '../fakes/callers.ts';
 import { liveTask } from '../fakes/finished-jobs.ts';
@@ -50,10 +51,10 @@ export function storeRoomContract(name: string, fresh: () => Promise<LedgerPlace
     });
     afterEach(() => book[Symbol.asyncDispose]());
 
-    const put = async (dataset: string, tree: TreeRef): Promise<void> => {
+    const put = async (dataset: string, tree: TreeRef, keepMs = 0): Promise<void> => {
       const doors = { ...NO_SWEEPER, claim: room.claim };
       const datasets = await openDatasets(book, ACCESS, doors);
-      await datasets.put(peer, { vo: 'demo', name: dataset, shared: false, keepMs: 0, tree });
+      await datasets.put(peer, { vo: 'demo', name: dataset, shared: false, keepMs, tree });
     };
     const remove = async (dataset: string): Promise<void> => {
       const datasets = await openDatasets(book, ACCESS, { ...NO_SWEEPER, claim: room.claim });
@@ -77,6 +78,15 @@ export function storeRoomContract(name: string, fresh: () => Promise<LedgerPlace
       await remove('same');
       await put('three', treeOf({ d: 50 }));
       expect(await room.use(OWNER)).toMatchObject({ usedBytes: 250 });
+    });
+
+    test('what has expired counts no more', async () => {
+      await put('short', treeOf({ a: 100 }), 500);
+      await put('kept', treeOf({ b: 10 }));
+      expect(await room.use(OWNER)).toMatchObject({ usedBytes: 110 });
+      expect(await room.owners('demo', 10)).toEqual([ALICE.dn]);
+      await pause(510);
+      expect(await room.use(OWNER)).toMatchObject({ usedBytes: 10 });
     });
 
     test('those who store most are known, and only of their VO', async () => {

@@ -1,14 +1,21 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decode } from '@nats-io/jwt';
+import { credsAuthenticator } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openStagingAccounts } from '../../broker/data/staging-accounts.ts';
 import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { pause } from '../../service/background.ts';
+import { systemClock } from '../../service/clock.ts';
+import { openLog } from '../../service/log.ts';
 import { writeNatsServer } from '../../service/nats/nats-config.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../../service/staging/connect-staging.ts';
+import { connectNats } from '../../service/staging/nats-connect.ts';
 import { natsServers, startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 import { writeTlsIdentity } from '../fakes/tls-identity.ts';
 
@@ -144,6 +151,31 @@ describe.for(await natsServers())('with $name', ({ path }) => {
     await expect(store.get('0'.repeat(64))).rejects.toMatchObject({ code: 'STAGING_UNAVAILABLE' });
   }, 4_000);
 
+  test('a server whose certificate is for another address is refused at once', async () => {
+    const proxy = createServer((client) => {
+      const server = connect(nats.files.port, '127.0.0.1');
+      for (const socket of [client, server]) socket.on('error', () => undefined);
+      client.pipe(server).pipe(client);
+    }).listen(0, '127.0.0.2');
+    await once(proxy, 'listening');
+    const { port } = proxy.address() as AddressInfo;
+    const nkey = newNkey();
+    await using store = openStaging({
+      nkey,
+      ticket: async () => ({
+        ...(await nats.accounts.issueTicket({ ...TICKET, nkey: nkey.publicKey })),
+        servers: [`tls://127.0.0.2:${port}`],
+      }),
+      caPem: nats.caPem,
+      vo: 'demo',
+    });
+    await expect(store.get('0'.repeat(64))).rejects.toMatchObject({
+      code: 'STAGING_UNAVAILABLE',
+      message: expect.stringContaining('its certificate is not for 127.0.0.2'),
+    });
+    proxy.close();
+  }, 4_000);
+
   test('accounts and streams are made anew on a server that has lost everything', async () => {
     await nats.crash();
     await rm(join(nats.dir, 'nats/jetstream'), { recursive: true });
@@ -170,6 +202,39 @@ test('a VO that is full is STORE_QUOTA', async () => {
   await expect(puts).rejects.toMatchObject({
     code: 'STORE_QUOTA',
     message: expect.stringContaining('staging.quota'),
+  });
+});
+
+test('what the broker holds of the system account adds accounts, and does nothing else', async () => {
+  await using nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
+  const system = await connectNats({
+    servers: [nats.files.url],
+    authenticator: credsAuthenticator(await readFile(join(nats.dir, 'nats/broker/system.creds'))),
+    inboxPrefix: '_INBOX',
+    caPem: nats.caPem,
+  });
+  const ask = (subject: string) => system.request(subject, '', { timeout: 2_000 });
+  await ask('$SYS.REQ.SERVER.PING');
+  for (const what of ['CLAIMS.DELETE', 'CLAIMS.LIST', 'SERVER.PING.CONNZ', 'SERVER.PING.JSZ'])
+    await expect(ask(`$SYS.REQ.${what}`)).rejects.toThrow(/permissions violation/i);
+  await system.close();
+});
+
+test('a key that others may read keeps the broker from its accounts, and says so', async () => {
+  await using nats = await startTestNats({ binary: await testNatsBinary(), vos: ['demo'] });
+  await chmod(join(nats.files.brokerDir, 'operator.seed'), 0o644);
+  await using accounts = await openStagingAccounts({
+    servers: [nats.files.url],
+    operatorDir: nats.files.brokerDir,
+    stateDir: join(nats.dir, 'broker'),
+    caPem: nats.caPem,
+    vos: ['demo'],
+    clock: systemClock,
+    log: openLog('test', 'silent'),
+  });
+  await expect(accounts.settled()).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('operator.seed'),
   });
 });
 

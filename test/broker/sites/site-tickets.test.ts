@@ -27,3 +27,15 @@ test('tasks of a VO that is served no more get no ticket, and keep none from the
   expect(await tickets.due(['gone', 'demo'], 'U')).toEqual([]);
   await expect(tickets.due(['other'], 'U')).rejects.toThrow('no entropy');
 });
+
+test('a gateway gets a ticket once, and a new one before that ends', async () => {
+  let laterMs = 0;
+  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + laterMs };
+  const tickets = openSiteTickets(accounts as StagingAccounts, clock);
+  const due = async () => (await tickets.due(['demo'], 'U')).length;
+  expect([await due(), await due()]).toEqual([1, 0]);
+  laterMs = 7 * 3_600_000;
+  expect(await due()).toBe(0);
+  laterMs = 9 * 3_600_000;
+  expect(await due()).toBe(1);
+});

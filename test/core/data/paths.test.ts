@@ -46,6 +46,14 @@ describe('no tree has a path', () => {
   test('and says which path it was, with what is hidden made visible', () => {
     expect(() => safePath('a/\u0007b')).toThrow('path "a/\\u0007b" has a control character');
   });
+
+  test.each([
+    ['/etc/passwd', 'is absolute'],
+    ['a//b', 'has an empty part'],
+    ['a/../b', "has a part '.' or '..'"],
+  ])('%j, for it %s', (text, why) => {
+    expect(pathProblem(text)).toBe(why);
+  });
 });
 
 test('plain relative paths are kept as they are', () => {

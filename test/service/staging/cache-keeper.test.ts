@@ -9,6 +9,7 @@ import { packListBytes } from '../../../core/data/pack-plan.ts';
 import { pause } from '../../../service/background.ts';
 import { systemClock } from '../../../service/clock.ts';
 import { type CacheKeeper, openCacheKeeper } from '../../../service/staging/cache-keeper.ts';
+import { sha256 } from '../../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { openFileCache } from '../../../service/staging/file-cache.ts';
 import { letGo, remnantOf } from '../../../service/staging/remnants.ts';
@@ -124,6 +125,27 @@ describe('the keeper of a cache', () => {
     expect((await keeper.list())[0]?.path).toBe(first);
     await run(a, keeper);
     expect((await keeper.list()).at(-1)?.path).toBe(first);
+  });
+
+  test('a use needs no look into the file to make it young: a link, or a question, is one', async () => {
+    const keeper = keeperOf(10 * SIZE, 10 * SIZE);
+    const content = randomBytes(SIZE);
+    await at.write('a', content);
+    const { tree } = await at.send('a');
+    const cache = await openFileCache({ dir: join(dir, 'demo') });
+    const file = { digest: sha256(content), sizeBytes: SIZE, mode: 0o644 };
+    const usedAgo = async () => Date.now() - ((await keeper.list())[0]?.usedAtMs ?? 0);
+    await fetchTree(at.store, tree, join(at.dir, 'first'), { cache });
+    for (const use of [
+      () => fetchTree(at.store, tree, join(at.dir, 'second'), { cache }),
+      () => cache.sizeOf(file),
+      () => cache.ask(file),
+    ]) {
+      await age(keeper, file.digest, 1_000);
+      expect(await usedAgo()).toBeGreaterThan(900_000);
+      await use();
+      expect(await usedAgo()).toBeLessThan(60_000);
+    }
   });
 
   test('never takes what a task holds, and takes it when the task has gone', async () => {

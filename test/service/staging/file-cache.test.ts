@@ -8,6 +8,7 @@ import {
   readFile,
   rm,
   stat,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -188,6 +189,25 @@ describe('the cache of a site', () => {
     expect(await readdir(join(at.dir, 'cache/partial'))).toEqual([]);
     const warm = await fetchTree(at.store, tree, `${at.target}-2`, { cache });
     expect(warm).toMatchObject({ bytesFetched: 0, bytesFromCache: 4 });
+  });
+
+  test('keeps what a killed process left of large files for a day', async () => {
+    const partials = join(at.dir, 'cache/partial');
+    await mkdir(partials, { recursive: true });
+    const names = ['old', 'young'].map((content) =>
+      remnantOf({ digest: sha256(Buffer.from(content)) }).replace(
+        `-${process.pid}-`,
+        '-999999999-',
+      ),
+    );
+    for (const [index, hours] of [25, 23].entries()) {
+      const place = join(partials, names[index] ?? '');
+      await writeFile(place, randomBytes(2 * 2 ** 20));
+      const wrote = Date.now() / 1_000 - hours * 3_600;
+      await utimes(place, wrote, wrote);
+    }
+    await openFileCache({ dir: join(at.dir, 'cache') });
+    expect(await readdir(partials)).toEqual([names[1]]);
   });
 
   test('that cannot clear the place of a file says so to all who want it', async () => {

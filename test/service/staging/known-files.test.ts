@@ -115,6 +115,10 @@ describe('a tree that the broker holds', () => {
     expect(asked).toEqual([first.tree.digest]);
     expect(sent).toEqual({ tree: first.tree, sentBytes: 0, savedBytes: first.sentBytes });
     expect([at.store.chunks.size > 70, looked.length < 18]).toEqual([true, true]);
+    // The list of its files is looked for itself.
+    at.store.chunks.delete(first.tree.digest);
+    expect((await sendHeld(true, '.')).sent.tree).toEqual(first.tree);
+    expect(at.store.chunks.has(first.tree.digest)).toBe(true);
   });
 
   test('is asked for and sent like any other where it is not held, was lost, or has changed', async () => {

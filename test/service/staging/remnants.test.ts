@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -80,6 +82,21 @@ test('a half file of a process that is alive is left to it', async () => {
   await cutOff(25);
   expect(await fetchAgain()).toBe(CHUNKS * MIB);
   expect(await halves()).toHaveLength(1);
+});
+
+test('a half file of another process is left to it until that has ended', async () => {
+  await cutOff(25);
+  const [name = ''] = await halves();
+  const other = spawn('sleep', ['60']);
+  const theirs = name.replace(`-${process.pid}-`, `-${other.pid}-`);
+  await rename(join(at.target, name), join(at.target, theirs));
+  expect(await fetchAgain()).toBe(CHUNKS * MIB);
+  expect(await halves()).toEqual([theirs]);
+  other.kill();
+  await once(other, 'exit');
+  await rm(join(at.target, 'large'));
+  expect(await fetchAgain()).toBeLessThan(CHUNKS * MIB);
+  expect(await halves()).toEqual([]);
 });
 
 test('nothing stays where the tree is at fault, or nobody goes on', async () => {

@@ -23,3 +23,23 @@ test('a ticket that the store refused is given no more, and one that ends earlie
   expect((await next).userJwt).toBe('new');
   expect((await tickets.get('demo', 'of an older version')).userJwt).toBe('new');
 });
+
+test('of tickets that come the one that ends last is given, as long as it holds, and is written down', async () => {
+  const kept: string[] = [];
+  const journal = {
+    tickets: () => [],
+    keepTickets: async (fresh: readonly StagingTicket[]) =>
+      void kept.push(...fresh.map(({ userJwt }) => userJwt)),
+  };
+  let laterMs = 0;
+  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + laterMs };
+  using tickets = openTickets(journal, clock, 50);
+  for (const ticket of [ticketOf('one'), ticketOf('last', 90_000), ticketOf('late', 30_000)])
+    await tickets.add([ticket]);
+  expect((await tickets.get('demo')).userJwt).toBe('last');
+  expect(kept).toEqual(['one', 'last']);
+  laterMs = 89_000;
+  expect((await tickets.get('demo')).userJwt).toBe('last');
+  laterMs = 91_000;
+  await expect(tickets.get('demo')).rejects.toMatchObject({ code: 'STAGING_UNAVAILABLE' });
+});
