@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { closeSync, constants, openSync } from 'node:fs';
 import {
+  link,
   mkdir,
   mkdtemp,
   readdir,
@@ -18,6 +20,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CHUNK_BYTES } from '../../../core/data/manifest.ts';
 import { packListBytes } from '../../../core/data/pack-plan.ts';
+import { pause } from '../../../service/background.ts';
 import { sha256, verified } from '../../../service/staging/chunk-store.ts';
 import { diskFor, diskThread } from '../../../service/staging/disk/disk.ts';
 import type { ReadPiece, WrittenFile } from '../../../service/staging/disk/disk-jobs.ts';
@@ -212,6 +215,43 @@ describe.each([
     },
   );
 
+  test('a file that has become a link is not read, however alike what it leads to is', async () => {
+    for (const name of ['file', 'secret']) {
+      await writeFile(join(dir, name), name.padEnd(7));
+      await utimes(join(dir, name), 1, 1);
+    }
+    const target = new Uint8Array(new SharedArrayBuffer(7));
+    const pieces = [await pieceOf('file', 0, 7)];
+    await rm(join(dir, 'file'));
+    await symlink('secret', join(dir, 'file'));
+    await expect(disk.read({ send: dir, root: dir, pieces, target })).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+      message: "'file' is a symbolic link",
+    });
+  });
+
+  test('what somebody has put where a half file is to be is neither written nor followed', async () => {
+    const bytes = Buffer.from('content');
+    const file = fileOf(bytes);
+    await writeFile(join(dir, 'theirs'), 'theirs');
+    for (const put of [
+      () => symlink('theirs', file.partial),
+      () => symlink('nothing', file.partial),
+      () => link(join(dir, 'theirs'), file.partial),
+    ]) {
+      await put();
+      for (const part of ['whole', 'other'] as const) {
+        const slices = [{ file, offset: 0, length: 7, part }];
+        await expect(disk.write({ digest: sha256(bytes), bytes, slices })).rejects.toMatchObject({
+          code: 'FILE_UNWRITABLE',
+        });
+      }
+      await rm(file.partial);
+    }
+    expect(await readFile(join(dir, 'theirs'), 'utf8')).toBe('theirs');
+    expect(await readdir(dir)).toEqual(['theirs']);
+  });
+
   test('files that were not read to their end are closed', async () => {
     await writeFile(join(dir, 'file'), 'content');
     const target = new Uint8Array(new SharedArrayBuffer(3));
@@ -227,6 +267,23 @@ describe.each([
     await disk.close(dir);
     expect(await isOpen()).toBe(false);
   });
+});
+
+test('a file that has become a pipe is not waited for', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'hanse-disk-'));
+  const pipe = join(dir, 'file');
+  await promisify(execFile)('mkfifo', [pipe]);
+  const pieces = [{ path: 'file', sizeBytes: 7, mtimeMs: 0, offset: 0, length: 7 }];
+  const target = new Uint8Array(new SharedArrayBuffer(7));
+  const read = diskThread()
+    .read({ send: dir, root: dir, pieces, target })
+    .catch((error: unknown) => error);
+  const waited = pause(5_000).then(() => 'it waits for the other end');
+  const found = await Promise.race([read, waited]);
+  // Lets go of who waits.
+  closeSync(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK));
+  await rm(dir, { recursive: true });
+  expect(found).toMatchObject({ code: 'FILE_CHANGED' });
 });
 
 test('a thread that nobody uses does not keep its process alive', async () => {
