@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { openRate } from '../../../service/staging/rate.ts';
+import { sha256 } from '../../../service/staging/chunk-store.ts';
+import { atRate, openRate, type Rate } from '../../../service/staging/rate.ts';
+import { memoryStore } from '../../fakes/memory-store.ts';
 
 test('bytes go at the rate, after a burst of a quarter of a second', async () => {
   const clock = { nowMs: () => 0, monotonicMs: () => performance.now() };
@@ -16,4 +18,24 @@ test('bytes go at the rate, after a burst of a quarter of a second', async () =>
 test('without a rate nothing waits', async () => {
   const clock = { nowMs: () => 0, monotonicMs: () => 0 };
   await expect(openRate(undefined, clock).take(10 ** 15)).resolves.toBeUndefined();
+});
+
+test('what a store gives comes at one rate, and what it is given goes at another', async () => {
+  const taken = { incoming: 0, outgoing: 0 };
+  const counted = (way: keyof typeof taken): Rate => ({
+    take: (bytes) => {
+      taken[way] += bytes;
+      return Promise.resolve();
+    },
+  });
+  const store = atRate(memoryStore(), counted('incoming'), counted('outgoing'));
+  const bytes = Buffer.alloc(100);
+  const digest = sha256(bytes);
+  await store.put(digest, bytes);
+  expect(taken).toEqual({ incoming: 0, outgoing: 100 });
+  await store.get(digest);
+  await store.receive(digest);
+  expect(taken).toEqual({ incoming: 200, outgoing: 100 });
+  await store.missing([digest]);
+  expect(taken).toEqual({ incoming: 200, outgoing: 100 });
 });
