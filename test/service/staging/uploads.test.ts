@@ -14,14 +14,14 @@ test('no more than two dozen chunks are in memory, however slowly they go', asyn
   };
   const uploads = openUploads(slow, { onDone: () => undefined });
   let reserved = 0;
-  const sending = (async () => {
+  const sendAll = async (): Promise<void> => {
     for (let n = 0; n < 60; n += 1) {
       await uploads.reserve();
       reserved += 1;
       uploads.add({ digest: `${n}`, bytes: Buffer.alloc(1) });
     }
-    return await uploads.finish();
-  })();
+  };
+  const sending = sendAll().then(() => uploads.finish());
   await expect.poll(() => puts.length).toBe(24);
   expect(reserved).toBe(24);
   puts[0]?.resolve(1);
