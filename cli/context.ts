@@ -30,6 +30,8 @@ export interface Terminal {
   readonly write: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void>;
   /** A remark for people, on stderr; silent with `--quiet`. */
   readonly note: (text: string) => void;
+  /** Names the way to take a line away that is drawn over and over: it is gone before anything else is written. */
+  readonly drawn: (hide: () => void) => void;
   readonly columns: number;
   /** Whether stderr is a terminal that may show progress. */
   readonly showsProgress: boolean;

@@ -8,6 +8,7 @@ import type { Input } from './input.ts';
 import { palette } from './palette.ts';
 import { printable } from './printable.ts';
 import { buildProgram, type Invocation } from './program.ts';
+import { openTerminal } from './terminal.ts';
 
 /** What `main.ts` knows of the process. */
 export interface Edge {
@@ -139,16 +140,7 @@ function contextOf(input: Input, edge: Edge): Context {
     json: input.on('json'),
     quiet,
     colours: palette(wantsColour(edge.env, edge.stdoutIsTerminal)),
-    terminal: {
-      out: (text) => edge.stdout(`${printable(text)}\n`),
-      write: edge.writeBytes,
-      note: (text) => {
-        if (!quiet) edge.stderr(`${printable(text)}\n`);
-      },
-      columns: edge.columns,
-      showsProgress: edge.stderrIsTerminal && !quiet && edge.env['TERM'] !== 'dumb',
-      readStdin: edge.readStdin,
-    },
+    terminal: openTerminal(edge, quiet),
     settings,
     openBroker: async () => connectBroker(await settings(), edge.env),
   };

@@ -87,6 +87,10 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(seconds / 86_400)}d ${Math.floor(seconds / 3_600) % 24}h`;
 }
 
+/** The same in whole seconds, for what is counted in them: `37 s`, `3m 05s`. */
+export const formatSeconds = (ms: number): string =>
+  ms < 60_000 ? `${Math.round(ms / 1_000)} s` : formatDuration(ms);
+
 /** Bytes for people beside others that they fall short of: exact (`2000M`) where both would read the same (`2 GiB`). */
 export function formatBytesBeside(bytes: number, other: number): string {
   const text = formatBytes(bytes);

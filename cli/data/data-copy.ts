@@ -3,7 +3,7 @@ import { EMPTY_TREE, type TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { isSiteId } from '../../core/ids.ts';
 import { sitePathProblem, type Transfer, transferCommand } from '../../core/job/transfer.ts';
-import { counted, formatBytes, formatDuration } from '../../core/units.ts';
+import { counted, formatBytes, formatSeconds } from '../../core/units.ts';
 import { checkJobs } from '../../service/documents/check-jobs.ts';
 import { readJobText } from '../../service/documents/job-file.ts';
 import { treeToWire } from '../../service/rpc/wire.ts';
@@ -217,7 +217,7 @@ function timed<T>(
     const show = (): void => {
       const seconds = Math.floor((performance.now() - startedMs) / 1_000);
       const all = far === '' ? words : `${words}, ${far}`;
-      say(seconds === 0 ? all : `${all}, for ${formatDuration(seconds * 1_000)}`);
+      say(seconds === 0 ? all : `${all}, for ${formatSeconds(seconds * 1_000)}`);
     };
     const timer = setInterval(show, TICK_MS);
     const looks = setInterval(() => {

@@ -134,6 +134,7 @@ test('files that were swept before the flow was submitted are sent again', async
     settings: () => loadSettings(env, layout.dir, { broker: undefined }),
     terminal: {
       out: (text) => void said.push(text),
+      drawn: () => undefined,
       note: (text) => void said.push(text),
       write: () => Promise.resolve(),
       columns: 80,
