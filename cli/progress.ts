@@ -93,6 +93,7 @@ export async function openBar(
   const update = (done: number, total: number): void => {
     const payload = { done: format(done), all: format(total), more: more(done, total) };
     if (shown) {
+      bar.setTotal(total);
       bar.update(done, payload);
     } else if (performance.now() - startedAtMs > QUIET_MS) {
       bar.start(total, done, payload);

@@ -9,7 +9,7 @@ import { loadManifest } from '../../service/staging/read-tree.ts';
 import { type SentTree, sendTree } from '../../service/staging/send-tree.ts';
 import type { Context } from '../context.ts';
 import { argument, type Input } from '../input.ts';
-import { fetchResults } from '../jobs/fetch-results.ts';
+import { fetchResults, hereText } from '../jobs/fetch-results.ts';
 import { checkNotRemoved } from '../jobs/get.ts';
 import { readJob } from '../jobs/job-detail.ts';
 import { openProgress } from '../progress.ts';
@@ -103,19 +103,19 @@ export async function getDataset(context: Context, input: Input): Promise<number
   const { name, dataset, tree } = await client.find(await client.refOf(argument(input, 0)));
   const dir = resolve(context.cwd, input.args[1] ?? basename(dataset.name));
   const store = await client.store(dataset.vo);
-  const progress = await openProgress(context, 'fetching');
-  const { files } = await fetchResults({
+  const fetched = await fetchResults({
     store,
     results: [{ tree, dir }],
     force: input.on('force'),
     signal: context.signal,
-    onProgress: progress.update,
-  })
-    .catch((error: unknown) => afterHealing(client, dataset.vo, error))
-    .finally(progress.stop);
+    show: (what) => openProgress(context, what),
+  }).catch((error: unknown) => afterHealing(client, dataset.vo, error));
+  const { files, totalBytes, hereBytes } = fetched;
   const { terminal, json } = context;
-  terminal.out(json ? JSON.stringify({ ...datasetView(dataset), dir }) : dir);
-  if (!json) terminal.note(`${counted(files, 'file')} of ${name}, ${formatBytes(tree.totalBytes)}`);
+  terminal.out(json ? JSON.stringify({ ...datasetView(dataset), dir, hereBytes }) : dir);
+  if (json) return 0;
+  const all = `${counted(files, 'file')} of ${name}, ${formatBytes(totalBytes)}`;
+  terminal.note(`${all}${hereText(fetched)}`);
   return 0;
 }
 

@@ -3,11 +3,14 @@ import type { Manifest, TreeRef } from '../../core/data/manifest.ts';
 import { selectTree } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
 import type { InputFile } from '../../core/job/spec.ts';
+import { formatBytes } from '../../core/units.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { conflictsOf } from '../../service/staging/conflicts.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { checkNames } from '../../service/staging/folded-names.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
+import type { TransferProgress } from '../../service/staging/send-tree.ts';
+import type { ProgressLine } from '../progress.ts';
 
 /** The results of one task and where they go. */
 export interface Result {
@@ -22,10 +25,8 @@ export interface FetchResultsOptions {
   /** Overwrite files that differ. */
   readonly force: boolean;
   readonly signal: AbortSignal;
-  readonly onProgress: (progress: {
-    readonly doneBytes: number;
-    readonly totalBytes: number;
-  }) => void;
+  /** Opens a progress line, for `comparing` and for `fetching`; only one at a time. */
+  readonly show: (what: string) => Promise<ProgressLine>;
 }
 
 const AT_ONCE = 4;
@@ -34,15 +35,8 @@ const AT_ONCE = 4;
 export async function fetchResults(
   options: FetchResultsOptions,
 ): Promise<{ readonly files: number; readonly totalBytes: number; readonly hereBytes: number }> {
-  const { store, results, force, signal, onProgress } = options;
-  const plans = await inParallel(results, async ({ tree, dir }) => {
-    const manifest = await loadManifest(store, tree, signal);
-    const select = placesOf(manifest);
-    const wanted = selectTree(manifest, select);
-    const problems = force ? [] : await conflictsOf(wanted, dir);
-    const paths = wanted.entries.map(({ path }) => join(dir, path));
-    return { tree, dir, select, problems, paths };
-  });
+  const { results, signal } = options;
+  const plans = await plansOf(options);
   await checkNames(plans.flatMap(({ paths }) => paths));
   const problems = plans.flatMap((plan) => plan.problems);
   if (problems.length > 0) {
@@ -57,26 +51,62 @@ export async function fetchResults(
     );
   }
   const totalBytes = results.reduce((sum, { tree }) => sum + tree.totalBytes, 0);
-  const done = new Map<string, number>();
-  let cameBytes = 0;
-  const fetched = await inParallel(plans, ({ tree, dir, select }) =>
-    fetchTree(store, tree, dir, {
+  const line = await options.show('fetching');
+  const share = together(({ doneBytes }) =>
+    line.update({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes }),
+  );
+  const fetched = await inParallel(plans, ({ tree, dir, select, right }) =>
+    fetchTree(options.store, tree, dir, {
       select,
+      right,
       signal,
       resumes: true,
-      onProgress: ({ doneBytes }) => {
-        cameBytes += doneBytes - (done.get(dir) ?? 0);
-        done.set(dir, doneBytes);
-        onProgress({ doneBytes: Math.min(cameBytes, totalBytes), totalBytes });
-      },
+      onProgress: share(),
     }),
-  );
+  ).finally(line.stop);
   const sumOf = (of: (each: (typeof fetched)[number]) => number): number =>
     fetched.reduce((sum, each) => sum + of(each), 0);
   return {
     files: sumOf(({ files }) => files),
     totalBytes: sumOf((each) => each.totalBytes),
     hereBytes: sumOf((each) => Math.max(0, each.totalBytes - each.bytesFetched)),
+  };
+}
+
+/** ` (1.2 GiB need not come)`, or '' where all had to. */
+export const hereText = ({ hereBytes }: { readonly hereBytes: number }): string =>
+  hereBytes === 0 ? '' : ` (${formatBytes(hereBytes)} need not come)`;
+
+/** What is to be fetched where, and what is there of it. */
+async function plansOf({ store, results, force, signal, show }: FetchResultsOptions) {
+  const line = await show('comparing');
+  const share = together(line.update);
+  return await inParallel(results, async ({ tree, dir }) => {
+    const manifest = await loadManifest(store, tree, signal);
+    const select = placesOf(manifest);
+    const wanted = selectTree(manifest, select);
+    const how = { signal, onProgress: share() };
+    const { problems, right } = force ? NOTHING_THERE : await conflictsOf(wanted, dir, how);
+    const paths = wanted.entries.map(({ path }) => join(dir, path));
+    return { tree, dir, select, problems, right, paths };
+  }).finally(line.stop);
+}
+
+const NOTHING_THERE = { problems: [], right: new Map<string, string>() };
+
+/** Adds up what several tell, each by its own. */
+function together(
+  tell: (progress: TransferProgress) => void,
+): () => (progress: TransferProgress) => void {
+  let [doneBytes, totalBytes] = [0, 0];
+  return () => {
+    let last: TransferProgress = { doneBytes: 0, totalBytes: 0 };
+    return (progress) => {
+      doneBytes += progress.doneBytes - last.doneBytes;
+      totalBytes += progress.totalBytes - last.totalBytes;
+      last = progress;
+      tell({ doneBytes, totalBytes });
+    };
   };
 }
 

@@ -11,7 +11,7 @@ import { openUserStaging } from '../data/staging.ts';
 import { argument, type Input } from '../input.ts';
 import { openProgress } from '../progress.ts';
 import { agoText } from '../render.ts';
-import { fetchResults, type Result } from './fetch-results.ts';
+import { fetchResults, hereText, type Result } from './fetch-results.ts';
 import { type JobDetail, readJob, removedText } from './job-detail.ts';
 import type { LiveView } from './job-view.ts';
 import { taskOrdinal } from './task-ordinal.ts';
@@ -60,10 +60,8 @@ export async function getResults(context: Context, input: Input): Promise<number
   else {
     context.terminal.out(fetched.dir);
     const of = job.tasks === 1 ? '' : ` from ${fetched.tasks} of ${job.tasks} tasks`;
-    const here =
-      fetched.hereBytes === 0 ? '' : ` (${formatBytes(fetched.hereBytes)} need not come)`;
     const files = `${counted(fetched.files, 'file')}${of}`;
-    context.terminal.note(`${files}, ${formatBytes(fetched.totalBytes)}${here}`);
+    context.terminal.note(`${files}, ${formatBytes(fetched.totalBytes)}${hereText(fetched)}`);
     for (const line of partialNotes(detail, fetched)) context.terminal.note(line);
   }
   return 0;
@@ -106,21 +104,16 @@ export async function fetchJob(
   const results = isPartial ? liveOf(detail, dir, options.task) : final;
   if (results.length === 0) throw nothingYet(detail, options);
   await using store = await openUserStaging(context, broker.call, spec.vo);
-  const progress = await openProgress(context, 'fetching');
-  try {
-    const fetched = await fetchResults({
-      store,
-      results,
-      // The directory for what is partial is the grid's own, and files in it grow.
-      force: options.force || (isPartial && options.to === undefined),
-      signal: context.signal,
-      onProgress: progress.update,
-    });
-    const partial = isPartial ? { partial: partialOf(detail, results) } : {};
-    return { dir, ...fetched, tasks: results.length, ...partial };
-  } finally {
-    progress.stop();
-  }
+  const fetched = await fetchResults({
+    store,
+    results,
+    // The directory for what is partial is the grid's own, and files in it grow.
+    force: options.force || (isPartial && options.to === undefined),
+    signal: context.signal,
+    show: (what) => openProgress(context, what),
+  });
+  const partial = isPartial ? { partial: partialOf(detail, results) } : {};
+  return { dir, ...fetched, tasks: results.length, ...partial };
 }
 
 function nothingYet(detail: JobDetail, { live }: GetOptions): GridError {

@@ -24,6 +24,8 @@ export interface FetchTreeOptions extends TransferOptions {
   readonly shared?: SharedPlace;
   /** What is there of large files stays when it is cut off, and the next try goes on from it; not with a cache. */
   readonly resumes?: boolean;
+  /** Stamps of files at the target that are right, by path, if nobody has written to them since. */
+  readonly right?: ReadonlyMap<string, string>;
   /** Whether it will be done again when it is cut off: then what the cache has of large files stays for that try. */
   readonly isTriedAgain?: () => boolean;
 }
@@ -79,13 +81,7 @@ export async function fetchTree(
   const write = async (): Promise<void> => {
     await checkFolder(twins, place.root, place.probe);
     await makeFolders(place, manifest.entries);
-    const wanted = place.isFresh
-      ? files
-      : await without(files, async (file) => {
-          const kept = await place.hasFile(file);
-          if (kept) done(file.sizeBytes);
-          return kept;
-        });
+    const wanted = place.isFresh ? files : await withoutRight(files, place, options, done);
     const run: Run = {
       store: from,
       target,
@@ -111,6 +107,34 @@ export async function fetchTree(
   }
   await place.close();
   return { files: files.length, totalBytes, ...counts };
+}
+
+/** The files that are not at their places yet. What needs not be read counts first, and at once. */
+async function withoutRight(
+  files: readonly FileEntry[],
+  place: Target,
+  { right, signal }: FetchTreeOptions,
+  done: (bytes: number) => void,
+): Promise<readonly FileEntry[]> {
+  const known = files.filter(({ path }) => right?.has(path) === true);
+  const changed = new Set(
+    await without(known, (file) => place.hasFile(file, { stamp: right?.get(file.path), signal })),
+  );
+  const kept = new Set(known.filter((file) => !changed.has(file)));
+  done([...kept].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+  const others = files.filter((file) => !kept.has(file) && !changed.has(file));
+  const lacking = await without(others, async (file) => {
+    let read = 0;
+    const onBytes = (bytes: number): void => {
+      read += bytes;
+      done(bytes);
+    };
+    const isRight = await place.hasFile(file, { onBytes, signal });
+    done((isRight ? file.sizeBytes : 0) - read);
+    return isRight;
+  });
+  const wanted = new Set([...changed, ...lacking]);
+  return files.filter((file) => wanted.has(file));
 }
 
 interface Run extends CacheRun {

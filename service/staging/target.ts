@@ -7,7 +7,7 @@ import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
 import { openAnchors } from './anchors.ts';
 import type { Landing } from './disk/disk-jobs.ts';
-import { digestOf, openAsItIs } from './file-digest.ts';
+import { digestOf, openAsItIs, type Reading, stampOf } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 import { halfNamesOf, removeHalf } from './half-files.ts';
 import { type HiddenFolder, makeHiddenFolder } from './hidden-folder.ts';
@@ -26,8 +26,11 @@ export interface Target {
   makeFolder(path: string): Promise<void>;
   /** Whether it was made here, so that nothing can be in it. */
   readonly isFresh: boolean;
-  /** Whether the file is there with its content; its mode is then mended. Nothing is looked for in a folder made here. */
-  hasFile(file: FileEntry): Promise<boolean>;
+  /**
+   * Whether the file is there with its content; its mode is then mended. It is not read where it has the stamp that is known
+   * of it. Nothing is looked for in a folder made here.
+   */
+  hasFile(file: FileEntry, known?: KnownFile): Promise<boolean>;
   /** A name beside `path` that does not exist. */
   partialOf(path: string): string;
   /** Puts what `partial` names in the place of `path`. */
@@ -40,6 +43,11 @@ export interface Target {
   /** Of a folder that was made. */
   setMode(path: string, mode: number): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What is known of a file that may be right already. */
+interface KnownFile extends Reading {
+  readonly stamp?: string | undefined;
 }
 
 /** A file that does not exist; without a landing nobody sees it before it is whole. */
@@ -133,7 +141,8 @@ function targetIn(places: Places, transfer: string): Omit<Target, 'large' | 'pro
       places.isHidden
         ? { partial: at(path) }
         : { partial: partialOf(path), landing: landingOf(path) },
-    hasFile: async (file) => !isFresh(file.path) && (await isThere(at(file.path), file)),
+    hasFile: async (file, known = {}) =>
+      !isFresh(file.path) && (await isThere(at(file.path), file, known)),
     makeLink: async (path, target) => {
       if ((await readlink(at(path)).catch(() => undefined)) === target) return;
       const partial = partialOf(path);
@@ -240,16 +249,21 @@ async function clearHalfFiles(folder: string, goes: (name: string) => boolean): 
 }
 
 /** Looks at one file, and mends the mode of that, whatever is put in its place meanwhile. */
-async function isThere(place: string, { sizeBytes, digest, mode }: FileEntry): Promise<boolean> {
+async function isThere(
+  place: string,
+  { sizeBytes, digest, mode }: FileEntry,
+  { stamp, ...reading }: KnownFile,
+): Promise<boolean> {
   const seen = await lstat(place).catch(() => undefined);
   if (seen?.isFile() !== true || seen.size !== sizeBytes) return false;
   const handle = await openAsItIs(place).catch(() => undefined);
   if (handle === undefined) return false;
   await using file = handle;
-  const stats = await file.stat();
-  if (!stats.isFile() || (await digestOf(file)) !== digest) return false;
-  const isShared = stats.nlink > 1;
-  if (!isShared && (stats.mode & 0o777) !== mode) await file.chmod(mode);
+  const stats = await file.stat({ bigint: true });
+  if (!stats.isFile()) return false;
+  if (stampOf(stats) !== stamp && (await digestOf(file, reading)) !== digest) return false;
+  const isShared = stats.nlink > 1n;
+  if (!isShared && Number(stats.mode & 0o777n) !== mode) await file.chmod(mode);
   return true;
 }
 

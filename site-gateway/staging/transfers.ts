@@ -108,7 +108,8 @@ async function write(
     return refused('INPUT_MISSING', 'a transfer to a site has one dataset as its input');
   const store = storeOf(spec.vo);
   const manifest = await loadManifest(store, input.tree, signal);
-  const [conflict] = force ? [] : await conflictsOf(manifest, path);
+  const { problems } = force ? { problems: [] } : await conflictsOf(manifest, path, { signal });
+  const [conflict] = problems;
   if (conflict !== undefined)
     return refused(
       'DATA_PATH_OCCUPIED',

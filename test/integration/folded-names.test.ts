@@ -52,7 +52,7 @@ const get = (trees: readonly TreeRef[], dirs: readonly string[], force = false) 
     results: trees.map((tree, index) => ({ tree, dir: dirs[index] ?? '' })),
     force,
     signal: new AbortController().signal,
-    onProgress: () => undefined,
+    show: () => Promise.resolve({ update: () => undefined, stop: () => undefined }),
   });
 
 test('where names are told apart they are, and nothing is left of the trial', async () => {

@@ -5,11 +5,12 @@ import { fetchResults, placesOf } from '../../../cli/jobs/fetch-results.ts';
 import { taskOrdinal } from '../../../cli/jobs/task-ordinal.ts';
 import type { ArraySpec } from '../../../core/job/spec.ts';
 import { loadManifest } from '../../../service/staging/read-tree.ts';
-import { sendTree } from '../../../service/staging/send-tree.ts';
+import { sendTree, type TransferProgress } from '../../../service/staging/send-tree.ts';
 import { memoryStore } from '../../fakes/memory-store.ts';
 import { testDirs } from '../../support/test-dirs.ts';
 
 const directory = testDirs('results');
+const MIB = 2 ** 20;
 
 /** The results of a task in a store, and a directory for them. */
 async function resultsOf(
@@ -25,15 +26,28 @@ async function resultsOf(
   const store = memoryStore();
   const { tree } = await sendTree(store, { root, paths: ['.'] });
   const dir = join(directory(), 'out');
+  const shown: string[] = [];
+  const enough = new AbortController();
+  let atMost = Infinity;
+  const interrupt = (updates: number): void => {
+    atMost = updates;
+  };
+  const show = (what: string) =>
+    Promise.resolve({
+      update: ({ doneBytes, totalBytes }: TransferProgress) =>
+        shown.push(`${what} ${doneBytes} of ${totalBytes}`) === atMost &&
+        enough.abort(new Error('enough')),
+      stop: () => void shown.push(`${what} ended`),
+    });
   const fetch = (force: boolean) =>
     fetchResults({
       store,
       results: [{ tree, dir }],
       force,
-      signal: AbortSignal.timeout(5_000),
-      onProgress: () => undefined,
+      signal: enough.signal,
+      show,
     });
-  return { dir, fetch, manifest: await loadManifest(store, tree) };
+  return { dir, fetch, shown, interrupt, manifest: await loadManifest(store, tree) };
 }
 
 const MADE = {
@@ -63,6 +77,45 @@ describe('fetching results', () => {
     const { fetch } = await resultsOf(MADE);
     await fetch(false);
     expect(await fetch(false)).toEqual({ files: 4, totalBytes: 11, hereBytes: 11 });
+  });
+
+  test('tells how far it is while it compares, and reads nothing twice', async () => {
+    const { fetch, shown } = await resultsOf({ 'a.bin': 'a'.repeat(2 * MIB) });
+    await fetch(false);
+    shown.length = 0;
+    await fetch(false);
+    expect(shown).toEqual([
+      `comparing ${MIB} of ${2 * MIB}`,
+      `comparing ${2 * MIB} of ${2 * MIB}`,
+      'comparing ended',
+      `fetching ${2 * MIB} of ${2 * MIB}`,
+      'fetching ended',
+    ]);
+  });
+
+  test('tells how far it is while it looks for what it needs not overwrite', async () => {
+    const { dir, fetch, shown } = await resultsOf({ 'a.bin': 'a'.repeat(2 * MIB) });
+    await fetch(false);
+    await writeFile(join(dir, 'a.bin'), 'b'.repeat(2 * MIB));
+    shown.length = 0;
+    await fetch(true);
+    expect(shown.slice(1, 5)).toEqual([
+      `fetching 0 of ${2 * MIB}`,
+      `fetching ${MIB} of ${2 * MIB}`,
+      `fetching ${2 * MIB} of ${2 * MIB}`,
+      `fetching 0 of ${2 * MIB}`,
+    ]);
+    expect(await readFile(join(dir, 'a.bin'), 'utf8')).toBe('a'.repeat(2 * MIB));
+  });
+
+  test('ends at once when it is interrupted while it compares', async () => {
+    const { dir, fetch, interrupt, shown } = await resultsOf({ 'a.bin': 'a'.repeat(64 * MIB) });
+    await fetch(false);
+    shown.length = 0;
+    interrupt(2);
+    await expect(fetch(false)).rejects.toThrow('enough');
+    expect(shown.length).toBeLessThan(32);
+    expect(await readdir(dir)).toEqual(['a.bin']);
   });
 
   test('refuses to overwrite what differs, before anything is written, unless forced', async () => {
