@@ -6,6 +6,7 @@ import type { BrokerService } from '../proto/gen/grid/v1/broker.ts';
 import type { Handlers } from '../service/rpc/rpc.ts';
 import { callerToWire, specToWire, stateFromWire, treeToWire } from '../service/rpc/wire.ts';
 import type { Book } from './book.ts';
+import type { Datasets } from './data/datasets.ts';
 import { stagingHandlers } from './data/rpc-staging.ts';
 import type { StagingAccounts } from './data/staging-accounts.ts';
 import type { Sweeper } from './data/sweeper.ts';
@@ -39,6 +40,7 @@ export interface BrokerParts {
   readonly secrets: S3Secrets;
   readonly room: StoreRoom;
   readonly accounts: StagingAccounts | undefined;
+  readonly datasets: Pick<Datasets, 'ownerOf'>;
   readonly sweeper: Pick<Sweeper, 'hold'>;
   readonly onChange: () => void;
   /** Room that is kept since the last round. */

@@ -11,9 +11,9 @@ import {
 } from '../../core/data/dataset.ts';
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
-import { dn, type VoName, voName } from '../../core/ids.ts';
+import { type Dn, dn, type VoName, voName } from '../../core/ids.ts';
 import type { Caller, Peer } from '../../core/vo/caller.ts';
-import { type Access, chooseVo } from '../../core/vo/policy.ts';
+import { type Access, chooseVo, isAdmin } from '../../core/vo/policy.ts';
 import type { Book } from '../book.ts';
 import { treeRows } from '../jobs/records.ts';
 import type { DatasetRow } from '../ledger/ledger-data.ts';
@@ -24,9 +24,11 @@ import type { Admit } from './sweeper.ts';
 export interface Datasets {
   /** Throws REQUEST_INVALID for a bad name, CHUNK_MISSING, VO_DENIED, and PERMISSION_DENIED for a name of somebody else's. */
   put(peer: Peer, wish: NewDataset): Promise<Dataset>;
+  /** Whose a dataset would be that the caller puts; throws REQUEST_INVALID, VO_DENIED, PERMISSION_DENIED as `put` does. */
+  ownerOf(peer: Peer, name: Pick<NewDataset, 'vo' | 'name'>): Dn;
   /** What the caller may use, by VO and name, the newest version first. */
   list(caller: Caller, vo: string, allVersions: boolean): readonly Dataset[];
-  /** The version that a reference means; throws DATASET_NOT_FOUND also for one that the caller may not use. */
+  /** The version that a reference means; throws VO_DENIED, VO_NOT_FOUND, and DATASET_NOT_FOUND also for one that the caller may not use. */
   find(caller: Caller, ref: DatasetRef): Dataset;
   /** An input of a job under `vo` with its version named; throws REQUEST_INVALID, DATASET_NOT_FOUND. */
   pin(caller: Caller, from: string, vo: VoName): string;
@@ -89,6 +91,7 @@ export async function openDatasets(
   };
   return {
     put: (peer, wish) => put(shelf, peer, wish),
+    ownerOf: (peer, name) => newestFor(shelf, peer, checked(peer, name, access))?.owner ?? peer.dn,
     list: (caller, vo, allVersions) => list(shelf, caller, vo, allVersions),
     find: (caller, ref) => find(shelf, caller, ref),
     pin: (caller, from, vo) => pin(shelf, caller, from, vo),
@@ -108,17 +111,15 @@ function worthKeeping(versions: readonly Dataset[], nowMs: number): readonly Dat
 
 async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset> {
   const ref = checked(peer, wish, shelf.access);
+  if (wish.tree.digest === '')
+    throw new GridError('REQUEST_INVALID', 'a dataset needs a tree, and this one has no files');
+  const owner = newestFor(shelf, peer, ref)?.owner ?? peer.dn;
   await shelf.admit(ref.vo, wish.tree);
-  const owner = chooseVersion(shelf.versionsOf(ref), undefined, shelf.nowMs())?.owner ?? peer.dn;
   using _room = await shelf.claim({ vo: ref.vo, owner }, [wish.tree]);
   const nowMs = shelf.nowMs();
   const versions = shelf.versionsOf(ref);
-  const newest = chooseVersion(versions, undefined, nowMs);
-  if (newest !== undefined && !mayChange(peer, newest, shelf.access))
-    throw new GridError(
-      'PERMISSION_DENIED',
-      `${formatDataset(ref)} belongs to ${newest.owner}: choose another name`,
-    );
+  // Somebody may have put the name meanwhile.
+  const newest = newestFor(shelf, peer, ref);
   if (newest?.digest === wish.tree.digest) return await putAgain(shelf, newest, wish, nowMs);
   const { digest, totalBytes, files } = wish.tree;
   const made: Dataset = {
@@ -134,6 +135,20 @@ async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset>
   };
   await shelf.write([made], wish.tree);
   return made;
+}
+
+/** The newest version of a name, undefined where there is none; throws PERMISSION_DENIED where the caller may put no other. */
+function newestFor(
+  { versionsOf, nowMs, access }: Shelf,
+  peer: Peer,
+  ref: DatasetRef,
+): Dataset | undefined {
+  const newest = chooseVersion(versionsOf(ref), undefined, nowMs());
+  if (newest === undefined || mayChange(peer, newest, access)) return newest;
+  throw new GridError(
+    'PERMISSION_DENIED',
+    `${formatDataset(ref)} belongs to ${newest.owner}: choose another name`,
+  );
 }
 
 /** No new version, but for as many and as long as either says. */
@@ -166,12 +181,18 @@ function list(
   return usable.filter((dataset) => vo === '' || dataset.vo === vo).toSorted(byVoAndName);
 }
 
-const notFound = (ref: DatasetRef): GridError =>
-  new GridError('DATASET_NOT_FOUND', `there is no dataset ${formatDataset(ref)}`);
+/** Who is not in the VO now, with this credential, hears that: there may well be one. */
+function notFound({ access }: Shelf, caller: Caller, ref: DatasetRef): GridError {
+  const decision = chooseVo(caller, ref.vo, access);
+  return decision.allowed || isAdmin(caller, access)
+    ? new GridError('DATASET_NOT_FOUND', `there is no dataset ${formatDataset(ref)}`)
+    : new GridError(decision.code, decision.why);
+}
 
 function find(shelf: Shelf, caller: Caller, ref: DatasetRef): Dataset {
   const found = chooseVersion(shelf.versionsOf(ref), ref.version, shelf.nowMs());
-  if (found === undefined || !mayUse(caller, found, shelf.access)) throw notFound(ref);
+  if (found === undefined || !mayUse(caller, found, shelf.access))
+    throw notFound(shelf, caller, ref);
   return found;
 }
 
@@ -189,11 +210,12 @@ function pin(shelf: Shelf, caller: Caller, from: string, vo: VoName): string {
 }
 
 async function changeAll(
-  { versionsOf, write, nowMs, access }: Shelf,
+  shelf: Shelf,
   peer: Peer,
   ref: DatasetRef,
   change: DatasetChange,
 ): Promise<readonly Dataset[]> {
+  const { versionsOf, write, nowMs, access } = shelf;
   if (peer.limited)
     throw new GridError('PERMISSION_DENIED', 'a limited proxy may not change datasets');
   const wanted = ({ version }: Dataset): boolean => (ref.version ?? version) === version;
@@ -201,7 +223,7 @@ async function changeAll(
     .filter((dataset) => isLive(dataset, nowMs()) && wanted(dataset))
     .toSorted(byVoAndName);
   const [first] = meant;
-  if (first === undefined || !mayUse(peer, first, access)) throw notFound(ref);
+  if (first === undefined || !mayUse(peer, first, access)) throw notFound(shelf, peer, ref);
   if (!mayChange(peer, first, access))
     throw new GridError('PERMISSION_DENIED', `${formatDataset(ref)} belongs to ${first.owner}`);
   const changed = meant.map((dataset) => changedBy(dataset, change, nowMs()));
@@ -209,15 +231,17 @@ async function changeAll(
   return changed;
 }
 
-function checked(peer: Peer, wish: NewDataset, access: Access): DatasetRef & { vo: VoName } {
+function checked(
+  peer: Peer,
+  wish: Pick<NewDataset, 'vo' | 'name'>,
+  access: Access,
+): DatasetRef & { vo: VoName } {
   const decision = chooseVo(peer, wish.vo, access);
   if (!decision.allowed) throw new GridError(decision.code, decision.why);
   const parsed = parseDataset(`/${decision.vo}/${wish.name}`);
   if (!parsed.ok) throw new GridError('REQUEST_INVALID', parsed.message);
   if (parsed.ref.version !== undefined)
     throw new GridError('REQUEST_INVALID', `'${wish.name}': versions are numbered by the grid`);
-  if (wish.tree.digest === '')
-    throw new GridError('REQUEST_INVALID', 'a dataset needs a tree, and this one has no files');
   return parsed.ref;
 }
 

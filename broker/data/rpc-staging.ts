@@ -11,6 +11,7 @@ import type { Book } from '../book.ts';
 import { askRoom } from '../room/room-rpc.ts';
 import type { StoreRoom } from '../room/store-room.ts';
 import { peerOf } from '../visible.ts';
+import type { Datasets } from './datasets.ts';
 import type { StagingAccounts } from './staging-accounts.ts';
 import type { Sweeper } from './sweeper.ts';
 
@@ -20,6 +21,7 @@ interface Parts {
   readonly accounts: StagingAccounts | undefined;
   readonly sweeper: Pick<Sweeper, 'hold'>;
   readonly room: StoreRoom;
+  readonly datasets: Pick<Datasets, 'ownerOf'>;
 }
 
 const TICKET_MS = 12 * 3_600_000;

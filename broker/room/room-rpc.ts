@@ -14,6 +14,7 @@ import type {
 } from '../../proto/gen/grid/v1/data.ts';
 import type { Handlers } from '../../service/rpc/rpc.ts';
 import type { Book } from '../book.ts';
+import type { Datasets } from '../data/datasets.ts';
 import { checkServed, peerOf, visibleVo } from '../visible.ts';
 import { EVERYBODY } from './store-quotas.ts';
 import type { StoreRoom } from './store-room.ts';
@@ -27,9 +28,15 @@ export interface RoomParts {
 /** Chunks of one question; more than a gRPC message may have do not come. */
 const MOST_CHUNKS = 20_000;
 
-/** Whether there is room for what the caller is about to send. Throws STORE_QUOTA. */
+/** Whether there is room for what the caller is about to send. Throws STORE_QUOTA, and PERMISSION_DENIED for a name of somebody else's. */
 export async function askRoom(
-  { access, room }: Omit<RoomParts, 'book'>,
+  {
+    access,
+    room,
+    datasets,
+  }: Omit<RoomParts, 'book'> & {
+    readonly datasets: Pick<Datasets, 'ownerOf'>;
+  },
   peer: Peer,
   request: AskRoomRequest,
 ): Promise<AskRoomResponse> {
@@ -44,8 +51,10 @@ export async function askRoom(
     if (digest.length !== 32) throw new GridError('REQUEST_INVALID', 'a digest has 32 bytes');
     return [Buffer.from(digest).toString('hex'), size] as const;
   });
-  const owner = { vo: decision.vo, owner: peer.dn };
-  return { newBytes: await room.ask(owner, bytes, weightOf(named)) };
+  const { vo } = decision;
+  const name = request.dataset;
+  const owner = name === '' ? peer.dn : datasets.ownerOf(peer, { vo, name });
+  return { newBytes: await room.ask({ vo, owner }, bytes, weightOf(named)) };
 }
 
 /** What is stored and may be, and the way to change that. */

@@ -104,6 +104,9 @@ async function fromSite(
     throw new GridError('USAGE', `'${formatDataset(ref)}': versions are numbered by the grid`);
   const { site, path } = place;
   if (path === '') throw new GridError('USAGE', `name what to copy: ${site}:/PATH`);
+  // Rather than after hours of a transfer that then gets no name.
+  const wish = { vo: ref.vo, bytes: 0, chunks: [], dataset: ref.name };
+  await client.broker.call.askRoom(wish, { signal: context.signal });
   const transfer: Transfer = { kind: 'read', path };
   const id = await start(context, client, { site, vo: ref.vo, transfer, inputs: [] });
   const share = input.on('share') ? ' --share' : '';

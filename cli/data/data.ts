@@ -23,6 +23,7 @@ import {
 } from './dataset-client.ts';
 import { jobOf, listResults, removeResults } from './job-results.ts';
 import { ownerNames } from './owner-names.ts';
+import { roomIn } from './room.ts';
 import { chooseVo, knownDirOf } from './staging.ts';
 
 /** `grid data put`. */
@@ -37,10 +38,11 @@ export async function putDataset(context: Context, input: Input): Promise<number
   const { root, path } = await placeOf(resolve(context.cwd, argument(input, 0)));
   const store = await client.store(ref.vo);
   const { signal } = context;
+  const askRoom = roomIn(context, client.broker.call, { vo: ref.vo, dataset: ref.name });
   const knownDir = knownDirOf(await context.settings());
   const send = async (): Promise<SentTree> => {
     const progress = await openProgress(context, 'sending');
-    const { isHeld, askRoom } = store;
+    const { isHeld } = store;
     const options = { onProgress: progress.update, signal, knownDir, isHeld, askRoom };
     return sendTree(store, { root, paths: [path] }, options).finally(progress.stop);
   };

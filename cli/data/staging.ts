@@ -52,7 +52,7 @@ export async function openUserStaging(
         ({ held }) => held,
         () => false,
       ),
-    askRoom: roomIn(context, broker, vo),
+    askRoom: roomIn(context, broker, { vo }),
   };
 }
 

@@ -10,8 +10,9 @@ import { treeRows } from '../../broker/jobs/records.ts';
 import { openTreeCounter } from '../../broker/room/count-trees.ts';
 import { openStoreRoom, type StoreRoom } from '../../broker/room/store-room.ts';
 import type { TreeRef } from '../../core/data/manifest.ts';
+import { encodeManifest } from '../../core/data/manifest-codec.ts';
 import { chunkName } from '../../service/staging/chunk-cipher.ts';
-import type { ChunkStore } from '../../service/staging/chunk-store.ts';
+import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
 import { type SentTree, sendTree } from '../../service/staging/send-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import { type BrokerGrid, openBrokerGrid } from '../fakes/broker-grid.ts';
@@ -149,7 +150,9 @@ describe('over the wire', () => {
   test.each([-1, Number.MIN_SAFE_INTEGER])('a limit of %d is refused', async (limitBytes) => {
     const set = grid.datasetsAs('Mary').setStoreQuota({ vo: 'demo', owner: '*', limitBytes });
     expect(await codeOf(set)).toBe('REQUEST_INVALID');
-    const ask = grid.as('Alice').askRoom({ vo: 'demo', bytes: limitBytes, chunks: [] });
+    const ask = grid
+      .as('Alice')
+      .askRoom({ vo: 'demo', bytes: limitBytes, chunks: [], dataset: '' });
     expect(await codeOf(ask)).toBe('REQUEST_INVALID');
   });
 
@@ -170,6 +173,50 @@ describe('over the wire', () => {
     }
     await expect(put(years)).rejects.toThrow('a dataset needs a tree');
     await expect(pin(years)).rejects.toMatchObject({ code: 'DATASET_NOT_FOUND' });
+  });
+
+  test('who wants a name of somebody else hears it before anything is sent', async () => {
+    const manifest = Buffer.from(encodeManifest({ entries: [] }));
+    const tree = {
+      digest: Buffer.from(sha256(manifest), 'hex'),
+      totalBytes: 0,
+      files: 0,
+      manifest,
+    };
+    const wish = { vo: 'demo', name: 'hers', tree, shared: false, keepMs: 0 };
+    await grid.datasetsAs('Alice').putDataset(wish);
+    const ask = (person: string, dataset: string) =>
+      grid.as(person).askRoom({ vo: 'demo', bytes: 0, chunks: [], dataset });
+    await expect(ask('Bob', 'hers')).rejects.toMatchObject({
+      code: 'PERMISSION_DENIED',
+      message: `/demo/hers belongs to ${nameOf('Alice')}: choose another name`,
+    });
+    expect(await codeOf(ask('Bob', '../hers'))).toBe('REQUEST_INVALID');
+    expect(await codeOf(ask('Bob', 'his'))).toBe('no error');
+    expect(await codeOf(ask('Alice', 'hers'))).toBe('no error');
+    expect(await codeOf(ask('Mary', 'hers'))).toBe('no error');
+    // What a manager puts there counts for the owner.
+    await grid
+      .datasetsAs('Mary')
+      .setStoreQuota({ vo: 'demo', owner: nameOf('Alice'), limitBytes: 5 });
+    const large = { vo: 'demo', bytes: 6, chunks: [] };
+    expect(await codeOf(grid.as('Mary').askRoom({ ...large, dataset: 'hers' }))).toBe(
+      'STORE_QUOTA',
+    );
+    expect(await codeOf(grid.as('Mary').askRoom({ ...large, dataset: 'mine' }))).toBe('no error');
+  });
+
+  test.each([
+    ['Bob', 'demo', 'DATASET_NOT_FOUND'],
+    ['Root', 'demo', 'DATASET_NOT_FOUND'],
+    ['Otto', 'demo', 'VO_DENIED'],
+    ['Eve', 'demo', 'VO_DENIED'],
+    ['Bob', 'nowhere', 'VO_NOT_FOUND'],
+  ])('%s asks VO %s for what is not there: %s', async (person, vo, code) => {
+    const datasets = grid.datasetsAs(person);
+    const ref = { vo, name: 'nothing', version: 0 };
+    expect(await codeOf(datasets.getDataset(ref))).toBe(code);
+    expect(await codeOf(datasets.removeDataset(ref))).toBe(code);
   });
 
   test('members see their own, managers all, strangers none; all of it after a restart', async () => {
@@ -194,12 +241,13 @@ describe('over the wire', () => {
     const list = (vo: string) => grid.datasetsAs('Eve').listDatasets({ vo, allVersions: false });
     expect(await codeOf(list('demo'))).toBe('VO_DENIED');
     expect(await list('')).toEqual({ datasets: [] });
-    const ask = (bytes: number) => grid.as('Alice').askRoom({ vo: 'demo', bytes, chunks: [] });
+    const ask = (bytes: number) =>
+      grid.as('Alice').askRoom({ vo: 'demo', bytes, chunks: [], dataset: '' });
     expect(await codeOf(ask(9))).toBe('no error');
     expect(await codeOf(ask(10))).toBe('STORE_QUOTA');
-    expect(await codeOf(grid.as('Eve').askRoom({ vo: 'demo', bytes: 1, chunks: [] }))).toBe(
-      'VO_DENIED',
-    );
+    expect(
+      await codeOf(grid.as('Eve').askRoom({ vo: 'demo', bytes: 1, chunks: [], dataset: '' })),
+    ).toBe('VO_DENIED');
   });
 
   test('who has many chunks looked at for nothing is told to wait, and nobody else is', async () => {

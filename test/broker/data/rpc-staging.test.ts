@@ -22,6 +22,7 @@ function handlers(accounts?: Pick<StagingAccounts, 'issueTicket'>) {
       },
     },
     room: {} as never,
+    datasets: { ownerOf: () => ALICE.dn },
   });
   const contextOf = (expiresAtMs: number): CallContext => ({
     peer: { ...ALICE, expiresAtMs },
@@ -36,7 +37,7 @@ function handlers(accounts?: Pick<StagingAccounts, 'issueTicket'>) {
     ticketOf: (vo: string) => issueStagingTicket({ vo, nkey: 'U' }, context),
     // It may throw before it has given a promise.
     hold: async (vo: string) => (await holdTree({ vo, tree: undefined }, context)).held,
-    room: (vo: string) => askRoom({ vo, bytes: 0, chunks: [] }, context),
+    room: (vo: string) => askRoom({ vo, bytes: 0, chunks: [], dataset: '' }, context),
   };
 }
 

@@ -882,6 +882,8 @@ export interface AskRoomRequest {
   bytes: number;
   /** Chunks that may be there already, at most 20000; of more the rest comes with what `new_bytes` said added to `bytes`. */
   chunks: ChunkSize[];
+  /** Name of the dataset that it is to be, if it is to be one: refused where that is somebody else's, and counted for its owner. */
+  dataset: string;
 }
 
 /** A chunk of a tree. */
@@ -6822,7 +6824,7 @@ export const HoldTreeResponse: MessageFns<HoldTreeResponse> = {
 };
 
 function createBaseAskRoomRequest(): AskRoomRequest {
-  return { vo: "", bytes: 0, chunks: [] };
+  return { vo: "", bytes: 0, chunks: [], dataset: "" };
 }
 
 export const AskRoomRequest: MessageFns<AskRoomRequest> = {
@@ -6835,6 +6837,9 @@ export const AskRoomRequest: MessageFns<AskRoomRequest> = {
     }
     for (const v of message.chunks) {
       ChunkSize.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.dataset !== "") {
+      writer.uint32(34).string(message.dataset);
     }
     return writer;
   },
@@ -6876,6 +6881,14 @@ export const AskRoomRequest: MessageFns<AskRoomRequest> = {
             message.chunks.push(ChunkSize.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.dataset = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6896,6 +6909,7 @@ export const AskRoomRequest: MessageFns<AskRoomRequest> = {
     message.vo = object.vo ?? "";
     message.bytes = object.bytes ?? 0;
     message.chunks = object.chunks?.map((e) => ChunkSize.fromPartial(e)) || [];
+    message.dataset = object.dataset ?? "";
     return message;
   },
 };
