@@ -2,30 +2,23 @@ import { type Command, CommanderError } from 'commander';
 import { GridError } from '../core/errors.ts';
 import { errorForJournal, isJournal } from '../service/systemd-journal.ts';
 import type { Env } from './config.ts';
-import { type Context, connectBroker, type Terminal } from './context.ts';
+import { type Context, connectBroker } from './context.ts';
 import { describeFailure } from './errors.ts';
 import type { Input } from './input.ts';
 import { palette } from './palette.ts';
 import { printable } from './printable.ts';
 import { buildProgram, type Invocation } from './program.ts';
-import { openTerminal } from './terminal.ts';
+import { openTerminal, type Streams } from './terminal.ts';
 
 /** What `main.ts` knows of the process. */
-export interface Edge {
-  readonly env: Env;
+export interface Edge extends Streams {
   readonly cwd: string;
   readonly userHome: string;
   readonly signal: AbortSignal;
   /** Exit code for what `signal` has ended: 130 for Ctrl-C, 143 for SIGTERM. */
   readonly codeOfSignal: () => number;
   readonly version: string;
-  readonly stdout: (text: string) => void;
-  readonly stderr: (text: string) => void;
-  readonly writeBytes: Terminal['write'];
-  readonly readStdin: () => Promise<string>;
   readonly stdoutIsTerminal: boolean;
-  readonly stderrIsTerminal: boolean;
-  readonly columns: number;
 }
 
 /** Runs one command line and answers with the exit code; every failure has been shown by then. */

@@ -1,15 +1,20 @@
+import type { Env } from './config.ts';
 import type { Terminal } from './context.ts';
 import { printable } from './printable.ts';
-import type { Edge } from './run-command.ts';
+
+/** What a process has of its person. */
+export interface Streams {
+  readonly env: Env;
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  readonly writeBytes: Terminal['write'];
+  readonly readStdin: () => Promise<string>;
+  readonly stderrIsTerminal: boolean;
+  readonly columns: number;
+}
 
 /** The way to the person, over what the process has of it; `quiet` keeps remarks and progress away. */
-export function openTerminal(
-  edge: Pick<
-    Edge,
-    'env' | 'stdout' | 'stderr' | 'writeBytes' | 'stderrIsTerminal' | 'columns' | 'readStdin'
-  >,
-  quiet: boolean,
-): Terminal {
+export function openTerminal(edge: Streams, quiet: boolean): Terminal {
   let hide = (): void => undefined;
   return {
     out: (text) => {

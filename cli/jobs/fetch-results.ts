@@ -81,7 +81,7 @@ export const hereText = ({ hereBytes }: { readonly hereBytes: number }): string 
 async function plansOf({ store, results, force, signal, show }: FetchResultsOptions) {
   const line = await show('comparing');
   const share = together(line.update);
-  return await inParallel(results, async ({ tree, dir }) => {
+  return inParallel(results, async ({ tree, dir }) => {
     const manifest = await loadManifest(store, tree, signal);
     const select = placesOf(manifest);
     const wanted = selectTree(manifest, select);
