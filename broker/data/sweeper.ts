@@ -1,22 +1,23 @@
 import type { TreeRef } from '../../core/data/manifest.ts';
-import { type SweepPass, sweepPass } from '../../core/data/sweep.ts';
+import { type SweepMemory, type SweepPass, sweepPass } from '../../core/data/sweep.ts';
 import { GridError } from '../../core/errors.ts';
 import { counted } from '../../core/units.ts';
-import { background, openBreath } from '../../service/background.ts';
+import { openBreath } from '../../service/background.ts';
 import { steadyNow } from '../../service/clock.ts';
-import type { Log } from '../../service/log.ts';
 import { type ChunkName, chunkName } from '../../service/staging/chunk-cipher.ts';
 import { digestsIn } from '../../service/staging/chunk-store.ts';
 import { checkManifest } from '../../service/staging/read-tree.ts';
 import { treeChunks } from '../../service/staging/tree-chunks.ts';
 import type { Book } from '../book.ts';
 import { readTrees } from '../jobs/job-store.ts';
+import { keepCondemned, readCondemned } from './condemned.ts';
 import { openDoubts } from './doubts.ts';
 import { lastSwept, noteSwept } from './last-swept.ts';
 import { type LiveChunks, openLiveChunks } from './live-chunks.ts';
 import { allRead, type Doubted, type Healed, heal } from './spoiled-chunks.ts';
 import type { OpenKeeper, StagingAccounts } from './staging-accounts.ts';
 import { type Marks, markLedger, markNamed, type NamedTree, noMarks } from './sweep-marks.ts';
+import { BRIEF_MS, openTimers } from './sweep-timers.ts';
 
 /**
  * Takes out of the stores what no tree names any more. A tree lives as long as the ledger has it: for a job, its results,
@@ -26,7 +27,8 @@ import { type Marks, markLedger, markNamed, type NamedTree, noMarks } from './sw
  * - a tree that is named during a pass saves its chunks until the very moment at which they are taken out;
  * - who names a tree later is told which of its chunks have gone meanwhile, and sends them again.
  *
- * The broker forgets what it took out when it ends; for `graceMs` after a start it asks for every chunk of a new tree that a client
+ * What is condemned stays so when the broker ends, so one that is shut each night takes out what nobody needs, too. It
+ * forgets what it took out; for `graceMs` after a start it asks for every chunk of a new tree that a client
  * sent, and of one that a gateway sent where chunks were taken out in the `graceMs` before.
  */
 export interface Sweeper extends AsyncDisposable {
@@ -91,7 +93,8 @@ interface Store extends Doubted {
   readonly vo: string;
   readonly keeper: OpenKeeper;
   readonly live: LiveChunks;
-  condemned: ReadonlyMap<ChunkName, number>;
+  /** Undefined until it was read. */
+  condemned: ReadonlyMap<ChunkName, number> | undefined;
   /** When chunks were taken out, as far as an upload may not know it. */
   readonly removed: Map<ChunkName, number>;
   /** Trees that were named lately, whether the ledger has them yet or not; the latest last. */
@@ -109,8 +112,6 @@ interface Store extends Doubted {
 
 /** The ledger has a tree by then, or never will. */
 const COMMITTED_MS = 600_000;
-/** Of live outputs; longer than a gateway needs to send the next state or the results. */
-const BRIEF_MS = 3_600_000;
 const REMOVED_AT_ONCE = 256;
 const DECIDED_AT_ONCE = 1_000;
 /** Trees of a VO that can be held; the latest ones. */
@@ -125,7 +126,7 @@ const openStore = (
   ...parts,
   keeper,
   live: openLiveChunks(keeper.store),
-  condemned: new Map(),
+  condemned: undefined,
   removed: new Map(),
   named: new Map(),
   whole: new Set(),
@@ -191,31 +192,10 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     },
     heal: healIn,
     [Symbol.asyncDispose]: async () => {
-      for (const timer of timers) clearInterval(timer);
+      for (const timer of timers) clearTimeout(timer);
       await Promise.all([...stores.values()].map(({ keeper }) => keeper[Symbol.asyncDispose]()));
     },
   };
-}
-
-function openTimers(
-  { book, vos, everyMs }: SweeperOptions,
-  stores: ReadonlyMap<string, Store>,
-  sweep: Sweeper['sweep'],
-): readonly NodeJS.Timeout[] {
-  // A store that cannot be swept keeps no other one from it.
-  const sweepEach = async (some: Iterable<string>): Promise<void> => {
-    for (const vo of some)
-      await sweep(vo).catch((error: unknown) =>
-        book.log.error({ err: error, vo }, 'the store could not be swept'),
-      );
-  };
-  const sweepAll = (): Promise<void> => sweepEach(vos);
-  const sweepLive = (): Promise<void> =>
-    sweepEach([...stores.values()].filter(({ live }) => live.isMuch()).map(({ vo }) => vo));
-  return [
-    often('sweep the stores', sweepAll, everyMs, book.log),
-    often('sweep live outputs', sweepLive, Math.min(everyMs, BRIEF_MS / 2), book.log),
-  ];
 }
 
 function readOnce<T>(read: () => Promise<T>): () => Promise<T> {
@@ -228,9 +208,6 @@ function readOnce<T>(read: () => Promise<T>): () => Promise<T> {
     return reading;
   };
 }
-
-const often = (what: string, work: () => Promise<void>, ms: number, log: Log): NodeJS.Timeout =>
-  setInterval(() => background(what, work(), log), ms).unref();
 
 /** A manifest that somebody sent stays, though others send none. */
 function name(store: Store, tree: TreeRef, nowMs: number): NamedTree {
@@ -313,7 +290,11 @@ async function sweepStore(book: Book, store: Store, { nowMs, graceMs }: Times): 
     for (const digest of store.whole) if (!marks.trees.has(digest)) store.whole.delete(digest);
   });
   const { names: stored, strays } = await store.keeper.list();
-  const { due, condemned } = await decide(store, stored, marks, { nowMs, graceMs });
+  const before = store.condemned ?? (await readCondemned(book.db, vo));
+  const { due, condemned } = await decide(store, stored, marks, {
+    rule: { nowMs, graceMs },
+    before: { condemned: before },
+  });
   store.condemned = condemned;
   let removed = 0;
   for (let at = 0; at < due.length; at += REMOVED_AT_ONCE) {
@@ -331,6 +312,8 @@ async function sweepStore(book: Book, store: Store, { nowMs, graceMs }: Times): 
     for (const chunk of going) condemned.delete(chunk);
   }
   if (strays > 0) removed += await store.keeper.removeStrays();
+  if (before.size > 0 || condemned.size > 0)
+    await book.recorder.amend((db) => keepCondemned(db, vo, condemned));
   store.live.settle(condemned, marks.chunks, nowMs - graceMs);
   forget(store, nowMs, graceMs);
   const swept = { stored: stored.length, condemned: condemned.size, removed };
@@ -343,7 +326,7 @@ async function decide(
   store: Store,
   stored: readonly ChunkName[],
   marks: Marks,
-  { nowMs, graceMs }: Times,
+  { rule: { nowMs, graceMs }, before }: { rule: Times; before: SweepMemory<ChunkName> },
 ): Promise<SweepPass<ChunkName> & { readonly condemned: Map<ChunkName, number> }> {
   const brief = await store.live.gather();
   const rule = { nowMs, graceMs, brief, briefMs: Math.min(BRIEF_MS, graceMs) };
@@ -352,7 +335,7 @@ async function decide(
   const due: ChunkName[] = [];
   for (let at = 0; at < stored.length; at += DECIDED_AT_ONCE) {
     const some = stored.slice(at, at + DECIDED_AT_ONCE);
-    const pass = sweepPass(some, marks.chunks, store, rule);
+    const pass = sweepPass(some, marks.chunks, before, rule);
     due.push(...pass.due);
     for (const [chunk, sinceMs] of pass.condemned) condemned.set(chunk, sinceMs);
     await breathe();

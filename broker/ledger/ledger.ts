@@ -3,6 +3,7 @@ import type { JobState } from '../../core/job/state.ts';
 import type { RemovedResultsRow } from '../results/ledger-results.ts';
 import type { StoreQuotaRow } from '../room/ledger-quotas.ts';
 import type { SecretRow } from '../s3/ledger-secrets.ts';
+import type { CondemnedRow } from './ledger-condemned.ts';
 import type { DatasetRow } from './ledger-data.ts';
 import type { HistoryRow } from './ledger-history.ts';
 import type { ShareRow, UsageRow } from './ledger-shares.ts';
@@ -37,6 +38,7 @@ export interface LedgerSchema {
   secrets: SecretRow;
   store_quotas: StoreQuotaRow;
   removed_results: RemovedResultsRow;
+  condemned: CondemnedRow;
 }
 
 export interface JobRow {

@@ -3,6 +3,7 @@ import { REMOVED_RESULTS } from '../results/ledger-results.ts';
 import { STORE_QUOTAS } from '../room/ledger-quotas.ts';
 import { SECRETS } from '../s3/ledger-secrets.ts';
 import { ASKS } from './ledger-asks.ts';
+import { CONDEMNED } from './ledger-condemned.ts';
 import { DATASETS } from './ledger-data.ts';
 import { FLOWS } from './ledger-flows.ts';
 import { HISTORY } from './ledger-history.ts';
@@ -180,4 +181,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '006-live': LIVE,
   '007-removed-results': REMOVED_RESULTS,
   '008-asks': ASKS,
+  '009-condemned': CONDEMNED,
 };

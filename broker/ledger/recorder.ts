@@ -22,7 +22,7 @@ export interface Recorder {
   settled(): Promise<void>;
 }
 
-type Table = Exclude<keyof LedgerSchema, 'meta' | 'history' | 'removed_results'>;
+type Table = Exclude<keyof LedgerSchema, 'meta' | 'history' | 'removed_results' | 'condemned'>;
 type Work = (db: Transaction<LedgerSchema>) => Promise<void>;
 type Row = Readonly<Record<string, unknown>>;
 

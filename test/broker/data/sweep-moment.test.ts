@@ -10,14 +10,14 @@ async function hops(jobs: number): Promise<void> {
 
 /**
  * Whether a tree was admitted, and whether its chunk is there when the pass is over, where it is named so many jobs of the
- * thread after a pass has written that chunks go, twelve before it goes on.
+ * thread after a second pass has written that chunks go, twelve before it goes on.
  */
 async function nameAfter(jobs: number): Promise<readonly [admitted: boolean, there: boolean]> {
   await using book = await openBook(':memory:');
   const keeper = memoryKeeper();
   const { tree, digest, bytes } = treeOf('what a client has just sent');
   await keeper.store.put(digest, bytes);
-  const written = Promise.withResolvers<void>();
+  let written = Promise.withResolvers<void>();
   const recorder: typeof book.recorder = {
     ...book.recorder,
     amend: async (work) => {
@@ -34,6 +34,7 @@ async function nameAfter(jobs: number): Promise<readonly [admitted: boolean, the
     graceMs: 0,
   });
   await sweeper.sweep('demo');
+  written = Promise.withResolvers();
   const pass = sweeper.sweep('demo');
   await written.promise;
   await hops(jobs);

@@ -113,3 +113,40 @@ test('others have their turn while the trees of a large ledger are looked at', a
   await sweeper.sweep('demo');
   expect(turns).toBeGreaterThan(3);
 });
+
+test('a broker that is shut each night sweeps what nobody needs, and waits no less than the grace', async () => {
+  let passedMs = 0;
+  const { clock } = book;
+  book = { ...book, clock: { ...clock, nowMs: () => clock.nowMs() + passedMs } };
+  const demo = memoryKeeper();
+  const { tree, digest, bytes } = treeOf('garbage');
+  const kept = treeOf('named meanwhile');
+  for (const each of [{ digest, bytes }, kept]) await demo.store.put(each.digest, each.bytes);
+  const day = async (atHour: number) => {
+    passedMs = atHour * HOUR_MS;
+    await using sweeper = open({ demo }, 24 * HOUR_MS);
+    if (atHour === 23) await sweeper.admit('demo', kept.tree);
+    return await sweeper.sweep('demo');
+  };
+  expect(await day(0)).toEqual({ stored: 2, condemned: 2, removed: 0 });
+  expect(await day(23)).toEqual({ stored: 2, condemned: 1, removed: 0 });
+  expect(await day(25)).toEqual({ stored: 2, condemned: 1, removed: 1 });
+  expect([...demo.store.chunks.keys()]).toEqual([kept.digest]);
+  await using sweeper = open({ demo }, 24 * HOUR_MS);
+  await expect(sweeper.admit('demo', tree)).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+});
+
+test('a broker sweeps for the first time ten minutes after its start', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval', 'clearTimeout', 'clearInterval'] });
+  try {
+    const demo = memoryKeeper();
+    const listed = vi.spyOn(demo, 'list');
+    open({ demo }, HOUR_MS, 6 * HOUR_MS);
+    await vi.advanceTimersByTimeAsync(599_000);
+    expect(listed).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await vi.waitFor(() => expect(listed).toHaveBeenCalled());
+  } finally {
+    vi.useRealTimers();
+  }
+});
