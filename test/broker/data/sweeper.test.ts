@@ -103,7 +103,7 @@ test('a broker from which another one has taken over takes nothing out', async (
 test('others have their turn while the trees of a large ledger are looked at', async () => {
   const demo = memoryKeeper();
   const sweeper = open({ demo });
-  const trees = Array.from({ length: 5_000 }, (_, at) => treeOf(`content ${at}`).tree);
+  const trees = Array.from({ length: 20_000 }, (_, at) => treeOf(`content ${at}`).tree);
   await book.recorder.record({ trees: trees.flatMap(treeRows) });
   let turns = 0;
   const turn = setInterval(() => {
