@@ -67,15 +67,27 @@ export async function submitJobs(
 }
 
 /** Waits until a job has ended; calls that fail meanwhile (a broker that restarts) are made again. */
-export function jobEnd(
+export async function jobEnd(
   broker: RpcClient<BrokerService>,
   jobId: string,
   timeoutMs = 60_000,
 ): Promise<GetJobResponse> {
-  return eventually(`end of job ${jobId}`, timeoutMs, async () => {
-    const request = { jobId, summaryOnly: false, firstTask: 0, maxTasks: 0 };
-    const job = await broker.getJob(request, { deadlineMs: 5_000 }).catch(() => undefined);
-    if (job?.summary === undefined) return undefined;
-    return isFinal(stateFromWire(job.summary.state)) ? job : undefined;
-  });
+  let last: GetJobResponse | undefined;
+  try {
+    return await eventually(`end of job ${jobId}`, timeoutMs, async () => {
+      const request = { jobId, summaryOnly: false, firstTask: 0, maxTasks: 0 };
+      last = await broker.getJob(request, { deadlineMs: 5_000 }).catch(() => undefined);
+      if (last?.summary === undefined) return undefined;
+      return isFinal(stateFromWire(last.summary.state)) ? last : undefined;
+    });
+  } catch (cause) {
+    throw new Error(`${String(cause)}; ${whereItIs(last)}`, { cause });
+  }
+}
+
+/** Its counts, and a few of its tasks that have not ended. */
+function whereItIs(job: GetJobResponse | undefined): string {
+  if (job === undefined) return 'the broker did not answer';
+  const open = job.tasks.filter(({ state }) => !isFinal(stateFromWire(state)));
+  return JSON.stringify([job.summary?.counts, ...open.slice(0, 3)]);
 }
