@@ -260,9 +260,10 @@ export function lrmsContract(
       lrms.submit(task('c1', ['sleep', '60'], { cpus: 2 }));
       await begun('c1');
       lrms.submit(task('c2', ['sleep', '60']));
-      lrms.cancel(attemptId('c2'), 1_000);
+      lrms.cancel(attemptId('c2'), 20_000);
       expect(await endOf('c2')).toMatchObject({ kind: 'not-started' });
-      lrms.cancel(attemptId('c1'), 1_000);
+      // Enough for a batch system that delivers TERM late: a KILL would end it with 137.
+      lrms.cancel(attemptId('c1'), 20_000);
       expect(await endOf('c1')).toMatchObject({ kind: 'exited', exitCode: 143 });
     });
 

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { systemClock } from '../../service/clock.ts';
+import { errnoOf } from '../../service/staging/file-errors.ts';
 import type { Account } from '../../site-gateway/accounts/account.ts';
 import type { GridEngineOptions } from '../../site-gateway/lrms/gridengine/gridengine.ts';
 import { needs } from '../setup/needs.ts';
@@ -222,7 +223,7 @@ class Cell {
   async kill(name: string): Promise<void> {
     const daemon = this.daemons.get(name);
     // An execd is the child of what put it into its host's process namespace.
-    for (const pid of childrenOf(daemon?.pid)) process.kill(pid, 'SIGKILL');
+    for (const pid of childrenOf(daemon?.pid)) killIfThere(pid);
     await daemon?.kill();
     this.daemons.delete(name);
   }
@@ -323,6 +324,15 @@ class Cell {
     const holder = this.holders.get(name);
     if (holder === undefined) throw new Error(`${name} does not run`);
     return holder.pid;
+  }
+}
+
+/** It may have gone since it was listed: a crash of its host takes it along. */
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') throw error;
   }
 }
 
