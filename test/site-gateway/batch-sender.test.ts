@@ -134,6 +134,43 @@ describe('a task that is given up', () => {
   });
 });
 
+describe('what found no room and waits no more keeps nothing else out', () => {
+  test('where all of it were given up meanwhile', async () => {
+    const slow = Promise.withResolvers<void>();
+    const queue = openQueue(async (order, all) => {
+      if (all.orders.length > 1) return take(order, all);
+      await slow.promise;
+      return FULL;
+    });
+    await using port = await openPort(queue.system, dir);
+    const ids = ['one', 'two', 'three'];
+    for (const id of ids) port.submit(id, 'exit 3');
+    await untilOrders(queue, 1);
+    for (const id of ids) port.lrms.cancel(attemptId(id), 0);
+    for (const id of ids) expect(await port.endOf(id)).toMatchObject({ reason: 'CANCELLED' });
+    slow.resolve();
+    const words = 'the queue takes no more jobs: no more jobs';
+    await until('it is full', async () => port.closedReasons.includes(words), SOON.timeout);
+    port.submit('later', 'exit 3');
+    await untilOrders(queue, 2);
+    expect(port.lrms.state().closedReason).toBe('');
+  });
+
+  test('where an earlier try, without an answer, has come to the queue', async () => {
+    const queue = openQueue(async (order, all) => {
+      if (all.orders.length === 1) throw new BatchSilence('no answer in 30 s');
+      const answer = take(order, all);
+      return all.orders.length === 2 ? FULL : answer;
+    });
+    await using port = await openPort(queue.system, dir);
+    port.submit('one', 'exit 3');
+    await untilOrders(queue, 2);
+    port.submit('later', 'exit 3');
+    await untilOrders(queue, 3);
+    expect(port.lrms.state().closedReason).toBe('');
+  });
+});
+
 /** A timer is too coarse. */
 const spin = async (ms: number): Promise<void> => {
   const untilMs = performance.now() + ms;

@@ -117,14 +117,14 @@ export class BatchSender {
     const missing = known.filter((one) => !listed.has(one.token) && !hasBegun(one));
     for (const one of known) if (!missing.includes(one)) this.arrived(one);
     const again = missing.filter((one) => !isOver(one));
-    if (again.length < missing.length) this.forgotten([...again, ...this.unsure]);
+    if (again.length < known.length) this.settled([...again, ...this.unsure]);
     for (const some of Map.groupBy(again, ({ entries }) => uidOf(entries[0])).values())
       this.options.run('submit again', this.sendAll(some));
     this.flush();
   }
 
-  /** Some were given up, and others are left: what found no room may have been the former. */
-  private forgotten(left: readonly Submission[]): void {
+  /** Some wait no more, and others are left: what found no room may have been the former. */
+  private settled(left: readonly Submission[]): void {
     if (left.every(({ account }) => account !== undefined)) this.options.health.full('');
   }
 
@@ -229,6 +229,7 @@ export class BatchSender {
       const part = half.length === 0 ? undefined : await this.prepare(half);
       if (part !== undefined) this.wait(part, words);
     }
+    this.settled(this.unsure);
   }
 
   /** Gives those that never begin; the others have come to the batch system, and go on. */
