@@ -1,4 +1,5 @@
 import { createHmac, randomInt } from 'node:crypto';
+import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -104,21 +105,25 @@ export const bracketed = (host: string): string => (host.includes(':') ? `[${hos
 /** Below the ports that Linux gives to outgoing connections, which could take one between its choice and its use. */
 const [FIRST_PORT, LAST_PORT] = [20_000, 32_000] as const;
 const PORTS_TRIED = 50;
-/** Ports that were given and may not be in use yet: a grid takes up to thirty before it starts anything. */
-const given = new Set<number>();
+/** Ports that were given and may not be in use yet, or not just now: a grid takes up to thirty before it starts anything. */
+const given: Socket[] = [];
 const MOST_GIVEN = 1_000;
 
-/** A TCP port that nobody listens on at this moment, and none of the last thousand that were given. Rejects with the error of `listen`, as for a host not of ours. */
+/**
+ * A TCP port that nobody listens on at this moment. While this process runs, nobody who asks here for one is given it again, in
+ * no process of this machine: its number is taken as a UDP port, which says so and is in nobody's way. Rejects with the error of
+ * `listen`, as for a host not of ours.
+ */
 export async function freePort(host: string): Promise<number> {
   for (let tries = 1; ; tries += 1) {
     const port = randomInt(FIRST_PORT, LAST_PORT);
-    if (given.has(port)) continue;
     try {
-      const probe = createServer().listen(port, host);
-      await once(probe, 'listening');
-      probe.close();
-      await once(probe, 'close');
-      keep(port);
+      const number = await takeNumber(port);
+      await tryToListen(port, host).catch((error: unknown) => {
+        number.close();
+        throw error;
+      });
+      keep(number);
       return port;
     } catch (error) {
       const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
@@ -127,10 +132,22 @@ export async function freePort(host: string): Promise<number> {
   }
 }
 
-function keep(port: number): void {
-  given.add(port);
-  const [oldest] = given;
-  if (given.size > MOST_GIVEN && oldest !== undefined) given.delete(oldest);
+async function tryToListen(port: number, host: string): Promise<void> {
+  const probe = createServer().listen(port, host);
+  await once(probe, 'listening');
+  probe.close();
+  await once(probe, 'close');
+}
+
+async function takeNumber(port: number): Promise<Socket> {
+  const socket = createSocket('udp4').bind({ port, address: '127.0.0.1', exclusive: true });
+  await once(socket, 'listening');
+  return socket.unref();
+}
+
+function keep(number: Socket): void {
+  given.push(number);
+  if (given.length > MOST_GIVEN) given.shift()?.close();
 }
 
 /** The key in `file`, or a new one that is written there, mode 0600. */
