@@ -110,14 +110,34 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+/** How long the kernel may take over what it was told to kill. */
+const KILLED_MS = 10_000;
+
 /** Asks a process to stop, and ends it after `graceMs` if it has not. Does nothing if it is gone already. */
 export async function stopPid(pid: number, graceMs = 6_000): Promise<void> {
-  if (!isAlive(pid)) return;
-  process.kill(pid, 'SIGTERM');
-  const deadline = performance.now() + graceMs;
-  while (isAlive(pid) && performance.now() < deadline) await pause(20);
-  if (isAlive(pid)) process.kill(pid, 'SIGKILL');
-  while (isAlive(pid) && performance.now() < deadline + 1_000) await pause(20);
+  send(pid, 'SIGTERM');
+  if (await isGone(pid, graceMs)) return;
+  send(pid, 'SIGKILL');
+  await isGone(pid, KILLED_MS);
+}
+
+/** Whether it has ended before so much time is over. */
+async function isGone(pid: number, mostMs: number): Promise<boolean> {
+  const deadline = performance.now() + mostMs;
+  while (isAlive(pid)) {
+    if (performance.now() > deadline) return false;
+    await pause(20);
+  }
+  return true;
+}
+
+/** A process may go by itself at any moment. */
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
 }
 
 /** The line that a service prints once it serves (service/shutdown.ts). */
@@ -159,14 +179,19 @@ export function processesBelow(dir: string): readonly number[] {
     .map(Number);
 }
 
-/** Ends whatever still runs in a directory that is about to go. */
+/** Ends whatever still runs in a directory that is about to go, with what that starts meanwhile, and waits for its end. */
 export async function endProcessesBelow(dir: string): Promise<void> {
-  for (const pid of processesBelow(dir)) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It has ended by itself.
-    }
+  const deadline = performance.now() + KILLED_MS;
+  while (processesBelow(dir).filter(kill).length > 0 && performance.now() < deadline)
+    await pause(20);
+}
+
+/** Whether it was there, and ours to end. */
+function kill(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch {
+    return false;
   }
 }
 

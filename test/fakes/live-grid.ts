@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { endProcessesBelow } from '../../cli/up/process.ts';
 import { formatFqan } from '../../core/vo/fqan.ts';
 import { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import { systemClock } from '../../service/clock.ts';
@@ -124,6 +125,8 @@ export async function openLiveGrid(details: Details = {}): Promise<LiveGrid> {
     [Symbol.asyncDispose]: async () => {
       trust.close();
       await server.close(100);
+      // What a gateway has started may write there still.
+      await endProcessesBelow(dir);
       rmSync(dir, { recursive: true });
     },
   };
