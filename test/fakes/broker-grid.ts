@@ -62,7 +62,9 @@ export interface BrokerGrid extends AsyncDisposable {
   stateOf(id: string): Promise<string>;
 }
 
-export const LEASE_MS = 1_000;
+/** A machine that stands still for a moment loses no site. */
+export const LEASE_MS = 5_000;
+const BEACON_MS = 300;
 const lasting = (): { readonly notBeforeMs: number; readonly notAfterMs: number } => ({
   notBeforeMs: Date.now() - HOUR_MS,
   notAfterMs: Date.now() + DAY_MS,
@@ -141,7 +143,7 @@ export async function openBrokerGrid(
       identity: { certPem: pemOf(entity), keyPem: keyPemOf(entity) },
       authenticator,
       offer: offerOf(id, offer),
-      beaconMs: LEASE_MS / 3,
+      beaconMs: BEACON_MS,
     });
     gateways.push(gateway);
     await as('Root').enrolSite({ id, address: gateway.address, dn: host(id).cert.subject });
