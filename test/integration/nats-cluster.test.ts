@@ -27,7 +27,7 @@ describe.for(await natsServers())('three of $name', ({ name, path, version }) =>
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'hanse-nats-cluster-'));
     nats = await startNatsCluster(path);
-  }, 60_000);
+  });
   afterAll(async () => {
     await nats[Symbol.asyncDispose]();
     await rm(dir, { recursive: true, force: true });
@@ -40,7 +40,7 @@ describe.for(await natsServers())('three of $name', ({ name, path, version }) =>
       store,
       corrupt: async (digest, bytes) => {
         await member.request(chunkSubject('demo', digest), encipher(digest, bytes), {
-          timeout: 5_000,
+          timeout: 20_000,
         });
       },
       [Symbol.asyncDispose]: async () => {
@@ -53,7 +53,7 @@ describe.for(await natsServers())('three of $name', ({ name, path, version }) =>
   // Of older ones a server that was away may never catch up, as the broker says.
   test.for(clusterWarning(version) === '' ? [0, 1, 2] : [])(
     'server %i may crash in the middle, and nothing is lost',
-    { timeout: 180_000 },
+    { timeout: 400_000 },
     async (at) => {
       const root = join(dir, `root${at}`);
       await mkdir(root);
@@ -109,7 +109,7 @@ test('one copy becomes three, and then any server may go', async () => {
     await nats.start(at);
     await untilCopied(nats, chunks.length);
   }
-}, 240_000);
+}, 400_000);
 
 /** What nats-server tells of each question to JetStream. */
 interface ApiAdvisory {
@@ -174,25 +174,26 @@ async function joinAsServer(nats: TestCluster): Promise<string> {
   return Buffer.concat(said).toString();
 }
 
+/** Servers that were away may have to choose a leader anew, and to copy what they lack. */
+const CAUGHT_UP = { timeout: 120_000 };
+
 /** Each server says that it has caught up with the others. */
 async function untilHealthy(nats: TestCluster): Promise<void> {
   const states = () =>
     Promise.all(nats.monitors.map(async (url) => (await fetch(`${url}/healthz`)).status));
-  await expect.poll(states, { timeout: 60_000 }).toEqual(nats.monitors.map(() => 200));
+  await expect.poll(states, CAUGHT_UP).toEqual(nats.monitors.map(() => 200));
 }
 
 /** Each server keeps as many messages in its own store, and has caught up with the others. */
 async function untilCopied(nats: TestCluster, messages: number): Promise<void> {
   await untilHealthy(nats);
-  await expect
-    .poll(() => messagesOf(nats), { timeout: 60_000 })
-    .toEqual(nats.monitors.map(() => messages));
+  await expect.poll(() => messagesOf(nats), CAUGHT_UP).toEqual(nats.monitors.map(() => messages));
 }
 
 /** All servers keep as many messages. */
 async function untilEven(nats: TestCluster): Promise<void> {
   const different = async () => new Set(await messagesOf(nats)).size;
-  await expect.poll(different, { timeout: 60_000 }).toBe(1);
+  await expect.poll(different, CAUGHT_UP).toBe(1);
 }
 
 /** How many messages each server keeps in its own store. */

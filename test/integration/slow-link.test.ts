@@ -25,12 +25,12 @@ test('a thin line carries each byte once, no more waits in it than a second of i
       nkey,
       vo: 'demo',
       caPem: nats.caPem,
-      patienceMs: 10_000,
+      patienceMs: 30_000,
       ticket: async () => {
         tickets += 1;
-        // Another is due in the middle of either transfer, two seconds before this one ends: what waits in the line then
+        // Another is due in the middle of either transfer, four seconds before this one ends: what waits in the line then
         // still comes.
-        const wish = { vo: 'demo', nkey: nkey.publicKey, lifetimeMs: 8_000 } as const;
+        const wish = { vo: 'demo', nkey: nkey.publicKey, lifetimeMs: 16_000 } as const;
         const ticket = await nats.accounts.issueTicket({ ...wish, purpose: 'user' });
         return { ...ticket, servers: [`tls://127.0.0.1:${link.port}`] };
       },
@@ -38,7 +38,7 @@ test('a thin line carries each byte once, no more waits in it than a second of i
   );
   const root = join(dir, 'root');
   await mkdir(root);
-  const bytes = randomBytes(12 * MIB);
+  const bytes = randomBytes(24 * MIB);
   await writeFile(join(root, 'large.bin'), bytes);
   const stopping = new AbortController();
   const cut = sendTree(

@@ -48,7 +48,7 @@ describe.for(await natsServers())('false chunks in $name', ({ path }) => {
   };
   const forge = async (kind: keyof typeof MADE_UP): Promise<void> => {
     const rogue = await nats.member('demo');
-    await rogue.request(chunkSubject('demo', digest), MADE_UP[kind], { timeout: 5_000 });
+    await rogue.request(chunkSubject('demo', digest), MADE_UP[kind], { timeout: 20_000 });
     await rogue.close();
   };
 

@@ -47,7 +47,7 @@ describe.for(await natsServers())('what disks and rogues do to the chunks of $na
     const rogue = await nats.member('demo');
     const name = chunkName(sha256(content));
     for (const madeUp of ['*', '>', 'a', 'a*', '-again', `${name}-again-again`]) {
-      const ack = await rogue.request(namedSubject('demo', madeUp), 'false', { timeout: 5_000 });
+      const ack = await rogue.request(namedSubject('demo', madeUp), 'false', { timeout: 20_000 });
       expect(ack.json()).not.toHaveProperty('error');
     }
     await rogue.close();
@@ -93,7 +93,7 @@ describe.for(await natsServers())('what disks and rogues do to the chunks of $na
       const digest = sha256(bytes);
       const made = headers(Number.parseInt(status, 10), status.slice(4));
       const rogue = await nats.member('demo');
-      const options = { headers: made, timeout: 5_000 };
+      const options = { headers: made, timeout: 20_000 };
       await rogue.request(chunkSubject('demo', digest), Buffer.of(), options);
       await rogue.close();
       await using member = nats.open('demo');

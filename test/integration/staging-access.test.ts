@@ -73,16 +73,18 @@ describe.for(await natsServers())('with $name', ({ path }) => {
     for (const vo of ['demo', 'other.vo']) {
       const member = await nats.member(vo);
       for (const api of forbidden) {
-        await expect(member.request(api, '{}', { timeout: 2_000 })).rejects.toThrow(
+        await expect(member.request(api, '{}', { timeout: 20_000 })).rejects.toThrow(
           /permissions violation/i,
         );
       }
       await member.close();
     }
     const stranger = await nats.member('other.vo');
-    await expect(stranger.request(subject, '', { timeout: 2_000 })).rejects.toThrow(/permissions/i);
+    await expect(stranger.request(subject, '', { timeout: 20_000 })).rejects.toThrow(
+      /permissions/i,
+    );
     await expect(
-      stranger.request(directGetSubject(subject), '', { timeout: 2_000 }),
+      stranger.request(directGetSubject(subject), '', { timeout: 20_000 }),
     ).rejects.toThrow(/permissions/i);
     await stranger.close();
     expect(Buffer.compare(await store.get(sha256(content)), content)).toBe(0);
@@ -99,7 +101,7 @@ describe.for(await natsServers())('with $name', ({ path }) => {
       const curious = await nats.member('demo', 60_000, purpose);
       const guesses = ['*', '>', '*>', '*'.repeat(64), `${name.slice(0, 63)}*`, name];
       const ask = (guess: string) =>
-        curious.request(directGetSubject(namedSubject('demo', guess)), '', { timeout: 2_000 });
+        curious.request(directGetSubject(namedSubject('demo', guess)), '', { timeout: 20_000 });
       const answers = (await Promise.allSettled(guesses.map(ask)))
         .filter((answer) => answer.status === 'fulfilled')
         .map(({ value }) => value);
@@ -128,7 +130,7 @@ describe.for(await natsServers())('with $name', ({ path }) => {
         member.subscribe(subject, { callback: (error) => resolve(error?.message ?? 'heard') });
       });
       // nats-server says nothing where it allows it.
-      const allowed = pause(5_000).then(() => `it may listen to ${subject}`);
+      const allowed = pause(20_000).then(() => `it may listen to ${subject}`);
       expect(await Promise.race([refusal, allowed])).toMatch(/permissions violation/i);
     }
     await member.close();
@@ -152,7 +154,7 @@ describe.for(await natsServers())('with $name', ({ path }) => {
         inboxPrefix: '_INBOX',
         caPem: nats.caPem,
       });
-      const ask = (subject: string) => connection.request(subject, '', { timeout: 2_000 });
+      const ask = (subject: string) => connection.request(subject, '', { timeout: 20_000 });
       for (const subject of beyond)
         await expect(ask(`${subject}.PURGE.x`)).rejects.toThrow(/permissions violation/i);
       // It is these that are denied: what is the account's own is not.

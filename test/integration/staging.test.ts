@@ -34,7 +34,7 @@ describe.for(await natsServers())('with $name', ({ name, path }) => {
       store,
       corrupt: async (digest, bytes) => {
         await member.request(chunkSubject('demo', digest), encipher(digest, bytes), {
-          timeout: 5_000,
+          timeout: 20_000,
         });
       },
       [Symbol.asyncDispose]: async () => {
@@ -130,7 +130,9 @@ describe.for(await natsServers())('with $name', ({ name, path }) => {
   test('a chunk that somebody falsified is CHUNK_CORRUPT at the reader', async () => {
     const content = randomBytes(1_000);
     const member = await nats.member('demo');
-    await member.request(chunkSubject('demo', sha256(content)), 'false');
+    await member.request(chunkSubject('demo', sha256(content)), 'false', {
+      timeout: 20_000,
+    });
     await member.close();
     await writeFile(join(root, 'false.bin'), content);
     await using store = nats.open('demo');
