@@ -12,7 +12,8 @@ const project = (name: string, include: string[], testTimeout: number, more = {}
     name,
     include,
     testTimeout,
-    hookTimeout: 180_000,
+    // Some install what they need first, and wait for others that do.
+    hookTimeout: 600_000,
     expect: { poll: { timeout: testTimeout / 2 } },
   },
 });

@@ -9,7 +9,6 @@ import { parseDataset } from '../../core/data/dataset.ts';
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { encodeManifest } from '../../core/data/manifest-codec.ts';
 import { dn } from '../../core/ids.ts';
-import { pause } from '../../service/background.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { ALICE } from '../fakes/callers.ts';
 import { liveTask } from '../fakes/finished-jobs.ts';
@@ -38,14 +37,23 @@ export function storeRoomContract(name: string, fresh: () => Promise<LedgerPlace
     let place: LedgerPlace;
     let book: OpenBook;
     let room: StoreRoom;
+    /** How much later it is for all but the test. */
+    let laterMs = 0;
     const open = async (): Promise<void> => {
       book = await openBook(place);
+      const { clock } = book;
+      const shifted = {
+        nowMs: () => clock.nowMs() + laterMs,
+        monotonicMs: () => clock.monotonicMs() + laterMs,
+      };
+      book = { ...book, clock: shifted };
       room = await openStoreRoom(
         book,
         openTreeCounter(book, () => NO_STORE),
       );
     };
     beforeEach(async () => {
+      laterMs = 0;
       place = await fresh();
       await open();
     });
@@ -81,11 +89,11 @@ export function storeRoomContract(name: string, fresh: () => Promise<LedgerPlace
     });
 
     test('what has expired counts no more', async () => {
-      await put('short', treeOf({ a: 100 }), 500);
+      await put('short', treeOf({ a: 100 }), 60_000);
       await put('kept', treeOf({ b: 10 }));
       expect(await room.use(OWNER)).toMatchObject({ usedBytes: 110 });
       expect(await room.owners('demo', 10)).toEqual([ALICE.dn]);
-      await pause(510);
+      laterMs = 61_000;
       expect(await room.use(OWNER)).toMatchObject({ usedBytes: 10 });
     });
 

@@ -34,5 +34,4 @@ test.concurrent.each(['authority', 'broker', 'site'] as const)(
     await file.close();
     expect(await ended).toEqual([null, 'SIGTERM']);
   },
-  30_000,
 );

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openStateDirectory, stateFailure } from '../../service/state-directory.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -66,19 +66,19 @@ test.for(['/etc/passwd', '/etc/passwd/spool'])('a file is no directory: %s', asy
   });
 });
 
-/** Words that try the directory with this Node, and print what is said of it. */
-const trying = (place: string): readonly string[] => {
+/** Words that try the directory with this Node, and print what is said of it; so long it may take to answer. */
+const trying = (place: string, patienceMs = 30_000): readonly string[] => {
   const module = JSON.stringify(join(ROOT, 'service/state-directory.ts'));
-  const script = `import(${module}).then((m) => m.openStateDirectory('spool', ${JSON.stringify(place)}, 1000)).catch((e) => console.log(e.code, e.problems[0].message))`;
+  const script = `import(${module}).then((m) => m.openStateDirectory('spool', ${JSON.stringify(place)}, ${patienceMs})).catch((e) => console.log(e.code, e.problems[0].message))`;
   return [process.execPath, '-e', script];
 };
 
 /** What is said of a place on the file system that these shell words mount at `%`. */
-function saidOf(mount: string): string {
+function saidOf(mount: string, patienceMs?: number): string {
   const disk = mkdtempSync(join(dir, 'disk-'));
   const script = `${mount.replace('%', disk)} && exec "$@"`;
-  const words = ['-m', 'sh', '-c', script, 'sh', ...trying(join(disk, 's'))];
-  return execFileSync('unshare', words, { encoding: 'utf8', timeout: 20_000 });
+  const words = ['-m', 'sh', '-c', script, 'sh', ...trying(join(disk, 's'), patienceMs)];
+  return execFileSync('unshare', words, { encoding: 'utf8', timeout: 60_000 });
 }
 
 test.for<readonly [string, string, RegExp]>([
@@ -105,7 +105,7 @@ test('what the account may not write is named with the account', () => {
 const HUNG = 'exec 9<>/dev/fuse; mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 none';
 
 test('a directory that does not answer is told of', () => {
-  expect(saidOf(`${HUNG} %`)).toMatch(
+  expect(saidOf(`${HUNG} %`, 1_000)).toMatch(
     /^CONFIG_INVALID spool: it does not answer within 1 s: .*network file system/,
   );
 });
@@ -117,7 +117,7 @@ test('a signal ends a service that waits for its directory', async () => {
   const ends = children.map((child) => once(child, 'exit'));
   for (const child of children) {
     // What it asks has begun, and does not come back.
-    await vi.waitUntil(() => hasChild(child, /answer/), { timeout: 15_000 });
+    await expect.poll(() => hasChild(child, /answer/)).toBe(true);
     child.kill('SIGTERM');
   }
   for (const end of ends) expect(await end).toEqual([null, 'SIGTERM']);

@@ -15,6 +15,7 @@ test('of two at once in a directory one waits until the other has ended', async 
     return held;
   });
   await using _other = await oneAtATime(newDir(), never, () => said.push('other waits'));
+  await expect.poll(() => said).toEqual(['second waits']);
   await after(200);
   expect(said).toEqual(['second waits']);
   await first[Symbol.asyncDispose]();

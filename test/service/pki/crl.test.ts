@@ -53,9 +53,9 @@ describe('a revocation list of our making', () => {
       serial: (0x100000 + at).toString(16),
       revokedAtMs: NOON_MS,
     }));
-    const before = performance.now();
+    const before = process.cpuUsage();
     expect(readCrl(crlOf(root, { revoked }), root.cert).revoked.size).toBe(10_000);
-    expect(performance.now() - before).toBeLessThan(2_000);
+    expect(process.cpuUsage(before).user).toBeLessThan(2_000_000);
   });
 
   test('that is cut short is refused', () => {

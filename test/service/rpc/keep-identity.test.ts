@@ -57,7 +57,7 @@ const warnings = (): readonly string[] =>
   said.filter(({ level }) => level >= 40).map(({ msg }) => msg);
 /** The machine may be busy. */
 const soon = (holds: () => void): Promise<void> =>
-  vi.waitFor(holds, { timeout: 8_000, interval: LOOK_MS });
+  vi.waitFor(holds, { timeout: 15_000, interval: LOOK_MS });
 const looks = (): Promise<void> => pause(8 * LOOK_MS);
 
 test('a pair that replaces the one before is shown, at once to whoever follows', async () => {

@@ -278,8 +278,10 @@ test('a file that has become a pipe is not waited for', async () => {
   const read = diskThread()
     .read({ send: dir, root: dir, pieces, target })
     .catch((error: unknown) => error);
-  const waited = pause(5_000).then(() => 'it waits for the other end');
+  const over = new AbortController();
+  const waited = pause(15_000, over.signal).then(() => 'it waits for the other end');
   const found = await Promise.race([read, waited]);
+  over.abort();
   // Lets go of who waits.
   closeSync(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK));
   await rm(dir, { recursive: true });
@@ -290,7 +292,7 @@ test('a thread that nobody uses does not keep its process alive', async () => {
   const disk = new URL('../../../service/staging/disk/disk.ts', import.meta.url).href;
   const program = `(await import('${disk}')).diskThread();`;
   const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
-    timeout: 8_000,
+    timeout: 15_000,
   });
   await expect(run).resolves.toMatchObject({ stderr: '' });
 });

@@ -12,7 +12,7 @@ test('bytes go at the rate, after a burst of a quarter of a second', async () =>
   expect(tookMs).toBeGreaterThan(450);
   const stop = AbortSignal.timeout(50);
   await rate.take(100_000_000, stop);
-  expect(performance.now() - fromMs).toBeLessThan(5_000);
+  expect(performance.now() - fromMs).toBeLessThan(15_000);
 });
 
 test('without a rate nothing waits', async () => {
