@@ -1,20 +1,12 @@
 /** Slurm loses a node, its memory, or a part of that: each task has one end, and none runs twice. */
-import {
-  appendFileSync,
-  copyFileSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { pause } from '../../service/background.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openSlurm } from '../../site-gateway/lrms/slurm/slurm.ts';
-import { processesNaming } from '../support/daemons.ts';
+import { killIfThere, processesNaming } from '../support/daemons.ts';
 import { openPort, type Port, SOON } from '../support/lrms-port.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 
@@ -46,23 +38,6 @@ const states = async (): Promise<readonly string[]> =>
   (await cluster.run('squeue', '-h', '-o', '%T')).trim().split('\n').toSorted();
 const untilGo = (): string => `until test -e ${dir}/go; do sleep 0.1; done`;
 const closedReason = (): string => port.lrms.state().closedReason;
-const stateFile = (): string => join(cluster.dir, 'state', 'job_state');
-/** What slurmctld has not written down it does not know after a crash. */
-const untilSaved = async (): Promise<void> => {
-  const nowMs = Date.now();
-  const [job = ''] = (await cluster.run('squeue', '-h', '-o', '%A')).trim().split('\n');
-  await cluster.run('scontrol', 'update', `JobId=${job}`, 'Comment=seen');
-  await expect.poll(() => statSync(stateFile()).mtimeMs, SOON).toBeGreaterThan(nowMs);
-};
-
-/** One that was killed before may have been its parent, and have ended it. */
-function killIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
-  }
-}
 
 test('a task whose node has died is given up, and the site says that the node is down', async () => {
   port.submit('lost', 'sleep 300');
@@ -107,14 +82,12 @@ test('a task whose start Slurm has forgotten runs once, though Slurm starts it a
   await set('DOWN');
   port.submit('once', `until test -e ${dir}/more; do sleep 0.1; done; exit 5`, { cpus: 2 });
   await expect.poll(states, SOON).toEqual(['PENDING']);
-  await untilSaved();
-  const [file, kept] = [stateFile(), join(dir, 'job_state')];
-  copyFileSync(file, kept);
+  const kept = await cluster.untilSaved('once');
   await set('UP');
   await port.begun('once');
   await cluster.kill('slurmctld');
   // It may have had the time to write the start down.
-  copyFileSync(kept, file);
+  writeFileSync(join(cluster.dir, 'state', 'job_state'), kept);
   cluster.start('slurmctld');
   // Slurm ends it as a job that should not be there, or when it starts it again, or it puts that off and lets it be.
   await Promise.race([port.endOf('once'), pause(5_000)]);
@@ -127,6 +100,6 @@ test('a task whose start Slurm has forgotten runs once, though Slurm starts it a
       expect.objectContaining({ kind: 'vanished', detail: expect.stringMatching(detail) }),
     ]),
   );
-  expect(processesNaming(join(dir, 'attempts', 'once'))).toEqual([]);
+  await expect.poll(() => processesNaming(join(dir, 'attempts', 'once')), SOON).toEqual([]);
   expect(ran()).toEqual(['once']);
 });

@@ -131,7 +131,7 @@ test('a cluster whose slurmd was killed leaves no process behind', async () => {
 });
 
 test('a node that Slurm lets sleep is capacity, and is woken for a task', async () => {
-  const soon = { timeout: 30_000, interval: 200 };
+  const soon = { timeout: 100_000, interval: 200 };
   // Nothing that another test has left is to wake it.
   await expect.poll(() => cluster.run('squeue', '-h'), soon).toBe('');
   await cluster.untilIdle();
@@ -173,7 +173,7 @@ test('nodes of a reservation are for its jobs alone', async () => {
   const whose = ['start=now', 'duration=60', `users=${userInfo().username}`, 'nodes=n1'];
   await change('create', 'reservation=grid', ...whose);
   try {
-    await expect.poll(() => cpus(), { timeout: 30_000, interval: 500 }).toBe(0);
+    await expect.poll(() => cpus(), { timeout: 100_000, interval: 500 }).toBe(0);
     expect(await cpus('grid')).toBe(2);
     await expect(cpus('nope')).rejects.toThrow("there is no reservation 'nope'");
     const said = await change('show', 'node', 'n1');

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { pause } from '../../service/background.ts';
 import { openLog } from '../../service/log.ts';
@@ -13,6 +13,9 @@ import { beginJob, openQueue } from '../fakes/batch-queue.ts';
 import { until } from '../support/daemons.ts';
 import { openPort, SOON } from '../support/lrms-port.ts';
 import { testDirs } from '../support/test-dirs.ts';
+
+// These wait for several looks each.
+vi.setConfig({ testTimeout: 300_000 });
 
 /** What a batch system does is the test's choice here; the gateway's script really runs. */
 const makeDir = testDirs('batch-fence');

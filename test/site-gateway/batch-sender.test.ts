@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { attemptId } from '../../core/ids.ts';
 import { BatchSilence } from '../../site-gateway/lrms/batch/batch-command.ts';
 import {
@@ -13,6 +13,9 @@ import { type BatchQueue, beginJob, openQueue } from '../fakes/batch-queue.ts';
 import { until } from '../support/daemons.ts';
 import { openPort, SOON } from '../support/lrms-port.ts';
 import { testDirs } from '../support/test-dirs.ts';
+
+// These wait for many looks each.
+vi.setConfig({ testTimeout: 300_000 });
 
 const makeDir = testDirs('batch-sender');
 let dir: string;

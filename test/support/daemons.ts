@@ -47,7 +47,7 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
 export async function endLeftovers(dir: string): Promise<void> {
   await until(`no process is left in ${dir}`, () => {
     const left = processesNaming(dir);
-    for (const pid of left) attempt(() => process.kill(pid, 'SIGKILL'));
+    for (const pid of left) killIfThere(pid);
     return Promise.resolve(left.length === 0);
   });
 }
@@ -66,6 +66,11 @@ function names(pid: number, dir: string): boolean {
   return [...links, `${about}/cwd`].some((link) =>
     attempt(() => readlinkSync(link))?.startsWith(`${dir}/`),
   );
+}
+
+/** Kills a process, which may have gone since somebody saw it: another's end may have taken it along. */
+export function killIfThere(pid: number): void {
+  attempt(() => process.kill(pid, 'SIGKILL'));
 }
 
 /** A process may go while it is looked at. */
@@ -87,7 +92,7 @@ export async function commandOutput(
 ): Promise<string> {
   const { stdout } = await execute(program, [...args], {
     env: { ...process.env, ...env },
-    timeout: 10_000,
+    timeout: 60_000,
   });
   return stdout;
 }
@@ -96,7 +101,7 @@ export async function commandOutput(
 export async function until(
   what: string,
   holds: () => Promise<boolean>,
-  timeoutMs = 30_000,
+  timeoutMs = 120_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await holds().catch(() => false))) {

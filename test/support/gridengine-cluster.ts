@@ -3,7 +3,6 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
-  existsSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -12,11 +11,10 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { systemClock } from '../../service/clock.ts';
-import { errnoOf } from '../../service/staging/file-errors.ts';
 import type { Account } from '../../site-gateway/accounts/account.ts';
 import type { GridEngineOptions } from '../../site-gateway/lrms/gridengine/gridengine.ts';
 import { needs } from '../setup/needs.ts';
-import { commandOutput, type Daemon, startDaemon, until } from './daemons.ts';
+import { commandOutput, type Daemon, killIfThere, startDaemon, until } from './daemons.ts';
 import {
   addressOf,
   type CellSize,
@@ -231,7 +229,7 @@ class Cell {
   async crash(name: string): Promise<void> {
     const holder = this.holders.get(name);
     // The first process of a process namespace takes all others with it.
-    if (holder !== undefined) process.kill(holder.pid, 'SIGKILL');
+    if (holder !== undefined) killIfThere(holder.pid);
     await holder?.daemon.kill();
     this.holders.delete(name);
     await this.kill(name);
@@ -327,18 +325,12 @@ class Cell {
   }
 }
 
-/** It may have gone since it was listed: a crash of its host takes it along. */
-function killIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if (errnoOf(error) !== 'ESRCH') throw error;
-  }
-}
-
 /** None where the process has gone. */
 function childrenOf(pid: number | undefined): readonly number[] {
-  const file = `/proc/${pid}/task/${pid}/children`;
-  if (!existsSync(file)) return [];
-  return readFileSync(file, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return text.trim().split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
 }

@@ -9,7 +9,7 @@ import type { BatchSystem } from '../../site-gateway/lrms/batch/batch-system.ts'
 import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
 import { until } from './daemons.ts';
 
-export const SOON = { timeout: 60_000, interval: 100 };
+export const SOON = { timeout: 120_000, interval: 100 };
 
 /** The LRMS port on a batch system, as a gateway has it, in a directory that is its spool. */
 export interface Port extends AsyncDisposable {

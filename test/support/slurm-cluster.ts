@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmdirSync,
   rmSync,
   writeFileSync,
@@ -28,6 +29,11 @@ export interface SlurmCluster extends AsyncDisposable {
   /** `options` of the daemon: with `-b` a slurmd says that its node was booted just now. */
   start(daemon: string, ...options: readonly string[]): void;
   untilIdle(): Promise<void>;
+  /**
+   * What slurmctld has not written down it does not know after a crash: writes this word to a job and waits until it has;
+   * gives what it has written down then of all jobs.
+   */
+  untilSaved(word: string): Promise<Buffer>;
 }
 
 export interface SlurmSize {
@@ -92,11 +98,24 @@ export async function startSlurm(size: SlurmSize): Promise<SlurmCluster> {
     run,
     start,
     untilIdle,
+    untilSaved: (word) => savedWith(word, join(dir, 'state', 'job_state'), run),
     kill: async (name) => {
       await daemons.get(name)?.kill();
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+async function savedWith(word: string, file: string, run: SlurmCluster['run']): Promise<Buffer> {
+  const [job = ''] = (await run('squeue', '-h', '-o', '%A')).trim().split('\n');
+  const comment = `seen-${word}`;
+  await run('scontrol', 'update', `JobId=${job}`, `Comment=${comment}`);
+  let saved = Buffer.alloc(0);
+  await until(`slurmctld has written down ${comment}`, async () => {
+    saved = readFileSync(file);
+    return saved.includes(comment);
+  });
+  return saved;
 }
 
 /** Of each node. */

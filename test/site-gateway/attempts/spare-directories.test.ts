@@ -97,7 +97,7 @@ test.each<[string, (work: string) => Promise<void>]>([
   ],
 ])('not when %s; then a new one is made ahead', async (_what, task) => {
   expect(await again(task)).toBe(false);
-  await vi.waitFor(() => expect(readyOnes()).toHaveLength(1), 5_000);
+  await vi.waitFor(() => expect(readyOnes()).toHaveLength(1), 30_000);
 });
 
 test('not when somebody may have its files open, or its task was not the first that could be told apart', async () => {

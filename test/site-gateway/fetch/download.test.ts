@@ -95,7 +95,7 @@ test('another content is refused though the server never gives it in one piece',
     partial: join(dir, 'half.part'),
     ...rest,
   };
-  const signal = AbortSignal.timeout(5_000);
+  const signal = AbortSignal.timeout(50_000);
   const fetching = download(wanted, { web, wait: patient, patienceMs: 10_000, signal });
   await expect(fetching).rejects.toMatchObject({
     code: 'FETCH_MISMATCH',
