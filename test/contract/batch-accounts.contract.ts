@@ -28,9 +28,11 @@ export interface AccountSystem {
   queue(): Promise<string>;
   /** Names of their owners, one a line. */
   owners(): Promise<string>;
-  /** Words of the command that submits a job that is called so and sleeps for a minute. */
+  /** Words of the command that submits a job that is called so and sleeps for minutes. */
   sleeper(name: string): readonly string[];
 }
+
+const SOON = { timeout: 120_000 };
 
 /** By what an account replaces that which the gateway looks for where it can write. */
 const PLANTS = { started: 'mkfifo', ended: 'mkdir', noticed: 'mkfifo', kill: 'ln -s /nowhere' };
@@ -92,7 +94,7 @@ export function batchAccountsContract(
     afterAll(async () => {
       await site[Symbol.asyncDispose]();
       await member[Symbol.asyncDispose]();
-      rmSync(scratch, { recursive: true });
+      rmSync(scratch, { recursive: true, maxRetries: 5 });
       for (const account of [alice, bob]) account[Symbol.dispose]();
     });
 
@@ -114,9 +116,9 @@ export function batchAccountsContract(
     const stdoutOf = (id: string): Promise<string> =>
       readFile(join(directoryOf(id), 'stdout'), 'utf8').catch(() => '');
     const said = (id: string, words: string): Promise<void> =>
-      expect.poll(() => stdoutOf(id), { timeout: 60_000 }).toContain(words);
+      expect.poll(() => stdoutOf(id), SOON).toContain(words);
     const queueIs = (words: string): Promise<void> =>
-      expect.poll(() => system.queue(), { timeout: 60_000 }).toBe(words);
+      expect.poll(() => system.queue(), SOON).toBe(words);
     const as = (account: TestAccount, script: string): string => {
       const [program = '', ...words] = wordsAs(account, '/dev/null');
       const options = { cwd: '/', encoding: 'utf8', stdio: 'pipe' } as const;

@@ -99,11 +99,11 @@ export function lrmsContract(
       };
     };
     const endOf = async (id: string): Promise<TaskEnd | undefined> => {
-      await expect.poll(() => ends.has(id), { timeout: 60_000 }).toBe(true);
+      await expect.poll(() => ends.has(id)).toBe(true);
       return ends.get(id);
     };
     const begun = (id: string): Promise<void> =>
-      expect.poll(() => events, { timeout: 60_000 }).toContain(`started ${id}`);
+      expect.poll(() => events).toContain(`started ${id}`);
     const lines = (file: string): readonly string[] =>
       readFileSync(join(spool, file), 'utf8').trim().split('\n');
 
@@ -273,14 +273,20 @@ export function lrmsContract(
       const beats = (): readonly string[] =>
         readdirSync(join(deaf.directory, 'work')).map((one) => join(deaf.directory, 'work', one));
       lrms.submit(deaf);
-      await expect.poll(() => beats().length, { timeout: 60_000 }).toBe(2);
+      await expect.poll(() => beats().length).toBe(2);
       await begun('deaf');
       const askedAtMs = Date.now();
       lrms.cancel(attemptId('deaf'), 500, 1_000);
       expect(await endOf('deaf')).toMatchObject({ kind: 'exited', exitCode: 137 });
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      const lastMs = Math.max(...beats().map((file) => statSync(file).mtimeMs));
-      expect(lastMs - askedAtMs).toBeLessThan(3_500);
+      const lastMs = (): number => Math.max(...beats().map((file) => statSync(file).mtimeMs));
+      const stands = async (): Promise<boolean> => {
+        const before = lastMs();
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        return lastMs() === before;
+      };
+      await expect.poll(stands).toBe(true);
+      // Batch systems kill by themselves after half a minute or a minute.
+      expect(lastMs() - askedAtMs).toBeLessThan(20_000);
     });
 
     test('cancelling what is unknown or has ended is no error', async () => {

@@ -217,7 +217,7 @@ export function submitFaultsContract(name: string, start: () => Promise<SubmitSy
       stumble('wrong');
       port.submit('waits', 'sleep 300', { cpus: 1 });
       await port.begun('waits');
-      port.lrms.cancel(attemptId('waits'), 5_000);
+      port.lrms.cancel(attemptId('waits'), 30_000);
       expect(await port.endOf('waits')).toMatchObject({ kind: 'exited', exitCode: 143 });
       port.submit('never', 'sleep 300');
       await expect.poll(calls, SOON).toHaveLength(2);

@@ -88,15 +88,17 @@ describe('a gateway that is killed', () => {
     mkdirSync(join(dir, 'ran'));
     const ids = Array.from({ length: 200 }, (_, at) => `many-${at}`);
     const resources = resourcesOf({ memoryBytes: 2 ** 24, walltimeMs: 300_000 });
+    const go = join(dir, 'go');
+    const waits = `until test -e ${go}; do sleep 0.5; done`;
     const taskOf = (id: string) => ({
       id,
-      spec: { command: ['sh', '-c', `echo ran >>${dir}/ran/${id}; sleep 0.5`], resources },
+      spec: { command: ['sh', '-c', `echo ran >>${dir}/ran/${id}; ${waits}`], resources },
     });
     await site.place(ids.map(taskOf));
-    await expect.poll(() => readdirSync(join(dir, 'ran')).length, SOON).toBeGreaterThan(60);
+    await expect.poll(() => readdirSync(join(dir, 'ran')), SOON).toHaveLength(2 * SLOTS);
     await site.kill();
-    expect(readdirSync(join(dir, 'ran')).length).toBeLessThan(200);
     await site.start();
+    writeFileSync(go, '');
     const ended = await site.untilEnded(ids);
     const done = ended.filter(({ state }) => state === State.STATE_DONE);
     expect(new Set(done.map((update) => update.attemptId)).size).toBe(200);
@@ -104,7 +106,7 @@ describe('a gateway that is killed', () => {
     const sizes = commands.callsOf('qsub').map((call) => / -t 1-(\d+) /.exec(call)?.[1] ?? 1);
     expect(sizes.reduce((sum: number, size) => sum + Number(size), 0)).toBe(200);
     // One where the machine is not busy.
-    expect(sizes.length).toBeLessThanOrEqual(5);
+    expect(sizes.length).toBeLessThanOrEqual(20);
   });
 });
 
@@ -122,7 +124,7 @@ describe('the LRMS port on Grid Engine', () => {
     port = await open();
   });
   afterEach(async () => {
-    await until('the queue is empty', async () => (await queue()).length === 0, 60_000);
+    await until('the queue is empty', async () => (await queue()).length === 0);
     await port[Symbol.asyncDispose]();
   });
   const closedReason = (): string => port.lrms.state().closedReason;
@@ -189,7 +191,8 @@ describe('the LRMS port on Grid Engine', () => {
     expect(await port.endOf('deaf')).toMatchObject({ kind: 'exited', exitCode: 137 });
     const tookMs = performance.now() - sinceMs;
     expect(tookMs).toBeGreaterThan(1_000);
-    expect(tookMs).toBeLessThan(30_000);
+    // The queue gives it a minute.
+    expect(tookMs).toBeLessThan(50_000);
   });
 
   test('ends what a cancelled task has left in process groups of its own', async () => {
@@ -274,7 +277,7 @@ describe('the LRMS port on Grid Engine', () => {
     expect(await port.endOf('before')).toMatchObject({ kind: 'exited', exitCode: 0 });
     commands.stumble('qstat', 'not');
     expect(await port.endOf('meanwhile')).toMatchObject({ kind: 'exited', exitCode: 0 });
-    expect(closedReason()).toBe('');
+    await expect.poll(closedReason, SOON).toBe('');
     expect(ran()).toEqual(['before', 'meanwhile']);
   });
 

@@ -21,7 +21,7 @@ batchSiteContract(
       sleeper: (name) => [
         ...Object.entries(cluster.environment).map(([key, value]) => `${key}=${value}`),
         ...[join(cluster.bin, 'qsub'), '-N', name, '-b', 'y', '-o', '/dev/null', '-j', 'y'],
-        ...['-wd', '/', 'sleep', '60'],
+        ...['-wd', '/', 'sleep', '600'],
       ],
       [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
     };

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -54,17 +54,17 @@ test.for(['slow', 'hang'] as const)(
     await port.begun('late');
     await expect.poll(() => existsSync(beat), SOON).toBe(true);
     const askedAtMs = Date.now();
-    port.lrms.cancel(attemptId('late'), 1_500, 2_500);
+    port.lrms.cancel(attemptId('late'), 10_000, 15_000);
     expect(await port.endOf('late')).toMatchObject({ kind: 'exited', exitCode: 137 });
-    expect(statSync(heard).mtimeMs - askedAtMs).toBeLessThan(1_200);
-    expect(statSync(beat).mtimeMs - askedAtMs).toBeLessThan(3_700);
+    // A look takes longer than that.
+    expect(statSync(heard).mtimeMs - askedAtMs).toBeLessThan(6_000);
+    // Slurm itself kills half a minute after TERM.
+    expect(statSync(beat).mtimeMs - askedAtMs).toBeLessThan(25_000);
     commands.stumble('squeue', 'not');
     await expect.poll(() => cluster.run('squeue', '-h'), SOON).toBe('');
   },
 );
 
-/** Shell text of a task that works for three seconds. */
-const WORKS = 'i=0; while [ $((i += 1)) -le 30 ]; do sleep 0.1; done; exit 3';
 const STANDS = ': Slurm has suspended it';
 /** Lets Slurm suspend the only job. */
 const suspend = async (id: string): Promise<string> => {
@@ -75,31 +75,35 @@ const suspend = async (id: string): Promise<string> => {
 };
 
 test('the time that Slurm has suspended a job for is no walltime of its task', async () => {
-  const task = port.submit('stood', WORKS, { walltimeMs: 6_000 });
+  const go = join(dir, 'go');
+  const task = port.submit('stood', `until test -e ${go}; do sleep 0.1; done; exit 3`, {
+    walltimeMs: 10_000,
+  });
   await port.begun('stood');
   const job = await suspend('stood');
   expect(port.lrms.list()).toMatchObject([{ id: 'stood', state: 'suspended' }]);
-  await pause(5_000);
+  await pause(8_000);
   // Nor is what a gateway that was away has not seen of it.
   await port[Symbol.asyncDispose]();
-  await pause(1_000);
+  await pause(3_000);
   port = await open();
   expect(await port.lrms.adopt(task)).toBe(true);
   await expect.poll(() => port.suspensions, SOON).toEqual([`stood${STANDS}`]);
   await cluster.run('scontrol', 'resume', job);
+  await expect.poll(() => port.suspensions, SOON).toEqual([`stood${STANDS}`, 'stood: ']);
+  writeFileSync(go, '');
   expect(await port.endOf('stood')).toMatchObject({ kind: 'exited', exitCode: 3 });
-  expect(port.suspensions).toEqual([`stood${STANDS}`, 'stood: ']);
   const end = port.ends.get('stood');
-  expect(end?.kind === 'exited' && end.usage.wallMs).toBeLessThan(6_000);
+  expect(end?.kind === 'exited' && end.usage.wallMs).toBeLessThan(10_000);
 });
 
 test('a task whose job is suspended has its walltime after that, and no more', async () => {
-  port.submit('long', 'while :; do sleep 0.1; done', { walltimeMs: 4_000 });
+  port.submit('long', 'while :; do sleep 0.1; done', { walltimeMs: 10_000 });
   await port.begun('long');
   const job = await suspend('long');
   // Others have its core.
   expect(port.lrms.state().capacity).toMatchObject({ cpus: 4, usableCpus: 4 });
-  await pause(5_000);
+  await pause(12_000);
   expect(port.ends.has('long')).toBe(false);
   await cluster.run('scontrol', 'resume', job);
   expect(await port.endOf('long')).toMatchObject({ kind: 'limit', limit: 'walltime' });
@@ -112,5 +116,6 @@ test('a task whose job is suspended ends when it is cancelled', async () => {
   const askedAtMs = Date.now();
   port.lrms.cancel(attemptId('still'), 1_000);
   expect(await port.endOf('still')).toMatchObject({ kind: 'exited', exitCode: 137 });
-  expect(Date.now() - askedAtMs).toBeLessThan(10_000);
+  // Slurm itself would kill it half a minute after it goes on.
+  expect(Date.now() - askedAtMs).toBeLessThan(25_000);
 });

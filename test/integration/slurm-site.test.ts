@@ -11,7 +11,7 @@ batchSiteContract(
       owners: async () => (await cluster.run('squeue', '-h', '-o', '%u')).trim(),
       openTo: () => undefined,
       sleeper: (name) => [
-        `SLURM_CONF=${cluster.conf} sbatch -J ${name} --mem=10 -o /dev/null --wrap 'sleep 60'`,
+        `SLURM_CONF=${cluster.conf} sbatch -J ${name} --mem=10 -o /dev/null --wrap 'sleep 600'`,
       ],
       [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
     };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 /**
  * `keep-the-answer` lets the command do its work and says nothing of it; `lose` does neither. So do `nothing`, `cut` (all but
  * the end of the answer), `wrong` (what `BIN/COMMAND.wrong` holds), `babble` and `killed` without waiting; `words` are of another language, and no work
- * was done. `slow` takes four seconds, and is right.
+ * was done. `slow` takes nine seconds, and is right.
  */
 export type Stumble =
   | ('not' | 'lose' | 'hang' | 'garbage' | 'half' | 'keep-the-answer')
@@ -59,7 +59,7 @@ case $(cat "$how") in
   words) echo '${command}: Der Auftrag wurde nicht angenommen' >&2; exit 1 ;;
   lose) while [ "$(cat "$how")" = lose ]; do sleep 0.1; done; exit 1 ;;
   hang) exec sleep 60 ;;
-  slow) sleep 4; exec ${command} "$@" ;;
+  slow) sleep 9; exec ${command} "$@" ;;
   garbage) echo '<h1>502 Bad Gateway</h1>' ;;
   half) ${command} "$@" | head -c 20 ;;
   keep-the-answer)
