@@ -155,7 +155,9 @@ describe.for(tried === NO_GROUPS ? [] : ['with control groups'])('%s', () => {
   });
 
   test('a child in a session of its own, without the environment, ends with the task', async () => {
-    lrms.submit(task('leaves', ['sh', '-c', '(env -i setsid sleep 300 &) & sleep 0.3']));
+    const begins = '(env -i setsid sleep 300 & echo $! >pid) &';
+    const until = `until [ "$(cat /proc/$(cat pid)/comm)" = sleep ]; do sleep 0.1; done 2>/dev/null`;
+    lrms.submit(task('leaves', ['sh', '-c', `${begins}\n${until}`]));
     expect(await endOf('leaves')).toMatchObject({ kind: 'exited', leftBehind: ['sleep'] });
     expect(groups.members('leaves')).toEqual(new Set());
   });
@@ -163,8 +165,9 @@ describe.for(tried === NO_GROUPS ? [] : ['with control groups'])('%s', () => {
   describe('what an earlier run left of a task', () => {
     const leave = async (): Promise<number> => {
       lrms.submit(task('lost', ['sleep', '300']));
-      await expect.poll(() => groups.members('lost').size).toBeGreaterThan(0);
-      const [pid = 0] = groups.members('lost');
+      const sleepers = (): readonly number[] => [...groups.members('lost')].filter(isSleep);
+      await expect.poll(sleepers).toHaveLength(1);
+      const [pid = 0] = sleepers();
       await lrms[Symbol.asyncDispose]();
       return pid;
     };
@@ -210,6 +213,13 @@ describe.for(tried === NO_GROUPS ? [] : ['with control groups'])('%s', () => {
   });
 });
 
+const isSleep = (pid: number): boolean => {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n';
+  } catch {
+    return false;
+  }
+};
 const isAlive = (pid: number): boolean => {
   try {
     return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');

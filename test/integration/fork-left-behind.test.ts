@@ -17,9 +17,11 @@ import { openLog } from '../../service/log.ts';
 import { openForkLrms } from '../../site-gateway/lrms/fork/fork.ts';
 import type { Lrms, LrmsTask, TaskEnd } from '../../site-gateway/lrms/lrms.ts';
 import { BARE_SANDBOX } from '../../site-gateway/lrms/sandbox/sandbox.ts';
+import { killIfThere } from '../support/daemons.ts';
 
-/** No sign of its task on it, and its parents are gone. */
-const HIDES = '(env -i /usr/bin/setsid /bin/sh -c "/bin/sleep 300 & wait" &)';
+/** No sign of its task on it, and its parents are gone; goes on once both are there. */
+const HIDES = `(env -i /usr/bin/setsid /bin/sh -c "/bin/sleep 300 & echo \\$! >pid; wait" &)
+  until [ "$(cat /proc/$(cat pid)/comm)" = sleep ]; do sleep 0.1; done 2>/dev/null`;
 
 describe('what a task without control groups leaves behind', () => {
   let spool: string;
@@ -32,7 +34,7 @@ describe('what a task without control groups leaves behind', () => {
   });
   afterEach(async () => {
     await lrms[Symbol.asyncDispose]();
-    for (const pid of inSpool()) process.kill(pid, 'SIGKILL');
+    for (const pid of inSpool()) killIfThere(pid);
     rmSync(spool, { recursive: true });
   });
   const open = (): Promise<Lrms> =>
@@ -80,7 +82,7 @@ describe('what a task without control groups leaves behind', () => {
   };
 
   test('is ended where it has left its session, its parents and its environment at once', async () => {
-    lrms.submit(task('hides', `${HIDES}; sleep 0.3; exit 0`));
+    lrms.submit(task('hides', `${HIDES}; exit 0`));
     expect(await endOf('hides')).toMatchObject({
       kind: 'exited',
       exitCode: 0,
@@ -92,13 +94,13 @@ describe('what a task without control groups leaves behind', () => {
   test('is ended so in the later use of a shell, too', async () => {
     lrms.submit(task('first', 'exit 0'));
     await endOf('first');
-    lrms.submit(task('hides', `${HIDES}; sleep 0.3; exit 0`));
+    lrms.submit(task('hides', `${HIDES}; exit 0`));
     expect(await endOf('hides')).toHaveProperty('leftBehind.length', 2);
     expect(inSpool()).toEqual([]);
   });
 
   test('ends with a task that is cancelled', async () => {
-    lrms.submit(task('hides', `${HIDES}; sleep 0.3; : >up; sleep 300`));
+    lrms.submit(task('hides', `${HIDES}; : >up; sleep 300`));
     const up = join(spool, 'attempts/hides/work/up');
     await expect.poll(() => existsSync(up)).toBe(true);
     expect(inSpool().length).toBeGreaterThan(3);

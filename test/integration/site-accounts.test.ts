@@ -258,7 +258,7 @@ describe('live outputs of an account', () => {
     }
     expect(Object.keys(seen)).toEqual(expect.arrayContaining(['own', '.grid/stdout']));
     await cancel(id);
-  }, 60_000);
+  });
 });
 
 describe('a map that cannot be', () => {

@@ -176,7 +176,7 @@ describe('a gateway that is killed', () => {
     expect(await moving.outcomeOf('beside')).toMatchObject({ state: State.STATE_DONE });
     const fromMs = performance.now();
     await moving.stop();
-    expect(performance.now() - fromMs).toBeLessThan(20_000);
+    expect(performance.now() - fromMs).toBeLessThan(45_000);
   });
 
   test('its journal keeps its name and its numbers', async () => {
@@ -196,7 +196,8 @@ describe('a gateway that is killed', () => {
 describe('a gateway that has lost its broker', () => {
   test('ends what may be lost before the lease does, and keeps what is to be kept', async () => {
     await using site = await startTestSite(grid, 'lease', ['cpus: 4', 'staging-patience: 0s']);
-    const leaseMs = 6_000;
+    // Its tasks are told to end five seconds before it does, and killed half way.
+    const leaseMs = 25_000;
     const stop = new AbortController();
     const stream = site.call().advertise({ epoch: EPOCH, leaseMs }, { signal: stop.signal });
     let beacon: Advertisement | undefined;
@@ -212,7 +213,7 @@ describe('a gateway that has lost its broker', () => {
     const stubborn = ['sh', '-c', "trap '' TERM; while :; do sleep 0.1; done"];
     await site.place([
       { id: 'released', spec: { command: stubborn } },
-      { id: 'kept', spec: { command: ['sleep', '8'], onLost: 'keep' } },
+      { id: 'kept', spec: { command: ['sleep', '27'], onLost: 'keep' } },
     ]);
     // The beacon of another run renews nothing.
     await site.call().renew({ ...renewal, instance: 'another', beaconMs: beaconMs + 60_000 });

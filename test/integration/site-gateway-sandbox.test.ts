@@ -226,7 +226,8 @@ describe.for(best === 'account' ? [] : ['in namespaces of its own'])('%s', () =>
   });
 
   test('what it leaves behind is ended and named, what keeps the namespaces is not', async () => {
-    const { detail } = await run('(setsid sleep 300 &) & sleep 0.2; exit 0');
+    const sleeps = `until [ "$(cat /proc/$(cat pid)/comm)" = sleep ]; do sleep 0.1; done 2>/dev/null`;
+    const { detail } = await run(`(setsid sleep 300 & echo $! >pid) &\n${sleeps}; exit 0`);
     expect(detail).toBe('1 process left behind was ended: sleep');
     expect(await run('true')).toMatchObject({ detail: '' });
   });

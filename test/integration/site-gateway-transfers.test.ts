@@ -58,7 +58,7 @@ const attemptOf = async (
 };
 
 test('users come in turn, jobs before the background, one at a time, and all of it can be seen', async () => {
-  const first = await attemptOf('ada-1', 'Ada', ['true'], 4 * BYTES);
+  const first = await attemptOf('ada-1', 'Ada', ['true'], 20 * BYTES);
   const rest = [await attemptOf('warm', 'Ada', transferCommand({ kind: 'warm' }))];
   for (const id of ['ada-2', 'ada-3', 'ada-4']) rest.push(await attemptOf(id, 'Ada', ['true']));
   rest.push(await attemptOf('bob', 'Bob', ['true']));
@@ -110,7 +110,7 @@ test('a gateway that is killed while it copies goes on within a file, and leaves
   const id = 'cut';
   const path = join(scratch, 'open', id);
   const names = () => readdir(path).catch(() => []);
-  const data = randomBytes(1_250_000);
+  const data = randomBytes(2 ** 21);
   const root = await mkdtemp(join(scratch, 'in-'));
   await writeFile(join(root, 'data'), data);
   const { tree } = await sendTree(member, { root, paths: ['.'] });
@@ -144,7 +144,7 @@ test('a copy that is given up while its gateway is dead leaves no half file', as
   // So many that the list of them has to be fetched, too.
   for (let n = 0; n < 200; n += 1) await writeFile(join(root, String(n)), '');
   await mkdir(join(root, 'deep'));
-  await writeFile(join(root, 'deep', 'data'), randomBytes(1_250_000));
+  await writeFile(join(root, 'deep', 'data'), randomBytes(2 ** 22));
   const { tree } = await sendTree(member, { root, paths: ['.'] });
   expect(tree.manifest).toBeUndefined();
   const command = transferCommand({ kind: 'write', path, force: false });

@@ -71,7 +71,7 @@ const TMUX = `{ env -i PATH="$PATH" tmux -S tmux.socket -f /dev/null new-session
 
 const LONG = { ...specOf({ command: [] }).resources, walltimeMs: 600_000 };
 
-describe.concurrent('the terminals of a PC', { timeout: 120_000 }, () => {
+describe.concurrent('the terminals of a PC', { timeout: 300_000 }, () => {
   test.for([
     ['account', 'script', SCRIPT],
     ['account', 'openpty', OPENPTY],
