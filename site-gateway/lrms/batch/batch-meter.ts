@@ -20,7 +20,7 @@
  *   system has forgotten them, and the grid runs the task elsewhere. Every five seconds it looks. Gone is what the file system
  *   three times over says is not in a folder that is there; what it cannot say is not heeded.
  * - Where the gateway allows it (`_grid_mark`.kill is there) the processes are killed: batch systems kill in their own time, and that
- *   may be long. Where no TERM has come they get that a second before. It looks once a second, at a directory that it opens first,
+ *   may be long. Where no TERM has come they get that a second before; one that has come only then has its second, too. It looks once a second, at a directory that it opens first,
  *   so that a file server says what it has: every five seconds, and each time once TERM has come (a step hears nothing of that: always).
  * - `_grid_kernel` adds `kernel KIB` where Slurm has put the job into a memory group of its own: the kernel has missed nothing; and
  *   `oom` where the kernel has ended one of its processes because the group was full, and not the machine. Version 1 of control
@@ -29,7 +29,7 @@
 export const BATCH_METER = `_grid_meter() {
   _grid_ends=$_grid_eager
   trap '' INT PIPE USR1 USR2
-  trap '_grid_ends=yes' TERM
+  trap ': "\${_grid_ends:=heard}"' TERM
   trap '_grid_tell; kill "$_grid_nap" $_grid_du; exit 0' HUP
   echo ready >>"$_grid_usage"
   read -r _grid_own _grid_line </proc/self/stat
@@ -39,6 +39,8 @@ export const BATCH_METER = `_grid_meter() {
   [ -z "$_grid_eager" ] || _grid_tell
   _grid_due=$((\${_grid_from%.*} + 1)) _grid_asks=$_grid_due _grid_unseen=0
   while :; do
+    # It has its second from now on.
+    [ "$_grid_ends" != heard ] || _grid_ends=yes _grid_pause=1
     sleep "$_grid_pause" & _grid_nap=$!
     wait "$_grid_nap"
     _grid_pause=1 _grid_skip=$((_grid_skip - 1)) _grid_dooms=
@@ -55,7 +57,10 @@ export const BATCH_METER = `_grid_meter() {
   done
 }
 _grid_doom() {
-  if [ -n "$_grid_ends" ]; then kill -KILL $_grid_all; else _grid_ends=yes; kill -TERM $_grid_all; fi
+  case $_grid_ends in
+    '') _grid_ends=yes; kill -TERM $_grid_all ;;
+    yes) kill -KILL $_grid_all ;;
+  esac
 }
 _grid_tell() {
   read -r _grid_up _grid_line </proc/uptime

@@ -22,9 +22,9 @@ const HELD = '[ -n "$SGE_ROOT$_CONDOR_SCRATCH_DIR$_grid_boxed" ] || _grid_most=\
  *   the second waits for the first, as far as it can see it, so that the job stays in the queue as long as its task runs.
  * - A signal to all of the job must not end this shell before it has written `status`; the task gets the default back.
  *   GRID_FORWARD is for systems that signal their own child alone, and with TERM only: all of the task gets it, and KILL
- *   once there is INDEX.kill.
+ *   a second later once there is INDEX.kill.
  *   GRID_NOTIFY is for systems that can only announce a kill by SIGUSR2: the task does not see it and gets TERM in its place,
- *   and KILL once INDEX.kill is there. Nor does it see SIGUSR1, by which such a system announces that it suspends the job. INDEX.noticed tells the gateway that the system has announced one.
+ *   and KILL a second later once INDEX.kill is there. Nor does it see SIGUSR1, by which such a system announces that it suspends the job. INDEX.noticed tells the gateway that the system has announced one.
  * - The host file names each node once for each of its cores, as the batch system gave them, the first node first.
  * - `order` sets the words to run. It is read before the fence: a task that cannot be read has not begun.
  * - Whoever kills all of a job may kill the task a moment before this shell. An end by KILL counts as the task's own only if
@@ -50,7 +50,7 @@ if [ "$GRID_FORWARD" = yes ]; then
   trap '_grid_ends=yes; kill -TERM "-$_grid_child"' TERM
   while kill -0 "$_grid_child" 2>/dev/null; do
     [ -z "$_grid_ends" ] && { wait "$_grid_child"; _grid_code=$?; continue; }
-    [ -e "$_grid_mark.kill" ] && kill -KILL "-$_grid_child"
+    [ "$((_grid_rounds += 1))" -gt 5 ] && [ -e "$_grid_mark.kill" ] && kill -KILL "-$_grid_child"
     sleep 0.2
   done
   [ -z "$_grid_ends" ] || { wait "$_grid_child"; _grid_code=$?; }
@@ -122,6 +122,7 @@ if [ "$_grid_notify" = yes ]; then
       # Nobody writes there: it waits without a process of its own.
       read -r _grid_never <>"$_grid_mark.fifo" || [ -n "$_grid_noticed" ] || sleep 5
     done
+    sleep 1
     until [ -e "$_grid_mark.kill" ]; do sleep 1; done
     read -r _grid_watch _grid_line </proc/self/stat
     _grid_left && kill -KILL $_grid_all
