@@ -43,11 +43,14 @@ export async function atMost(ms: number, work: Promise<unknown>): Promise<void> 
   await Promise.race([work, pause(ms, over.signal)]).finally(() => over.abort());
 }
 
-/** A turn of the event loop after every `mostMs` of work: to be awaited between small parts of what takes long as a whole. */
-export function openBreath(mostMs = 20): () => Promise<void> {
+/** A call has several turns, and waits so long before each of them. */
+const HELD_MS = 5;
+
+/** A turn of the event loop after every few milliseconds of work: to be awaited between small parts of what takes long as a whole. */
+export function openBreath(): () => Promise<void> {
   let sinceMs = performance.now();
   return async () => {
-    if (performance.now() - sinceMs < mostMs) return;
+    if (performance.now() - sinceMs < HELD_MS) return;
     await new Promise(setImmediate);
     sinceMs = performance.now();
   };

@@ -5,23 +5,12 @@ import type { ManifestEntry } from './manifest.ts';
  * the place of a file.
  */
 export function openLeaves(): (entry: ManifestEntry) => boolean {
-  const leaves = new Set<string>();
-  /** Looked at last: what is a leaf would have come before what is below it. */
-  let lastFolder = '';
+  /** Those with whose paths the last one begins: what lies below another would have come before. Each begins with the one before it. */
+  const leaves: string[] = [];
   return ({ kind, path }) => {
-    if (kind !== 'directory') leaves.add(path);
-    const folder = path.slice(0, Math.max(0, path.lastIndexOf('/')));
-    if (folder === lastFolder) return false;
-    lastFolder = folder;
-    return parentsOf(path).some((parent) => leaves.has(parent));
+    while (!path.startsWith(leaves.at(-1) ?? '')) leaves.pop();
+    const isBelow = leaves.some((leaf) => path[leaf.length] === '/');
+    if (kind !== 'directory') leaves.push(path);
+    return isBelow;
   };
-}
-
-/** `a/b/c` -> `a`, `a/b`. */
-function parentsOf(path: string): readonly string[] {
-  const parents: string[] = [];
-  for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) {
-    parents.push(path.slice(0, end));
-  }
-  return parents;
 }

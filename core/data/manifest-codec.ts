@@ -3,6 +3,7 @@ import { openLeaves } from './leaves.ts';
 import { CHUNK_BYTES, type Manifest, type ManifestEntry, type Slice } from './manifest.ts';
 import { TREE_LIMITS } from './manifest-index.ts';
 import { byPath, linkProblem, pathProblem } from './paths.ts';
+import { openTextReader, type TextReader } from './text-reader.ts';
 
 /**
  * The encoding is one line of JSON, and there is exactly one for each tree, because its digest names the tree:
@@ -15,16 +16,15 @@ import { byPath, linkProblem, pathProblem } from './paths.ts';
  */
 const [HEAD, MIDDLE, END] = ['{"manifest":1,"chunks":[', '],"entries":[', ']}'];
 
-/** A chunk's digest in quotes, and a comma. */
-const CHUNK_CHARS = 67;
-/** What stands between two entries, and nowhere else in a manifest. */
-const BETWEEN = '],["';
+const CHUNK = /"[0-9a-f]{64}"/y;
 /** An entry without its slices; no path in it is longer than one of 4096 bytes, each of them escaped. */
 const ENTRY =
   /\["[dlf]","(?:[^"\\]|\\.){1,8192}",(?:\d{1,16}|"(?:[^"\\]|\\.){1,8192}")(?:,\d{1,16},"[0-9a-f]{64}")?/y;
 const SLICE = /,\[(\d{1,16}),(\d{1,16}),(\d{1,16})\]/y;
-/** Entries between two pauses. */
-const PAUSE_EVERY = 4_096;
+/** Entries and slices of a part. */
+const PART = 256;
+/** A part in which there is nothing, while what takes long is read. */
+const NOTHING: Manifest = { entries: [] };
 
 /** One line of JSON in UTF-8. The entries may be in any order; throws MANIFEST_INVALID for a tree that cannot be. */
 export function encodeManifest(manifest: Manifest): Uint8Array {
@@ -41,16 +41,25 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 
 /** An entry as it is written; `chunks` are those so far, with their numbers. */
 function rowOf(entry: ManifestEntry, chunks: Map<string, number>): string {
-  if (entry.kind === 'directory') return JSON.stringify(['d', entry.path, entry.mode]);
-  if (entry.kind === 'link') return JSON.stringify(['l', entry.path, entry.target]);
+  if (entry.kind !== 'file') return `${headOf(entry)}]`;
   const numbered = entry.slices.map(({ digest, offset, length }) => {
     const number = chunks.get(digest) ?? chunks.size;
     chunks.set(digest, number);
-    return [number, offset, length];
+    return sliceText(number, offset, length);
   });
-  const { path, mode, sizeBytes, digest } = entry;
-  return JSON.stringify(['f', path, mode, sizeBytes, digest, ...numbered]);
+  return `${headOf(entry)}${numbered.join('')}]`;
 }
+
+/** What comes before its slices. */
+function headOf(entry: ManifestEntry): string {
+  const { kind, path } = entry;
+  if (kind === 'directory') return `["d",${JSON.stringify(path)},${entry.mode}`;
+  if (kind === 'link') return `["l",${JSON.stringify(path)},${JSON.stringify(entry.target)}`;
+  return `["f",${JSON.stringify(path)},${entry.mode},${entry.sizeBytes},"${entry.digest}"`;
+}
+
+const sliceText = (number: number, offset: number, length: number): string =>
+  `,[${number},${offset},${length}]`;
 
 function listOf(chunks: ReadonlyMap<string, number>): string {
   const digests = [...chunks.keys()];
@@ -58,62 +67,68 @@ function listOf(chunks: ReadonlyMap<string, number>): string {
   return digests.map((digest) => `"${digest}"`).join(',');
 }
 
-/** The tree of an encoding; throws MANIFEST_INVALID with what is wrong. Nothing in it leaves the tree. */
-export function decodeManifest(bytes: Uint8Array): Manifest {
-  const steps = decodeInSteps(bytes);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done === true) return value;
-  }
-}
-
-/** The same for a caller that must not be held up by a large tree: it does something else at each pause. */
-export function* decodeInSteps(bytes: Uint8Array): Generator<undefined, Manifest, undefined> {
-  const text = decodeText(bytes);
-  if (!text.startsWith(HEAD)) throw invalid('is of another version');
-  const middle = text.indexOf(MIDDLE);
-  if (middle === -1 || !text.endsWith(END)) throw invalid('lacks its chunks or its entries');
-  checkNumber(text, middle);
-  const list = text.slice(HEAD.length, middle);
-  const digests = chunksIn(list);
+/**
+ * The tree of an encoding in parts, some of them empty, none of which takes long; throws MANIFEST_INVALID with what is wrong, and
+ * until it has come to its end nothing is sure. Nothing in it leaves the tree.
+ */
+export function* decodeInParts(bytes: Uint8Array): Generator<Manifest, void, undefined> {
+  const text = openTextReader(bytes, noJson);
+  if (!text.skip(HEAD)) throw invalid('is of another version');
+  const chunks = openChunks(yield* chunksIn(text));
   const check = openCheck();
-  const used = new Map<string, number>();
-  const entries: ManifestEntry[] = [];
-  const end = text.length - END.length;
-  let at = middle + MIDDLE.length;
-  while (at < end) {
-    const entry = entryAt(text, at, digests);
+  let [entries, size]: [ManifestEntry[], number] = [[], 0];
+  for (let isFirst = true; !text.skip(END); isFirst = false) {
+    if (!isFirst && !text.skip(',')) throw notCanonical();
+    const entry = yield* entryIn(text, chunks);
     check(entry);
-    const row = rowOf(entry, used);
-    // Of text that is well-formed there is one encoding in UTF-8.
-    const next = at + row.length;
-    if (!text.startsWith(row, at) || (next < end && text[next] !== ','))
-      throw invalid('is not in its canonical form');
     entries.push(entry);
-    if (entries.length % PAUSE_EVERY === 0) yield;
-    at = next + 1;
+    size += entry.kind === 'file' ? entry.slices.length + 1 : 1;
+    if (size < PART) continue;
+    yield { entries };
+    [entries, size] = [[], 0];
   }
-  // Where there is no entry nothing stands between them, and else nothing behind the last one.
-  if (at !== end + Math.min(1, entries.length)) throw invalid('is not in its canonical form');
-  if (list !== listOf(used)) throw invalid('does not list its chunks as they are used');
-  return { entries };
+  if (!text.isAtEnd()) throw notCanonical();
+  chunks.finish();
+  yield { entries };
 }
 
-/** Before much is made of them. */
-function checkNumber(text: string, from: number): void {
-  let entries = 1;
-  for (let at = text.indexOf(BETWEEN, from); at !== -1; at = text.indexOf(BETWEEN, at + 1)) {
-    entries += 1;
-    if (entries > TREE_LIMITS.entries) throw tooLarge();
+/** The list of chunks, and what begins the one of entries. */
+function* chunksIn(text: TextReader): Generator<Manifest, readonly string[], undefined> {
+  const digests = new Set<string>();
+  for (let isFirst = true; !text.skip(MIDDLE); isFirst = false) {
+    if (!isFirst && !text.skip(',')) throw invalid('lacks its chunks or its entries');
+    const found = text.match(CHUNK)?.[0];
+    if (found === undefined) throw invalid('lacks its chunks or its entries');
+    const digest = parse(found) as string;
+    if (digests.has(digest)) throw invalid('lists a chunk twice');
+    digests.add(digest);
+    if (digests.size % PART === 0) yield NOTHING;
   }
+  return [...digests];
 }
 
-function decodeText(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (error) {
-    throw new GridError('MANIFEST_INVALID', 'manifest is not JSON in UTF-8', { cause: error });
-  }
+interface Chunks {
+  /** The chunk of this number; throws where another one should have been used before. */
+  use(number: number): string;
+  /** Throws where some were not used. */
+  finish(): void;
+}
+
+function openChunks(digests: readonly string[]): Chunks {
+  let used = 0;
+  const isOrdered = (is: boolean): void => {
+    if (!is) throw invalid('does not list its chunks as they are used');
+  };
+  return {
+    use: (number) => {
+      const digest = digests[number];
+      if (digest === undefined) throw invalid('has a slice of no chunk');
+      isOrdered(number <= used);
+      used = Math.max(used, number + 1);
+      return digest;
+    },
+    finish: () => isOrdered(used === digests.length),
+  };
 }
 
 /** A part of a string would keep all of it in memory: what JSON gives is a copy. */
@@ -121,50 +136,42 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new GridError('MANIFEST_INVALID', 'manifest is not JSON in UTF-8', { cause: error });
+    throw noJson(error);
   }
 }
 
-const chunksIn = (list: string): readonly unknown[] =>
-  Array.from({ length: Math.ceil(list.length / CHUNK_CHARS) }, (_, n) =>
-    parse(list.slice(n * CHUNK_CHARS, (n + 1) * CHUNK_CHARS - 1)),
-  );
-
 /** Types only: what the values may be is checked for all entries alike. */
-function entryAt(text: string, at: number, chunks: readonly unknown[]): ManifestEntry {
-  const head = headAt(text, at);
-  const [kind, path, third, size, digest] = parse(`${head}]`) as readonly [
-    string,
-    string,
-    unknown,
-    unknown,
-    unknown,
-  ];
+function* entryIn(text: TextReader, chunks: Chunks): Generator<Manifest, ManifestEntry, undefined> {
+  const head = text.match(ENTRY)?.[0];
+  if (head === undefined) throw invalid('has an entry of another form');
+  const entry = entryOf(parse(`${head}]`) as Row);
+  if (headOf(entry) !== head) throw notCanonical();
+  const slices = entry.kind === 'file' ? yield* slicesIn(text, chunks) : [];
+  if (!text.skip(']')) throw notCanonical();
+  return entry.kind === 'file' ? { ...entry, slices } : entry;
+}
+
+type Row = readonly [kind: string, path: string, third: unknown, size: unknown, digest: unknown];
+
+function entryOf([kind, path, third, size, digest]: Row): ManifestEntry {
   if (kind === 'd' && isMode(third)) return { kind: 'directory', path, mode: third };
   if (kind === 'l' && typeof third === 'string') return { kind: 'link', path, target: third };
-  if (kind === 'f' && isMode(third) && isCount(size) && typeof digest === 'string') {
-    const slices = slicesAt(text, at + head.length, chunks);
-    return { kind: 'file', path, mode: third, sizeBytes: size, digest, slices };
-  }
+  if (kind === 'f' && isMode(third) && isCount(size) && typeof digest === 'string')
+    return { kind: 'file', path, mode: third, sizeBytes: size, digest, slices: [] };
   throw invalid(`has an entry ${JSON.stringify(path)} that is neither file, directory nor link`);
 }
 
-function headAt(text: string, at: number): string {
-  ENTRY.lastIndex = at;
-  const head = ENTRY.exec(text)?.[0];
-  if (head === undefined) throw invalid('has an entry of another form');
-  return head;
-}
-
-function slicesAt(text: string, at: number, chunks: readonly unknown[]): readonly Slice[] {
+function* slicesIn(
+  text: TextReader,
+  chunks: Chunks,
+): Generator<Manifest, readonly Slice[], undefined> {
   const slices: Slice[] = [];
-  SLICE.lastIndex = at;
-  for (let found = SLICE.exec(text); found !== null; found = SLICE.exec(text)) {
-    const [index, offset, length] = [Number(found[1]), Number(found[2]), Number(found[3])];
-    const digest = chunks[index];
-    if (typeof digest !== 'string') throw invalid('has a slice of no chunk');
-    slices.push({ digest, offset, length });
+  for (let found = text.match(SLICE); found !== undefined; found = text.match(SLICE)) {
+    const [number, offset, length] = [Number(found[1]), Number(found[2]), Number(found[3])];
+    if (sliceText(number, offset, length) !== found[0]) throw notCanonical();
+    slices.push({ digest: chunks.use(number), offset, length });
     if (slices.length > TREE_LIMITS.slices) throw tooLarge();
+    if (slices.length % PART === 0) yield NOTHING;
   }
   return slices;
 }
@@ -214,6 +221,9 @@ function slicesProblem(entry: {
 }
 
 const invalid = (what: string): GridError => new GridError('MANIFEST_INVALID', `manifest ${what}`);
+const noJson = (cause: unknown): GridError =>
+  new GridError('MANIFEST_INVALID', 'manifest is not JSON in UTF-8', { cause });
+const notCanonical = (): GridError => invalid('is not in its canonical form');
 const tooLarge = (): GridError => invalid('has more files, or pieces of them, than any tree');
 
 const isDigest = (value: string): boolean => /^[0-9a-f]{64}$/.test(value);

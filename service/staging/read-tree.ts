@@ -1,6 +1,5 @@
-import { setImmediate } from 'node:timers/promises';
-import type { Manifest, TreeRef } from '../../core/data/manifest.ts';
-import { decodeInSteps, decodeManifest } from '../../core/data/manifest-codec.ts';
+import type { Manifest, ManifestEntry, TreeRef } from '../../core/data/manifest.ts';
+import { decodeInParts } from '../../core/data/manifest-codec.ts';
 import {
   decodeManifestIndex,
   MAX_MANIFEST_BYTES,
@@ -8,6 +7,7 @@ import {
 } from '../../core/data/manifest-index.ts';
 import { type FileEntry, filesOf } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
+import { openBreath } from '../background.ts';
 import { openByteBudget } from './byte-budget.ts';
 import { type ChunkStore, sha256, verified } from './chunk-store.ts';
 import { ZEROS_DIGEST } from './holes.ts';
@@ -29,20 +29,46 @@ export async function loadManifest(
   tree: TreeRef,
   signal?: AbortSignal,
 ): Promise<Manifest> {
-  if (tree.digest === '') return { entries: [] };
+  const entries: ManifestEntry[] = [];
+  for await (const part of manifestParts(store, tree, signal)) entries.push(...part.entries);
+  return { entries };
+}
+
+/**
+ * The same in parts, for who keeps little of each. Others have their turn whenever it has taken long. What came is worth
+ * something only when the last part has come: until then it may throw.
+ */
+export async function* manifestParts(
+  store: ChunkStore,
+  tree: TreeRef,
+  signal?: AbortSignal,
+): AsyncGenerator<Manifest, void, undefined> {
+  if (tree.digest === '') return;
   const inline = tree.manifest;
   if (inline !== undefined && inline.byteLength > 0) {
     checkManifest(tree);
-    return decodeManifest(inline);
+    yield* decoded(inline);
+    return;
   }
   const root = await store.get(tree.digest, signal);
   const index = decodeManifestIndex(root);
-  if (index === undefined) return decodeManifest(root);
+  if (index === undefined) {
+    yield* decoded(root);
+    return;
+  }
   await cut.take(index.totalBytes);
   try {
-    return await decodeWhole(await wholeOf(store, index, signal));
+    yield* decoded(await wholeOf(store, index, signal));
   } finally {
     cut.give(index.totalBytes);
+  }
+}
+
+async function* decoded(manifest: Uint8Array): AsyncGenerator<Manifest, void, undefined> {
+  const breathe = openBreath();
+  for (const part of decodeInParts(manifest)) {
+    if (part.entries.length > 0) yield part;
+    await breathe();
   }
 }
 
@@ -64,16 +90,6 @@ async function wholeOf(
   }
   if (at === totalBytes) return whole;
   throw new GridError('MANIFEST_INVALID', 'manifest has another length than its index says');
-}
-
-/** Whatever else the process does has its turn in between. */
-async function decodeWhole(manifest: Uint8Array): Promise<Manifest> {
-  const steps = decodeInSteps(manifest);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done === true) return value;
-    await setImmediate();
-  }
 }
 
 /** The bytes of one file of a tree, in order, each chunk verified; throws INPUT_MISSING if the tree has it not. */

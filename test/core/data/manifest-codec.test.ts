@@ -1,12 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CHUNK_BYTES, type ManifestEntry } from '../../../core/data/manifest.ts';
-import { decodeManifest, encodeManifest } from '../../../core/data/manifest-codec.ts';
+import { decodeInParts, encodeManifest } from '../../../core/data/manifest-codec.ts';
 import {
   checkListSize,
   decodeManifestIndex,
   encodeManifestIndex,
 } from '../../../core/data/manifest-index.ts';
+import { byPath } from '../../../core/data/paths.ts';
 import { GridError } from '../../../core/errors.ts';
 
 const digest = fc.stringMatching(/^[0-9a-f]{64}$/);
@@ -47,7 +48,10 @@ const tree = fc.uniqueArray(entry, { maxLength: 20, selector: (one) => one.path 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (content: string) => new TextEncoder().encode(content);
 
-const D = 'd'.repeat(64);
+const entriesIn = (content: Uint8Array) =>
+  [...decodeInParts(content)].flatMap((part) => part.entries);
+
+const [D, E] = ['d'.repeat(64), 'e'.repeat(64)];
 const FILE = `["f","a",420,3,"${D}",[0,0,3]]`;
 const encoded = (entries: string, chunks = `"${D}"`) =>
   bytes(`{"manifest":1,"chunks":[${chunks}],"entries":[${entries}]}`);
@@ -57,10 +61,13 @@ const entriesOf = (count: number) => {
   return `{"manifest":1,"chunks":[],"entries":[${Array.from({ length: count }, row).join(',')}]}`;
 };
 
+/** Longer than what is looked at at a time; it ends with a letter of three bytes. */
+const FAR = bytes(`${entriesOf(20_000).slice(0, -2)},["d","日`);
+
 test('what is encoded is decoded, sorted by path', () => {
   fc.assert(
     fc.property(tree, (entries) => {
-      const again = decodeManifest(encodeManifest({ entries })).entries;
+      const again = entriesIn(encodeManifest({ entries }));
       expect(again.map((one) => one.path)).toEqual(entries.map((one) => one.path).toSorted());
       expect(again).toEqual(expect.arrayContaining(entries));
     }),
@@ -85,11 +92,11 @@ test('a changed byte gives another tree or is refused, but never the same tree',
       bad[at] = (bad[at] ?? 0) ^ flip;
       let outcome: unknown;
       try {
-        outcome = decodeManifest(bad).entries;
+        outcome = entriesIn(bad);
       } catch (error) {
         outcome = error instanceof GridError ? error.code : error;
       }
-      expect(outcome).not.toEqual(decodeManifest(good).entries);
+      expect(outcome).not.toEqual(entriesIn(good));
       expect(Array.isArray(outcome) || outcome === 'MANIFEST_INVALID').toBe(true);
     }),
   );
@@ -112,7 +119,37 @@ test('the encoding is what the docs say', () => {
       }),
     ),
   );
-  expect(decodeManifest(encoded(FILE)).entries).toHaveLength(1);
+  expect(entriesIn(encoded(FILE))).toHaveLength(1);
+});
+
+test('the list of a large tree is the same where letters of several bytes are cut', () => {
+  const entries = Array.from({ length: 60_000 }, (_, n): ManifestEntry => {
+    const folder = `${'日'.repeat(1 + (n % 3))}${n.toString(36).padStart(4, '0')}\u{1f9ea}`;
+    return { kind: 'directory', path: folder, mode: 0o755 };
+  });
+  const content = encodeManifest({ entries });
+  expect(content.byteLength).toBeGreaterThan(4 * 262_144);
+  expect(entriesIn(content)).toEqual(entries.toSorted(byPath));
+});
+
+test('no part of a tree takes long: not its list of chunks, not a file of many pieces, not many entries', () => {
+  const slices = Array.from({ length: 2_560 }, (_, n) => ({
+    digest: n.toString(16).padStart(64, '0'),
+    ...{ offset: 0, length: 1 },
+  }));
+  const file = { kind: 'file', mode: 0o644, digest: D } as const;
+  const entries: ManifestEntry[] = [
+    { ...file, path: 'large', sizeBytes: slices.length, slices },
+    ...slices.map((one, n) => ({
+      ...{ ...file, path: `small-${String(n).padStart(4, '0')}` },
+      ...{ sizeBytes: 1, slices: [one] },
+    })),
+  ];
+  const parts = [...decodeInParts(encodeManifest({ entries }))].map((part) => part.entries.length);
+  const empty = parts.filter((length) => length === 0);
+  expect(empty.length).toBeGreaterThanOrEqual(20);
+  expect(Math.max(...parts)).toBeLessThanOrEqual(256);
+  expect(parts.reduce((sum, length) => sum + length)).toBe(entries.length);
 });
 
 describe('decoding refuses', () => {
@@ -142,6 +179,21 @@ describe('decoding refuses', () => {
     ['a digest that is none', encoded('["f","a",420,0,"xyz"]', '')],
     ['an upper-case digest', encoded(`["f","a",420,0,"${'D'.repeat(64)}"]`, '')],
     ['a slice of no chunk', encoded(`["f","a",420,3,"${D}",[1,0,3]]`)],
+    ['a chunk twice', encoded(FILE, `"${D}","${D}"`)],
+    [
+      'chunks in another order than that of their use',
+      encoded(`["f","a",420,3,"${D}",[1,0,3]],["f","b",420,3,"${D}",[0,0,3]]`, `"${E}","${D}"`),
+    ],
+    ['a chunk that is none', encoded('', '"xyz"')],
+    ['a comma before the first entry', encoded('["d","a",493]', ',')],
+    ['no comma between two entries', encoded('["d","a",493]["d","b",493]', '')],
+    ['a number with a zero before it', encoded(`["f","a",420,3,"${D}",[0,00,3]]`)],
+    ['a folder with slices', encoded('["d","a",493,[0,0,3]]')],
+    ['a folder with a size', encoded(`["d","a",493,0,"${D}"]`, '')],
+    ['a letter that is escaped for nothing', encoded('["d","\\u0061",493]', '')],
+    ['anything behind the end', bytes(`${text(encoded('["d","a",493]', ''))} `)],
+    ['what is not UTF-8 far from its beginning', Buffer.concat([FAR, Uint8Array.of(0xff)])],
+    ['a letter that ends with the bytes', FAR.subarray(0, -1)],
     ['a slice outside of a chunk', encoded(`["f","a",420,3,"${D}",[0,1048574,3]]`)],
     ['an empty slice', encoded(`["f","a",420,0,"${D}",[0,0,0]]`)],
     ['slices that are too short', encoded(`["f","a",420,4,"${D}",[0,0,3]]`)],
@@ -157,14 +209,12 @@ describe('decoding refuses', () => {
     ['two million entries and more', bytes(entriesOf(2 ** 21 + 1))],
     ['an offset that is negative', encoded(`["f","a",420,3,"${D}",[0,-1,3]]`)],
   ])('%s', ([, content]) => {
-    expect(() => decodeManifest(content)).toThrow(
-      expect.objectContaining({ code: 'MANIFEST_INVALID' }),
-    );
+    expect(() => entriesIn(content)).toThrow(expect.objectContaining({ code: 'MANIFEST_INVALID' }));
   });
 });
 
 describe('the index of a large manifest', () => {
-  const index = { totalBytes: CHUNK_BYTES + 1, chunks: [D, 'e'.repeat(64)] };
+  const index = { totalBytes: CHUNK_BYTES + 1, chunks: [D, E] };
 
   test('is decoded as it was encoded', () => {
     expect(decodeManifestIndex(encodeManifestIndex(index))).toEqual(index);

@@ -78,3 +78,21 @@ test('manifests of many large trees are not in memory at a time', async () => {
   await ended;
   expect(new Set(asked)).toEqual(new Set(pieces));
 });
+
+test('others have their turn while the list of a tree is read that is no longer than a chunk', async () => {
+  const store = memoryStore();
+  const entries = Array.from({ length: 40_000 }, (_, at) => ({
+    ...{ kind: 'directory' as const, mode: 0o755 },
+    path: `d${at.toString().padStart(5, '0')}`,
+  }));
+  const manifest = encodeManifest({ entries });
+  expect(manifest.byteLength).toBeLessThan(CHUNK_BYTES);
+  await store.put(sha256(manifest), manifest);
+  let turns = 0;
+  const turn = setInterval(() => {
+    turns += 1;
+  }, 1);
+  expect(await loadManifest(store, refOf(sha256(manifest)))).toEqual({ entries });
+  clearInterval(turn);
+  expect(turns).toBeGreaterThan(3);
+});
