@@ -1,8 +1,8 @@
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
-import { type ChunkName, chunkName } from '../../service/staging/chunk-cipher.ts';
+import type { ChunkName } from '../../service/staging/chunk-cipher.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
-import { treeChunks } from '../../service/staging/tree-chunks.ts';
+import { chunkNamesOf } from '../../service/staging/tree-chunks.ts';
 
 /**
  * Chunks of live outputs in the store of one VO. A job that writes a large file anew every few minutes leaves as many states
@@ -35,7 +35,7 @@ export function openLiveChunks(store: ChunkStore): LiveChunks {
   let bytes = 0;
   const read = async (tree: TreeRef, nowMs: number): Promise<void> => {
     try {
-      for (const digest of await treeChunks(store, tree)) chunks.set(chunkName(digest), nowMs);
+      for await (const { name } of chunkNamesOf(store, tree)) chunks.set(name, nowMs);
     } catch (error) {
       if (!(error instanceof GridError) || !GONE.includes(error.code)) throw error;
     }

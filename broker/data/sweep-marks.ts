@@ -1,14 +1,12 @@
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
 import { openBreath } from '../../service/background.ts';
-import { type ChunkName, chunkName } from '../../service/staging/chunk-cipher.ts';
+import type { ChunkName } from '../../service/staging/chunk-cipher.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
-import { treeChunks } from '../../service/staging/tree-chunks.ts';
+import { chunkNamesOf } from '../../service/staging/tree-chunks.ts';
 import type { Book } from '../book.ts';
 
 const TREES_AT_ONCE = 1_000;
-/** Chunks between two looks at the time. */
-const CHUNKS_AT_ONCE = 1_000;
 
 /** What a pass has found to be needed. */
 export interface Marks {
@@ -71,11 +69,7 @@ export async function markNamed<T>(
 /** A tree whose manifest is not there, or is none, keeps nothing alive. */
 async function mark(store: ChunkStore, tree: TreeRef, marks: Marks): Promise<void> {
   try {
-    const breathe = openBreath();
-    for (const [at, digest] of (await treeChunks(store, tree)).entries()) {
-      marks.chunks.add(chunkName(digest));
-      if (at % CHUNKS_AT_ONCE === CHUNKS_AT_ONCE - 1) await breathe();
-    }
+    for await (const { name } of chunkNamesOf(store, tree)) marks.chunks.add(name);
     marks.trees.add(tree.digest);
   } catch (error) {
     const gone = ['CHUNK_MISSING', 'CHUNK_CORRUPT', 'MANIFEST_INVALID'];

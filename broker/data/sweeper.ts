@@ -7,7 +7,7 @@ import { steadyNow } from '../../service/clock.ts';
 import { type ChunkName, chunkName } from '../../service/staging/chunk-cipher.ts';
 import { digestsIn } from '../../service/staging/chunk-store.ts';
 import { checkManifest } from '../../service/staging/read-tree.ts';
-import { treeChunks } from '../../service/staging/tree-chunks.ts';
+import { chunkNamesOf } from '../../service/staging/tree-chunks.ts';
 import type { Book } from '../book.ts';
 import { readTrees } from '../jobs/job-store.ts';
 import { keepCondemned, readCondemned } from './condemned.ts';
@@ -254,15 +254,17 @@ async function checkTree(store: Store, naming: NamedTree, distrusts: boolean): P
   try {
     // What is on its way out is there still.
     await store.removing;
-    const chunks = await treeChunks(store.keeper.store, tree);
-    const doubtful = distrusts
-      ? chunks
-      : chunks.filter((digest) => store.removed.has(chunkName(digest)));
+    const doubtful: string[] = [];
+    let chunks = 0;
+    for await (const { digest, name: chunk } of chunkNamesOf(store.keeper.store, tree)) {
+      chunks += 1;
+      if (distrusts || store.removed.has(chunk)) doubtful.push(digest);
+    }
     const missing = await store.keeper.store.missing(doubtful);
     if (missing.size === 0) return true;
     throw new GridError(
       'CHUNK_MISSING',
-      `the store lacks ${missing.size} of ${counted(chunks.length, 'chunk')} of the tree`,
+      `the store lacks ${missing.size} of ${counted(chunks, 'chunk')} of the tree`,
     );
   } catch (error) {
     // Whoever wants the files later will learn it; a store that is away keeps nobody from submitting.

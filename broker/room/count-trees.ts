@@ -3,15 +3,15 @@ import type { TreeRef } from '../../core/data/manifest.ts';
 import {
   addTree,
   emptyTally,
+  openScales,
   type Tally,
   type TreeWeight,
-  weigh,
   weightOf,
 } from '../../core/data/room.ts';
 import { GridError } from '../../core/errors.ts';
 import { openBreath } from '../../service/background.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
-import { loadManifest } from '../../service/staging/read-tree.ts';
+import { manifestParts } from '../../service/staging/read-tree.ts';
 import type { Book } from '../book.ts';
 import { readTrees } from '../jobs/job-store.ts';
 
@@ -57,7 +57,7 @@ export function openTreeCounter(book: Book, storeOf: (vo: string) => ChunkStore)
     const known = kept.get(tree.digest);
     if (known !== undefined) return known;
     try {
-      const found = weigh(await loadManifest(storeOf(vo), tree));
+      const found = await weigh(storeOf(vo), tree);
       if (kept.size >= KEPT) kept.clear();
       kept.set(tree.digest, found);
       return found;
@@ -94,6 +94,12 @@ export function openTreeCounter(book: Book, storeOf: (vo: string) => ChunkStore)
       return tally;
     },
   };
+}
+
+async function weigh(store: ChunkStore, tree: TreeRef): Promise<TreeWeight> {
+  const scales = openScales();
+  for await (const part of manifestParts(store, tree)) scales.add(part);
+  return scales.weight();
 }
 
 /** Trees of datasets that have their name, of what jobs brought, of what they made and of what they have made so far. */

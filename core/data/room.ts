@@ -1,6 +1,6 @@
 import { formatBytes } from '../units.ts';
-import { chunkBytes } from './compare.ts';
-import type { Manifest } from './manifest.ts';
+import type { Manifest, Slice } from './manifest.ts';
+import { filesOf } from './select.ts';
 
 /**
  * The chunks of a tree by short key, with the bytes of each that its files use: two numbers a chunk, for a broker that counts
@@ -29,20 +29,50 @@ export function weightOf(chunks: Iterable<readonly [digest: string, bytes: numbe
   };
 }
 
-/** What the files of a tree take. */
-export const weigh = (manifest: Manifest): TreeWeight => weightOf(chunkBytes(manifest));
+/** Finds what the files of a tree take, which comes in parts. */
+export interface Scales {
+  add(part: Manifest): void;
+  weight(): TreeWeight;
+}
+
+export function openScales(): Scales {
+  const places = new Map<string, number>();
+  const [keys, from, to]: [number[], number[], number[]] = [[], [], []];
+  const add = ({ digest, offset, length }: Slice): void => {
+    const place = places.get(digest);
+    if (place === undefined) {
+      places.set(digest, keys.length);
+      keys.push(keyOf(digest));
+      from.push(offset);
+      to.push(offset + length);
+      return;
+    }
+    from[place] = Math.min(from[place] ?? 0, offset);
+    to[place] = Math.max(to[place] ?? 0, offset + length);
+  };
+  return {
+    add: (part) => {
+      for (const { slices } of filesOf(part)) for (const slice of slices) add(slice);
+    },
+    weight: () => ({
+      keys: new Float64Array(keys),
+      bytes: new Float64Array(to.map((end, place) => end - (from[place] ?? 0))),
+    }),
+  };
+}
 
 export const emptyTally = (): Tally => ({ chunks: new Map(), bytes: 0 });
 
 /** Counts a tree. */
 export function addTree(tally: Tally, { keys, bytes }: TreeWeight): void {
-  for (const [index, key] of keys.entries()) {
-    const size = bytes[index] ?? 0;
-    const before = tally.chunks.get(key) ?? 0;
-    if (size <= before && tally.chunks.has(key)) continue;
-    tally.chunks.set(key, size);
-    tally.bytes += size - before;
-  }
+  for (const [index, key] of keys.entries()) addChunk(tally, key, bytes[index] ?? 0);
+}
+
+function addChunk(tally: Tally, key: number, size: number): void {
+  const before = tally.chunks.get(key);
+  if (before !== undefined && size <= before) return;
+  tally.chunks.set(key, size);
+  tally.bytes += size - (before ?? 0);
 }
 
 /** Bytes by which trees would make a tally larger. */
@@ -51,10 +81,10 @@ export function newBytes({ chunks }: Tally, trees: readonly TreeWeight[]): numbe
   let known = 0;
   for (const { keys, bytes } of trees)
     for (const [index, key] of keys.entries()) {
-      const before = chunks.get(key) ?? 0;
-      if ((bytes[index] ?? 0) <= before) continue;
+      const [size, before] = [bytes[index] ?? 0, chunks.get(key) ?? 0];
+      if (size <= before) continue;
       if (!fresh.chunks.has(key)) known += before;
-      addTree(fresh, { keys: Float64Array.of(key), bytes: Float64Array.of(bytes[index] ?? 0) });
+      addChunk(fresh, key, size);
     }
   return fresh.bytes - known;
 }

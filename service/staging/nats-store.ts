@@ -1,6 +1,7 @@
 import { headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import { CHUNK_BYTES } from '../../core/data/manifest.ts';
 import { GridError } from '../../core/errors.ts';
+import { mapAtOnce } from './at-once.ts';
 import { openByteBudget } from './byte-budget.ts';
 import { decipher, encipher } from './chunk-cipher.ts';
 import { type CodedChunk, decodeChunk, openChunkCoder } from './chunk-coding.ts';
@@ -55,7 +56,7 @@ export function natsChunkStore(link: NatsLink, vo: string, looksTwice = false): 
           probing.give(1);
         }
       };
-      await Promise.all([...new Set(digests)].map(ask));
+      await mapAtOnce(PROBES_IN_FLIGHT, [...new Set(digests)], ask);
       return absent;
     },
     put: async (digest, bytes, signal) => {

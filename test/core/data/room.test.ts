@@ -1,18 +1,27 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { chunkBytes } from '../../../core/data/compare.ts';
+import type { ManifestEntry } from '../../../core/data/manifest.ts';
 import {
   addTree,
   emptyTally,
   newBytes,
+  openScales,
   roomRefusal,
   type TreeWeight,
-  weigh,
   weightOf,
 } from '../../../core/data/room.ts';
 
 const A = 'a'.repeat(64);
 const B = 'b'.repeat(64);
 const room = { who: 'VO demo', usedBytes: 900, wantedBytes: 100, limitBytes: 1_000 };
+
+/** In parts of one entry each. */
+function weighed(entries: readonly ManifestEntry[]): TreeWeight {
+  const scales = openScales();
+  for (const entry of entries) scales.add({ entries: [entry] });
+  return scales.weight();
+}
 
 describe('a tally', () => {
   test('counts a chunk once, with the most that any tree uses of it', () => {
@@ -32,15 +41,31 @@ describe('a tally', () => {
   test('knows a file by its chunks, and an empty one as nothing', () => {
     const file = { kind: 'file', mode: 0o644, digest: A } as const;
     const slices = [{ digest: A, offset: 0, length: 30 }];
-    const tree = weigh({
-      entries: [
-        { ...file, path: 'a', sizeBytes: 30, slices },
-        { ...file, path: 'b', sizeBytes: 30, slices },
-        { ...file, path: 'empty', sizeBytes: 0, slices: [] },
-        { kind: 'directory', path: 'd', mode: 0o755 },
-      ],
-    });
+    const tree = weighed([
+      { ...file, path: 'a', sizeBytes: 30, slices },
+      { ...file, path: 'b', sizeBytes: 30, slices },
+      { ...file, path: 'empty', sizeBytes: 0, slices: [] },
+      { kind: 'directory', path: 'd', mode: 0o755 },
+    ]);
     expect(newBytes(emptyTally(), [tree])).toBe(30);
+  });
+
+  test('knows a chunk by as much of it as the files of a tree use, in whatever parts they come', () => {
+    const file = { kind: 'file', mode: 0o644, digest: A } as const;
+    const slices = fc.array(
+      fc.record({ digest: fc.constantFrom(A, B), offset: fc.nat(100), length: fc.nat(100) }),
+    );
+    fc.assert(
+      fc.property(fc.array(slices), (lists) => {
+        const entries = lists.map((list, at) => ({
+          ...file,
+          path: `${at}`,
+          sizeBytes: 0,
+          slices: list,
+        }));
+        expect(weighed(entries)).toEqual(weightOf(chunkBytes({ entries })));
+      }),
+    );
   });
 
   test('what would be new is what it then grows by, whatever the trees share', () => {
