@@ -14,6 +14,7 @@ import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { manifestParts } from '../../service/staging/read-tree.ts';
 import type { Book } from '../book.ts';
 import { readTrees } from '../jobs/job-store.ts';
+import type { JobRow, LedgerDb } from '../ledger/ledger.ts';
 
 /** Whose trees: those of one owner in a VO, or with '' those of all. */
 export interface Scope {
@@ -102,7 +103,10 @@ async function weigh(store: ChunkStore, tree: TreeRef): Promise<TreeWeight> {
   return scales.weight();
 }
 
-/** Trees of datasets that have their name, of what jobs brought, of what they made and of what they have made so far. */
+/**
+ * Trees of datasets that have their name, of what tasks have made so far, of what jobs brought and of what they made: a task that
+ * ends meanwhile is found with the one or the other. Jobs and attempts, of which there may be millions, are read in pages.
+ */
 async function namedTrees({ db, clock }: Book, { vo, owner }: Scope): Promise<readonly string[]> {
   const nowMs = clock.nowMs();
   const datasets = await db
@@ -114,23 +118,6 @@ async function namedTrees({ db, clock }: Book, { vo, owner }: Scope): Promise<re
     .where('removed_ms', 'is', null)
     .where((where) => where.or([where('expires_ms', 'is', null), where('expires_ms', '>', nowMs)]))
     .execute();
-  const inputs = await db
-    .selectFrom('jobs')
-    .select('inputs as digest')
-    .distinct()
-    .where('vo', '=', vo)
-    .$if(owner !== '', (query) => query.where('owner', '=', owner))
-    .where('inputs', '<>', '')
-    .execute();
-  const outputs = await db
-    .selectFrom('attempts')
-    .innerJoin('jobs', 'jobs.id', 'attempts.job_id')
-    .select('attempts.outputs as digest')
-    .distinct()
-    .where('jobs.vo', '=', vo)
-    .$if(owner !== '', (query) => query.where('jobs.owner', '=', owner))
-    .where('attempts.outputs', '<>', '')
-    .execute();
   const live = await db
     .selectFrom('tasks')
     .innerJoin('jobs', 'jobs.id', 'tasks.job_id')
@@ -140,8 +127,74 @@ async function namedTrees({ db, clock }: Book, { vo, owner }: Scope): Promise<re
     .$if(owner !== '', (query) => query.where('jobs.owner', '=', owner))
     .where('tasks.live_tree', '<>', '')
     .execute();
-  return [...new Set([...datasets, ...inputs, ...outputs, ...live].map(({ digest }) => digest))];
+  const named = new Set([...datasets, ...live].map(({ digest }) => digest));
+  const breathe = openBreath();
+  for await (const jobs of jobsOf(db, { vo, owner })) {
+    for (const { inputs } of jobs) named.add(inputs);
+    for (const part of tasksOf(jobs)) {
+      for (const { outputs } of await outputsOf(db, part)) named.add(outputs);
+      await breathe();
+    }
+  }
+  named.delete('');
+  return [...named];
 }
+
+type CountedJob = Pick<JobRow, 'id' | 'inputs' | 'tasks'>;
+
+async function* jobsOf(
+  db: LedgerDb,
+  { vo, owner }: Scope,
+): AsyncGenerator<readonly CountedJob[], void, undefined> {
+  for (let last = -1; ; ) {
+    const rows = await db
+      .selectFrom('jobs')
+      .select(['id', 'seq', 'vo', 'inputs', 'tasks'])
+      .where(owner === '' ? 'vo' : 'owner', '=', owner === '' ? vo : owner)
+      .where('seq', '>', last)
+      .orderBy('seq')
+      .limit(READ_AT_ONCE)
+      .execute();
+    // There is an index for each of the two, and none for both: who has few jobs in a large VO should not search all of it.
+    yield rows.filter((row) => row.vo === vo);
+    if (rows.length < READ_AT_ONCE) return;
+    last = rows.at(-1)?.seq ?? last;
+  }
+}
+
+/** All tasks of several jobs, or of one those from an ordinal on. */
+interface TaskPart {
+  readonly jobs: readonly string[];
+  readonly from: number;
+}
+
+/** All tasks of some jobs, so many at a time as can be read at once. */
+function* tasksOf(jobs: readonly CountedJob[]): Generator<TaskPart, void, undefined> {
+  let [some, count]: [string[], number] = [[], 0];
+  for (const { id, tasks } of jobs) {
+    if (tasks > READ_AT_ONCE) {
+      for (let from = 0; from < tasks; from += READ_AT_ONCE) yield { jobs: [id], from };
+      continue;
+    }
+    if (count + tasks > READ_AT_ONCE) {
+      yield { jobs: some, from: 0 };
+      [some, count] = [[], 0];
+    }
+    some.push(id);
+    count += tasks;
+  }
+  if (some.length > 0) yield { jobs: some, from: 0 };
+}
+
+const outputsOf = (db: LedgerDb, { jobs, from }: TaskPart) =>
+  db
+    .selectFrom('attempts')
+    .select('outputs')
+    .where('job_id', 'in', jobs)
+    .where('ordinal', '>=', from)
+    .where('ordinal', '<', from + READ_AT_ONCE)
+    .where('outputs', '<>', '')
+    .execute();
 
 async function largestOwners(
   { db, clock }: Book,

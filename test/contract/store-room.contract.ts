@@ -173,6 +173,56 @@ export function storeRoomContract(name: string, fresh: () => Promise<LedgerPlace
       expect(claim).toBeDefined();
     });
 
+    test('of many jobs, and of a job of many tasks, all counts, and is read in pages', async () => {
+      const names = Array.from({ length: 1_200 }, (_, at) => `one-${at}`);
+      await book.add({
+        ...Object.fromEntries(names.map((id) => [id, {}])),
+        array: { tasks: 2_500 },
+        elsewhere: {},
+      });
+      await book.db.updateTable('jobs').set({ owner: ALICE.dn, vo: 'demo' }).execute();
+      await book.db
+        .updateTable('jobs')
+        .set({ vo: 'other' })
+        .where('id', '=', 'elsewhere')
+        .execute();
+      const tasks = [
+        ...names.map((id) => ({ job_id: id, ordinal: 0 })),
+        ...Array.from({ length: 2_500 }, (_, ordinal) => ({ job_id: 'array', ordinal })),
+        { job_id: 'elsewhere', ordinal: 0 },
+      ];
+      const made = tasks.map((task, at) => {
+        const id = `attempt-${at}`;
+        const tree = { digest: sha256(Buffer.from(id)), totalBytes: 1, files: 1 };
+        const ended = { number: 1, site: 'north', state: 'done' as const, placed_ms: 1 };
+        const row = { ...task, ...ended, started_ms: 1, ended_ms: 1, reason: '', detail: '' };
+        return { tree, attempt: { ...row, id, outcome: null, outputs: tree.digest } };
+      });
+      await book.recorder.record({
+        trees: made.flatMap(({ tree }) => treeRows(tree)),
+        attempts: made.map(({ attempt }) => attempt),
+      });
+      const [brought, first] = ['inputs', 'attempt-0'].map((text) => sha256(Buffer.from(text)));
+      await book.recorder.record({
+        trees: treeRows({ digest: brought ?? '', totalBytes: 10, files: 1 }),
+      });
+      const inputsOf = (id: string, inputs = '') =>
+        book.db.updateTable('jobs').set({ inputs }).where('id', '=', id).execute();
+      await inputsOf('array', brought);
+      await inputsOf('one-1199', first);
+      const rows: number[] = [];
+      const watched = book.db.withPlugin({
+        transformQuery: ({ node }) => node,
+        transformResult: ({ result }) => {
+          rows.push(result.rows.length);
+          return Promise.resolve(result);
+        },
+      });
+      const counter = openTreeCounter({ ...book, db: watched }, () => NO_STORE);
+      for (const scope of [OWNER, VO]) expect((await counter.count(scope)).bytes).toBe(3_710);
+      expect(Math.max(...rows)).toBeLessThanOrEqual(1_000);
+    });
+
     test('what a task has made so far counts', async () => {
       const live = treeOf({ 'so-far': 70 });
       await book.add({ job: {} });
