@@ -16,6 +16,8 @@ import type { TransferOptions } from './send-tree.ts';
 import { openTarget, type SharedPlace, type Target } from './target.ts';
 
 export interface FetchTreeOptions extends TransferOptions {
+  /** The list of the tree, or of what is wanted of it, for who has read it already. */
+  readonly manifest?: Manifest;
   /** What of the tree is wanted: inputs with their new places, or a test of paths; all of it by default. */
   readonly select?: readonly InputFile[] | ((path: string) => boolean);
   /** Files come from here where it has them, and are fetched into it where it has not. */
@@ -59,7 +61,8 @@ export async function fetchTree(
   const { cache, signal, onProgress, isTriedAgain } = options;
   // A thread that will be needed starts while the list of files comes.
   if (cache === undefined && options.select === undefined) diskFor(tree.totalBytes);
-  const manifest = selected(await loadManifest(store, tree, signal), options.select);
+  const whole = options.manifest ?? (await loadManifest(store, tree, signal));
+  const manifest = selected(whole, options.select);
   const files = filesOf(manifest);
   const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const counts = { bytesFetched: 0, bytesFromCache: 0 };
@@ -151,7 +154,8 @@ function largeOf(
   return resumes && (shared !== undefined || !isSmall) ? files.filter(hasRemnant) : [];
 }
 
-function selected(manifest: Manifest, select: FetchTreeOptions['select']): Manifest {
+/** What of a tree is wanted, at its new places. Throws what `selectTree` throws. */
+export function selected(manifest: Manifest, select: FetchTreeOptions['select']): Manifest {
   if (select === undefined) return manifest;
   return typeof select === 'function' ? filterTree(manifest, select) : selectTree(manifest, select);
 }

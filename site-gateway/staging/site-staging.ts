@@ -1,7 +1,7 @@
 import { join, normalize } from 'node:path';
 import type { TreeRef } from '../../core/data/manifest.ts';
 import { isWithin, safePath } from '../../core/data/paths.ts';
-import { filesOf, filterTree, selectTree } from '../../core/data/select.ts';
+import { filesOf } from '../../core/data/select.ts';
 import { fileInputs, type InputFile, remoteInputs } from '../../core/job/spec.ts';
 import { atMost } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
@@ -10,7 +10,7 @@ import type { CacheKeeper } from '../../service/staging/cache-keeper.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { openStaging } from '../../service/staging/connect-staging.ts';
 import { diskThread } from '../../service/staging/disk/disk.ts';
-import { fetchTree } from '../../service/staging/fetch-tree.ts';
+import { fetchTree, selected } from '../../service/staging/fetch-tree.ts';
 import { type FileCache, openFileCache } from '../../service/staging/file-cache.ts';
 import type { Nkey } from '../../service/staging/nats-link.ts';
 import { atRate, type Rate } from '../../service/staging/rate.ts';
@@ -103,13 +103,12 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
       const target = join(into, below);
       // By the next process, or by the next attempt when the store is back; not where it is cancelled.
       const isTriedAgain = (): boolean => !signal.aborted || signal.reason === GATEWAY_STOPS;
-      const how = { select, cache: await cache, signal, isTriedAgain, ...onwards(onProgress) };
+      const whole = await loadManifest(store, tree, signal);
+      const manifest = selected(whole, select);
+      const how = { manifest, cache: await cache, signal, isTriedAgain, ...onwards(onProgress) };
       bytes += (await fetchTree(store, tree, target, how)).bytesFetched;
-      const manifest = await loadManifest(store, tree, signal);
-      const made =
-        typeof select === 'function' ? filterTree(manifest, select) : selectTree(manifest, select);
-      for (const { path } of filesOf(made)) files.push(normalize(join(below, path)));
-      warm.remember(attempt.spec.vo, tree, manifest);
+      for (const { path } of filesOf(manifest)) files.push(normalize(join(below, path)));
+      warm.remember(attempt.spec.vo, tree, whole);
     }
     const cached = { cache: await cache, partials: join(options.cache, attempt.spec.vo, REMOTE) };
     bytes += await options.remote.place(attempt, into, cached, signal);

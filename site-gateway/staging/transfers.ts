@@ -118,6 +118,7 @@ async function write(
   // Whoever has an account at the site may write there, too.
   const shared = { within, transfer: id, isTriedAgain: isStopping };
   const fetched = await fetchTree(store, input.tree, path, {
+    manifest,
     signal,
     shared,
     onProgress,

@@ -3,8 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { encodeManifest } from '../../../core/data/manifest-codec.ts';
 import { encodeManifestIndex } from '../../../core/data/manifest-index.ts';
 import { sha256 } from '../../../service/staging/chunk-store.ts';
+import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { chunksInOrder, loadManifest, readTreeFile } from '../../../service/staging/read-tree.ts';
 import { memoryStore } from '../../fakes/memory-store.ts';
+import { treeFixture } from '../../fakes/tree-fixture.ts';
 
 const DIGEST = 'ab'.repeat(32);
 const fileOf = (chunk: string): Uint8Array =>
@@ -34,6 +36,16 @@ test('a file that its manifest has beyond the end of a chunk is not read', async
     code: 'MANIFEST_INVALID',
     message: expect.stringContaining("'x' has a slice to byte 9"),
   });
+});
+
+test('a list that has been read is not read again when its files are fetched', async () => {
+  await using at = await treeFixture();
+  for (let n = 0; n < 100; n += 1) await at.write(`file-${n}`, `content ${n}`);
+  const { tree } = await at.send('.');
+  const manifest = await loadManifest(at.store, tree);
+  expect(at.store.chunks.delete(tree.digest)).toBe(true);
+  const { files } = await fetchTree(at.store, tree, at.target, { manifest });
+  expect(files).toBe(100);
 });
 
 describe('a manifest in pieces', () => {
