@@ -38,8 +38,17 @@ interface ListenerOptions {
   readonly identity: ServerIdentity;
   readonly authenticator: Authenticator;
   readonly log: Log;
+  readonly strangers?: StrangerRules;
 }
 
+/** How long a connection lasts, and how many there may be at a time, whose caller is not known. */
+export interface StrangerRules {
+  readonly lastMs: number;
+  readonly most: number;
+}
+
+/** Enrolling, reading what to trust, or hearing why one is refused takes a moment. */
+const STRANGERS: StrangerRules = { lastMs: 60_000, most: 500 };
 const MAX_CHAIN = 12;
 const MAX_CONNECTIONS = 2_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -48,16 +57,21 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
  * Ends TLS itself and hands the socket to grpc-js through its public connection injector, because OpenSSL in Node
  * refuses RFC 3820 proxies and grpc-js shows only the leaf (docs/adr/001). The chain is read once per connection;
  * sessions are never resumed, because a resumed session shows the leaf only. A connection ends when its credential
- * does, or when what is trusted has changed and it no longer passes.
+ * does, or when what is trusted has changed and it no longer passes. Those without a credential that passes end soon, and are
+ * few at a time: who is not known must not keep out those who are.
  */
 export class GridListener {
   private readonly options: ListenerOptions;
   private readonly tls: TlsServer;
   private readonly injector: ReturnType<grpc.Server['createConnectionInjector']>;
   private readonly live = new Map<string, Live>();
+  /** Those of them whose caller is not known, the oldest first. */
+  private readonly strangers = new Set<Live>();
+  private readonly rules: StrangerRules;
 
   constructor(options: ListenerOptions) {
     this.options = options;
+    this.rules = options.strangers ?? STRANGERS;
     this.injector = options.server.createConnectionInjector(
       grpc.ServerCredentials.createInsecure(),
     );
@@ -135,6 +149,7 @@ export class GridListener {
     socket.once('close', () => {
       clearTimeout(live.timer);
       this.live.delete(address);
+      this.strangers.delete(live);
     });
     this.injector.injectConnection(socket);
   }
@@ -155,14 +170,28 @@ export class GridListener {
 
   private arm(live: Live): void {
     clearTimeout(live.timer);
-    if (live.outcome.kind !== 'authenticated') return;
-    // Path validation lets a credential live on for as long as clocks may differ; so does its connection.
-    const leftMs = live.outcome.peer.expiresAtMs + PATH_DEFAULTS.skewMs - Date.now();
+    const leftMs = this.leftMs(live.outcome);
     live.timer = setTimeout(
       () => live.socket.destroy(),
       Math.min(Math.max(leftMs, 0), MAX_TIMER_MS),
     );
     live.timer.unref();
+    if (live.outcome.kind === 'authenticated') this.strangers.delete(live);
+    else this.addStranger(live);
+  }
+
+  private leftMs(outcome: Outcome): number {
+    if (outcome.kind !== 'authenticated') return this.rules.lastMs;
+    // Path validation lets a credential live on for as long as clocks may differ; so does its connection.
+    return outcome.peer.expiresAtMs + PATH_DEFAULTS.skewMs - Date.now();
+  }
+
+  private addStranger(live: Live): void {
+    this.strangers.add(live);
+    const [oldest] = this.strangers;
+    if (oldest === undefined || this.strangers.size <= this.rules.most) return;
+    this.strangers.delete(oldest);
+    oldest.socket.destroy();
   }
 
   private revalidate(): void {

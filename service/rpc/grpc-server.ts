@@ -9,7 +9,12 @@ import { GridError } from '../../core/errors.ts';
 import type { Peer } from '../../core/vo/caller.ts';
 import type { Log } from '../log.ts';
 import { errnoOf } from '../staging/file-errors.ts';
-import { type Authenticator, GridListener, type ServerIdentity } from './grid-listener.ts';
+import {
+  type Authenticator,
+  GridListener,
+  type ServerIdentity,
+  type StrangerRules,
+} from './grid-listener.ts';
 import type { CallContext, Handlers, MethodDefinition } from './rpc.ts';
 import { toStatus } from './status.ts';
 
@@ -42,6 +47,8 @@ export interface ServerOptions {
   readonly authenticator: Authenticator;
   readonly services: readonly ServedService[];
   readonly log: Log;
+  /** For connections whose caller is not known: 500 of them at a time, for a minute each, by default. */
+  readonly strangers?: StrangerRules;
 }
 
 /** A server that answers. */
@@ -70,6 +77,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     identity: options.identity,
     authenticator: options.authenticator,
     log: options.log,
+    ...(options.strangers === undefined ? {} : { strangers: options.strangers }),
   });
   const stopping = new AbortController();
   for (const service of options.services) {

@@ -6,6 +6,7 @@ import { endProcessesBelow } from '../../cli/up/process.ts';
 import { formatFqan } from '../../core/vo/fqan.ts';
 import { BrokerService } from '../../proto/gen/grid/v1/broker.ts';
 import { systemClock } from '../../service/clock.ts';
+import type { StrangerRules } from '../../service/rpc/grid-listener.ts';
 import {
   type ClientCredentials,
   type Connection,
@@ -41,7 +42,7 @@ export interface LiveGrid extends AsyncDisposable {
   readonly server: RunningServer;
   readonly trust: TrustStore;
   /** Another such server, at another address of this machine. */
-  serve(host: string): Promise<RunningServer>;
+  serve(host: string, strangers?: StrangerRules): Promise<RunningServer>;
   user(name: string, details?: Details): Entity;
   proxyOf(issuer: Entity, details?: ProxyDetails): Entity;
   /** Publishes a CRL with these certificates, good for a day, and lets the server read it. */
@@ -89,7 +90,7 @@ export async function openLiveGrid(details: Details = {}): Promise<LiveGrid> {
     ['127.0.0.1', '::1'],
     lasting(DAY_MS),
   );
-  const serve = (at: string): Promise<RunningServer> =>
+  const serve: LiveGrid['serve'] = (at, strangers) =>
     startServer({
       host: at,
       port: 0,
@@ -97,6 +98,7 @@ export async function openLiveGrid(details: Details = {}): Promise<LiveGrid> {
       authenticator: openAuthenticator({ trust, vomsDir, clock: systemClock }),
       services: [served(BrokerService, whoAmIOnly)],
       log,
+      ...(strangers === undefined ? {} : { strangers }),
     });
   const server = await serve('127.0.0.1');
   const credentialsOf = (...chain: readonly Entity[]): ClientCredentials => ({

@@ -206,6 +206,34 @@ describe('live connections follow what is trusted', () => {
   });
 });
 
+describe('strangers do not keep out who is known', () => {
+  test('a connection without a credential that passes ends by itself, and others stay', async () => {
+    await using server = await grid.serve('127.0.0.1', { lastMs: 300, most: 10 });
+    const { port } = server;
+    const known = await settled(await handshake({ port }, grid.user('Alice')));
+    const refused = grid.proxyOf(grid.user('Eve'));
+    for (const chain of [[], [refused]]) {
+      const stranger = dial({ port }, ...chain);
+      stranger.on('error', () => undefined).resume();
+      await expect.poll(() => stranger.closed, { timeout: 20_000 }).toBe(true);
+    }
+    expect(known.closed).toBe(false);
+    known.destroy();
+  });
+
+  test('of many at a time the oldest ends, and others stay', async () => {
+    await using server = await grid.serve('127.0.0.1', { lastMs: HOUR_MS, most: 2 });
+    const { port } = server;
+    const known = await settled(await handshake({ port }, grid.user('Alice')));
+    const strangers: TLSSocket[] = [];
+    for (let at = 0; at < 3; at += 1) strangers.push(await settled(await handshake({ port })));
+    const [oldest, ...others] = strangers;
+    await expect.poll(() => oldest?.closed, { timeout: 20_000 }).toBe(true);
+    expect([known, ...others].map(({ closed }) => closed)).toEqual([false, false, false]);
+    for (const socket of [known, ...others]) socket.destroy();
+  });
+});
+
 describe('every server answers tools', () => {
   test('health says SERVING', async () => {
     const reply = await rawCall('/grpc.health.v1.Health/Check', new Uint8Array());
@@ -226,8 +254,14 @@ async function handshake(
   options: ConnectionOptions,
   ...chain: readonly Entity[]
 ): Promise<TLSSocket> {
+  const socket = dial(options, ...chain);
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
+function dial(options: ConnectionOptions, ...chain: readonly Entity[]): TLSSocket {
   const { caPem, certPem, keyPem } = grid.credentialsOf(...chain);
-  const socket = connect({
+  return connect({
     host: '127.0.0.1',
     port: grid.server.port,
     ca: caPem,
@@ -236,8 +270,6 @@ async function handshake(
     ...(keyPem === undefined ? {} : { key: keyPem }),
     ...options,
   });
-  await once(socket, 'secureConnect');
-  return socket;
 }
 
 /** Once the server has sent its HTTP/2 settings, it has judged the connection. */
