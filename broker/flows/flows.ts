@@ -10,7 +10,7 @@ import type { FlowNode, FlowSummary } from '../../proto/gen/grid/v1/broker.ts';
 import { dependencyToWire, specToWire, stateToWire, treeToWire } from '../../service/rpc/wire.ts';
 import type { Book } from '../book.ts';
 import { readTrees, storedJob } from '../jobs/job-store.ts';
-import { type ListWish, SUMMARY, summaryToWire } from '../jobs/listing.ts';
+import { isListed, type ListWish, SUMMARY, summaryToWire } from '../jobs/listing.ts';
 import { parseAfter } from '../jobs/records.ts';
 import type { FlowRow } from '../ledger/ledger.ts';
 
@@ -63,7 +63,7 @@ export async function listFlows(
   }
   if (before !== '') {
     const last = await readFlowRow(book, before);
-    if (last === undefined)
+    if (last === undefined || !isListed(of, last))
       throw new GridError('REQUEST_INVALID', `page token '${before.slice(0, 40)}' is no flow id`);
     query = query.where('seq', '<', last.seq);
   }

@@ -50,7 +50,7 @@ export async function listJobs(
   signal?: AbortSignal,
 ): Promise<{ readonly jobs: readonly JobSummary[]; readonly next: string }> {
   await book.recorder.settled();
-  const before = wish.before === '' ? Number.MAX_SAFE_INTEGER : await jobSeq(book, wish.before);
+  const before = wish.before === '' ? Number.MAX_SAFE_INTEGER : await jobSeq(book, wish);
   const found = new Map<string, SummaryRow>();
   for (const whose of partsOf(wish))
     for (const row of await readPart(book, wish, { whose, before }, signal)) found.set(row.id, row);
@@ -132,17 +132,28 @@ const summaries = (book: Book): Joined =>
     .innerJoin('job_state', 'job_state.job_id', 'jobs.id')
     .select([...SUMMARY]);
 
-async function jobSeq(book: Book, id: string): Promise<number> {
+/** Where a page begins; of a job that the caller was never shown nothing is told, not even that there is one. */
+async function jobSeq(book: Book, { before: id, of }: ListWish): Promise<number> {
   const rows = await Promise.all(
     (['jobs', 'history'] as const).map((table) =>
-      book.db.selectFrom(table).select('seq').where('id', '=', id).executeTakeFirst(),
+      book.db
+        .selectFrom(table)
+        .select(['seq', 'owner', 'vo'])
+        .where('id', '=', id)
+        .executeTakeFirst(),
     ),
   );
   const row = rows.find((found) => found !== undefined);
-  if (row === undefined)
+  if (row === undefined || !isListed(of, row))
     throw new GridError('REQUEST_INVALID', `page token '${id.slice(0, 40)}' is no job id`);
   return row.seq;
 }
+
+/** Whether a listing shows what somebody has in a VO. */
+export const isListed = (
+  of: ListWish['of'],
+  { owner, vo }: { readonly owner: string; readonly vo: string },
+): boolean => of === undefined || of.owner === owner || of.vos.some((one) => one === vo);
 
 /** Owner and VO of a job, or undefined. */
 export async function ownerOf(

@@ -96,3 +96,18 @@ test('a job with its tasks is read in few questions', async () => {
   expect(tasks).toHaveLength(0);
   expect(asked).toHaveLength(2);
 });
+
+test('where a page begins tells nobody of jobs and flows of others', async () => {
+  const flow = 'fabcd0123457';
+  const row = { id: flow, seq: 2, owner, vo, name: 'theirs', submitted_ms: 1 };
+  await book.recorder.record({ flows: [row] });
+  const of = { owner: dn('/CN=Eve'), vos: [voName('other')] };
+  for (const before of [nameOf(10), 'jnone'])
+    await expect(listJobs(book, { ...ALL, of, before })).rejects.toThrow(
+      `'${before}' is no job id`,
+    );
+  for (const before of [flow, 'fnone'])
+    await expect(listFlows(book, { ...ALL, of, before })).rejects.toThrow(
+      `'${before}' is no flow id`,
+    );
+});
