@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { errors, type Msg } from '@nats-io/transport-node';
 
 /** A question that has been asked and not answered. */
@@ -37,6 +38,7 @@ const LOST_MS = 5_000;
 const LOOK_EVERY_MS = 1_000;
 const NEVER = Number.POSITIVE_INFINITY;
 const NO_RESPONDERS = 503;
+const TOKEN_BYTES = 12;
 
 /**
  * How long an answer takes says little: on a thin line a question waits for those before it. So a question is given up
@@ -46,7 +48,6 @@ const NO_RESPONDERS = 503;
 export function openQuestions(line: Line): OpenQuestions {
   const open = new Map<string, Open>();
   const ping = openPing(line);
-  let count = 0;
   let timer: NodeJS.Timeout | undefined;
   /** The youngest question that has been answered. */
   let answeredOfMs = Number.NEGATIVE_INFINITY;
@@ -63,8 +64,8 @@ export function openQuestions(line: Line): OpenQuestions {
   };
   return {
     add: (subject) => {
-      count += 1;
-      const token = count.toString(36);
+      // A leaf node hears the answers of its VO and may have one sent anywhere: it must not know where the next one is waited for.
+      const token = randomBytes(TOKEN_BYTES).toString('base64url');
       const { promise, resolve, reject } = Promise.withResolvers<Msg>();
       // Whoever asked may have given up.
       promise.catch(() => undefined);

@@ -63,6 +63,16 @@ test('a question waits as long as bytes come', async () => {
   expect(await stateOf(asked)).toBe('answered');
 });
 
+test('where an answer is waited for does not follow from where others were', async () => {
+  const heard = ask();
+  questions.answer(heard.token, ANSWER);
+  const asked = ask();
+  for (let at = 0; at < 1_000; at += 1) questions.answer(at.toString(36), ANSWER);
+  expect(await stateOf(asked)).toBe('open');
+  questions.answer(asked.token, ANSWER);
+  expect(await stateOf(asked)).toBe('answered');
+});
+
 test('a line on which nothing comes is dead after half a minute', async () => {
   const asked = ask();
   await pass(29, false);
