@@ -84,6 +84,13 @@ export const BROKER_CONFIG = z.object({
         .default([])
         .describe('where they wait for leaf nodes of sites, tls://host:port'),
       quota: byteSize().optional().describe('most bytes that the chunks of one VO may take'),
+      'chunk-quota': z
+        .int()
+        .min(1_000)
+        .default(10_000_000)
+        .describe(
+          'most chunks of one VO, whatever their size: nats-server keeps the names of all in memory',
+        ),
       'sweep-every': duration()
         .prefault('6h')
         .refine((ms) => ms >= 1_000 && ms <= 24 * 86_400_000, 'must be from 1s to 24d')

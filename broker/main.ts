@@ -183,6 +183,7 @@ async function openAccounts(
     caPem: trust.caPem(),
     vos: config.vos,
     replicas: staging.replicas,
+    chunksPerVo: staging['chunk-quota'],
     ...(staging.quota === undefined ? {} : { bytesPerVo: staging.quota }),
     clock,
     log,

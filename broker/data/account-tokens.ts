@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { encodeAccount, encodeUser, fmtCreds } from '@nats-io/jwt';
 import { createAccount, createUser, type KeyPair } from '@nats-io/nkeys';
 import { ensureDirectory } from '../../service/directories.ts';
-import { keepKey } from '../../service/nats/nats-config.ts';
+import { keepKey, MAX_CONNECTIONS } from '../../service/nats/nats-config.ts';
 import { chunkSubjects, directGetSubject, JS_DOMAIN } from '../../service/staging/names.ts';
 
 /** CVE-2025-30215: with these open, one account can purge another one's streams on an old server. */
@@ -29,7 +29,12 @@ export async function keepVoKeys(stateDir: string, vo: string): Promise<VoKeys> 
   };
 }
 
-const LIMITS = { conn: -1, subs: -1, data: -1, payload: -1, mem_storage: 0 };
+const LIMITS = { subs: -1, data: -1, payload: -1, mem_storage: 0 };
+/** Connections of brokers to the store of a VO: some for each. */
+const MOST_KEEPERS = 100;
+/** One VO leaves room for others. */
+const MOST_MEMBERS = MAX_CONNECTIONS / 4;
+const MOST_LEAVES = MAX_CONNECTIONS / 40;
 
 /** The account that has the chunks of a VO, as nats-server is told of it. It names no secret. */
 export const storeToken = (
@@ -44,6 +49,7 @@ export const storeToken = (
     {
       limits: {
         ...LIMITS,
+        conn: MOST_KEEPERS,
         leaf: 0,
         imports: 0,
         exports: -1,
@@ -66,12 +72,17 @@ export const storeToken = (
  * The account in which members and gateways are. A stream answers wherever its asker says, with what an asker has stored, and nobody's
  * permissions hold for an answer: here it finds no JetStream that would take it for an order.
  */
-export const membersToken = (vo: string, keys: VoKeys, operator: KeyPair): Promise<string> =>
+export const membersToken = (
+  vo: string,
+  keys: VoKeys,
+  operator: KeyPair,
+  connections = MOST_MEMBERS,
+): Promise<string> =>
   encodeAccount(
     `vo-${vo}-members`,
     keys.members,
     {
-      limits: { ...MEMBERS_LIMITS, imports: -1 },
+      limits: { ...MEMBERS_LIMITS, conn: connections, imports: -1 },
       imports: servicesOf(vo).map(({ subject, from }) => ({
         name: from,
         subject,
@@ -98,8 +109,9 @@ export const leafToken = (vo: string, { members }: VoKeys, operator: KeyPair): P
 
 const MEMBERS_LIMITS = {
   ...LIMITS,
+  conn: MOST_MEMBERS,
   // Whoever connects as a leaf needs a token that says so: `leafCredentials` makes the only ones.
-  leaf: -1,
+  leaf: MOST_LEAVES,
   exports: 0,
   wildcards: false,
   disk_storage: 0,

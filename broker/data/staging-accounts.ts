@@ -54,6 +54,8 @@ interface AccountsOptions {
   readonly vos: readonly string[];
   /** Most bytes that the chunks of one VO may take; no limit by default. */
   readonly bytesPerVo?: number;
+  /** Most chunks of one VO, whatever their size; no limit by default. */
+  readonly chunksPerVo?: number;
   /** Servers that keep each chunk: 1 by default; more need a cluster. */
   readonly replicas?: number;
   readonly clock: Clock;
@@ -220,7 +222,7 @@ async function makeAccount(
 }
 
 async function makeStream(options: AccountsOptions, vo: string, account: KeyPair): Promise<void> {
-  const config = streamConfig(vo, options.replicas ?? 1);
+  const config = streamConfig(vo, options);
   const user = createUser();
   const nkey = user.getPublicKey();
   const own = ['CREATE', 'UPDATE', 'INFO'].map((verb) => `$JS.API.STREAM.${verb}.${STREAM}`);
@@ -261,9 +263,10 @@ async function knownStream(nc: NatsConnection): Promise<StreamInfo | undefined> 
 }
 
 /** One message per subject, and a second one is refused by the server: a chunk is written once. */
-const streamConfig = (vo: string, replicas: number) => ({
+const streamConfig = (vo: string, { replicas = 1, chunksPerVo = -1 }: AccountsOptions) => ({
   subjects: [chunkSubjects(vo)],
   num_replicas: replicas,
+  max_msgs: chunksPerVo,
   max_msgs_per_subject: 1,
   discard: DiscardPolicy.New,
   discard_new_per_subject: true,

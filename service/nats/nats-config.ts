@@ -60,6 +60,9 @@ export interface NatsServerFiles {
 /** A chunk and its headers must fit into one message. */
 export const MAX_PAYLOAD = CHUNK_BYTES + 256 * 1024;
 
+/** Of clients, at a server. */
+export const MAX_CONNECTIONS = 10_000;
+
 /**
  * Writes the configuration of a nats-server in operator mode: TLS, JetStream, and an account resolver to which only the
  * holder of `operator.seed` can add accounts. Keys that are in `dir` already are kept, so it may run before each start.
@@ -216,7 +219,7 @@ function configText(options: ServerText): string {
 listen: ${quote(`${bracketed(host)}:${port}`)}
 server_name: ${quote(cluster?.name ?? systemId)}
 max_payload: ${MAX_PAYLOAD}
-max_connections: 10000
+max_connections: ${MAX_CONNECTIONS}
 write_deadline: "30s"
 ${tlsText(options)}
 jetstream {

@@ -55,6 +55,8 @@ function wordsOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   if (/authorization violation|authentication/i.test(message))
     return `lets nobody in with tickets of the broker (${message}): is it the nats-server of this grid, and has it got its accounts from the broker?`;
+  if (/maximum .*connections exceeded/i.test(message))
+    return `lets nobody else in now (${message}): it has as many connections of the VO, or at all, as it may have`;
   if (error instanceof Error && error.name === 'TimeoutError')
     return `does not answer within ${CONNECT_TIMEOUT_MS / 1_000} s`;
   return `does not answer: ${connectionWords(message)}`;

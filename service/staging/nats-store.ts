@@ -78,7 +78,7 @@ export function natsChunkStore(link: NatsLink, vo: string, looksTwice = false): 
 
 /** Quotas are told by the broker, before anything is sent. */
 const SERVER_LIMIT =
-  'nats-server keeps no more for it than `staging.quota` of the broker; what was removed makes room when it is swept';
+  'nats-server keeps no more for it than `staging.quota` and `staging.chunk-quota` of the broker; what was removed makes room when it is swept';
 
 /** What says how a chunk is coded; without it the chunk is as it is. */
 const CODING = 'Content-Encoding';
@@ -107,7 +107,7 @@ async function publish(
   const reason = ack.error.description ?? 'no reason';
   // The stream keeps one message per subject and discards new ones.
   if (/maximum messages per subject/.test(reason)) return false;
-  if (/maximum bytes|resource limits|storage limit/i.test(reason))
+  if (/maximum (?:bytes|messages exceeded)|resource limits|storage limit/i.test(reason))
     throw new GridError('STORE_QUOTA', `the store of the VO is full: ${SERVER_LIMIT} (${reason})`);
   if (/insufficient (?:storage )?resources|no space/i.test(reason)) {
     throw new GridError('STORE_FULL', `nats-server has no room for more chunks: ${reason}`);

@@ -44,6 +44,7 @@ export interface TestNatsOptions {
   readonly binary: string;
   readonly vos: readonly string[];
   readonly bytesPerVo?: number;
+  readonly chunksPerVo?: number;
   /** Where its directory is made; that of the system for temporary files by default. */
   readonly within?: string;
   /** Most bytes that it keeps at all. */
@@ -112,6 +113,7 @@ export async function startTestNats(options: TestNatsOptions): Promise<TestNats>
     caPem,
     vos: options.vos,
     ...(options.bytesPerVo === undefined ? {} : { bytesPerVo: options.bytesPerVo }),
+    ...(options.chunksPerVo === undefined ? {} : { chunksPerVo: options.chunksPerVo }),
     clock: systemClock,
     log: openLog('test', 'silent'),
   });
