@@ -137,17 +137,23 @@ async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset>
   return made;
 }
 
-/** The newest version of a name, undefined where there is none; throws PERMISSION_DENIED where the caller may put no other. */
+/**
+ * The newest version of a name, undefined where none stands; throws PERMISSION_DENIED where the caller may put no other. What has
+ * expired keeps its name from others: those who name no version would take theirs for it.
+ */
 function newestFor(
   { versionsOf, nowMs, access }: Shelf,
   peer: Peer,
   ref: DatasetRef,
 ): Dataset | undefined {
-  const newest = chooseVersion(versionsOf(ref), undefined, nowMs());
-  if (newest === undefined || mayChange(peer, newest, access)) return newest;
+  const versions = versionsOf(ref);
+  const newest = chooseVersion(versions, undefined, nowMs());
+  const owned = newest ?? versions.find(({ version }) => version === newestOf(versions));
+  const isFree = owned === undefined || owned.removedAtMs !== undefined;
+  if (isFree || mayChange(peer, owned, access)) return newest;
   throw new GridError(
     'PERMISSION_DENIED',
-    `${formatDataset(ref)} belongs to ${newest.owner}: choose another name`,
+    `${formatDataset(ref)} belongs to ${owned.owner}: choose another name`,
   );
 }
 

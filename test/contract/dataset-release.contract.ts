@@ -9,7 +9,7 @@ import { openRetry } from '../../broker/jobs/retry-job.ts';
 import type { LedgerPlace } from '../../broker/ledger/open-ledger.ts';
 import { NO_ROOM } from '../../broker/room/store-room.ts';
 import { parseDataset } from '../../core/data/dataset.ts';
-import { jobId } from '../../core/ids.ts';
+import { dn, jobId } from '../../core/ids.ts';
 import { ALICE } from '../fakes/callers.ts';
 import { liveTask } from '../fakes/finished-jobs.ts';
 import { specOf } from '../fakes/offers.ts';
@@ -51,10 +51,11 @@ export function datasetReleaseContract(name: string, fresh: () => Promise<Ledger
       tree: string,
       keepMs = 0,
       shared = false,
+      as = peer,
     ): Promise<void> => {
       const datasets = await openDatasets(book, ACCESS, { ...NO_SWEEPER, ...NO_ROOM });
       const wish = { vo: 'demo', name: dataset, shared, keepMs };
-      await datasets.put(peer, { ...wish, tree: { digest: tree, totalBytes: 1, files: 1 } });
+      await datasets.put(as, { ...wish, tree: { digest: tree, totalBytes: 1, files: 1 } });
     };
     const find = async (dataset: string) => {
       const datasets = await openDatasets(book, ACCESS, { ...NO_SWEEPER, ...NO_ROOM });
@@ -156,6 +157,21 @@ export function datasetReleaseContract(name: string, fresh: () => Promise<Ledger
       expect(await trees()).toEqual(['tree of kept']);
       await put('hourly', 'tree 5');
       expect((await find('hourly')).map(({ version }) => version)).toEqual([5]);
+    });
+
+    test('a name stays with its owner where it has expired, and is free where it was removed', async () => {
+      const bob = { ...peer, dn: dn('/DC=org/DC=test/CN=Bob') };
+      const putAsBob = () => put('name', 'tree of Bob', 0, true, bob);
+      await put('name', 'tree', HOUR_MS, true);
+      later(2 * HOUR_MS);
+      await expect(putAsBob()).rejects.toThrow(`/demo/name belongs to ${ALICE.dn}`);
+      await history.pass();
+      expect(await trees()).toEqual([]);
+      await expect(putAsBob()).rejects.toThrow(`/demo/name belongs to ${ALICE.dn}`);
+      await put('name', 'tree');
+      await remove('name');
+      await putAsBob();
+      expect(await find('name')).toMatchObject([{ version: 3, owner: bob.dn }]);
     });
 
     test('what work under way holds keeps its tree', async () => {
