@@ -4,8 +4,8 @@ import type { OpenKeeper } from './staging-accounts.ts';
 /** A store some of whose chunks may not be what their names say. */
 export interface Doubted {
   readonly keeper: Pick<OpenKeeper, 'store'>;
-  /** Digests of trees that are taken to be all there. */
-  readonly whole: Set<string>;
+  /** Digests of trees that are taken to be all there: another set once a chunk of any may not be. */
+  whole: ReadonlySet<string>;
   /** Ends when chunks that were doubted have been read; one call after the other. */
   healing: Promise<unknown>;
 }
@@ -33,7 +33,7 @@ export function heal(
   takeOut: (digest: string) => Promise<void>,
 ): Promise<Healed> {
   // Whoever asks has seen one that is not right, and who sends its files again must be asked for it.
-  store.whole.clear();
+  store.whole = new Set();
   // Two at once could both find a chunk spoiled, and the later one take out what was sent again meanwhile.
   const healed = store.healing.then(() => takeOutSpoiled(store, digests, takeOut));
   store.healing = healed.catch(() => undefined);
@@ -41,7 +41,7 @@ export function heal(
 }
 
 async function takeOutSpoiled(
-  { keeper, whole }: Doubted,
+  store: Doubted,
   digests: readonly string[],
   takeOut: (digest: string) => Promise<void>,
 ): Promise<Healed> {
@@ -49,14 +49,14 @@ async function takeOutSpoiled(
   let sound = 0;
   let unread: unknown;
   for (const digest of new Set(digests)) {
-    const failure: unknown = await keeper.store.get(digest).then(
+    const failure: unknown = await store.keeper.store.get(digest).then(
       () => undefined,
       (error: unknown) => error,
     );
     const code = failure instanceof GridError ? failure.code : undefined;
     if (code === 'CHUNK_CORRUPT') {
       // Trees that were named while it was read may have it.
-      whole.clear();
+      store.whole = new Set();
       await takeOut(digest);
       spoiled.push(digest);
     } else if (failure === undefined) sound += 1;

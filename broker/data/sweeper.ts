@@ -100,7 +100,7 @@ interface Store extends Doubted {
   /** Trees that were named lately, whether the ledger has them yet or not; the latest last. */
   readonly named: Map<string, NamedTree>;
   /** Digests of trees whose chunks were there when they were named, and which every pass since has found named. */
-  readonly whole: Set<string>;
+  whole: Set<string>;
   pass: Promise<Swept> | undefined;
   /** Ends when the last chunks of `removed` have gone, or could not go. */
   removing: Promise<unknown>;
@@ -168,15 +168,16 @@ export function openSweeper(options: SweeperOptions): Sweeper {
       if (from === 'client') await checkComesWhole(book, tree);
       const store = storeOf(vo);
       const atMs = nowMs();
-      const fresh = from !== 'client';
       const isNew = !store.named.has(tree.digest);
       const naming = name(store, tree, atMs);
+      // Where chunks are doubted meanwhile it is another one by then.
+      const { whole } = store;
       if (from === 'live') await store.live.note(tree, atMs);
-      const sinceMs = fresh ? await store.sweptBefore() : startedAtMs;
+      const sinceMs = from === 'client' ? startedAtMs : await store.sweptBefore();
       const distrusts = atMs - sinceMs < graceMs;
       const isDoubtful = isNew || store.removed.size > 0;
       const isWhole = isDoubtful ? await checkTree(store, naming, distrusts) : !distrusts;
-      if (isWhole && !fresh) remember(store, tree);
+      if (isWhole && from === 'client') remember(whole, tree);
     },
     hold: (vo, tree) => {
       const store = storeOf(vo);
@@ -187,7 +188,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     },
     doubt: (vo, failure) => {
       const store = storeOf(vo);
-      store.whole.clear();
+      store.whole = new Set();
       store.doubts(digestsIn(failure));
     },
     heal: healIn,
@@ -231,7 +232,7 @@ function forgetNamed({ named }: Store, nowMs: number): void {
   }
 }
 
-function remember({ whole }: Store, { digest }: TreeRef): void {
+function remember(whole: Set<string>, { digest }: TreeRef): void {
   whole.delete(digest);
   whole.add(digest);
   const oldest = whole.values().next().value;

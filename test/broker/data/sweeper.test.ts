@@ -89,6 +89,22 @@ test('who names a tree too early takes no name from somebody who has sent it aga
   expect(demo.store.chunks.has(digest)).toBe(true);
 });
 
+test('a chunk that is found spoiled while a tree with it is named must be sent again', async () => {
+  const keeper = memoryKeeper();
+  const { tree, digest, bytes } = treeOf('a tree that somebody names');
+  await keeper.store.put(digest, bytes);
+  const missing: typeof keeper.store.missing = async (digests) => {
+    const absent = await keeper.store.missing(digests);
+    keeper.store.chunks.set(digest, Buffer.from('spoiled'));
+    expect(await sweeper.heal('demo', [digest])).toMatchObject({ spoiled: [digest] });
+    return absent;
+  };
+  const demo = { ...keeper, store: { ...keeper.store, missing } };
+  const sweeper = open({ demo }, HOUR_MS);
+  await sweeper.admit('demo', tree);
+  expect(sweeper.hold('demo', tree)).toBe(false);
+});
+
 test('a broker from which another one has taken over takes nothing out', async () => {
   const demo = memoryKeeper();
   const sweeper = open({ demo });
