@@ -89,7 +89,7 @@ export const BROKER_CONFIG = z.object({
         .min(1_000)
         .default(10_000_000)
         .describe(
-          'most chunks of one VO, whatever their size: nats-server keeps the names of all in memory',
+          'most chunks of one VO, of up to 1 MiB each: nats-server keeps the names of all in memory',
         ),
       'sweep-every': duration()
         .prefault('6h')
