@@ -38,6 +38,8 @@ export interface LinkOptions {
   readonly nextSession: () => number;
   /** Attempts that (perhaps other) sites shall end. */
   readonly onSuperfluous: (attempts: readonly Superfluous[]) => void;
+  /** Notes whether the site says that another broker has taken this one's place; gives whether all sites say so now. */
+  readonly noteDeposed: (saysSo: boolean) => boolean;
   /** The broker must stop: another one has taken its place, or the ledger fails. */
   readonly onFatal: (error: unknown) => void;
 }

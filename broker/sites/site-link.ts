@@ -102,7 +102,8 @@ async function keepConnected(link: Link, closing: AbortSignal): Promise<void> {
     try {
       await runSession(link, link.open(), closing);
     } catch (error) {
-      if (error instanceof GridError && error.code === 'STALE_EPOCH') {
+      const saysSo = error instanceof GridError && error.code === 'STALE_EPOCH';
+      if (link.noteDeposed(saysSo)) {
         link.onFatal(error);
         return;
       }
@@ -125,7 +126,7 @@ function troubleOf(error: unknown, { id, address }: SiteRecord): string {
   // These come from the other side only, whose administrator is the one who can mend it.
   const refused =
     error instanceof GridError &&
-    (error.code === 'UNAUTHENTICATED' || error.code === 'PERMISSION_DENIED');
+    ['UNAUTHENTICATED', 'PERMISSION_DENIED', 'STALE_EPOCH'].includes(error.code);
   return refused ? `the gateway refuses the broker: ${words}` : words;
 }
 

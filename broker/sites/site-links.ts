@@ -25,7 +25,9 @@ export interface SiteLinks extends AsyncDisposable {
 
 /** `optionsFor` says how to reach a site. */
 export function openSiteLinks(
-  optionsFor: (site: SiteRecord) => Omit<LinkOptions, 'onSuperfluous' | 'nextSession'>,
+  optionsFor: (
+    site: SiteRecord,
+  ) => Omit<LinkOptions, 'onSuperfluous' | 'nextSession' | 'noteDeposed'>,
 ): SiteLinks {
   const links = new Map<SiteId, SiteLink>();
   // Of all links together: a site that has left and comes back has the same gateway, which remembers.
@@ -34,13 +36,22 @@ export function openSiteLinks(
     sessions += 1;
     return sessions;
   };
+  /** Sites that say that another broker has taken the place of this one. A single gateway must not end the broker of all. */
+  const deposing = new Set<SiteId>();
+  const deposedAt = (site: SiteId) => (saysSo: boolean) => {
+    if (saysSo) deposing.add(site);
+    else deposing.delete(site);
+    return saysSo && [...links.keys()].every((id) => deposing.has(id));
+  };
   const cancel = (attempts: readonly Superfluous[]): void => {
     for (const [site, some] of Map.groupBy(attempts, (attempt) => attempt.site))
       links.get(site)?.cancel(some.map(({ attemptId }): AttemptId => attemptId));
   };
   return {
     open: (site) => {
-      links.set(site.id, openSiteLink({ ...optionsFor(site), onSuperfluous: cancel, nextSession }));
+      const noteDeposed = deposedAt(site.id);
+      const common = { onSuperfluous: cancel, nextSession, noteDeposed };
+      links.set(site.id, openSiteLink({ ...optionsFor(site), ...common }));
     },
     place: (attempts) => {
       for (const [site, some] of Map.groupBy(attempts, (attempt) => attempt.site))
@@ -52,6 +63,7 @@ export function openSiteLinks(
     close: async (site) => {
       const link = links.get(site);
       links.delete(site);
+      deposing.delete(site);
       await link?.close();
     },
     tail: (site, wish, signal) => links.get(site)?.tail(wish, signal),

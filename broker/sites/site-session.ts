@@ -42,6 +42,7 @@ export async function runSession(
     // A gateway without a lease would keep its tasks for ever, so nothing is sent before it has one.
     await renew(link, session, hello, link.book.clock.monotonicMs());
     await reconcile(link, session);
+    link.noteDeposed(false);
     link.site.link = 'up';
     link.site.trouble = '';
     link.session = session;

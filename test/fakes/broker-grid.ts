@@ -55,6 +55,8 @@ export interface BrokerGrid extends AsyncDisposable {
   /** Ends the broker as a crash would leave it, and starts it again on the same ledger; it serves these VOs then. */
   restart(vos?: readonly string[]): Promise<void>;
   readonly epoch: () => number;
+  /** Why the broker gave up; whoever leaves something here fails. */
+  readonly fatal: unknown[];
   /** Submits one job for Alice; gives its id. */
   submit(details?: Partial<JobSpec>): Promise<string>;
   /** The job as Alice sees it. */
@@ -153,6 +155,7 @@ export async function openBrokerGrid(
     as,
     datasetsAs,
     epoch: () => broker.epoch,
+    fatal,
     site: async (id, offer = {}) => {
       const gateway = await enrol(id, id, offer);
       await until(async () => {

@@ -26,6 +26,8 @@ export interface FakeGateway extends AsyncDisposable {
   readonly sessions: number[];
   /** How often its lease was renewed. */
   renewals: number;
+  /** Says that another broker leads. */
+  deposes: boolean;
   /** Answers with this refusal while it is set. */
   refusal: { readonly reason: string; readonly detail: string } | undefined;
   /** Name of a job that it cannot read: it refuses every message that the job is in. */
@@ -96,6 +98,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
   const handlers: Handlers<SiteGatewayService> = {
     async *advertise({ epoch }, { signal }) {
       gateway.epochs.add(epoch);
+      if (gateway.deposes) throw new GridError('STALE_EPOCH', `epoch ${epoch} is over`);
       for (let sent = 0; !signal.aborted; ) {
         const news = sent === offers ? undefined : offerToWire(offer);
         sent = offers;
@@ -197,6 +200,7 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
     epochs: new Set(),
     sessions: [],
     renewals: 0,
+    deposes: false,
     refusal: undefined,
     unreadable: '',
     onPlaced: () => undefined,

@@ -54,6 +54,7 @@ function linkTo(site: string, admit: Link['admit']): Link {
     doubt: () => undefined,
     onChange: () => undefined,
     onSuperfluous: () => undefined,
+    noteDeposed: () => false,
   };
   return used as Link;
 }
