@@ -15,7 +15,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { handOver } from '../../site-gateway/accounts/hand-over.ts';
 import { inImage } from '../../site-gateway/software/run-image.ts';
 import { needs } from '../setup/needs.ts';
-import { makeTestAccount, type TestAccount } from '../setup/test-account.ts';
+import { changeAccounts, makeTestAccount, type TestAccount } from '../setup/test-account.ts';
 import { limitsHere, makeArchive } from '../support/image-store.ts';
 
 needs('newuidmap', 'uidmap');
@@ -29,13 +29,13 @@ beforeAll(() => {
   account = makeTestAccount('p');
   // An account of people has these.
   const numbers = `${account.uid * 65_536}-${account.uid * 65_536 + 65_535}`;
-  execFileSync('usermod', ['--add-subuids', numbers, '--add-subgids', numbers, account.name]);
+  changeAccounts('usermod', '--add-subuids', numbers, '--add-subgids', numbers, account.name);
   dir = mkdtempSync('/var/tmp/hanse-podman-');
   const home = join(dir, 'home');
   mkdirSync(home);
   chownSync(home, account.uid, account.gid);
   chmodSync(dir, 0o711);
-  execFileSync('usermod', ['--home', home, account.name]);
+  changeAccounts('usermod', '--home', home, account.name);
   podman = join(dir, 'podman');
   writeFileSync(
     podman,

@@ -8,23 +8,26 @@ export interface TestAccount extends Account, Disposable {}
 export function makeTestAccount(name: string): TestAccount {
   if (process.getuid?.() !== 0) throw new Error('this test makes accounts: run it as root');
   const full = `${name}-${process.pid}`;
-  execFileSync('useradd', ['--no-create-home', '--user-group', '--shell', '/bin/sh', full]);
+  changeAccounts('useradd', '--no-create-home', '--user-group', '--shell', '/bin/sh', full);
   const idOf = (option: string): number =>
     Number(execFileSync('id', [option, full], { encoding: 'utf8' }));
   return {
     name: full,
     uid: idOf('-u'),
     gid: idOf('-g'),
-    [Symbol.dispose]: () => removeAccount(full),
+    [Symbol.dispose]: () => changeAccounts('userdel', full),
   };
 }
 
-/** Tries again for a while: a process that has ended holds its account until it is collected, and another test may hold the lock. */
-function removeAccount(name: string): void {
+/**
+ * Runs a command that changes accounts, and tries again for a while: another test may hold the lock, and a process that has
+ * ended holds its account until it is collected.
+ */
+export function changeAccounts(program: string, ...args: readonly string[]): void {
   for (let left = 60; ; left -= 1) {
-    const { status, stderr } = spawnSync('userdel', [name], { encoding: 'utf8' });
+    const { status, stderr } = spawnSync(program, args, { encoding: 'utf8' });
     if (status === 0) return;
-    if (left === 0) throw new Error(`the account ${name} cannot be removed: ${stderr}`);
+    if (left === 0) throw new Error(`${program} ${args.join(' ')} does not succeed: ${stderr}`);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
   }
 }

@@ -236,7 +236,9 @@ const settingsIn = (dir: string): readonly string[] => [
   'ReturnToService=2',
   'MinJobAge=300',
   'KillWait=30',
-  'SlurmdTimeout=10',
+  // A machine that stands still for a while is no node that is down.
+  'SlurmdTimeout=120',
+  'BatchStartTimeout=120',
   'SlurmctldTimeout=10',
   'InactiveLimit=0',
   'Waittime=0',

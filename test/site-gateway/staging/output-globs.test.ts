@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -52,13 +61,24 @@ test('a pattern that would take a regular expression years takes no time', async
   rmSync(dir, { recursive: true });
 });
 
+/** Paths of what this process has open. */
+const openFiles = (): readonly string[] =>
+  readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      // That of the listing itself.
+      return [];
+    }
+  });
+
 test('folders that become links while they are looked for lead nowhere', async () => {
   const dir = join(work, 'moving');
   const folders = Array.from({ length: 300 }, (_, at) => join(dir, `a${at}`));
   for (const folder of folders) mkdirSync(folder, { recursive: true });
   const finding = findOutputs(dir, ['a*'], new Set());
-  // Both take a step at a time: the names are known by then, and few of the folders have been looked into.
-  for (let step = 0; step < 40; step += 1) await stat(dir);
+  // The names are known once the first of the folders is looked into.
+  while (!openFiles().some((file) => file.startsWith(`${dir}/a`))) await stat(dir);
   for (const folder of folders) {
     rmdirSync(folder);
     symlinkSync('/etc', folder);
