@@ -275,6 +275,7 @@ const pieceOf = ({ file, offset, length }: Piece<PlannedFile>): ReadPiece => ({
   ...(file.isGrowing === true ? { isGrowing: true } : {}),
   sizeBytes: file.sizeBytes,
   mtimeMs: file.mtimeMs,
+  ctimeMs: file.ctimeMs,
   offset,
   length,
 });

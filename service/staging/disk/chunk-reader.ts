@@ -35,6 +35,9 @@ type OpenPiece = (piece: ReadPiece) => number;
 /** Never follows a link and never waits for the other end of a pipe, should the file have become one. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
+/** At a time, of a file that is read a second time. */
+const AGAIN_BYTES = 2 ** 20;
+
 export function openChunkReader(): ChunkReader {
   const sends = new Map<string, Sending>();
   const sendingOf = ({ send, root }: ReadJob): Sending => {
@@ -53,19 +56,18 @@ export function openChunkReader(): ChunkReader {
     fill(half.fd, piece, target);
     half.hash.update(target);
     if (piece.offset + piece.length < piece.sizeBytes) return undefined;
-    check(half.fd, piece);
+    const digest = half.hash.digest('hex');
+    check(half.fd, piece, digest);
     open.delete(piece.path);
     closeSync(half.fd);
-    return half.hash.digest('hex');
+    return digest;
   };
   return {
     read: (job) => {
       const { pieces, target } = job;
       using folders = openFolders(() => sendingOf(job).root);
-      const whole = (piece: ReadPiece, bytes: Uint8Array): string => {
+      const whole = (piece: ReadPiece, bytes: Uint8Array): string =>
         readWhole(folders.open, piece, bytes);
-        return sha256(bytes);
-      };
       const [piece, ...others] = pieces;
       if (piece === undefined) throw new RangeError('a chunk has at least one piece');
       if (others.length > 0) return readPack(pieces, target, whole);
@@ -144,11 +146,13 @@ function holdFolderOf(piece: ReadPiece, root: string, path: string): HeldFolder 
   }
 }
 
-function readWhole(openPiece: OpenPiece, piece: ReadPiece, target: Uint8Array): void {
+function readWhole(openPiece: OpenPiece, piece: ReadPiece, target: Uint8Array): string {
   const fd = openPiece(piece);
   try {
     fill(fd, piece, target);
-    check(fd, piece);
+    const digest = sha256(target);
+    check(fd, piece, digest);
+    return digest;
   } finally {
     closeSync(fd);
   }
@@ -162,12 +166,27 @@ function fill(fd: number, piece: ReadPiece, target: Uint8Array): void {
   }
 }
 
-/** Throws unless the file is what it was when the tree was walked, or has only grown where it may. */
-function check(fd: number, piece: ReadPiece): void {
+/**
+ * Throws unless the file is what it was when the tree was walked, or has only grown where it may. Who writes it can set its old
+ * time again, but not `ctime`. That also changes with its links, mode and name, so then what is read a second time tells.
+ */
+function check(fd: number, piece: ReadPiece, digest: string): void {
   const stats = fstatSync(fd);
   if (piece.isGrowing === true && stats.isFile() && stats.size >= piece.sizeBytes) return;
   const same = stats.isFile() && stats.size === piece.sizeBytes && stats.mtimeMs === piece.mtimeMs;
   if (!same) throw changed(piece);
+  if (stats.ctimeMs !== piece.ctimeMs && digestAgain(fd) !== digest) throw changed(piece);
+}
+
+function digestAgain(fd: number): string {
+  const hash = createHash('sha256');
+  const bytes = Buffer.allocUnsafe(AGAIN_BYTES);
+  for (let at = 0; ; ) {
+    const count = readSync(fd, bytes, 0, bytes.length, at);
+    if (count === 0) return hash.digest('hex');
+    hash.update(bytes.subarray(0, count));
+    at += count;
+  }
 }
 
 const changed = ({ path }: ReadPiece): GridError =>

@@ -50,6 +50,7 @@ export interface ReadPiece {
   readonly sizeBytes: number;
   readonly isGrowing?: true;
   readonly mtimeMs: number;
+  readonly ctimeMs: number;
   readonly offset: number;
   readonly length: number;
 }

@@ -137,8 +137,8 @@ describe.each([
   });
 
   const pieceOf = async (path: string, offset: number, length: number): Promise<ReadPiece> => {
-    const { size, mtimeMs } = await stat(join(dir, path));
-    return { path, sizeBytes: size, mtimeMs, offset, length };
+    const { size, mtimeMs, ctimeMs } = await stat(join(dir, path));
+    return { path, sizeBytes: size, mtimeMs, ctimeMs, offset, length };
   };
 
   test('whole files are read behind the list of a pack', async () => {
@@ -273,7 +273,7 @@ test('a file that has become a pipe is not waited for', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'hanse-disk-'));
   const pipe = join(dir, 'file');
   await promisify(execFile)('mkfifo', [pipe]);
-  const pieces = [{ path: 'file', sizeBytes: 7, mtimeMs: 0, offset: 0, length: 7 }];
+  const pieces = [{ path: 'file', sizeBytes: 7, mtimeMs: 0, ctimeMs: 0, offset: 0, length: 7 }];
   const target = new Uint8Array(new SharedArrayBuffer(7));
   const read = diskThread()
     .read({ send: dir, root: dir, pieces, target })
