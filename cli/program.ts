@@ -149,13 +149,20 @@ function optionOf(spec: OptionSpec): Option {
   const option = new Option(spec.flags, spec.about);
   if (spec.choices !== undefined) option.choices(spec.choices);
   if (spec.required === true) option.makeOptionMandatory();
+  if (!option.required) return option;
+  const checked = (value: string): string => {
+    if (spec.choices?.includes(value) !== false) return value;
+    throw new InvalidArgumentError(`Allowed choices are ${spec.choices.join(', ')}.`);
+  };
   if (spec.repeat === true)
-    option.argParser((value: string, earlier: readonly string[] | undefined) => {
-      if (spec.choices?.includes(value) === false)
-        throw new InvalidArgumentError(`Allowed choices are ${spec.choices.join(', ')}.`);
-      return [...(earlier ?? []), value];
-    });
-  return option;
+    return option.argParser((value: string, earlier: readonly string[] | undefined) => [
+      ...(earlier ?? []),
+      checked(value),
+    ]);
+  return option.argParser((value: string, earlier: string | undefined) => {
+    if (earlier === undefined) return checked(value);
+    throw new InvalidArgumentError(`It holds one value, and was given as '${earlier}' before.`);
+  });
 }
 
 function inputOf(command: Command, rest: readonly string[]): Input {

@@ -22,14 +22,14 @@ async function makeFiles(): Promise<string> {
 }
 
 const PAIR = '--certificate cert.pem --key host.key';
-const CLUSTER = '--cluster 0.0.0.0:6222 --name n1 --ca ca.pem';
+const CLUSTER = '--cluster 0.0.0.0:6222 --name n1';
 
 test.for([
   [`${PAIR} --listen 0.0.0.0:99999`, "--listen '0.0.0.0:99999' has no TCP port"],
   [`${PAIR} --listen 0.0.0.0:0`, "--listen '0.0.0.0:0' has no TCP port"],
   [`${PAIR} --listen 4222`, "--listen '4222' is not host:port"],
   [`${PAIR} --leaf-listen a:65536`, "--leaf-listen 'a:65536' has no TCP port"],
-  [`${PAIR} ${CLUSTER} --peer n2:0`, "--peer 'n2:0' has no TCP port"],
+  [`${PAIR} ${CLUSTER} --ca ca.pem --peer n2:0`, "--peer 'n2:0' has no TCP port"],
   [`${PAIR} ${CLUSTER} --peer n2:1 --ca host.key`, 'host.key: there is no certificate in it'],
   [`${PAIR} ${CLUSTER} --peer n2:1 --ca none`, 'none: it is not there'],
   ['--certificate none --key host.key', '--certificate DIR/none: it is not there (any more)'],

@@ -85,6 +85,22 @@ describe('a command line', () => {
     );
   });
 
+  test.for([
+    [
+      'login --vo A --vo B',
+      "'--vo <name>' argument 'B' is invalid. It holds one value, and was given as 'A' before.",
+    ],
+    ['submit --vo=A --vo A', "given as 'A' before"],
+    ['--broker a:1 ls --broker b:1', "given as 'a:1' before"],
+    ['ls -l 5 --limit 6', "given as '5' before"],
+    ['submit --on-lost keep --on-lost release', "given as 'keep' before"],
+  ] as const)(
+    'refuses an option that holds one value and is given twice: %s',
+    ([line, message]) => {
+      expect(() => parsed(line)).toThrow(message);
+    },
+  );
+
   test('refuses values of the wrong type, by the name of the option', () => {
     expect(() => parsed('ls -l many').input.whole('limit')).toThrow(
       "--limit 'many' is not a whole number, 0 or more",
