@@ -49,6 +49,8 @@ export const hostPort = (): z.ZodType<{ readonly host: string; readonly port: nu
     return { host: (parts[1] ?? '').replace(/^\[(.*)\]$/, '$1'), port };
   });
 
+const NO_SETTINGS = 'file: must have settings, each a line such as `name: value`';
+
 /** One setting as `--print-config` shows it. */
 export interface Setting {
   readonly path: string;
@@ -83,7 +85,12 @@ export function loadConfig<S extends z.ZodObject>(
   if (syntax.length > 0) throw invalid(file, syntax, code);
   const root = isMap(document.contents) ? document.contents : undefined;
   const lineOf = (path: readonly PropertyKey[]): string => at(offsetOf(root, path));
-  const input = resolvePaths(schema, (document.toJS() ?? {}) as Json, dirname(resolve(file)));
+  const content: unknown = document.toJS() ?? {};
+  if (!isMapping(content)) {
+    const where = at(document.contents?.range?.[0]);
+    throw invalid(file, [{ where, message: NO_SETTINGS }], code);
+  }
+  const input = resolvePaths(schema, content, dirname(resolve(file)));
   const result = schema.strict().safeParse(input, { error: schemaWords });
   if (!result.success) {
     throw invalid(

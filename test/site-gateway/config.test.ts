@@ -78,6 +78,19 @@ test.for([
   expect(faultsOf(lines)).toEqual([expect.stringContaining(fault)]);
 });
 
+test.for([
+  ['text', 'nothing but words\nof a text\n', 1],
+  ['list', '# settings\n- site: campus\n- spool: spool\n', 2],
+  ['number', '5\n', 1],
+] as const)('a file that is a %s is one fault', ([, content, line]) => {
+  const file = join(dir, 'other.yaml');
+  writeFileSync(file, content);
+  const message = 'file: must have settings, each a line such as `name: value`';
+  expect(() => loadConfig(SITE_CONFIG, file)).toThrow(
+    expect.objectContaining({ problems: [{ where: `${file}:${line}`, message }] }),
+  );
+});
+
 test('what is missing is said to be', () => {
   const file = join(dir, 'empty.yaml');
   writeFileSync(file, NEEDED.replace(/^spool.*\n/m, ''));
