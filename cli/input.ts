@@ -10,8 +10,8 @@ export interface Input {
   on(name: string): boolean;
   text(name: string): string | undefined;
   list(name: string): readonly string[];
-  /** A whole number, 0 or more. */
-  whole(name: string): number | undefined;
+  /** A whole number of at least `least` (0), and at most `most`. */
+  whole(name: string, least?: number, most?: number): number | undefined;
   /** Milliseconds. */
   duration(name: string): number | undefined;
   /** How long something lasts: milliseconds, more than 0. */
@@ -43,10 +43,14 @@ export function readInput(
       const value = values.get(name);
       return Array.isArray(value) ? value.map(String) : [];
     },
-    whole: (name) =>
-      convert(name, text(name), 'a whole number, 0 or more', (value) =>
-        /^\d{1,15}$/.test(value) ? Number(value) : undefined,
-      ),
+    whole: (name, least = 0, most = Number.MAX_SAFE_INTEGER) => {
+      const range =
+        most < Number.MAX_SAFE_INTEGER ? ` from ${least} to ${most}` : `, ${least} or more`;
+      return convert(name, text(name), `a whole number${range}`, (value) => {
+        const number = /^\d{1,15}$/.test(value) ? Number(value) : -1;
+        return number >= least && number <= most ? number : undefined;
+      });
+    },
     duration: (name) => time(name, 'a duration such as 30s or 1h30m', parseDuration),
     lifetime: (name) =>
       time(

@@ -249,7 +249,7 @@ export const ERRORS = {
     status: 'PERMISSION_DENIED',
     exit: 6,
     remedy:
-      'ask the administrator of the site to add the host to `fetch-from`, or choose other sites',
+      'ask the administrator of the site to add the host (`host:port` where that is not 443) to `fetch-from`, or choose other sites',
   },
   FETCH_FAILED: {
     status: 'UNAVAILABLE',

@@ -174,7 +174,10 @@ export const SITE_CONFIG = z.object({
     .array(
       z
         .string()
-        .refine((text) => parseFetchRule(text) !== undefined, 'must be a host, *.domain or *'),
+        .refine(
+          (text) => parseFetchRule(text) !== undefined,
+          'must be a host, *.domain or *, each also with a port: host:port',
+        ),
     )
     .default(['*'])
     .describe('hosts that inputs are fetched from; what is not public must be named itself'),

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { type DatasetRef, formatDataset } from '../../core/data/dataset.ts';
 import { GridError } from '../../core/errors.ts';
-import { counted, formatBytes, formatDuration } from '../../core/units.ts';
+import { counted, formatBytes, formatDuration, writeDuration } from '../../core/units.ts';
 import type { Dataset } from '../../proto/gen/grid/v1/data.ts';
 import { treeToWire } from '../../service/rpc/wire.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
@@ -208,7 +208,7 @@ export async function shareDataset(context: Context, input: Input): Promise<numb
 /** `grid data pin`. */
 export async function pinDataset(context: Context, input: Input): Promise<number> {
   const value = input.lifetime('for') ?? 0;
-  const words = value === 0 ? 'stays until it is removed' : `stays for ${formatDuration(value)}`;
+  const words = value === 0 ? 'stays until it is removed' : `stays for ${writeDuration(value)}`;
   return change(context, input, { $case: 'keepMs', value }, words);
 }
 

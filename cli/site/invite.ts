@@ -17,7 +17,7 @@ export async function inviteSite(context: Context, input: Input): Promise<number
   if (!isSiteId(id))
     throw new GridError('USAGE', `'${id.slice(0, 60)}' is no site id: a-z, 0-9 and inner hyphens`);
   const host = input.text('host') ?? '';
-  const address = `${host}:${portOf(input)}`;
+  const address = `${host}:${input.whole('port', 1, 65_535) ?? USUAL_PORT}`;
   using ca = await openCa(context);
   const { CertProfile } = await import('../../proto/gen/grid/v1/authority.ts');
   const { signal } = context;
@@ -42,12 +42,6 @@ export async function inviteSite(context: Context, input: Input): Promise<number
   context.terminal.note(`on ${host}, once, until ${instantText(expiresAtMs)}:`);
   context.terminal.out(`grid site enrol ${token}`);
   return 0;
-}
-
-function portOf(input: Input): number {
-  const port = input.whole('port') ?? USUAL_PORT;
-  if (port < 1 || port > 65_535) throw new GridError('USAGE', `--port ${port} is no TCP port`);
-  return port;
 }
 
 /** The broker's address and the subject of the certificate that it showed. */

@@ -111,11 +111,8 @@ async function makeNew(layout: Layout, input: Input, steps: Steps): Promise<Grid
       'ALREADY_EXISTS',
       `${layout.dir} holds other files and no grid: name another --dir`,
     );
-  const sites = input.whole('sites') ?? 2;
-  if (sites < 1 || sites > MAX_SITES)
-    throw new GridError('USAGE', `--sites ${sites} is not between 1 and ${MAX_SITES}`);
-  const cpusPerSite = input.whole('cpus');
-  if (cpusPerSite === 0) throw new GridError('USAGE', '--cpus 0: a site needs at least one');
+  const sites = input.whole('sites', 1, MAX_SITES) ?? 2;
+  const cpusPerSite = input.whole('cpus', 1);
   return steps.run('certificate authority, certificates and keys', () =>
     makeGrid(layout, {
       vo: 'demo',

@@ -12,6 +12,22 @@ test('what shall last lasts longer than nothing: 0 would mean for ever to the gr
   expect(readInput(new Map([['for', '2s']]), [], []).lifetime('for')).toBe(2000);
 });
 
+test.for(['x', '0', '6', '1e0'])(
+  '%s is refused as a number of sites, with what is meant',
+  (text) => {
+    const sites = readInput(new Map([['sites', text]]), [], []);
+    const message = `--sites '${text}' is not a whole number from 1 to 5`;
+    expect(() => sites.whole('sites', 1, 5)).toThrow(message);
+  },
+);
+
+test('a whole number may have no upper bound', () => {
+  const given = readInput(new Map([['cpus', '0']]), [], []);
+  expect(() => given.whole('cpus', 1)).toThrow("--cpus '0' is not a whole number, 1 or more");
+  expect(given.whole('cpus')).toBe(0);
+  expect(readInput(new Map([['sites', '5']]), [], []).whole('sites', 1, 5)).toBe(5);
+});
+
 test.for(['99999999999d', '36501d', `${'9'.repeat(400)}d`])(
   '%s is too long for any option',
   (text) => {

@@ -187,6 +187,12 @@ describe('a dataset', () => {
     expect([code, stderr]).toEqual([exit, expect.stringContaining(words)]);
   });
 
+  test('says for how long it stays as it was told to', async () => {
+    const pin = ['data', 'pin', 'hg38@v1', '--for'] as const;
+    expect(await out(...pin, '30d')).toBe('/demo/hg38@v1 stays for 30d');
+    expect(await out(...pin, '36h')).toBe('/demo/hg38@v1 stays for 1d12h');
+  });
+
   test('that is not there keeps a job from being submitted', async () => {
     const { code, stderr } = await run('submit', '-i', 'grid:/demo/nothing', '--', 'true');
     expect([code, stderr]).toEqual([2, expect.stringContaining('inputs[0].from')]);

@@ -68,6 +68,7 @@ test.for([
   ['memory: 16', "7: memory: '16' is no size: write for instance 512M or 4GiB"],
   ['memory: [16]', '7: memory: must be a text, not a list'],
   ['fetch-ca: ""', '7: fetch-ca: must not be empty'],
+  ['fetch-from: ["https://a"]', '7: fetch-from.0: must be a host, *.domain or *, each also with'],
   ['cpus: 0', '7: cpus: must be at least 1, not 0'],
   ['cpus: many', "7: cpus: must be a number, not 'many'"],
   ['cpus: 1.5', '7: cpus: must be a whole number, not 1.5'],
