@@ -160,7 +160,7 @@ export function selected(manifest: Manifest, select: FetchTreeOptions['select'])
   return typeof select === 'function' ? filterTree(manifest, select) : selectTree(manifest, select);
 }
 
-/** Folders are writable until everything is in them. */
+/** Folders are writable until everything is in them, also those that are there and were not. */
 async function makeFolders(place: Target, entries: readonly ManifestEntry[]): Promise<void> {
   let last = '.';
   for (const entry of entries) {
@@ -168,9 +168,7 @@ async function makeFolders(place: Target, entries: readonly ManifestEntry[]): Pr
     if (folder === last) continue;
     last = folder;
     await place.makeFolder(folder);
-    if (entry.kind === 'directory' && (entry.mode & 0o700) !== 0o700) {
-      await place.setMode(folder, 0o700);
-    }
+    if (entry.kind === 'directory') await place.unlock(folder);
   }
 }
 

@@ -1,6 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { chmod, lstat, mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import {
+  chmod,
+  lstat,
+  mkdir,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+} from 'node:fs/promises';
 import { basename, dirname, relative, resolve } from 'node:path';
 import { safePath } from '../../core/data/paths.ts';
 import type { FileEntry } from '../../core/data/select.ts';
@@ -13,6 +23,7 @@ import { halfNamesOf, removeHalf } from './half-files.ts';
 import { type HiddenFolder, makeHiddenFolder } from './hidden-folder.ts';
 import { makeFolders } from './make-folders.ts';
 import { OF_PROCESSES, type RemnantNames } from './remnants.ts';
+import { modeOf } from './walk.ts';
 
 /** A directory into which a tree is written, and nothing outside of it. */
 export interface Target {
@@ -40,7 +51,9 @@ export interface Target {
   /** Where a file is written, and lands if it is not written in its place. */
   writingOf(path: string): Writing;
   makeLink(path: string, target: string): Promise<void>;
-  /** Of a folder that was made. */
+  /** Lets its owner write in a folder that was there, where that is not so. */
+  unlock(path: string): Promise<void>;
+  /** Of a folder that was made, or was there. */
   setMode(path: string, mode: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -151,7 +164,10 @@ function targetIn(places: Places, transfer: string): Omit<Target, 'large' | 'pro
       });
       await accept(partial, path);
     },
-    setMode: (path, mode) => chmod(folderAt(path), mode),
+    unlock: async (path) => {
+      if (folders.get(path) === false) await letOwnerWrite(folderAt(path));
+    },
+    setMode: (path, mode) => setMode(folderAt(path), mode, path),
     close: places.close,
   };
 }
@@ -263,8 +279,35 @@ async function isThere(
   if (!stats.isFile()) return false;
   if (stampOf(stats) !== stamp && (await digestOf(file, reading)) !== digest) return false;
   const isShared = stats.nlink > 1n;
-  if (!isShared && Number(stats.mode & 0o777n) !== mode) await file.chmod(mode);
-  return true;
+  if (isShared || Number(stats.mode & 0o777n) === mode) return true;
+  // What is somebody else's is replaced by one's own.
+  try {
+    await file.chmod(mode);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const modeAt = async (folder: string): Promise<number> => modeOf(await stat(folder));
+
+async function letOwnerWrite(folder: string): Promise<void> {
+  const mode = await modeAt(folder);
+  // Of somebody else's folder the files that cannot be written in it tell.
+  if ((mode & 0o700) !== 0o700) await chmod(folder, mode | 0o700).catch(() => undefined);
+}
+
+async function setMode(folder: string, mode: number, path: string): Promise<void> {
+  if ((await modeAt(folder)) === mode) return;
+  await chmod(folder, mode).catch((error: unknown) => {
+    throw modeFailure(path, mode, error);
+  });
+}
+
+function modeFailure(path: string, mode: number, error: unknown): unknown {
+  if (errnoOf(error) !== 'EPERM') return writeFailure(path, error);
+  const why = `folder '${path}' is somebody else's: it cannot be given the mode ${mode.toString(8)}`;
+  return new GridError('FILE_UNWRITABLE', why, { cause: error });
 }
 
 /** Whether it had to be made. */

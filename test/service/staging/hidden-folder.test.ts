@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -9,10 +9,10 @@ import { removeTree } from '../../../service/remove-tree.ts';
 import { fetchTree } from '../../../service/staging/fetch-tree.ts';
 import { loadManifest } from '../../../service/staging/read-tree.ts';
 import { listing, type TreeFixture, treeFixture } from '../../fakes/tree-fixture.ts';
+import { asNobody } from '../../support/as-nobody.ts';
 
 /** No process has so high a number. */
 const NOBODY = 999_999_999;
-const NOBODY_UID = 65_534;
 let at: TreeFixture;
 beforeEach(async () => {
   at = await treeFixture();
@@ -170,17 +170,3 @@ describe('a small tree that goes where nothing is', () => {
     await removeTree(at.root);
   });
 });
-
-/** What follows is done with the rights of nobody, whose `dir` then is, until it is disposed of. */
-function asNobody(dir: string): AsyncDisposable {
-  const { seteuid } = process;
-  if (process.getuid?.() !== 0 || seteuid === undefined)
-    return { [Symbol.asyncDispose]: () => Promise.resolve() };
-  for (const place of [dir, join(dir, 'root')]) chownSync(place, NOBODY_UID, NOBODY_UID);
-  seteuid(NOBODY_UID);
-  return {
-    [Symbol.asyncDispose]: async () => {
-      seteuid(0);
-    },
-  };
-}
