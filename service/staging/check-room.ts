@@ -1,7 +1,7 @@
 import { lstat, statfs } from 'node:fs/promises';
 import type { FileEntry } from '../../core/data/select.ts';
 import { GridError } from '../../core/errors.ts';
-import { formatBytes } from '../../core/units.ts';
+import { formatBytes, formatBytesBeside } from '../../core/units.ts';
 import { mapAtOnce } from './at-once.ts';
 import type { FileCache } from './file-cache.ts';
 import { bytesWritten } from './holes.ts';
@@ -61,5 +61,5 @@ const roomOf = (files: readonly FileEntry[]): number =>
 const noRoom = (dir: string, wanted: number, room: number): GridError =>
   new GridError(
     'DISK_FULL',
-    `${formatBytes(wanted)} are to be written to ${dir}, where there is room for ${formatBytes(room)}: nothing was fetched`,
+    `${formatBytes(wanted)} are to be written to ${dir}, where there is room for ${formatBytesBeside(room, wanted)}: nothing was fetched`,
   );

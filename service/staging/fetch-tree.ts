@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import type { Manifest, ManifestEntry, TreeRef } from '../../core/data/manifest.ts';
 import { type FileEntry, filesOf, filterTree, selectTree } from '../../core/data/select.ts';
+import { GridError } from '../../core/errors.ts';
 import type { InputFile } from '../../core/job/spec.ts';
 import { mapAtOnce } from './at-once.ts';
 import { checkRoom } from './check-room.ts';
@@ -105,6 +106,7 @@ export async function fetchTree(
     await write();
   } catch (error) {
     // What it failed with first says why; what comes of that need not be told.
+    if (error instanceof GridError && error.code === 'DISK_FULL') await place.removeMade();
     await place.close().catch(() => undefined);
     throw error;
   }

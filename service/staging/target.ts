@@ -8,6 +8,7 @@ import {
   readlink,
   rename,
   rm,
+  rmdir,
   stat,
   symlink,
 } from 'node:fs/promises';
@@ -55,6 +56,8 @@ export interface Target {
   unlock(path: string): Promise<void>;
   /** Of a folder that was made, or was there. */
   setMode(path: string, mode: number): Promise<void>;
+  /** Removes the folders that were made here and have nothing in them. */
+  removeMade(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -168,6 +171,11 @@ function targetIn(places: Places, transfer: string): Omit<Target, 'large' | 'pro
       if (folders.get(path) === false) await letOwnerWrite(folderAt(path));
     },
     setMode: (path, mode) => setMode(folderAt(path), mode, path),
+    removeMade: async () => {
+      const made = [...folders].filter(([, isMade]) => isMade).map(([path]) => path);
+      for (const path of made.toReversed())
+        await rmdir(path === '.' ? folderAt('.') : places.fileAt(path)).catch(() => undefined);
+    },
     close: places.close,
   };
 }

@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { expect, test } from 'vitest';
 import type { FileEntry } from '../../../core/data/select.ts';
+import { formatBytes, writeBytes } from '../../../core/units.ts';
 import { makeCacheRoom } from '../../../service/staging/check-room.ts';
 
 const dir = tmpdir();
@@ -37,6 +38,16 @@ async function madeFor(
   await makeCacheRoom({ target: dir, root: dir }, entries, cache);
   return Math.round(freed / tenth);
 }
+
+test('what is only little more than there is room for is said in bytes', async () => {
+  const { blocks, bsize } = await statfs(dir);
+  const most = blocks * bsize;
+  const cache = { copies: false, sizeOf: async () => undefined, free: async () => undefined };
+  const file = fileOf('f', 'a', most + 1);
+  await expect(makeCacheRoom({ target: dir, root: dir }, [file], cache)).rejects.toThrow(
+    `${formatBytes(most + 1)} are to be written to ${dir}, where there is room for ${writeBytes(most)}: nothing`,
+  );
+});
 
 test('a cache that links needs room for each content once', async () => {
   const twice = [

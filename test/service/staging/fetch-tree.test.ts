@@ -290,11 +290,15 @@ test('a tree that has no room is refused before anything is fetched', async () =
     digest: sha(`${index}`),
     slices,
   }));
-  const manifest = encodeManifest({ entries });
+  const folders = ['d', 'd/e'].map((path) => ({ kind: 'directory' as const, path, mode: 0o755 }));
+  const manifest = encodeManifest({ entries: [...folders, ...entries] });
   const tree = { digest: sha256(manifest), totalBytes: files * 2 ** 30, files, manifest };
   await expect(fetchTree(at.store, tree, at.target)).rejects.toMatchObject({
     code: 'DISK_FULL',
     message: expect.stringContaining('nothing was fetched'),
   });
-  expect(await readdir(at.target)).toEqual([]);
+  expect(await readdir(at.dir)).toEqual(['root']);
+  await mkdir(join(at.target, 'd'), { recursive: true });
+  await expect(fetchTree(at.store, tree, at.target)).rejects.toMatchObject({ code: 'DISK_FULL' });
+  expect(await readdir(at.target, { recursive: true })).toEqual(['d']);
 }, 60_000);
