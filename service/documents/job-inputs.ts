@@ -1,6 +1,7 @@
 import { access, constants, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, posix, relative, resolve } from 'node:path';
 import { glob } from 'tinyglobby';
+import { isRemoteInput } from '../../core/data/remote-file.ts';
 import { isOutside, placeOfOutside } from '../../core/job/outside.ts';
 import type { CheckRef } from '../../core/job/parse-after.ts';
 import { parseInputs, type WrittenInput } from '../../core/job/parse-inputs.ts';
@@ -16,7 +17,12 @@ export interface ExpandedInputs {
   readonly problems: readonly SpecProblem[];
 }
 
-/** Looks at the files: expands globs, and finds what is missing, unreadable or twice in one place. */
+/** An input with what it is: below a file there can be no other. */
+interface FoundInput extends InputFile {
+  readonly isFile: boolean;
+}
+
+/** Looks at the files: expands globs, and finds what is missing, unreadable, twice in one place or below a file. */
 export async function expandInputs(
   raw: unknown,
   base: string,
@@ -28,10 +34,12 @@ export async function expandInputs(
   const problems: SpecProblem[] = [];
   const inputs: InputFile[] = [];
   const places = new Map<string, string>();
+  const placed: (FoundInput & Pick<WrittenInput, 'path'>)[] = [];
   for (const input of written) {
     const found = await expand(input, base);
     if (typeof found === 'string') problems.push({ path: input.path, message: found });
     else {
+      placed.push(...found.map((one) => ({ ...one, path: input.path })));
       for (const { from, to } of found) {
         const earlier = places.get(to);
         if (earlier === undefined || !isGlob(input.from)) inputs.push({ from, to });
@@ -44,6 +52,7 @@ export async function expandInputs(
       }
     }
   }
+  problems.push(...misplaced(placed));
   const stdin = fields['stdin'];
   if (typeof stdin === 'string' && stdin !== '' && problems.length === 0 && !arrives(stdin, inputs))
     problems.push({
@@ -53,20 +62,40 @@ export async function expandInputs(
   return { inputs, problems };
 }
 
+/** Inputs that have their place below that of a file, and files that would be the directory of the job itself. */
+function misplaced(
+  placed: readonly (FoundInput & Pick<WrittenInput, 'path'>)[],
+): readonly SpecProblem[] {
+  const files = new Map(placed.filter(({ isFile }) => isFile).map(({ from, to }) => [to, from]));
+  return placed.flatMap(({ from, to, path, isFile }) => {
+    if (isFile && to === '.')
+      return [
+        { path, message: `'${from}' is a file, and '.' is a directory: name its place in it` },
+      ];
+    for (let end = to.lastIndexOf('/'); end > 0; end = to.lastIndexOf('/', end - 1)) {
+      const at = to.slice(0, end);
+      const file = files.get(at);
+      if (file !== undefined)
+        return [{ path, message: `'${from}' would be '${to}', and '${at}' is the file '${file}'` }];
+    }
+    return [];
+  });
+}
+
 /** Whether a path of the task's directory comes with the inputs, or may. */
 const arrives = (path: string, inputs: readonly InputFile[]): boolean => {
   const plain = path.replace(/^(?:\.\/)+/, '');
   return inputs.some(({ to }) => plain === to || plain.startsWith(`${to}/`) || to === '.');
 };
 
-async function expand(input: WrittenInput, base: string): Promise<readonly InputFile[] | string> {
+async function expand(input: WrittenInput, base: string): Promise<readonly FoundInput[] | string> {
   const { from, to } = input;
-  if (!isFileInput(from)) return [{ from, to }];
+  if (!isFileInput(from)) return [{ from, to, isFile: isRemoteInput(from) }];
   if (isGlob(from)) return expandGlob(input, base);
   const place = placeOf(from, base);
   if (place === '.') return expandGlob({ from: '*', to: to === '.' ? '*' : to }, base);
-  const fault = await faultOf(from, base);
-  return fault ?? [{ from: place, to }];
+  const seen = await lookAt(from, base);
+  return typeof seen === 'string' ? seen : [{ from: place, to, ...seen }];
 }
 
 /** The place in the tree of inputs of a path of this machine, seen from the submit directory; `.` is that directory. */
@@ -80,7 +109,7 @@ function placeOf(path: string, base: string): string {
 async function expandGlob(
   { from, to }: InputFile,
   base: string,
-): Promise<readonly InputFile[] | string> {
+): Promise<readonly FoundInput[] | string> {
   // With `**` the files of every depth match by themselves; their directories would bring them a second time.
   const onlyFiles = from.includes('**');
   const isAway = isOutside(from);
@@ -88,23 +117,24 @@ async function expandGlob(
   const found = await glob(from, options);
   if (found.length === 0) return `'${from}' matches nothing${isAway ? '' : ` in ${base}`}`;
   const paths = found.map((path) => path.replace(/\/$/, '')).toSorted();
+  const inputs: FoundInput[] = [];
   for (const path of paths) {
-    const fault = await faultOf(path, base);
-    if (fault !== undefined) return fault;
+    const seen = await lookAt(path, base);
+    if (typeof seen === 'string') return seen;
+    const place = to === from ? path : posix.join(to, basename(path));
+    inputs.push({ from: placeOf(path, base), to: place, ...seen });
   }
-  return paths.map((path) => ({
-    from: placeOf(path, base),
-    to: to === from ? path : posix.join(to, basename(path)),
-  }));
+  return inputs;
 }
 
-async function faultOf(path: string, base: string): Promise<string | undefined> {
+/** What is there, or what is wrong with it. */
+async function lookAt(path: string, base: string): Promise<Pick<FoundInput, 'isFile'> | string> {
   const full = resolve(base, path);
   try {
     const found = await stat(full);
     if (!found.isFile() && !found.isDirectory()) return `'${path}' is neither file nor directory`;
     await access(full, found.isDirectory() ? constants.R_OK | constants.X_OK : constants.R_OK);
-    return undefined;
+    return { isFile: found.isFile() };
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code === 'EACCES') return `'${path}' cannot be read: permission denied`;

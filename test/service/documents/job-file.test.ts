@@ -173,6 +173,31 @@ describe('problems have their place', () => {
     ]);
   });
 
+  test.for([
+    [
+      '{from: fit.py, to: a}, {from: data, to: a/b/c}',
+      "'data' would be 'a/b/c', and 'a' is the file 'fit.py'",
+    ],
+    [
+      '{from: "data/*.csv", to: a}, {from: fit.py, to: a/a.csv/x}',
+      "'fit.py' would be 'a/a.csv/x', and 'a/a.csv' is the file 'data/a.csv'",
+    ],
+    [
+      `"https://a.org/x#sha256=${'0'.repeat(64)}=a", {from: fit.py, to: a/b}`,
+      `'fit.py' would be 'a/b', and 'a' is the file 'https://a.org/x#sha256=${'0'.repeat(64)}'`,
+    ],
+    ['{from: fit.py, to: .}', "'fit.py' is a file, and '.' is a directory: name its place in it"],
+  ] as const)('an input that can have no such place is named: %s', async ([inputs, problem]) => {
+    const found = await problemsIn(() => check(`command: x\ninputs: [${inputs}]\n`));
+    expect(found).toEqual([expect.stringContaining(problem)]);
+  });
+
+  test('inputs below a directory are none', async () => {
+    const text =
+      'command: x\ninputs: [{from: data, to: a}, {from: fit.py, to: a/b}, {from: fit.py, to: a-b}]\n';
+    expect((await check(text))[0]?.inputs).toHaveLength(3);
+  });
+
   test('all problems of all jobs come in one answer, in order', async () => {
     const text = 'command: x\nrank: site.x\ncpus: a\n---\ncommand: y\ninputs: gone\nmemory: 1\n';
     const found = await problemsIn(() => check(text));
