@@ -165,8 +165,8 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     admit: async (vo, tree, from = 'client') => {
       if (tree.digest === '') return;
       checkManifest(tree);
-      if (from === 'client') await checkComesWhole(book, tree);
       const store = storeOf(vo);
+      if (from === 'client') await checkOwned(book, store, tree);
       const atMs = nowMs();
       const isNew = !store.named.has(tree.digest);
       const naming = name(store, tree, atMs);
@@ -239,13 +239,20 @@ function remember(whole: Set<string>, { digest }: TreeRef): void {
   if (whole.size > MOST_WHOLE && oldest !== undefined) whole.delete(oldest);
 }
 
-/** The ledger keeps small manifests without their VO: it must not give them to one who knows no more than a digest. */
-async function checkComesWhole({ db }: Book, tree: TreeRef): Promise<void> {
+/**
+ * A manifest that does not come with its tree must be in the store of the VO. The ledger keeps small ones of all VOs: it must neither
+ * give them to one who knows no more than a digest, nor tell that they are there. Throws CHUNK_MISSING, CHUNK_CORRUPT.
+ */
+async function checkOwned({ db }: Book, { keeper }: Store, tree: TreeRef): Promise<void> {
   if ((tree.manifest?.byteLength ?? 0) > 0) return;
-  const known = (await readTrees(db, [tree.digest])).get(tree.digest);
-  if (known?.manifest === undefined) return;
-  const message = `tree ${tree.digest} came without its manifest, which is small and comes with it`;
-  throw new GridError('MANIFEST_INVALID', message);
+  try {
+    await keeper.store.get(tree.digest);
+  } catch (error) {
+    if (!(error instanceof GridError) || error.code !== 'STAGING_UNAVAILABLE') throw error;
+    // A store that is away keeps nobody from submitting, and no more than that.
+    const known = (await readTrees(db, [tree.digest])).get(tree.digest);
+    if (known?.manifest !== undefined) throw error;
+  }
 }
 
 /** Whether all chunks of it are in the store, as far as can be told. */

@@ -66,6 +66,20 @@ test('a store that cannot be swept keeps no other one from it', async () => {
   await expect.poll(() => demo.store.chunks.has(digest)).toBe(false);
 });
 
+test('while a store is away a tree may be named by its digest, unless the ledger has its manifest', async () => {
+  const away = new GridError('STAGING_UNAVAILABLE', 'the store does not answer');
+  const demo = memoryKeeper();
+  const sweeper = open({
+    demo: { ...demo, store: { ...demo.store, get: () => Promise.reject(away) } },
+  });
+  const { tree } = treeOf('of another VO');
+  await book.recorder.record({ trees: treeRows(tree) });
+  const { digest } = treeOf('large').tree;
+  await sweeper.admit('demo', { digest, totalBytes: 1, files: 1 });
+  const bare = { digest: tree.digest, totalBytes: 1, files: 1 };
+  await expect(sweeper.admit('demo', bare)).rejects.toBe(away);
+});
+
 test('who names a tree too early takes no name from somebody who has sent it again', async () => {
   const demo = memoryKeeper();
   const sweeper = open({ demo });
