@@ -60,7 +60,7 @@ test.each([
   child.stderr.on('data', (part: Buffer) => {
     told += part.toString();
   });
-  await expect.poll(() => told, { timeout: 30_000, interval: 10 }).toContain(step);
+  await expect.poll(() => told, { interval: 10 }).toContain(step);
   process.kill(-(child.pid ?? 0), 'SIGINT');
   expect(await ended).toBe(130);
   expect(processesBelow(dir)).toEqual([]);

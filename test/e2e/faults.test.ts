@@ -23,7 +23,14 @@ afterEach(() => {
   for (const dir of scratch.splice(0)) rmSync(dir, { recursive: true, force: true });
 });
 
-function newWitness(): { readonly file: string; readonly starts: () => readonly number[] } {
+/** Where tasks write down that they have started; they end once they are let go. */
+interface Witness {
+  readonly file: string;
+  readonly starts: () => readonly number[];
+  readonly letGo: () => void;
+}
+
+function newWitness(): Witness {
   const dir = mkdtempSync(join(tmpdir(), 'hanse-witness-'));
   scratch.push(dir);
   const file = join(dir, 'starts');
@@ -33,17 +40,14 @@ function newWitness(): { readonly file: string; readonly starts: () => readonly 
       .split('\n')
       .filter((line) => line !== '')
       .map(Number);
-  return { file, starts };
+  return { file, starts, letGo: () => writeFileSync(`${file}.go`, '') };
 }
 
-/** Submits the array and returns once some tasks, and not all, have started. */
-async function submitArray(
-  grid: LocalGrid,
-  file: string,
-  starts: () => readonly number[],
-): Promise<string> {
+/** Submits the array and returns once some tasks, and not all, have started: they wait to be let go. */
+async function submitArray(grid: LocalGrid, { file, starts }: Witness): Promise<string> {
   using connection = await grid.broker();
-  const command = ['sh', '-c', `echo $GRID_TASK >> ${file}; sleep 0.3; echo result`];
+  const wait = `while [ ! -e ${file}.go ]; do sleep 0.1; done`;
+  const command = ['sh', '-c', `echo $GRID_TASK >> ${file}; ${wait}; sleep 0.3; echo result`];
   const [id = ''] = await submitJobs(connection.call, [wireSpec(command, { array, retries: 0 })]);
   await eventually('six tasks started', 60_000, async () =>
     starts().length >= 6 ? true : undefined,
@@ -72,7 +76,7 @@ async function had(broker: RpcClient<BrokerService>, site: string, id: string, m
 
 async function endOf(grid: LocalGrid, id: string) {
   using connection = await grid.broker();
-  return await jobEnd(connection.call, id, 90_000);
+  return await jobEnd(connection.call, id, 240_000);
 }
 
 const sorted = (values: readonly number[]): readonly number[] => values.toSorted((a, b) => a - b);
@@ -80,34 +84,37 @@ const sorted = (values: readonly number[]): readonly number[] => values.toSorted
 describe('every task ends done, exactly once', () => {
   test('although the broker is killed and started again', async () => {
     await using grid = await startLocalGrid();
-    const { file, starts } = newWitness();
-    const id = await submitArray(grid, file, starts);
+    const witness = newWitness();
+    const id = await submitArray(grid, witness);
     await grid.crash('broker');
+    witness.letGo();
     await pause(500);
     await grid.processes.startBroker();
     const job = await endOf(grid, id);
     expect(job.summary?.counts).toMatchObject({ done: TASKS, failed: 0 });
-    expect(sorted(starts())).toEqual(everyTask);
+    expect(sorted(witness.starts())).toEqual(everyTask);
   });
 
   test('although a gateway is killed and started again', async () => {
     await using grid = await startLocalGrid();
-    const { file, starts } = newWitness();
-    const id = await submitArray(grid, file, starts);
+    const witness = newWitness();
+    const id = await submitArray(grid, witness);
     const name = grid.plan.sites[0]?.name ?? '';
     await grid.crash(`site-${name}`);
+    witness.letGo();
     await pause(500);
     await grid.processes.startSite(name);
     const job = await endOf(grid, id);
     expect(job.summary?.counts).toMatchObject({ done: TASKS, failed: 0 });
-    expect(sorted(starts())).toEqual(everyTask);
+    expect(sorted(witness.starts())).toEqual(everyTask);
   });
 
   test('although nats-server is killed and started again', async () => {
     await using grid = await startLocalGrid();
-    const { file, starts } = newWitness();
-    const id = await submitArray(grid, file, starts);
+    const witness = newWitness();
+    const id = await submitArray(grid, witness);
     await grid.crash('nats-server');
+    witness.letGo();
     const site = grid.plan.sites[0]?.name ?? '';
     const tested = await grid.grid(['site', 'test', site, '--timeout', '5s', '--json']);
     const { links } = JSON.parse(tested.stdout) as { links: readonly unknown[] };
@@ -119,7 +126,7 @@ describe('every task ends done, exactly once', () => {
     await grid.processes.startNats();
     const job = await endOf(grid, id);
     expect(job.summary?.counts).toMatchObject({ done: TASKS, failed: 0 });
-    expect(sorted(starts())).toEqual(everyTask);
+    expect(sorted(witness.starts())).toEqual(everyTask);
     const got = await grid.grid(['logs', id, '--task', '7']);
     expect(got).toMatchObject({ code: 0, stdout: 'result\n' });
   });
@@ -127,10 +134,12 @@ describe('every task ends done, exactly once', () => {
 
 test('tasks of a gateway that never comes back run at the other site', async () => {
   await using grid = await startLocalGrid();
-  const { file, starts } = newWitness();
-  const id = await submitArray(grid, file, starts);
+  const witness = newWitness();
+  const { starts } = witness;
+  const id = await submitArray(grid, witness);
   const lost = grid.plan.sites[0]?.name ?? '';
   await grid.crash(`site-${lost}`);
+  witness.letGo();
   const job = await endOf(grid, id);
   expect(job.summary?.counts).toMatchObject({ done: TASKS, failed: 0 });
   expect(new Set(starts())).toEqual(new Set(everyTask));
@@ -198,7 +207,7 @@ describe('how a task ends is said', () => {
     using connection = await grid.broker();
     const script = 'echo first; head -c 104857600 /dev/zero | tr "\\0" x; echo; echo last';
     const [id = ''] = await submitJobs(connection.call, [wireSpec(['sh', '-c', script])]);
-    const job = await jobEnd(connection.call, id, 90_000);
+    const job = await jobEnd(connection.call, id, 240_000);
     expect(job.summary?.counts).toMatchObject({ done: 1 });
     const { code, stdout } = await grid.grid(['logs', id]);
     expect(code).toBe(0);

@@ -25,7 +25,7 @@ test('a file is read while it grows, and the outputs when the site is gone', asy
     code: 0,
     stdout: whole,
   });
-  expect((await grid.grid(['wait', id, '--timeout', '60s'])).code).toBe(0);
+  expect((await grid.grid(['wait', id, '--timeout', '200s'])).code).toBe(0);
 
   await grid.crash(`site-${site?.name}`);
   expect((await grid.grid(['logs', id, '--file', 'train.log'])).stdout).toBe(whole);

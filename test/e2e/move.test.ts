@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
 
-const SOON = { timeout: 60_000, interval: 200 };
+const SOON = { interval: 200 };
 let grid: LocalGrid;
 let scratch: string;
 let names: readonly string[];
@@ -47,7 +47,6 @@ const WAYS: readonly (readonly [string, number, readonly string[]])[] = [
 
 test.for(WAYS)(
   'a running task moves on %s, once its first copy has ended',
-  { timeout: 120_000 },
   async ([, at, command]) => {
     const [first = '', second = '', ...others] = [...names.slice(at), ...names.slice(0, at)];
     for (const site of [second, ...others]) await said('site', 'drain', site);
@@ -60,7 +59,7 @@ test.for(WAYS)(
     await said('site', 'resume', second);
 
     await said(...command, first);
-    expect(await said('wait', '--timeout', '60s', id)).toContain('done');
+    expect(await said('wait', '--timeout', '200s', id)).toContain('done');
     const places = lines().map((line) => line.split(' ')[0]);
     expect(places).toEqual([first, 'hidden', second]);
     expect(await said('logs', id)).toBe('moved');

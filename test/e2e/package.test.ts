@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { packInto } from '../support/packed.ts';
 
 const run = promisify(execFile);
 let dir = '';
@@ -13,7 +14,7 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 test('the packed package installs, and its grid runs the demo', async () => {
-  await run('npm', ['pack', '--silent', '--pack-destination', dir]);
+  await packInto(dir);
   const [tarball = ''] = readdirSync(dir);
   expect(tarball).toMatch(/^hanse-.*\.tgz$/);
   const prefix = join(dir, 'installed');

@@ -85,7 +85,7 @@ test('a gateway that was killed gets its addresses again; so does one under a ne
   await grid.crash('broker');
   await grid.processes.startBroker();
   await restartSite();
-  expect((await run(['wait', id, '--timeout', '60s'])).code).toBe(0);
+  expect((await run(['wait', id, '--timeout', '200s'])).code).toBe(0);
   expect((await run(['logs', id])).stdout.trim()).toBe(from.slice(-64));
 });
 
@@ -100,14 +100,14 @@ test('a credential that S3 refuses holds the job, and another one lets it go on'
   expect(JSON.stringify(held)).toContain('CREDENTIAL_EXPIRED');
   expect(JSON.stringify(held)).toContain('403');
   expect((await run(['release', id, '--s3'], credential())).code).toBe(0);
-  expect((await run(['wait', id, '--timeout', '30s'])).code).toBe(0);
+  expect((await run(['wait', id, '--timeout', '100s'])).code).toBe(0);
 });
 
 test('the credential goes when the job ends: to try it again takes a new one', async () => {
   const from = object('ended', Buffer.from('ended'));
   const wrong = `${from.slice(0, -64)}${'ab'.repeat(32)}`;
   const id = await submit(wrong, credential());
-  expect((await run(['wait', id, '--timeout', '30s'])).code).toBe(1);
+  expect((await run(['wait', id, '--timeout', '100s'])).code).toBe(1);
   expect(JSON.stringify(await statusOf(id))).toContain('FETCH_MISMATCH');
   const again = await eventually('the credential has gone', 60_000, async () => {
     const ran = await run(['retry', id]);
@@ -115,5 +115,5 @@ test('the credential goes when the job ends: to try it again takes a new one', a
   });
   expect(again.stderr).toContain('--s3');
   expect((await run(['retry', id, '--s3'], credential())).code).toBe(0);
-  expect((await run(['wait', id, '--timeout', '30s'])).code).toBe(1);
+  expect((await run(['wait', id, '--timeout', '100s'])).code).toBe(1);
 });

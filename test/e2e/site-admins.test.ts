@@ -22,6 +22,7 @@ import { freePort } from '../../service/nats/nats-config.ts';
 import { openClient } from '../../service/rpc/grpc-client.ts';
 import { type GridEngineCluster, startGridEngine } from '../support/gridengine-cluster.ts';
 import { type LocalGrid, startLocalGrid } from '../support/local-grid.ts';
+import { packInto } from '../support/packed.ts';
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 
 const run = promisify(execFile);
@@ -41,7 +42,7 @@ beforeAll(async () => {
     startSlurm({ nodes: 2, cpus: 2, memoryMb: 1_000 }),
     startGridEngine({ hosts: 1, slots: 2, memoryMb: 1_000 }),
   ]);
-  await run('npm', ['pack', '--silent', '--pack-destination', home]);
+  await packInto(home);
   // The administrator is a member of the VO.
   cpSync(grid.layout.user, join(home, '.hanse'), { recursive: true });
   const { ports, vo } = grid.plan;

@@ -86,7 +86,7 @@ test('one that runs is given new ones by `grid up`, and takes them up', async ()
     [nats, plan.ports.nats, true],
     [broker, plan.ports.broker, false],
   ] as const)
-    await eventually(`${port} shows the new one`, 30_000, async () =>
+    await eventually(`${port} shows the new one`, 120_000, async () =>
       (await shownAt(port, speaksFirst)) === serialIn(pair) ? true : undefined,
     );
   const ran = await grid('run', '--', 'echo', 'as before');

@@ -70,7 +70,7 @@ export async function submitJobs(
 export async function jobEnd(
   broker: RpcClient<BrokerService>,
   jobId: string,
-  timeoutMs = 60_000,
+  timeoutMs = 100_000,
 ): Promise<GetJobResponse> {
   let last: GetJobResponse | undefined;
   try {
