@@ -184,6 +184,11 @@ export const SITE_CONFIG = z.object({
   'fetch-ca': filePath()
     .optional()
     .describe('further authorities of these hosts, PEM; those of the machine are always trusted'),
+  'fetch-min-rate': byteSize()
+    .prefault('1K')
+    .describe(
+      'bytes in a second: a host that sends fewer for staging-patience, and a minute at least, is given up',
+    ),
   lrms: z
     .enum(['fork', 'slurm', 'gridengine', 'htcondor', 'command'])
     .default('fork')

@@ -150,6 +150,7 @@ function remoteOf(
     web: webOf(config),
     clock,
     patienceMs: config['staging-patience'],
+    leastRate: config['fetch-min-rate'],
     pace: (bytes) => incoming.take(bytes),
   });
 }

@@ -116,7 +116,7 @@ async function fetchRest(
     if (roomTo > file.size) await wanted.makeRoom(roomTo - file.size);
     for await (const bytes of piecesOf(answer)) {
       const end = file.size + bytes.byteLength;
-      wait.came(end > furthest);
+      wait.came(bytes.byteLength, end > furthest);
       await wanted.pace(bytes.byteLength);
       wanted.checkSize(end);
       if (end > roomTo) {
@@ -126,6 +126,8 @@ async function fetchRest(
       await file.append(bytes);
       wanted.arrived(bytes.byteLength);
       onBytes(bytes.byteLength);
+      const slow = file.size === answer.totalBytes ? '' : wait.tooSlow();
+      if (slow !== '') throw failed(url, slow);
       waitOn();
     }
   } finally {

@@ -16,14 +16,13 @@ import type { RoomClaim } from '../staging/disk-room.ts';
 import type { StagedAttempt } from '../staging/staging.ts';
 import { download } from './download.ts';
 import type { Web } from './https-get.ts';
-import { openServerWaits, type ServerWaits } from './server-waits.ts';
+import { openServerWaits, type ServerWaits, type WaitLimits } from './server-waits.ts';
 import type { SignedUrls } from './signed-urls.ts';
 
-export interface RemoteInputsOptions {
+export interface RemoteInputsOptions extends WaitLimits {
   readonly web: Web;
   readonly signed: SignedUrls;
   readonly clock: Clock;
-  readonly patienceMs: number;
   /** Room on the disk for one file. */
   readonly claimRoom: () => RoomClaim;
   /** So many bytes of files that are not whole have been added to the cache. */
@@ -53,7 +52,7 @@ const GROWTH_BYTES = 64 * 2 ** 20;
 const FORGOTTEN_MS = 7 * 86_400_000;
 
 export function openRemoteInputs(options: RemoteInputsOptions): RemoteInputs {
-  const waits = openServerWaits(options.clock, options.patienceMs);
+  const waits = openServerWaits(options.clock, options);
   return {
     waitsFor: (attempt) => waits.words(attempt),
     isSilent: (attempt) => waits.isSilent(attempt),

@@ -5,12 +5,14 @@ import type { Clock } from '../../service/clock.ts';
 export interface ServerWait {
   /** From now on, where it was not so before, nothing keeps it but this host; so many bytes of the file have come by now. */
   on(host: string, hadBytes: number): void;
-  /** Bytes came, and the server is not silent; where none is new, it keeps the download waiting all the same. */
-  came(isNew: boolean): void;
+  /** So many bytes came, and the server is not silent; where none is new, it keeps the download waiting all the same. */
+  came(bytes: number, isNew: boolean): void;
   /** The server failed for now: why. */
   met(why: string): void;
   /** ms without anything new; 0 where no server keeps it. */
   lastedMs(): number;
+  /** Why it is to be given up though bytes come: they have been too few for too long; '' where they have not. */
+  tooSlow(): string;
 }
 
 /** Which attempts wait for a server elsewhere, for whoever asks why they do not start. */
@@ -28,6 +30,8 @@ export interface ServerWaits {
 /** What is over sooner nobody need know, unless it may not last much longer. */
 const WORTH_TELLING_MS = 3_000;
 const WORTH_TELLING_PART = 0.25;
+/** Sooner nobody can tell that a server is slow. */
+const SLOW_MS = 60_000;
 
 /** Whom a download waits for, and what it had when that began. */
 interface Since {
@@ -42,14 +46,21 @@ interface Known extends ServerWait {
   isSilent(): boolean;
 }
 
-/** `patienceMs` is how long a download waits before it fails. */
-export function openServerWaits(clock: Clock, patienceMs: number): ServerWaits {
+/** When a download fails. */
+export interface WaitLimits {
+  /** How long it waits. */
+  readonly patienceMs: number;
+  /** Bytes in a second: a server that has sent fewer for so long is given up, too. */
+  readonly leastRate: number;
+}
+
+export function openServerWaits(clock: Clock, limits: WaitLimits): ServerWaits {
   const downloads = new Map<string, Known>();
   const needed = new Map<string, string>();
   const neededBy = (attempt: string): Known | undefined => downloads.get(needed.get(attempt) ?? '');
   return {
     begin: (partial) => {
-      const wait = openWait(clock, patienceMs);
+      const wait = openWait(clock, limits);
       downloads.set(partial, wait);
       return { ...wait, [Symbol.dispose]: () => void downloads.delete(partial) };
     },
@@ -62,8 +73,10 @@ export function openServerWaits(clock: Clock, patienceMs: number): ServerWaits {
   };
 }
 
-function openWait(clock: Clock, patienceMs: number): Known {
+function openWait(clock: Clock, { patienceMs, leastRate }: WaitLimits): Known {
   let since: Since | undefined;
+  let turnFromMs: number | undefined;
+  let slow = { bytes: 0, ms: 0 };
   let silentFromMs: number | undefined;
   let why = '';
   const worthMs = Math.min(WORTH_TELLING_MS, WORTH_TELLING_PART * patienceMs);
@@ -73,17 +86,28 @@ function openWait(clock: Clock, patienceMs: number): Known {
       const ms = clock.monotonicMs();
       since ??= { host, hadBytes, atMs: clock.nowMs(), ms };
       silentFromMs ??= ms;
+      turnFromMs ??= ms;
     },
-    came: (isNew) => {
+    came: (bytes, isNew) => {
       silentFromMs = undefined;
+      // What we do with the bytes, and wait for before we take more, is no fault of the server.
+      const turnMs = clock.monotonicMs() - (turnFromMs ?? clock.monotonicMs());
+      turnFromMs = undefined;
+      slow = { bytes: slow.bytes + bytes, ms: slow.ms + turnMs };
+      if (slow.bytes * 1_000 >= leastRate * slow.ms) slow = { bytes: 0, ms: 0 };
       if (!isNew) return;
       since = undefined;
       why = '';
     },
     met: (words) => {
+      turnFromMs = undefined;
       why = words;
     },
     lastedMs,
+    tooSlow: () =>
+      slow.ms < Math.max(patienceMs, SLOW_MS)
+        ? ''
+        : `has sent ${formatBytes(slow.bytes)} in ${formatDuration(slow.ms)}, and the site wants ${formatBytes(leastRate)} in a second`,
     isSilent: () => silentFromMs !== undefined && clock.monotonicMs() - silentFromMs >= worthMs,
     words: () => {
       if (since === undefined || lastedMs() < worthMs) return '';

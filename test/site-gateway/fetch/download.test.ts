@@ -39,7 +39,7 @@ test('a download whose server is away shows that somebody goes on with it: nobod
     partial,
     ...rest,
   };
-  const wait = { on: none, came: none, met: none, lastedMs: () => 0 };
+  const wait = { on: none, came: none, met: none, lastedMs: () => 0, tooSlow: () => '' };
   const sinceMs = Date.now() - 1_000;
   await expect(
     download(wanted, { web, wait, patienceMs: 1_000, signal: ends.signal }),
@@ -66,9 +66,10 @@ test('a server that begins anew is not silent, and gives nothing new until it is
   const had: number[] = [];
   const wait = {
     on: (_host: string, hadBytes: number) => void had.push(hadBytes),
-    came: (isNew: boolean) => void news.push(isNew),
+    came: (_bytes: number, isNew: boolean) => void news.push(isNew),
     met: none,
     lastedMs: () => 0,
+    tooSlow: () => '',
   };
   const { signal } = new AbortController();
   const wanted = { url, digest: sha256(bytes), partial, ...rest };
@@ -78,7 +79,7 @@ test('a server that begins anew is not silent, and gives nothing new until it is
   expect([had[0], had[1], had.at(-1)]).toEqual([900_000, 900_000, 1_000_000]);
 });
 
-const patient = { on: none, came: none, met: none, lastedMs: () => 0 };
+const patient = { on: none, came: none, met: none, lastedMs: () => 0, tooSlow: () => '' };
 
 test('another content is refused though the server never gives it in one piece', async () => {
   const dir = makeDir();
@@ -95,13 +96,42 @@ test('another content is refused though the server never gives it in one piece',
     partial: join(dir, 'half.part'),
     ...rest,
   };
-  const signal = AbortSignal.timeout(50_000);
+  const signal = AbortSignal.timeout(5_000);
   const fetching = download(wanted, { web, wait: patient, patienceMs: 10_000, signal });
   await expect(fetching).rejects.toMatchObject({
     code: 'FETCH_MISMATCH',
     message: expect.stringContaining(sha256(bytes)),
   });
   expect(server.asked.filter((path) => path === '/file')).toHaveLength(2);
+});
+
+test('a server that sends too little is given up, and what came stays for the next try', async () => {
+  const dir = makeDir();
+  const { certFile, keyFile, caPem } = await writeTlsIdentity(dir);
+  const [cert, key] = [readFileSync(certFile, 'utf8'), readFileSync(keyFile, 'utf8')];
+  await using server = await startWebServer({ cert, key });
+  const bytes = randomBytes(1_000_000);
+  server.serve('/file', { bytes });
+  using web = openWeb({
+    rules: [{ host: '127.0.0.1', port: server.port }],
+    moreCa: caPem,
+    silenceMs: 10_000,
+  });
+  const partial = join(dir, 'half.part');
+  const url = async () => new URL(`https://127.0.0.1:${server.port}/file`);
+  const wanted = { url, digest: sha256(bytes), partial, ...rest };
+  let pieces = 0;
+  const tooSlow = (): string => {
+    pieces += 1;
+    return pieces === 2 ? 'has sent too little' : '';
+  };
+  const { signal } = new AbortController();
+  const wait = { ...patient, tooSlow };
+  await expect(download(wanted, { web, wait, patienceMs: 10_000, signal })).rejects.toMatchObject({
+    code: 'FETCH_FAILED',
+    message: `'${(await url()).href}' has sent too little`,
+  });
+  expect(statSync(partial).size).toBeGreaterThan(0);
 });
 
 /** As an account that no mode spares: fetches what is there already. */
@@ -111,7 +141,7 @@ const asNobody = `
   process.seteuid(65534);
   const [digest, partial] = process.argv.slice(2);
   const none = () => undefined;
-  const wait = { on: none, came: none, met: none, lastedMs: () => 0 };
+  const wait = { on: none, came: none, met: none, lastedMs: () => 0, tooSlow: () => '' };
   const wanted = { url: () => { throw new Error('asked the server') }, digest, partial, checkSize: none };
   const signal = AbortSignal.timeout(5_000);
   console.log(await download(wanted, { web: {}, wait, patienceMs: 1_000, signal }));

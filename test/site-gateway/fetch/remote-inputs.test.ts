@@ -37,6 +37,7 @@ function wanting(claimRoom: () => RoomClaim) {
     signed: { get: never, add: never, keepOnly: never },
     clock: systemClock,
     patienceMs: 1_000,
+    leastRate: 1_024,
     claimRoom,
     grew: never,
     pace: never,
