@@ -56,6 +56,20 @@ test('a task whose node has died is given up, and the site says that the node is
   expect(ran()).toEqual(['lost']);
 });
 
+test('a task waits where Slurm has drained its nodes, and goes on when they are put to work again', async () => {
+  const drain = ['State=DRAIN', 'Reason=Duplicate jobid'];
+  await cluster.run('scontrol', 'update', 'NodeName=n1', ...drain);
+  port.submit('waits', 'exit 5');
+  await expect.poll(closedReason, SOON).toMatch(/n1 IDLE\+DRAIN \(Duplicate jobid\)/);
+  await expect.poll(states, SOON).toEqual(['PENDING']);
+  await expect(cluster.explain('no end')).rejects.toThrow(
+    /no end\n[^]*PENDING[^]*n1 \S+ drained Duplicate jobid[^]*n1 state set to DRAIN/,
+  );
+  using _administrator = cluster.administer();
+  expect(await port.endOf('waits')).toMatchObject({ kind: 'exited', exitCode: 5 });
+  await expect.poll(closedReason, SOON).toBe('');
+});
+
 test('a task whose job Slurm has forgotten never begins, or has vanished', async () => {
   port.submit('ran', `${untilGo()}; sleep 300`, { cpus: 2 });
   await port.begun('ran');

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { pause } from '../../service/background.ts';
 import { freePort } from '../../service/nats/nats-config.ts';
 import { needs } from '../setup/needs.ts';
 import { commandOutput, type Daemon, endLeftovers, startDaemon, until } from './daemons.ts';
@@ -34,6 +35,14 @@ export interface SlurmCluster extends AsyncDisposable {
    * gives what it has written down then of all jobs.
    */
   untilSaved(word: string): Promise<Buffer>;
+  /**
+   * Puts nodes that Slurm drains to work again, as its administrator does, until it is disposed of. A slurmctld that was
+   * killed has forgotten what it had not written down, six seconds at most: it drains a node to which it gives the number
+   * of a job that this still holds (`Duplicate jobid`), and by itself it would never use it again.
+   */
+  administer(): Disposable;
+  /** Throws what has failed with all that people look at then: the queue, the nodes, and the last words of slurmctld. */
+  readonly explain: (cause: unknown) => Promise<never>;
 }
 
 export interface SlurmSize {
@@ -99,6 +108,10 @@ export async function startSlurm(size: SlurmSize): Promise<SlurmCluster> {
     start,
     untilIdle,
     untilSaved: (word) => savedWith(word, join(dir, 'state', 'job_state'), run),
+    administer: () => administer(run),
+    explain: async (cause) => {
+      throw new Error(`${String(cause)}\n${await report(dir, run)}`, { cause });
+    },
     kill: async (name) => {
       await daemons.get(name)?.kill();
     },
@@ -116,6 +129,39 @@ async function savedWith(word: string, file: string, run: SlurmCluster['run']): 
     return saved.includes(comment);
   });
   return saved;
+}
+
+const RESUME_MS = 1_000;
+
+function administer(run: SlurmCluster['run']): Disposable {
+  const over = new AbortController();
+  const rounds = async (): Promise<void> => {
+    while (!over.signal.aborted) {
+      // While slurmctld is away there is nothing to be done.
+      await resumeDrained(run).catch(() => undefined);
+      await pause(RESUME_MS, over.signal);
+    }
+  };
+  void rounds();
+  return { [Symbol.dispose]: () => over.abort() };
+}
+
+async function resumeDrained(run: SlurmCluster['run']): Promise<void> {
+  const args = ['-h', '-N', '-p', 'main', '-t', 'drain', '-o', '%N'];
+  const drained = (await run('sinfo', ...args)).trim().split('\n').join();
+  if (drained !== '') await run('scontrol', 'update', `NodeName=${drained}`, 'State=RESUME');
+}
+
+const LAST_WORDS = 4_000;
+
+async function report(dir: string, run: SlurmCluster['run']): Promise<string> {
+  const commands = [
+    ['squeue', '-a', '-o', '%i %j %T %r'],
+    ['sinfo', '-N', '-o', '%N %P %T %E'],
+  ] as const;
+  const said = commands.map(([command, ...args]) => run(command, ...args).catch(String));
+  const log = readFileSync(join(dir, 'log', 'slurmctld.log'), 'utf8').slice(-LAST_WORDS);
+  return [...(await Promise.all(said)), log].map((text) => text.slice(0, LAST_WORDS)).join('\n');
 }
 
 /** Of each node. */
