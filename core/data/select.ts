@@ -77,6 +77,12 @@ function movedPath(path: string, from: string, to: string): string | undefined {
   return moved === '' ? undefined : safePath(moved);
 }
 
+/** Notes what comes into one directory from several trees; throws PATH_REFUSED where two inputs on one path are not the same. */
+export function openPlaces(): (entry: ManifestEntry) => void {
+  const taken = new Map<string, ManifestEntry>();
+  return (entry) => add(taken, entry);
+}
+
 function add(chosen: Map<string, ManifestEntry>, entry: ManifestEntry): void {
   const problem = entry.kind === 'link' ? linkProblem(entry.path, entry.target) : undefined;
   if (problem !== undefined) {

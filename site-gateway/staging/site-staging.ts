@@ -1,7 +1,8 @@
 import { join, normalize } from 'node:path';
-import type { TreeRef } from '../../core/data/manifest.ts';
+import type { ManifestEntry, TreeRef } from '../../core/data/manifest.ts';
 import { isWithin, safePath } from '../../core/data/paths.ts';
-import { filesOf } from '../../core/data/select.ts';
+import { parseRemote } from '../../core/data/remote-file.ts';
+import { openPlaces } from '../../core/data/select.ts';
 import { fileInputs, type InputFile, remoteInputs } from '../../core/job/spec.ts';
 import { atMost } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
@@ -98,22 +99,23 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
   const fetch: StagingParts['fetch'] = async (attempt, into, signal, onProgress) => {
     const { store, cache } = dataOf(attempt.spec.vo);
     let bytes = 0;
-    const files: string[] = [];
-    for (const { tree, select, below } of wantedTrees(attempt)) {
+    const [wanted, remote] = [wantedTrees(attempt), remoteInputs(attempt.spec)];
+    const arrivals = openArrivals(wanted.length + remote.length === 1);
+    for (const { tree, select, below } of wanted) {
       const target = join(into, below);
       // By the next process, or by the next attempt when the store is back; not where it is cancelled.
       const isTriedAgain = (): boolean => !signal.aborted || signal.reason === GATEWAY_STOPS;
       const whole = await loadManifest(store, tree, signal);
       const manifest = selected(whole, select);
+      arrivals.note(manifest.entries, below);
       const how = { manifest, cache: await cache, signal, isTriedAgain, ...onwards(onProgress) };
       bytes += (await fetchTree(store, tree, target, how)).bytesFetched;
-      for (const { path } of filesOf(manifest)) files.push(normalize(join(below, path)));
       warm.remember(attempt.spec.vo, tree, whole);
     }
+    arrivals.note(remote.map(entryOf), '.');
     const cached = { cache: await cache, partials: join(options.cache, attempt.spec.vo, REMOTE) };
     bytes += await options.remote.place(attempt, into, cached, signal);
-    for (const { to } of remoteInputs(attempt.spec)) files.push(normalize(to));
-    return { bytes, files };
+    return { bytes, files: arrivals.files };
   };
   const storeOf = (vo: string): ChunkStore => dataOf(vo).store;
   return {
@@ -128,6 +130,36 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
       await Promise.all([...stores, atMost(END_MS, Promise.all(cache))]);
     },
   };
+}
+
+/** What comes into the directory of a task. */
+interface Arrivals {
+  readonly files: readonly string[];
+  /** Throws PATH_REFUSED where one lands on another that is not the same. */
+  note(entries: readonly ManifestEntry[], below: string): void;
+}
+
+/** What is alone in its directory lands on nothing. */
+function openArrivals(isAlone: boolean): Arrivals {
+  const files: string[] = [];
+  const take = isAlone ? undefined : openPlaces();
+  return {
+    files,
+    note: (entries, below) => {
+      for (const entry of entries) {
+        const path = normalize(join(below, entry.path));
+        take?.({ ...entry, path });
+        if (entry.kind === 'file') files.push(path);
+      }
+    },
+  };
+}
+
+/** A file from elsewhere, as far as it is known before it has come. */
+function entryOf({ from, to }: InputFile): ManifestEntry {
+  const parsed = parseRemote(from);
+  const digest = parsed.ok ? parsed.file.digest : '';
+  return { kind: 'file', path: to, mode: 0o644, sizeBytes: 0, digest, slices: [] };
 }
 
 /** What a transfer waits for: of a server elsewhere, or of the store. */

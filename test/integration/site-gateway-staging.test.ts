@@ -138,6 +138,24 @@ describe('inputs and outputs', () => {
     });
   });
 
+  test('a file of one tree is put over one of another only where they are the same', async () => {
+    const inputs = await sent({ a: 'one' });
+    const beside = async (files: Readonly<Record<string, string>>, to: string) =>
+      run(
+        ['cat', 'parts/a'],
+        { inputs: [{ from: 'a', to: 'parts/a' }] },
+        { inputs, inputTrees: [{ tree: await sent(files), to }] },
+      );
+    expect(await beside({ a: 'one', b: 'two' }, 'parts')).toMatchObject({
+      state: State.STATE_DONE,
+    });
+    const refused = { failure: 'data', reason: 'PATH_REFUSED' };
+    const differs = await beside({ a: 'two' }, 'parts');
+    expect(differs).toMatchObject(refused);
+    expect(differs.detail).toContain("two inputs land on 'parts/a'");
+    expect(await beside({ 'parts/a/b': 'two' }, '.')).toMatchObject(refused);
+  });
+
   test('an input becomes standard input', async () => {
     const inputs = await sent({ 'words.txt': 'one two' });
     const part = { inputs: [{ from: 'words.txt', to: 'words.txt' }], stdin: 'words.txt' };
