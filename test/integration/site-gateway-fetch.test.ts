@@ -219,7 +219,8 @@ test('what a server refuses or has not fails the attempt with its answer; what p
   expect(never.detail).toContain('answers 503');
   expect(breaks).toMatchObject({ failure: 'data', reason: 'FETCH_FAILED' });
   expect(breaks.detail).toContain('the server broke off its answer');
-  expect(web.asked.filter((path) => path.startsWith('/breaks')).length).toBeLessThan(12);
+  // Six in eight seconds; it begins to count anew where a break comes some bytes later than the one before. Without pauses it were forty.
+  expect(web.asked.filter((path) => path.startsWith('/breaks')).length).toBeLessThan(25);
   const silent = { failure: 'data', reason: 'FETCH_FAILED' };
   expect(hangs).toMatchObject({
     ...silent,
