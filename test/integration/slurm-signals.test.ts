@@ -54,7 +54,7 @@ test.for(['slow', 'hang'] as const)(
     await port.begun('late');
     await expect.poll(() => existsSync(beat), SOON).toBe(true);
     const askedAtMs = Date.now();
-    port.lrms.cancel(attemptId('late'), 10_000, 15_000);
+    port.lrms.cancel(attemptId('late'), 7_000, 10_000);
     expect(await port.endOf('late')).toMatchObject({ kind: 'exited', exitCode: 137 });
     // A look takes longer than that.
     expect(statSync(heard).mtimeMs - askedAtMs).toBeLessThan(6_000);
@@ -67,7 +67,7 @@ test.for(['slow', 'hang'] as const)(
 
 const STANDS = ': Slurm has suspended it';
 /** Enough for a busy machine to suspend a task that has begun. */
-const WALLTIME_MS = 20_000;
+const WALLTIME_MS = 15_000;
 /** Lets Slurm suspend the only job. */
 const suspend = async (id: string): Promise<string> => {
   const job = (await cluster.run('squeue', '-h', '-o', '%A')).trim();
