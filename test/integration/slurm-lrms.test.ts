@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { pause } from '../../service/background.ts';
 import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { openBatchLrms } from '../../site-gateway/lrms/batch/batch.ts';
@@ -155,7 +156,8 @@ test('a node that Slurm lets sleep is capacity, and is woken for a task', async 
   await expect.poll(job, soon).toMatchObject(waits);
   await expect.poll(state, soon).toMatch(/NOT_RESPONDING\+POWERING_UP /);
   expect(await system.poll(SELF)).toMatchObject(whole);
-  // Woken is a node that says that it was booted since.
+  // Woken is a node that says that it was booted since, in whole seconds, and up to one too early.
+  await pause(2_000);
   await cluster.kill('n1');
   cluster.start('n1', '-b');
   await expect.poll(state, soon).toMatch(/State=ALLOCATED /);
