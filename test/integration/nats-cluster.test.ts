@@ -9,15 +9,16 @@ import { connect as connectTls } from 'node:tls';
 import { encodeUser } from '@nats-io/jwt';
 import { createUser, fromSeed } from '@nats-io/nkeys';
 import { jwtAuthenticator } from '@nats-io/transport-node';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { clusterWarning } from '../../service/nats/nats-server.ts';
-import { chunkName, encipher } from '../../service/staging/chunk-cipher.ts';
+import { chunkName } from '../../service/staging/chunk-cipher.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
-import { chunkSubject, STREAM } from '../../service/staging/names.ts';
+import { STREAM } from '../../service/staging/names.ts';
 import { connectNats } from '../../service/staging/nats-connect.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { chunkStoreContract } from '../contract/chunk-store.contract.ts';
+import { openCorruptible } from '../fakes/corruptible-chunks.ts';
 import { findCurrent, natsServers, testNatsBinary } from '../fakes/nats.ts';
 import { startNatsCluster, type TestCluster } from '../fakes/nats-cluster.ts';
 
@@ -33,22 +34,7 @@ describe.for(await natsServers())('three of $name', ({ name, path, version }) =>
     await rm(dir, { recursive: true, force: true });
   });
 
-  chunkStoreContract(`a cluster of ${name}`, async () => {
-    const store = nats.open('demo');
-    const member = await nats.member('demo');
-    return {
-      store,
-      corrupt: async (digest, bytes) => {
-        await member.request(chunkSubject('demo', digest), encipher(digest, bytes), {
-          timeout: 20_000,
-        });
-      },
-      [Symbol.asyncDispose]: async () => {
-        await member.close();
-        await store[Symbol.asyncDispose]();
-      },
-    };
-  });
+  chunkStoreContract(`a cluster of ${name}`, () => openCorruptible(nats, 'demo'));
 
   // Of older ones a server that was away may never catch up, as the broker says.
   test.for(clusterWarning(version) === '' ? [0, 1, 2] : [])(
@@ -104,7 +90,9 @@ test('one copy becomes three, and then any server may go', async () => {
       expect(Buffer.compare(await store.get(sha256(bytes)), bytes)).toBe(0);
     // What is swept and sent anew while a server is away has one name and two places in the stream: too much for an old one.
     const swept = clusterWarning(version) === '' ? chunks.slice(0, 5) : [];
-    await keeper.remove(swept.map((bytes) => chunkName(sha256(bytes))));
+    const names = swept.map((bytes) => chunkName(sha256(bytes)));
+    // A sweeper comes again where the servers took longer to choose a leader than its link has patience for.
+    await vi.waitFor(() => keeper.remove(names), CAUGHT_UP);
     for (const bytes of swept) await store.put(sha256(bytes), bytes);
     await nats.start(at);
     await untilCopied(nats, chunks.length);

@@ -12,13 +12,13 @@ import { openLog } from '../../service/log.ts';
 import { freePort } from '../../service/nats/nats-config.ts';
 import { writeLeafServer } from '../../service/nats/nats-leaf.ts';
 import { type NatsProcess, startNatsServer } from '../../service/nats/nats-process.ts';
-import { encipher } from '../../service/staging/chunk-cipher.ts';
 import { sha256 } from '../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { chunkSubject, directGetSubject } from '../../service/staging/names.ts';
 import { connectNats } from '../../service/staging/nats-connect.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { chunkStoreContract } from '../contract/chunk-store.contract.ts';
+import { openCorruptible } from '../fakes/corruptible-chunks.ts';
 import { clientsOf, type TestClients, testNatsBinary } from '../fakes/nats.ts';
 import { startNatsCluster, type TestCluster } from '../fakes/nats-cluster.ts';
 
@@ -86,22 +86,7 @@ afterAll(async () => {
   await grid[Symbol.asyncDispose]();
 });
 
-chunkStoreContract('a leaf node', async () => {
-  const store = atLeaf.open('demo');
-  const member = await atLeaf.member('demo');
-  return {
-    store,
-    corrupt: async (digest, bytes) => {
-      await member.request(chunkSubject('demo', digest), encipher(digest, bytes), {
-        timeout: 20_000,
-      });
-    },
-    [Symbol.asyncDispose]: async () => {
-      await member.close();
-      await store[Symbol.asyncDispose]();
-    },
-  };
-});
+chunkStoreContract('a leaf node', () => openCorruptible(atLeaf, 'demo'));
 
 test('what was sent to the grid is fetched by way of the leaf node, though a server ends', async () => {
   const root = join(grid.dir, 'root');

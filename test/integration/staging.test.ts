@@ -4,12 +4,12 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { encipher } from '../../service/staging/chunk-cipher.ts';
 import { type ChunkStore, sha256 } from '../../service/staging/chunk-store.ts';
 import { fetchTree } from '../../service/staging/fetch-tree.ts';
 import { chunkSubject } from '../../service/staging/names.ts';
 import { sendTree } from '../../service/staging/send-tree.ts';
 import { chunkStoreContract } from '../contract/chunk-store.contract.ts';
+import { openCorruptible } from '../fakes/corruptible-chunks.ts';
 import { natsServers, startTestNats, type TestNats, testNatsBinary } from '../fakes/nats.ts';
 
 describe.for(await natsServers())('with $name', ({ name, path }) => {
@@ -27,22 +27,7 @@ describe.for(await natsServers())('with $name', ({ name, path }) => {
     await rm(dir, { recursive: true, force: true });
   });
 
-  chunkStoreContract(name, async () => {
-    const store = nats.open('demo');
-    const member = await nats.member('demo');
-    return {
-      store,
-      corrupt: async (digest, bytes) => {
-        await member.request(chunkSubject('demo', digest), encipher(digest, bytes), {
-          timeout: 20_000,
-        });
-      },
-      [Symbol.asyncDispose]: async () => {
-        await member.close();
-        await store[Symbol.asyncDispose]();
-      },
-    };
-  });
+  chunkStoreContract(name, () => openCorruptible(nats, 'demo'));
 
   test('a tree of all sorts arrives, and sending it again sends nothing', async () => {
     const sorts = join(root, 'sorts');
