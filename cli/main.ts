@@ -1,7 +1,9 @@
 import { homedir } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { isatty } from 'node:tty';
+import { writeFailure } from '../service/staging/file-errors.ts';
 import { readVersion } from '../service/version.ts';
+import { describeFailure } from './errors.ts';
 import { runCommand } from './run-command.ts';
 import { columnsOf, mayDrawOver } from './terminal-width.ts';
 
@@ -22,11 +24,19 @@ for (const [signal, exit] of [
   });
 }
 // `grid ls | head` closes the pipe early: that is no fault.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? 0 : 70);
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  const json = process.argv.includes('--json');
+  const failure = describeFailure(writeFailure('stdout', error), {
+    json,
+    debug: false,
+    red: String,
+    dim: String,
   });
-}
+  process.stderr.write(`${failure.text}\n`, () => process.exit(failure.exit));
+});
+// What is remarked there is not what was asked for: the work goes on, and the exit code says how it ended.
+process.stderr.on('error', () => undefined);
 
 process.exitCode = await runCommand(process.argv.slice(2), {
   env: process.env,

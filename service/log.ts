@@ -26,12 +26,17 @@ export function shownError(error: Error): object {
   };
 }
 
+/** Bytes of lines that wait for a log that cannot be written; more are dropped. */
+const MOST_UNWRITTEN = 1_048_576;
+
 /**
  * Opens the log of a service; `level` is one of pino's (`trace` to `fatal`, `silent`). systemd names in `journal`
  * (JOURNAL_STREAM) what it has connected to its journal.
  */
 export function openLog(service: string, level: string, journal?: string): Log {
-  const stderr = pino.destination({ fd: 2, sync: true });
+  const stderr = pino.destination({ fd: 2, sync: true, maxLength: MOST_UNWRITTEN });
+  // A disk of the log that is full ends no service: what fits is written once there is room.
+  stderr.on('error', () => undefined);
   const write = (line: string): void => {
     stderr.write(forJournal(line));
   };
