@@ -23,7 +23,8 @@ export interface Edge extends Streams {
 
 /** Runs one command line and answers with the exit code; every failure has been shown by then. */
 export async function runCommand(argv: readonly string[], edge: Edge): Promise<number> {
-  const early = { json: argv.includes('--json'), debug: argv.includes('--debug') };
+  const [words] = atDashes(argv);
+  const early = { json: words.includes('--json'), debug: words.includes('--debug') };
   const colour = palette(wantsColour(edge.env, edge.stderrIsTerminal));
   let command = 'grid';
   try {
@@ -51,6 +52,12 @@ export async function runCommand(argv: readonly string[], edge: Edge): Promise<n
 const forStderr = (text: string, env: Env): string =>
   isJournal(env['JOURNAL_STREAM']) ? errorForJournal(text) : text;
 
+/** What stands before `--`, and what behind it: a command of the user's own, whose options are not ours. */
+function atDashes(argv: readonly string[]): readonly [readonly string[], (readonly string[])?] {
+  const cut = argv.indexOf('--');
+  return cut === -1 ? [argv] : [argv.slice(0, cut), argv.slice(cut + 1)];
+}
+
 /** What was asked for, and the command tree that said so. */
 interface Parsed extends Invocation {
   readonly program: Command;
@@ -62,22 +69,18 @@ function parse(
   edge: Edge,
   failing: (command: string) => void,
 ): Parsed | undefined {
-  const cut = argv.indexOf('--');
-  const words = cut === -1 ? argv : argv.slice(0, cut);
-  const rest = cut === -1 ? [] : argv.slice(cut + 1);
+  const [words, rest] = atDashes(argv);
   let chosen: Invocation | undefined;
   let usage = '';
   const program = buildProgram({
     version: edge.version,
-    rest,
+    rest: rest ?? [],
     chosen: (invocation) => {
       chosen = invocation;
     },
   });
   const output = {
     writeOut: edge.stdout,
-    // Help that commander shows for want of a subcommand; a usage error comes through outputError.
-    writeErr: edge.stderr,
     getOutHelpWidth: () => edge.columns,
     getErrHelpWidth: () => edge.columns,
     getOutHasColors: () => wantsColour(edge.env, edge.stdoutIsTerminal),
@@ -88,7 +91,12 @@ function parse(
       usage = text;
       failing(nameOf(command));
     };
-    command.configureOutput({ ...output, outputError });
+    // Help that commander shows for want of a subcommand; a usage error comes through outputError.
+    const writeErr = (help: string): void => {
+      failing(nameOf(command));
+      if (!words.includes('--json')) edge.stderr(help);
+    };
+    command.configureOutput({ ...output, writeErr, outputError });
   }
   try {
     program.parse([...words], { from: 'user' });
@@ -97,7 +105,7 @@ function parse(
     if (error.exitCode === 0) return undefined;
     throw usageError(error, usage);
   }
-  if (chosen !== undefined && cut !== -1 && chosen.spec.takesCommand !== true)
+  if (chosen !== undefined && rest !== undefined && chosen.spec.takesCommand !== true)
     throw new GridError('USAGE', `\`grid ${chosen.spec.path}\` takes nothing after \`--\``);
   return chosen === undefined ? undefined : { ...chosen, program };
 }

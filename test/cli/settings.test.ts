@@ -99,7 +99,7 @@ describe('a command line that fails', () => {
       env: {},
       cwd: '/',
       userHome,
-      signal: AbortSignal.timeout(5_000),
+      signal: new AbortController().signal,
       version: '1.2.3',
       stdout: (text) => out.push(text),
       stderr: (text) => err.push(text),
@@ -131,6 +131,19 @@ describe('a command line that fails', () => {
     const { code: ended, out, err } = await ran(...argv);
     expect([ended, out]).toEqual([code, '']);
     expect(err).toContain(words);
+  });
+
+  test('without a command below a noun names the help of that noun', async () => {
+    const { err } = await ran('data');
+    expect(err).toContain('-> see `grid data --help`');
+    expect(JSON.parse((await ran('data', '--json')).err)).toMatchObject({
+      error: { code: 'USAGE', remedy: 'see `grid data --help`' },
+    });
+  });
+
+  test('takes no option of a command behind `--` for its own', async () => {
+    const { err } = await ran('submit', '--bogus', '--', 'tool', '--json', '--debug');
+    expect(err).toBe("grid: USAGE: unknown option '--bogus'\n  -> see `grid submit --help`\n");
   });
 
   test('without a broker it names the grid that was made on this machine', async () => {
