@@ -52,7 +52,7 @@ function brokerPlaying(
 async function follow(broker: RpcClient<BrokerService>) {
   const away: boolean[] = [];
   const seqs: number[] = [];
-  const signal = AbortSignal.timeout(15_000);
+  const { signal } = new AbortController();
   const events = followJob({ broker, jobId: 'j1', signal, onAway: (is) => away.push(is) });
   for await (const { seq } of events) seqs.push(seq);
   return { seqs, away };
@@ -63,7 +63,7 @@ test('who waits at a terminal hears of each new state of the job', async () => {
   const { broker } = brokerPlaying([], states);
   const notes: string[] = [];
   const terminal = { showsProgress: true, note: (text: string) => notes.push(text) };
-  const options = { broker, jobId: 'j1', signal: AbortSignal.timeout(15_000) };
+  const options = { broker, jobId: 'j1', signal: new AbortController().signal };
   await showWaiting({ terminal } as unknown as Context, options, 1);
   expect(notes).toEqual(['j1 is queued', 'j1 is running']);
   await showWaiting(
@@ -116,7 +116,7 @@ describe('following a job', () => {
 
   test('waiting answers with what the job came to', async () => {
     const { broker } = brokerPlaying([[event(1, STATE_DONE)]], [STATE_DONE]);
-    const job = await waitForJob({ broker, jobId: 'j1', signal: AbortSignal.timeout(15_000) });
+    const job = await waitForJob({ broker, jobId: 'j1', signal: new AbortController().signal });
     expect(job.state).toBe('done');
   });
 });

@@ -96,7 +96,7 @@ test('another content is refused though the server never gives it in one piece',
     partial: join(dir, 'half.part'),
     ...rest,
   };
-  const signal = AbortSignal.timeout(5_000);
+  const { signal } = new AbortController();
   const fetching = download(wanted, { web, wait: patient, patienceMs: 10_000, signal });
   await expect(fetching).rejects.toMatchObject({
     code: 'FETCH_MISMATCH',
@@ -143,7 +143,7 @@ const asNobody = `
   const none = () => undefined;
   const wait = { on: none, came: none, met: none, lastedMs: () => 0, tooSlow: () => '' };
   const wanted = { url: () => { throw new Error('asked the server') }, digest, partial, checkSize: none };
-  const signal = AbortSignal.timeout(5_000);
+  const { signal } = new AbortController();
   console.log(await download(wanted, { web: {}, wait, patienceMs: 1_000, signal }));
 `;
 
