@@ -1,14 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
-import {
-  DiscardPolicy,
-  JetStreamApiCodes,
-  JetStreamApiError,
-  jetstreamManager,
-  StorageType,
-  type StreamInfo,
-} from '@nats-io/jetstream';
 import { encodeUser, type Permissions } from '@nats-io/jwt';
 import { createUser, fromPublic, fromSeed, type KeyPair } from '@nats-io/nkeys';
 import {
@@ -21,7 +12,6 @@ import { GridError } from '../../core/errors.ts';
 import { aborted, background, pause } from '../../service/background.ts';
 import type { Clock } from '../../service/clock.ts';
 import { ensureDirectory } from '../../service/directories.ts';
-import type { Log } from '../../service/log.ts';
 import { privacyFault } from '../../service/private-file.ts';
 import {
   type ChunkKeeper,
@@ -41,9 +31,10 @@ import { connectNats } from '../../service/staging/nats-connect.ts';
 import { openNatsLink } from '../../service/staging/nats-link.ts';
 import { natsChunkStore } from '../../service/staging/nats-store.ts';
 import { DENIED, keepVoKeys, membersToken, storeToken, type VoKeys } from './account-tokens.ts';
+import { keepStream, type StreamOptions } from './chunk-stream.ts';
 import { versionsOfCluster, warningOfCluster } from './cluster-versions.ts';
 
-interface AccountsOptions {
+interface AccountsOptions extends StreamOptions {
   /** `tls://host:port` of the nats-servers. */
   readonly servers: readonly string[];
   /** What `writeNatsServer` put into its `brokerDir`: `operator.seed` and `system.creds`. */
@@ -54,12 +45,7 @@ interface AccountsOptions {
   readonly vos: readonly string[];
   /** Most bytes that the chunks of one VO may take; no limit by default. */
   readonly bytesPerVo?: number;
-  /** Most chunks of one VO, whatever their size; no limit by default. */
-  readonly chunksPerVo?: number;
-  /** Servers that keep each chunk: 1 by default; more need a cluster. */
-  readonly replicas?: number;
   readonly clock: Clock;
-  readonly log: Log;
 }
 
 /** For whom a ticket is. */
@@ -222,7 +208,6 @@ async function makeAccount(
 }
 
 async function makeStream(options: AccountsOptions, vo: string, account: KeyPair): Promise<void> {
-  const config = streamConfig(vo, options);
   const user = createUser();
   const nkey = user.getPublicKey();
   const own = ['CREATE', 'UPDATE', 'INFO'].map((verb) => `$JS.API.STREAM.${verb}.${STREAM}`);
@@ -236,44 +221,11 @@ async function makeStream(options: AccountsOptions, vo: string, account: KeyPair
   });
   const nc = await connectAs(options, jwtAuthenticator(jwt, user.getSeed()), nkey);
   try {
-    const known = await knownStream(nc);
-    const manager = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
-    if (known === undefined) {
-      await manager.streams.add({ name: STREAM, storage: StorageType.File, ...config });
-      return;
-    }
-    const wanted = { ...known.config, ...config };
-    // A broker comes here after each loss of a server, when a cluster had better be left alone.
-    if (!isDeepStrictEqual(wanted, known.config)) await manager.streams.update(STREAM, wanted);
+    await keepStream(nc, vo, options);
   } finally {
     await nc.close();
   }
 }
-
-/** A cluster that has yet to elect its leader does not answer, and the question is lost: it is put again soon. */
-async function knownStream(nc: NatsConnection): Promise<StreamInfo | undefined> {
-  const manager = await jetstreamManager(nc, { checkAPI: false, timeout: 1_000 });
-  try {
-    return await manager.streams.info(STREAM);
-  } catch (error) {
-    const absent = JetStreamApiCodes.StreamNotFound;
-    if (error instanceof JetStreamApiError && error.code === absent) return undefined;
-    throw error;
-  }
-}
-
-/** One message per subject, and a second one is refused by the server: a chunk is written once. */
-const streamConfig = (vo: string, { replicas = 1, chunksPerVo = -1 }: AccountsOptions) => ({
-  subjects: [chunkSubjects(vo)],
-  num_replicas: replicas,
-  max_msgs: chunksPerVo,
-  max_msgs_per_subject: 1,
-  discard: DiscardPolicy.New,
-  discard_new_per_subject: true,
-  allow_direct: true,
-  deny_delete: false,
-  allow_rollup_hdrs: false,
-});
 
 const connectAs = (options: AccountsOptions, authenticator: Authenticator, nkey: string) =>
   connectNats({

@@ -27,6 +27,8 @@ export interface TestNats extends TestClients, AsyncDisposable {
   /** Ends it in good order: it writes what it knows of its files. */
   stop(): Promise<void>;
   start(): Promise<void>;
+  /** Another broker takes the place of the first one, with other limits. */
+  reopen(limits: Limits): Promise<StagingAccounts>;
 }
 
 /** Those who use it. */
@@ -40,11 +42,15 @@ export interface TestClients {
   member(vo: string, lifetimeMs?: number, purpose?: 'user' | 'gateway'): Promise<NatsConnection>;
 }
 
-export interface TestNatsOptions {
-  readonly binary: string;
-  readonly vos: readonly string[];
+/** Of each VO. */
+interface Limits {
   readonly bytesPerVo?: number;
   readonly chunksPerVo?: number;
+}
+
+export interface TestNatsOptions extends Limits {
+  readonly binary: string;
+  readonly vos: readonly string[];
   /** Where its directory is made; that of the system for temporary files by default. */
   readonly within?: string;
   /** Most bytes that it keeps at all. */
@@ -106,18 +112,22 @@ export async function startTestNats(options: TestNatsOptions): Promise<TestNats>
     });
   };
   await start();
-  const accounts = await openStagingAccounts({
-    servers: [files.url],
-    operatorDir: files.brokerDir,
-    stateDir: join(dir, 'broker'),
-    caPem,
-    vos: options.vos,
-    ...(options.bytesPerVo === undefined ? {} : { bytesPerVo: options.bytesPerVo }),
-    ...(options.chunksPerVo === undefined ? {} : { chunksPerVo: options.chunksPerVo }),
-    clock: systemClock,
-    log: openLog('test', 'silent'),
-  });
-  await accounts.settled();
+  const openAccounts = async (limits: Limits): Promise<StagingAccounts> => {
+    const opened = await openStagingAccounts({
+      servers: [files.url],
+      operatorDir: files.brokerDir,
+      stateDir: join(dir, 'broker'),
+      caPem,
+      vos: options.vos,
+      ...(limits.bytesPerVo === undefined ? {} : { bytesPerVo: limits.bytesPerVo }),
+      ...(limits.chunksPerVo === undefined ? {} : { chunksPerVo: limits.chunksPerVo }),
+      clock: systemClock,
+      log: openLog('test', 'silent'),
+    });
+    await opened.settled();
+    return opened;
+  };
+  const accounts = await openAccounts(options);
   return {
     dir,
     settings,
@@ -127,6 +137,10 @@ export async function startTestNats(options: TestNatsOptions): Promise<TestNats>
     start,
     crash: () => server.kill(),
     stop: () => server.stop(),
+    reopen: async (limits) => {
+      await accounts[Symbol.asyncDispose]();
+      return openAccounts(limits);
+    },
     ...clientsOf(accounts, caPem),
     [Symbol.asyncDispose]: async () => {
       await accounts[Symbol.asyncDispose]();

@@ -26,6 +26,22 @@ test.for(await natsServers())(
 );
 
 test.for(await natsServers())(
+  'with $name a VO that has more chunks than a new limit allows keeps them',
+  async ({ path }) => {
+    await using nats = await startTestNats({ binary: path, vos: ['demo'] });
+    await using store = nats.open('demo');
+    const chunks = Array.from({ length: 7 }, (_, at) => Buffer.from([at]));
+    const digests = chunks.map(sha256);
+    const put = (at: number) => store.put(digests[at] ?? '', Buffer.from([at]));
+    for (const at of [0, 1, 2, 3, 4]) await put(at);
+    await using _again = await nats.reopen({ chunksPerVo: 2 });
+    expect(await store.missing(digests)).toEqual(new Set(digests.slice(5)));
+    await put(5);
+    await expect(put(6)).rejects.toMatchObject({ code: 'STORE_QUOTA' });
+  },
+);
+
+test.for(await natsServers())(
   'with $name a VO that has as many connections as it may keeps nobody of another out',
   async ({ path }) => {
     await using nats = await startTestNats({ binary: path, vos: ['demo', 'other'] });
