@@ -106,13 +106,16 @@ export async function fetchTree(
     await write();
   } catch (error) {
     // What it failed with first says why; what comes of that need not be told.
-    if (error instanceof GridError && error.code === 'DISK_FULL') await place.removeMade();
+    if (error instanceof GridError && EARLY.has(error.code)) await place.removeMade();
     await place.close().catch(() => undefined);
     throw error;
   }
   await place.close();
   return { files: files.length, totalBytes, ...counts };
 }
+
+/** What is mostly found before a file is written: then nothing at all is left. */
+const EARLY: ReadonlySet<string> = new Set(['DISK_FULL', 'NAMES_COLLIDE']);
 
 /** The files that are not at their places yet. What needs not be read counts first, and at once. */
 async function withoutRight(

@@ -12,6 +12,8 @@ import { isLeft, isRemnantOf, remnantOf } from './remnants.ts';
  */
 export interface HiddenFolder {
   readonly path: string;
+  /** Those that were made for it, itself the last. */
+  readonly made: readonly string[];
   /** Gives it its name. Where something has come there meanwhile, what it has goes into that, name by name. */
   readonly show: () => Promise<void>;
 }
@@ -27,8 +29,9 @@ export async function makeHiddenFolder(root: string): Promise<HiddenFolder | und
   const above = dirname(wanted);
   const mark = { digest: sha256(Buffer.from(wanted)) };
   const path = join(above, remnantOf(mark));
+  let made: readonly string[];
   try {
-    await makeFolders(above);
+    made = [...(await makeFolders(above)), path];
     await mkdir(path);
   } catch (error) {
     throw writeFailure(root, error);
@@ -45,6 +48,7 @@ export async function makeHiddenFolder(root: string): Promise<HiddenFolder | und
   };
   return {
     path,
+    made,
     show: async () => {
       try {
         await rename(path, wanted);

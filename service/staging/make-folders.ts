@@ -1,29 +1,34 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, rmdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoOf } from './file-errors.ts';
 
 /**
- * Makes a folder, and those above it that are not there; whether the folder itself had to be made. Node's own recursive mkdir
+ * Makes a folder, and those above it that are not there; gives those that it made, the folder itself last. Node's own recursive mkdir
  * never ends where the kernel takes no folder into one that is there, as in /proc. Throws what mkdir throws.
  */
-export async function makeFolders(path: string): Promise<boolean> {
+export async function makeFolders(path: string): Promise<readonly string[]> {
   const parent = dirname(path);
   try {
     return await makeFolder(path);
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT' || parent === path) throw error;
   }
-  await makeFolders(parent);
-  return makeFolder(path);
+  const above = await makeFolders(parent);
+  return [...above, ...(await makeFolder(path))];
 }
 
-async function makeFolder(path: string): Promise<boolean> {
+async function makeFolder(path: string): Promise<readonly string[]> {
   try {
     await mkdir(path);
-    return true;
+    return [path];
   } catch (error) {
     const stats = await stat(path).catch(() => undefined);
-    if (stats?.isDirectory() === true) return false;
+    if (stats?.isDirectory() === true) return [];
     throw error;
   }
+}
+
+/** Removes those of some folders that have nothing in them, the last one first. */
+export async function removeEmpty(folders: readonly string[]): Promise<void> {
+  for (const folder of folders.toReversed()) await rmdir(folder).catch(() => undefined);
 }

@@ -8,7 +8,6 @@ import {
   readlink,
   rename,
   rm,
-  rmdir,
   stat,
   symlink,
 } from 'node:fs/promises';
@@ -22,7 +21,7 @@ import { digestOf, openAsItIs, type Reading, stampOf } from './file-digest.ts';
 import { errnoOf, writeFailure } from './file-errors.ts';
 import { halfNamesOf, removeHalf } from './half-files.ts';
 import { type HiddenFolder, makeHiddenFolder } from './hidden-folder.ts';
-import { makeFolders } from './make-folders.ts';
+import { makeFolders, removeEmpty } from './make-folders.ts';
 import { OF_PROCESSES, type RemnantNames } from './remnants.ts';
 import { modeOf } from './walk.ts';
 
@@ -56,7 +55,7 @@ export interface Target {
   unlock(path: string): Promise<void>;
   /** Of a folder that was made, or was there. */
   setMode(path: string, mode: number): Promise<void>;
-  /** Removes the folders that were made here and have nothing in them. */
+  /** Removes the folders that were made here, those above the root, too, and have nothing in them. */
   removeMade(): Promise<void>;
   close(): Promise<void>;
 }
@@ -172,9 +171,8 @@ function targetIn(places: Places, transfer: string): Omit<Target, 'large' | 'pro
     },
     setMode: (path, mode) => setMode(folderAt(path), mode, path),
     removeMade: async () => {
-      const made = [...folders].filter(([, isMade]) => isMade).map(([path]) => path);
-      for (const path of made.toReversed())
-        await rmdir(path === '.' ? folderAt('.') : places.fileAt(path)).catch(() => undefined);
+      const made = [...folders].filter(([path, isMade]) => isMade && path !== '.');
+      await removeEmpty([...places.made, ...made.map(([path]) => places.fileAt(path))]);
     },
     close: places.close,
   };
@@ -183,6 +181,8 @@ function targetIn(places: Places, transfer: string): Omit<Target, 'large' | 'pro
 /** Folders below a root, '.', and how they are made. */
 interface Places {
   readonly isFresh: boolean;
+  /** The root and those above it, as far as they were made here, the root last. */
+  readonly made: readonly string[];
   /** Nobody sees what is in them before they are closed. */
   readonly isHidden: boolean;
   readonly folderAt: (path: string) => string;
@@ -194,17 +194,19 @@ interface Places {
 
 async function plainPlaces(root: string): Promise<Places> {
   const base = resolve(root);
-  const isFresh = await makeFolders(base).catch((error: unknown) => {
+  const made = await makeFolders(base).catch((error: unknown) => {
     throw writeFailure(root, error);
   });
-  return { ...placesBelow(base), isFresh, isHidden: false, close: () => Promise.resolve() };
+  const close = () => Promise.resolve();
+  return { ...placesBelow(base), isFresh: made.length > 0, made, isHidden: false, close };
 }
 
-function hiddenPlaces({ path, show }: HiddenFolder): Places {
+function hiddenPlaces({ path, made, show }: HiddenFolder): Places {
   const below = placesBelow(path);
   return {
     ...below,
     isFresh: true,
+    made,
     isHidden: true,
     ensure: async (folder) => {
       try {
@@ -237,23 +239,27 @@ async function anchoredPlaces(
   const names = relative(within, root).split('/').filter(Boolean);
   // Above the root, paths are `//` (where the anchor is), `//a`, `//a/b`: none of them is one of the tree.
   const above = names.map((_, index) => `//${names.slice(0, index).join('/')}`);
-  await makeFolders(resolve(within)).catch((error: unknown) => {
+  const before = await makeFolders(resolve(within)).catch((error: unknown) => {
     throw writeFailure(within, error);
   });
+  const made = [...before];
   const anchors = await openAnchors(within, above[0] ?? '.');
   const enter = async (parent: string, name: string, path: string): Promise<boolean> => {
-    const made = await anchors.enter(parent, name, path);
-    if (!made) await clearHalfFiles(anchors.nameOf(path), goes);
-    return made;
+    const isNew = await anchors.enter(parent, name, path);
+    if (!isNew) await clearHalfFiles(anchors.nameOf(path), goes);
+    return isNew;
   };
   try {
     let isFresh = false;
     for (const [index, name] of names.entries()) {
-      isFresh = await enter(above[index] ?? '.', name, above[index + 1] ?? '.');
+      const parent = above[index] ?? '.';
+      isFresh = await enter(parent, name, above[index + 1] ?? '.');
+      if (isFresh) made.push(`${anchors.nameOf(parent)}/${name}`);
     }
     if (names.length === 0) await clearHalfFiles(anchors.nameOf('.'), goes);
     return {
       isFresh,
+      made,
       isHidden: false,
       folderAt: anchors.nameOf,
       fileAt: (path) => `${anchors.nameOf(dirname(path))}/${basename(path)}`,

@@ -138,7 +138,7 @@ describe.skipIf(!mayMount)('on exFAT', () => {
         code: 'NAMES_COLLIDE',
         message: "'Data.csv' and 'data.csv' are one name to the file system there",
       });
-      expect(readdirSync(to)).toEqual([]);
+      expect(existsSync(to)).toBe(false);
     }
     const same = await treeOf({ A: 'same', a: 'same' });
     await fetchTree(at.store, same, join(dir, 'same'));

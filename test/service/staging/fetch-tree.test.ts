@@ -297,6 +297,12 @@ test('a tree that has no room is refused before anything is fetched', async () =
     code: 'DISK_FULL',
     message: expect.stringContaining('nothing was fetched'),
   });
+  const deep = join(at.target, 'deep/er');
+  const shared = { within: at.dir, transfer: 'one' };
+  for (const options of [{}, { shared }])
+    await expect(fetchTree(at.store, tree, deep, options)).rejects.toMatchObject({
+      code: 'DISK_FULL',
+    });
   expect(await readdir(at.dir)).toEqual(['root']);
   await mkdir(join(at.target, 'd'), { recursive: true });
   await expect(fetchTree(at.store, tree, at.target)).rejects.toMatchObject({ code: 'DISK_FULL' });
