@@ -144,7 +144,10 @@ async function tryToListen(port: number, host: string): Promise<void> {
 
 async function takeNumber(port: number): Promise<Socket> {
   const socket = createSocket('udp4').bind({ port, address: '127.0.0.1', exclusive: true });
-  await once(socket, 'listening');
+  await once(socket, 'listening').catch((error: unknown) => {
+    socket.close();
+    throw error;
+  });
   return socket.unref();
 }
 

@@ -1,5 +1,6 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { freePort } from '../../../service/nats/nats-config.ts';
 
@@ -27,6 +28,19 @@ test('nor to two processes that run at a time', async () => {
   const ports = said.flatMap((all) => all.match(/\d+/g) ?? []);
   expect(ports).toHaveLength(600);
   expect(new Set(ports).size).toBe(600);
+});
+
+const COUNT = `const { readdirSync } = await import('node:fs');
+const { freePort } = await import('${MODULE}');
+await freePort('127.0.0.1');
+const before = readdirSync('/proc/self/fd').length;
+for (let at = 0; at < 600; at += 1) await freePort('127.0.0.1');
+process.stdout.write(String(readdirSync('/proc/self/fd').length - before));`;
+
+test('a number that is taken already costs no descriptor', async () => {
+  const run = promisify(execFile);
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', COUNT]);
+  expect(stdout).toBe('600');
 });
 
 async function untilDone(stdout: NodeJS.ReadableStream): Promise<string> {
