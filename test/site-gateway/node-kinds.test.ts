@@ -55,12 +55,14 @@ const sizes = fc.record({
   gpuModels: fc.constantFrom([], ['a'], ['b'], ['a', 'b']),
   freeCpus: amounts,
 });
-const needs = fc.record({
-  cpus: amounts,
-  memoryBytes: amounts,
-  gpus: fc.integer({ min: 0, max: 2 }),
-  gpuModel: fc.constantFrom('', 'a', 'b'),
-});
+const gpusAsked = fc.oneof(
+  fc.record({ gpus: fc.constant(0) }),
+  // No job may name a model and ask for none of it.
+  fc.record({ gpus: fc.integer({ min: 1, max: 2 }), gpuModel: fc.constantFrom('', 'a', 'b') }),
+);
+const needs = fc
+  .tuple(fc.record({ cpus: amounts, memoryBytes: amounts }), gpusAsked)
+  .map(([asked, gpus]) => ({ ...asked, ...gpus }));
 const each = (nodes: readonly NodeSize[]): readonly NodeKind[] =>
   nodes.map((one) => ({ ...one, nodes: 1 }));
 const queueOfKinds = (kinds: readonly NodeKind[]) => ({ kinds, freeCpus: 0 });
