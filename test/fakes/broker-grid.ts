@@ -13,6 +13,7 @@ import { BrokerService, type GetJobResponse, SiteState } from '../../proto/gen/g
 import { DatasetsService } from '../../proto/gen/grid/v1/data.ts';
 import { SiteGatewayService } from '../../proto/gen/grid/v1/site.ts';
 import { systemClock } from '../../service/clock.ts';
+import { freePort } from '../../service/nats/nats-config.ts';
 import { readCertificate } from '../../service/pki/x509.ts';
 import type { Authenticator } from '../../service/rpc/grid-listener.ts';
 import {
@@ -117,7 +118,8 @@ export async function openBrokerGrid(
       log,
     });
   let broker = await startBroker();
-  let front = await startFront(broker, 0);
+  // Nobody else gets it while the broker is away.
+  let front = await startFront(broker, await freePort('127.0.0.1'));
 
   const connections = new Map<string, BrokerCalls>();
   const as = (name: string): BrokerCalls => {

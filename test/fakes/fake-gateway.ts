@@ -10,6 +10,7 @@ import {
   type PlacedJob,
   SiteGatewayService,
 } from '../../proto/gen/grid/v1/site.ts';
+import { freePort } from '../../service/nats/nats-config.ts';
 import type { Authenticator, ServerIdentity } from '../../service/rpc/grid-listener.ts';
 import { type RunningServer, served, startServer } from '../../service/rpc/grpc-server.ts';
 import type { Handlers } from '../../service/rpc/rpc.ts';
@@ -59,7 +60,7 @@ interface Options {
   readonly offer: Offer;
   /** How often a beacon is sent. */
   readonly beaconMs: number;
-  /** A free one by default. */
+  /** One that nobody else gets by default, not even while it is cut off. */
   readonly port?: number;
 }
 
@@ -190,8 +191,8 @@ export async function openFakeGateway(options: Options): Promise<FakeGateway> {
       services: [served(SiteGatewayService, handlers)],
       log: pino({ level: 'silent' }),
     });
-  let server: RunningServer | undefined = await start(options.port ?? 0);
-  const { port } = server;
+  const port = options.port ?? (await freePort('127.0.0.1'));
+  let server: RunningServer | undefined = await start(port);
 
   const gateway: FakeGateway = {
     address: `127.0.0.1:${port}`,
