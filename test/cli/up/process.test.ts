@@ -24,7 +24,8 @@ test('a process runs until it has ended, not until somebody has asked how', asyn
 test('a process is of the grid whose directory it names, not of one whose name begins the same', async () => {
   const words = ['sh', '-c', 'read line', '--config', '/x/grid2/broker/broker.yaml'];
   const program = spawn(words[0] ?? '', words.slice(1), { stdio: ['pipe', 'ignore', 'ignore'] });
-  await once(program, 'spawn');
+  // The kernel closes what is not for a program, which is all that a start waits for, before it has put the words in their place.
+  await expect.poll(() => namesBelow(program.pid ?? 0, '/x/grid2')).toBe(true);
   const named = ['/x/grid2', '/x/grid', '/grid2'].filter((dir) =>
     namesBelow(program.pid ?? 0, dir),
   );
