@@ -175,7 +175,7 @@ test('a broker sweeps for the first time ten minutes after its start', async () 
     await vi.advanceTimersByTimeAsync(599_000);
     expect(listed).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(1_000);
-    await vi.waitFor(() => expect(listed).toHaveBeenCalled());
+    await vi.waitFor(() => expect(listed).toHaveBeenCalled(), 30_000);
   } finally {
     vi.useRealTimers();
   }
