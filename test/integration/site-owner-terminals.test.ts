@@ -64,10 +64,13 @@ master, slave = pty.openpty()
 for line in sys.stdin:
     os.write(master, line.encode())
     os.read(slave, 100)'`;
-/** Its server leaves the session of the task, its parents and its environment. */
-const TMUX = `{ env -i PATH="$PATH" tmux -S tmux.socket -f /dev/null new-session -d 'cat >/dev/null'
-  while read -r line; do env -i PATH="$PATH" tmux -S tmux.socket send-keys "$line" Enter; done
-  env -i PATH="$PATH" tmux -S tmux.socket kill-server; }`;
+/** Its server leaves the session of the task, its parents and its environment, and ends later than it is told to. */
+const TMUX = `{ ask() { env -i PATH="$PATH" tmux -S tmux.socket "$@"; }
+  ask -f /dev/null new-session -d 'cat >/dev/null'
+  while read -r line; do ask send-keys "$line" Enter; done
+  behind=$(ask display-message -p '#{pid} #{pane_pid}')
+  ask kill-server
+  for pid in $behind; do while [ -e "/proc/$pid" ]; do sleep 0.1; done; done; }`;
 
 const LONG = { ...specOf({ command: [] }).resources, walltimeMs: 600_000 };
 
