@@ -241,7 +241,8 @@ function remember(whole: Set<string>, { digest }: TreeRef): void {
 
 /**
  * A manifest that does not come with its tree must be in the store of the VO. The ledger keeps small ones of all VOs: it must neither
- * give them to one who knows no more than a digest, nor tell that they are there. Throws CHUNK_MISSING, CHUNK_CORRUPT.
+ * give them to one who knows no more than a digest, nor tell that they are there. Throws CHUNK_MISSING, CHUNK_CORRUPT, and
+ * STAGING_UNAVAILABLE where the store is away and the ledger has the manifest.
  */
 async function checkOwned({ db }: Book, { keeper }: Store, tree: TreeRef): Promise<void> {
   if ((tree.manifest?.byteLength ?? 0) > 0) return;

@@ -70,3 +70,15 @@ test.for<readonly [string, string]>([
   expect(await commandLine(words, dir)).toMatchObject({ code: 0, stderr: '' });
   expect(readFileSync(join(dir, 'nats/nats-server.conf'), 'utf8')).toContain(line);
 });
+
+test('a server that is alone has a chunk on its disk before it says so, one of three need not', async () => {
+  const dir = await makeFiles();
+  const configOf = async (options: string): Promise<string> => {
+    const words = ['nats', 'init', 'nats', ...`${PAIR} ${options}`.trim().split(' ')];
+    expect(await commandLine(words, dir)).toMatchObject({ code: 0, stderr: '' });
+    return readFileSync(join(dir, 'nats/nats-server.conf'), 'utf8');
+  };
+  expect(await configOf('')).toContain('sync_interval: always');
+  const cluster = await configOf(`${CLUSTER} --ca ca.pem --peer n2:6222`);
+  expect(cluster).not.toContain('sync_interval');
+});
