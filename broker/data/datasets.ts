@@ -91,7 +91,7 @@ export async function openDatasets(
   };
   return {
     put: (peer, wish) => put(shelf, peer, wish),
-    ownerOf: (peer, name) => newestFor(shelf, peer, checked(peer, name, access))?.owner ?? peer.dn,
+    ownerOf: (peer, name) => holderOf(shelf, peer, checked(peer, name, access)).owner,
     list: (caller, vo, allVersions) => list(shelf, caller, vo, allVersions),
     find: (caller, ref) => find(shelf, caller, ref),
     pin: (caller, from, vo) => pin(shelf, caller, from, vo),
@@ -113,13 +113,13 @@ async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset>
   const ref = checked(peer, wish, shelf.access);
   if (wish.tree.digest === '')
     throw new GridError('REQUEST_INVALID', 'a dataset needs a tree, and this one has no files');
-  const owner = newestFor(shelf, peer, ref)?.owner ?? peer.dn;
+  const before = holderOf(shelf, peer, ref);
   await shelf.admit(ref.vo, wish.tree);
-  using _room = await shelf.claim({ vo: ref.vo, owner }, [wish.tree]);
+  using _room = await shelf.claim({ vo: ref.vo, owner: before.owner }, [wish.tree]);
   const nowMs = shelf.nowMs();
   const versions = shelf.versionsOf(ref);
   // Somebody may have put the name meanwhile.
-  const newest = newestFor(shelf, peer, ref);
+  const { newest, owner } = holderOf(shelf, peer, ref);
   if (newest?.digest === wish.tree.digest) return await putAgain(shelf, newest, wish, nowMs);
   const { digest, totalBytes, files } = wish.tree;
   const made: Dataset = {
@@ -128,7 +128,7 @@ async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset>
     digest,
     totalBytes,
     files,
-    owner: newest?.owner ?? peer.dn,
+    owner,
     shared: wish.shared || newest?.shared === true,
     createdAtMs: nowMs,
     ...endOf(wish.keepMs, nowMs),
@@ -137,20 +137,23 @@ async function put(shelf: Shelf, peer: Peer, wish: NewDataset): Promise<Dataset>
   return made;
 }
 
+/** Whose a name is, or will be. */
+interface NameHolder {
+  readonly owner: Dn;
+  /** Its newest version; undefined where none stands. */
+  readonly newest: Dataset | undefined;
+}
+
 /**
- * The newest version of a name, undefined where none stands; throws PERMISSION_DENIED where the caller may put no other. What has
- * expired keeps its name from others: those who name no version would take theirs for it.
+ * Throws PERMISSION_DENIED where the caller may put no other version. What has expired keeps its name from others: those who name no
+ * version would take theirs for it.
  */
-function newestFor(
-  { versionsOf, nowMs, access }: Shelf,
-  peer: Peer,
-  ref: DatasetRef,
-): Dataset | undefined {
+function holderOf({ versionsOf, nowMs, access }: Shelf, peer: Peer, ref: DatasetRef): NameHolder {
   const versions = versionsOf(ref);
   const newest = chooseVersion(versions, undefined, nowMs());
   const owned = newest ?? versions.find(({ version }) => version === newestOf(versions));
-  const isFree = owned === undefined || owned.removedAtMs !== undefined;
-  if (isFree || mayChange(peer, owned, access)) return newest;
+  if (owned === undefined || owned.removedAtMs !== undefined) return { owner: peer.dn, newest };
+  if (mayChange(peer, owned, access)) return { owner: owned.owner, newest };
   throw new GridError(
     'PERMISSION_DENIED',
     `${formatDataset(ref)} belongs to ${owned.owner}: choose another name`,

@@ -9,7 +9,7 @@ import { openRetry } from '../../broker/jobs/retry-job.ts';
 import type { LedgerPlace } from '../../broker/ledger/open-ledger.ts';
 import { NO_ROOM } from '../../broker/room/store-room.ts';
 import { parseDataset } from '../../core/data/dataset.ts';
-import { dn, jobId } from '../../core/ids.ts';
+import { dn, jobId, voName } from '../../core/ids.ts';
 import { ALICE } from '../fakes/callers.ts';
 import { liveTask } from '../fakes/finished-jobs.ts';
 import { specOf } from '../fakes/offers.ts';
@@ -168,10 +168,14 @@ export function datasetReleaseContract(name: string, fresh: () => Promise<Ledger
       await history.pass();
       expect(await trees()).toEqual([]);
       await expect(putAsBob()).rejects.toThrow(`/demo/name belongs to ${ALICE.dn}`);
+      const fqans = [{ vo: voName('demo'), groups: [], role: 'manager' }];
+      await put('name', 'tree of a manager', HOUR_MS, false, { ...bob, fqans });
+      expect(await find('name')).toMatchObject([{ version: 2, owner: ALICE.dn }]);
+      later(2 * HOUR_MS);
       await put('name', 'tree');
       await remove('name');
       await putAsBob();
-      expect(await find('name')).toMatchObject([{ version: 3, owner: bob.dn }]);
+      expect(await find('name')).toMatchObject([{ version: 4, owner: bob.dn }]);
     });
 
     test('what work under way holds keeps its tree', async () => {
