@@ -292,7 +292,7 @@ test('a thread that nobody uses does not keep its process alive', async () => {
   const disk = new URL('../../../service/staging/disk/disk.ts', import.meta.url).href;
   const program = `(await import('${disk}')).diskThread();`;
   const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
-    timeout: 15_000,
+    timeout: 50_000,
   });
   await expect(run).resolves.toMatchObject({ stderr: '' });
 });
