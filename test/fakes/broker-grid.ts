@@ -87,8 +87,11 @@ export async function openBrokerGrid(
   const gateways: FakeGateway[] = [];
   const fatal: unknown[] = [];
 
-  const startBroker = (vos: readonly string[] = ['demo']): Promise<OpenBroker> =>
-    openBroker({
+  const startBroker = (vos: readonly string[] = ['demo']): Promise<OpenBroker> => {
+    // The first ends its process, before another one may come.
+    const first = Promise.withResolvers<unknown>();
+    void first.promise.then((error) => fatal.push(error));
+    return openBroker({
       ledger,
       access: { admins: ['/DC=org/DC=test/CN=Root'], vos },
       leaseMs: LEASE_MS,
@@ -106,8 +109,9 @@ export async function openBrokerGrid(
       sweep: { everyMs: HOUR_MS, graceMs: 0 },
       clock: systemClock,
       log,
-      onFatal: (error) => fatal.push(error),
+      onFatal: first.resolve,
     });
+  };
   const startFront = (broker: OpenBroker, port: number): Promise<RunningServer> =>
     startServer({
       host: '127.0.0.1',
