@@ -82,6 +82,8 @@ test('a quarantine outlives a restart of the broker, and so does its end', async
   const ids = await Promise.all([grid.submit(), grid.submit(), grid.submit()]);
   const why = async () => (await siteNamed('aachen'))?.quarantined.split(';')[0];
   await until(async () => (await why()) !== '');
+  // What was on its way there has come to its end, too.
+  for (const id of ids) await ends(id, 'queued');
   const [before, tries] = [await why(), site.placed.length];
   await grid.restart();
   await until(async () => (await siteNamed('aachen'))?.state === SiteState.SITE_STATE_UP);
