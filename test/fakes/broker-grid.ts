@@ -66,7 +66,7 @@ export interface BrokerGrid extends AsyncDisposable {
 }
 
 /** A machine that stands still for a moment loses no site. */
-export const LEASE_MS = 5_000;
+export const LEASE_MS = 10_000;
 const BEACON_MS = 300;
 const lasting = (): { readonly notBeforeMs: number; readonly notAfterMs: number } => ({
   notBeforeMs: Date.now() - HOUR_MS,
@@ -217,7 +217,7 @@ export const newJob = (details: Partial<JobSpec> = {}) => ({
 /** Waits until a condition holds; how long at most is for a busy machine. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
-  timeoutMs = 30_000,
+  timeoutMs = 120_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await holds())) {

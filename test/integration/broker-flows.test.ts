@@ -158,7 +158,7 @@ test('a flow of a thousand jobs in a chain runs to its end', async () => {
     node(`n${n}`, { after: n < 900 ? [] : [ok(`n${n - 900}`), ok(`n${n - 1}`)] }),
   );
   const { flowId, jobIds } = await submit(jobs);
-  await until(async () => (await grid.stateOf(jobIds.at(-1) ?? '')) === 'done', 60_000);
+  await until(async () => (await grid.stateOf(jobIds.at(-1) ?? '')) === 'done', 200_000);
   expect((await read(flowId)).flow).toMatchObject({
     state: State.STATE_DONE,
     counts: { done: 1_000 },
