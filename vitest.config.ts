@@ -5,6 +5,9 @@ import MixedOrder from './test/setup/mixed-order.ts';
 /** Unit tests share what they import: a process of its own for each of 250 files is a third of their time. */
 const together = { isolate: false };
 
+/** Before any test that needs real services. */
+const prepared = { globalSetup: './test/setup/nats-programs.ts' };
+
 /** `expect.poll` waits for half of what a test may take: what comes late on a busy machine is not wrong. */
 const project = (name: string, include: string[], testTimeout: number, more = {}) => ({
   test: {
@@ -34,8 +37,8 @@ export default defineConfig({
         60_000,
         together,
       ),
-      project('integration', ['test/integration/**/*.test.ts'], 240_000),
-      project('e2e', ['test/e2e/**/*.test.ts'], 300_000),
+      project('integration', ['test/integration/**/*.test.ts'], 240_000, prepared),
+      project('e2e', ['test/e2e/**/*.test.ts'], 300_000, prepared),
     ],
   },
 });

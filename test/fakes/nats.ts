@@ -1,5 +1,5 @@
-import { appendFile, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { appendFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jwtAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { openStagingAccounts, type StagingAccounts } from '../../broker/data/staging-accounts.ts';
@@ -7,12 +7,13 @@ import { systemClock } from '../../service/clock.ts';
 import { openLog } from '../../service/log.ts';
 import { freePort, type NatsServerFiles, writeNatsServer } from '../../service/nats/nats-config.ts';
 import { type NatsProcess, startNatsServer } from '../../service/nats/nats-process.ts';
-import { findNatsServer, type NatsServerBinary } from '../../service/nats/nats-server.ts';
 import type { ChunkStore } from '../../service/staging/chunk-store.ts';
 import { newNkey, openStaging } from '../../service/staging/connect-staging.ts';
 import { inboxPrefix } from '../../service/staging/names.ts';
 import { connectNats } from '../../service/staging/nats-connect.ts';
 import { writeTlsIdentity } from './tls-identity.ts';
+
+export { findCurrent, natsServers, testNatsBinary } from '../setup/nats-programs.ts';
 
 /** A real nats-server with the accounts of VOs, in a directory of its own. */
 export interface TestNats extends TestClients, AsyncDisposable {
@@ -57,35 +58,6 @@ export interface TestNatsOptions extends Limits {
   readonly storeBytes?: number;
   /** Further lines of its configuration, in place of those that are there. */
   readonly config?: string;
-}
-
-/** Where the program is that `grid up` would use on this machine. */
-export const testNatsBinary = async (): Promise<string> => (await findCurrent()).path;
-
-/** The program that `grid up` would use on this machine. */
-export function findCurrent(): Promise<NatsServerBinary> {
-  const cacheDir = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'hanse');
-  return findNatsServer({ cacheDir, env: process.env });
-}
-
-/** A nats-server to test with. */
-interface NamedServer extends Pick<NatsServerBinary, 'path' | 'version'> {
-  readonly name: string;
-}
-
-/** The current nats-server, and Debian's (unpacked by our own code) where there is a Debian to ask. */
-export async function natsServers(): Promise<readonly NamedServer[]> {
-  const current = { name: 'the current nats-server', ...(await findCurrent()) };
-  const cacheDir = join(tmpdir(), 'hanse-test-nats');
-  // With nothing else on PATH, neither a newer nats-server nor go is found.
-  const bin = join(cacheDir, 'bin');
-  await mkdir(bin, { recursive: true });
-  const tools = ['apt-get', 'dpkg', 'dpkg-deb', 'tar', 'rm'];
-  await Promise.all(
-    tools.map((tool) => symlink(`/usr/bin/${tool}`, join(bin, tool)).catch(() => undefined)),
-  );
-  const debian = await findNatsServer({ cacheDir, env: { PATH: bin } }).catch(() => undefined);
-  return debian === undefined ? [current] : [current, { name: "Debian's nats-server", ...debian }];
 }
 
 export async function startTestNats(options: TestNatsOptions): Promise<TestNats> {

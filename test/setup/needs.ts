@@ -63,9 +63,11 @@ if ! [ -e "$policy" ]; then
   printf '#!/bin/sh\\nexit 101\\n' >"$policy"
   chmod 755 "$policy"
 fi
-for step in update "install --no-install-recommends $*"; do
-  apt-get -y -q -o DPkg::Lock::Timeout=200 $step
-done`;
+run() { apt-get -y -q -o DPkg::Lock::Timeout=200 -o Acquire::Retries=5 "$@"; }
+again() { "$@" || { sleep 5 && "$@"; } || { sleep 20 && "$@"; } || { sleep 60 && "$@"; }; }
+# Where somebody else has the lists of packages, apt-get does not wait.
+again run update
+again run install --no-install-recommends "$@"`;
 const POSTGRES = '/usr/lib/postgresql';
 
 function postgresPrograms(): string | undefined {
