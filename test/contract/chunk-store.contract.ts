@@ -15,11 +15,11 @@ const chunk = (size: number) => {
 };
 
 /** What every chunk store does. */
-export function chunkStoreContract(name: string, open: () => Promise<ChunkStoreUnderTest>): void {
+export function chunkStoreContract(name: string, open: () => ChunkStoreUnderTest): void {
   describe(`${name} keeps the chunk store contract`, () => {
     let opened: ChunkStoreUnderTest;
-    beforeAll(async () => {
-      opened = await open();
+    beforeAll(() => {
+      opened = open();
     });
     afterAll(() => opened[Symbol.asyncDispose]());
 

@@ -33,11 +33,11 @@ test('a nats-server and the leaf node end while jobs with files run, and nothing
     connectionsTo(leafPort) || (await grid.grid(again), connectionsTo(leafPort));
   await expect.poll(atLeaf, { interval: 5_000 }).toBeGreaterThan(0);
   await grid.crash('nats-n1');
-  expect((await grid.grid(['wait', id, '--timeout', '120s'])).code).toBe(0);
+  expect((await grid.grid(['wait', id, '--timeout', '200s'])).code).toBe(0);
   expect((await grid.grid(['get', id, '--to', join(dir, 'got')])).code).toBe(0);
   expect(sha256(readFileSync(join(dir, 'got', 'copy.bin')))).toBe(sha256(content));
   await grid.crash('nats-leaf');
   const last = (await grid.grid(submit)).stdout.trim();
-  expect((await grid.grid(['wait', last, '--timeout', '120s'])).code).toBe(0);
+  expect((await grid.grid(['wait', last, '--timeout', '200s'])).code).toBe(0);
   expect((await grid.grid(['logs', last])).stdout).toContain(sha256(content));
-});
+}, 600_000);

@@ -8,22 +8,23 @@ import type { TestClients } from './nats.ts';
 const LED = { timeout: 60_000, interval: 100 };
 
 /** The chunks of a VO, and a member who puts wrong bytes there: again, as a store does, while the servers have no leader. */
-export async function openCorruptible(
-  clients: TestClients,
-  vo: string,
-): Promise<ChunkStoreUnderTest> {
+export function openCorruptible(clients: TestClients, vo: string): ChunkStoreUnderTest {
   const store = clients.open(vo);
-  const member = await clients.member(vo);
   return {
     store,
     corrupt: async (digest, bytes) => {
       const wrong = encipher(digest, bytes);
-      const put = () => member.request(chunkSubject(vo, digest), wrong, { timeout: 20_000 });
+      // On a connection of its own each time: one that was lost does not come back.
+      const put = async (): Promise<void> => {
+        const member = await clients.member(vo);
+        try {
+          await member.request(chunkSubject(vo, digest), wrong, { timeout: 20_000 });
+        } finally {
+          await member.close();
+        }
+      };
       await vi.waitFor(put, LED);
     },
-    [Symbol.asyncDispose]: async () => {
-      await member.close();
-      await store[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 }

@@ -34,7 +34,7 @@ export interface TestNats extends TestClients, AsyncDisposable {
 
 /** Those who use it. */
 export interface TestClients {
-  /** A member's view of the chunks of a VO. */
+  /** A member's view of the chunks of a VO, as patient as a command line is. */
   open(
     vo: string,
     options?: { lifetimeMs?: number; patienceMs?: number },
@@ -127,7 +127,7 @@ export function clientsOf(
   caPem: string,
 ): TestClients {
   return {
-    open: (vo, { lifetimeMs = 600_000, patienceMs = 20_000 } = {}) => {
+    open: (vo, { lifetimeMs = 600_000, patienceMs = 60_000 } = {}) => {
       const nkey = newNkey();
       return openStaging({
         nkey,
@@ -138,7 +138,7 @@ export function clientsOf(
         patienceMs,
       });
     },
-    member: async (vo, lifetimeMs = 60_000, purpose = 'user') => {
+    member: async (vo, lifetimeMs = 600_000, purpose = 'user') => {
       const { publicKey, seed } = newNkey();
       const ticket = { vo, nkey: publicKey, lifetimeMs, purpose };
       const { servers, userJwt } = await accounts.issueTicket(ticket);

@@ -45,11 +45,11 @@ describe.for(await natsServers())('three of $name', ({ name, path, version }) =>
       await mkdir(root);
       await writeFile(join(root, 'large.bin'), randomBytes(60 * 2 ** 20));
       for (let n = 0; n < 500; n += 1) await writeFile(join(root, `${n}`), randomBytes(900));
-      await using sender = nats.open('demo', { patienceMs: 60_000 });
+      await using sender = nats.open('demo');
       const crashing = doOnce(() => nats.crash(at));
       const sent = await sendTree(sender, { root, paths: ['.'] }, { onProgress: crashing.start });
       await crashing.done();
-      await using reader = nats.open('demo', { patienceMs: 60_000 });
+      await using reader = nats.open('demo');
       const whileGone = join(dir, `gone${at}`);
       await fetchTree(reader, sent.tree, whileGone);
       await nats.start(at);
@@ -72,7 +72,7 @@ describe.for(await natsServers())('three of $name', ({ name, path, version }) =>
 test('one copy becomes three, and then any server may go', async () => {
   const { path, version } = await findCurrent();
   await using nats = await startNatsCluster(path, 1);
-  await using store = nats.open('demo', { patienceMs: 60_000 });
+  await using store = nats.open('demo');
   await using keeper = nats.keeper('demo');
   const chunks = Array.from({ length: 40 }, () => randomBytes(100_000));
   for (const bytes of chunks) await store.put(sha256(bytes), bytes);
@@ -80,10 +80,12 @@ test('one copy becomes three, and then any server may go', async () => {
   await using updates = await updatesOfStream(nats);
   await nats.accounts(3);
   await untilCopied(nats, chunks.length);
-  expect(await updates.count()).toBe(1);
+  // Once, or again where the servers were choosing who leads them.
+  await expect.poll(updates.count).toBeGreaterThan(0);
+  const before = await updates.count();
   // A broker looks at its stream after each loss of a server, and leaves one alone that is as it should be.
   await nats.accounts(3);
-  expect(await updates.count()).toBe(1);
+  expect(await updates.count()).toBe(before);
   for (const at of [0, 1, 2]) {
     await nats.crash(at);
     for (const bytes of chunks)
@@ -118,7 +120,7 @@ async function updatesOfStream(nats: TestCluster) {
   const authenticator = jwtAuthenticator(jwt, user.getSeed());
   const { caPem } = nats;
   const listener = await connectNats({ servers, authenticator, inboxPrefix: inbox, caPem });
-  // Each server may tell of one update; a broker asks as somebody new each time.
+  // Each server may tell of one update; a broker asks as somebody new each time, also where it got no answer.
   const askers = new Set<string>();
   listener.subscribe('$JS.EVENT.ADVISORY.API', {
     callback: (_, message) => {
@@ -155,10 +157,13 @@ async function joinAsServer(nats: TestCluster): Promise<string> {
   const said: Buffer[] = [];
   socket.on('data', (bytes: Buffer) => said.push(bytes));
   await once(socket, 'secureConnect');
+  // A server that has said its word may reset the connection.
+  socket.on('error', () => undefined);
+  const closed = new Promise((resolve) => socket.once('close', resolve));
   socket.write(
     'CONNECT {"verbose":false,"pedantic":false,"tls_required":true,"name":"X","cluster":"grid"}\r\nPING\r\n',
   );
-  await once(socket, 'close');
+  await closed;
   return Buffer.concat(said).toString();
 }
 

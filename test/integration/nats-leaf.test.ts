@@ -33,7 +33,7 @@ beforeAll(async () => {
   const binary = await testNatsBinary();
   grid = await startNatsCluster(binary);
   dir = join(grid.dir, 'leaf');
-  ({ leaf, url } = await startLeaf(binary, 'leaf', Date.now() + 600_000));
+  ({ leaf, url } = await startLeaf(binary, 'leaf', Date.now() + 3_600_000));
   // Their tickets name the leaf node only.
   accounts = await openStagingAccounts({
     servers: grid.files.map((file) => file.url),
@@ -95,7 +95,7 @@ test('what was sent to the grid is fetched by way of the leaf node, though a ser
   await writeFile(join(root, 'large.bin'), content);
   await using outside = grid.open('demo');
   const { tree } = await sendTree(outside, { root, paths: ['.'] });
-  await using inside = atLeaf.open('demo', { patienceMs: 60_000 });
+  await using inside = atLeaf.open('demo');
   let crash: Promise<void> | undefined;
   const target = join(grid.dir, 'target');
   await fetchTree(inside, tree, target, {
@@ -187,9 +187,7 @@ test('where a leaf node has lost the grid, those behind it go on with the server
     const ticket = await accounts.issueTicket(request);
     return { ...ticket, servers: [cut.url, ...ticket.servers] };
   };
-  await using store = clientsOf({ ...accounts, issueTicket }, grid.caPem).open('demo', {
-    patienceMs: 30_000,
-  });
+  await using store = clientsOf({ ...accounts, issueTicket }, grid.caPem).open('demo');
   const bytes = randomBytes(100_000);
   await store.put(sha256(bytes), bytes);
   expect(Buffer.compare(await store.get(sha256(bytes)), bytes)).toBe(0);

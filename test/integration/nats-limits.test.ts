@@ -52,9 +52,7 @@ test.for(await natsServers())(
     );
     const other = await nats.member('other');
     await first.close();
-    await expect
-      .poll(() => nats.member('demo').then((again) => again.close()), { timeout: 20_000 })
-      .toBe(undefined);
+    await expect.poll(() => nats.member('demo').then((again) => again.close())).toBe(undefined);
     await Promise.all([second.close(), other.close()]);
   },
 );

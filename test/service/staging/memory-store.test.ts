@@ -3,12 +3,12 @@ import { memoryStore } from '../../fakes/memory-store.ts';
 
 chunkStoreContract('the memory store', () => {
   const store = memoryStore();
-  return Promise.resolve({
+  return {
     store,
     corrupt: (digest, bytes) => {
       store.chunks.set(digest, bytes);
       return Promise.resolve();
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
-  });
+  };
 });
