@@ -311,7 +311,7 @@ describe('an attempt whose end was acknowledged', () => {
     const acknowledgedSeq = Number.MAX_SAFE_INTEGER;
     await site.call().control({ epoch: EPOCH, cancel: [], acknowledgedSeq });
     await expect
-      .poll(() => readdir(join(site.spool, 'attempts')), { timeout: 40_000, interval: 500 })
+      .poll(() => readdir(join(site.spool, 'attempts')), { interval: 500 })
       .not.toContain(id);
     const request = { epoch: EPOCH, attemptId: id, stream: Stream.STREAM_STDOUT, file: '' };
     const chunks = [];

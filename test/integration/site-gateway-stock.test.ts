@@ -77,6 +77,9 @@ test('licences and disk of accepted attempts are counted, and tasks wait for the
     freeDiskBytes: 10 * MIB,
     licences: [{ name: 'matlab', total: 2, free: 0 }],
   });
+  // Both begin before either may end.
+  const begun = (): Promise<string> => readFile(file, 'utf8').catch(() => '');
+  await expect.poll(begun).toBe('+\n+\n');
   await writeFile(`${file}-no-more`, '');
   const updates = await site.untilEnded(attempts.map(({ id }) => id));
   const ends = updates.filter(({ outcome }) => outcome !== undefined);
@@ -87,7 +90,7 @@ test('licences and disk of accepted attempts are counted, and tasks wait for the
   );
   expect(signs).toHaveLength(8);
   expect(Math.max(...held)).toBe(2);
-  expect(await offered()).toMatchObject({ licences: [{ free: 2 }] });
+  await expect.poll(offered).toMatchObject({ licences: [{ free: 2 }] });
 });
 
 test('a task that waits for a licence can be cancelled', async () => {

@@ -110,7 +110,8 @@ test('a gateway that is killed while it copies goes on within a file, and leaves
   const id = 'cut';
   const path = join(scratch, 'open', id);
   const names = () => readdir(path).catch(() => []);
-  const data = randomBytes(2 ** 21);
+  // Two seconds for each MiB of it, so that it is seen in the middle.
+  const data = randomBytes(2 ** 22);
   const root = await mkdtemp(join(scratch, 'in-'));
   await writeFile(join(root, 'data'), data);
   const { tree } = await sendTree(member, { root, paths: ['.'] });
@@ -119,11 +120,12 @@ test('a gateway that is killed while it copies goes on within a file, and leaves
     { id, owner: nameOf('Ada'), spec: { command }, inputTrees: [{ tree, to: '.' }] },
   ]);
   await expect.poll(names).toEqual([expect.stringMatching(/^\.grid-.*\.part$/)]);
-  // A chunk of it, and not only its name.
+  // Chunks of it, and not only its name.
   const size = async () => (await stat(join(path, (await names())[0] ?? ''))).size;
-  await expect.poll(size).toBe(2 ** 20);
+  await expect.poll(size).toBeGreaterThan(0);
   await site.kill();
-  expect(await names()).toHaveLength(1);
+  expect(await names()).toEqual([expect.stringMatching(/\.part$/)]);
+  const there = Math.floor((await size()) / 2 ** 20) * 2 ** 20;
   // As one that is killed while it tries out names.
   await mkdir(join(path, `${halfNamesOf(id).probe}a1`));
   await writeFile(join(path, `${halfNamesOf(id).probe}a1`, 'name'), '');
@@ -132,7 +134,7 @@ test('a gateway that is killed while it copies goes on within a file, and leaves
   const outcome = await site.outcomeOf(id);
   expect(outcome).toMatchObject({ exitCode: 0, reason: '' });
   // What was there of it has not come again.
-  expect(outcome.usage?.bytesIn).toBe(data.byteLength - 2 ** 20);
+  expect(outcome.usage?.bytesIn).toBe(data.byteLength - there);
   expect(await names()).toEqual(['data']);
   expect(data.equals(await readFile(join(path, 'data')))).toBe(true);
 });
