@@ -94,7 +94,7 @@ test('a store whose disk fills up is waited for, and loses nothing that it took'
   await nats.crash();
   await nats.start();
   const { tree } = await sending;
-  expect(await sendTree(hasty, { root, paths: ['.'] })).toMatchObject({ tree, sentBytes: 0 });
+  expect(await sendTree(store, { root, paths: ['.'] })).toMatchObject({ tree, sentBytes: 0 });
   await fetchTree(store, tree, join(scratch, 'got'));
   expect(bytes.equals(await readFile(join(scratch, 'got', 'large')))).toBe(true);
 });
@@ -139,7 +139,7 @@ test.for((await natsServers()).slice(1))(
     await rm(filler);
     await stuck.crash();
     await stuck.start();
-    const { tree, sentBytes, savedBytes } = await sendTree(hasty, { root, paths: ['large'] });
+    const { tree, sentBytes, savedBytes } = await sendTree(before, { root, paths: ['large'] });
     expect(sentBytes + savedBytes).toBe(bytes.byteLength);
     await fetchTree(before, tree, join(scratch, 'unstuck'));
     await fetchTree(before, early.tree, join(scratch, 'unstuck'));

@@ -36,6 +36,8 @@ const DEAD_MS = 30_000;
 /** The server read a question, and is done with others: what leads the stream went away with it. */
 const LOST_MS = 5_000;
 const LOOK_EVERY_MS = 1_000;
+/** A look that comes so late is the first thing that a process does which stood still: what came meanwhile it has yet to read. */
+const LATE_MS = 3 * LOOK_EVERY_MS;
 const NEVER = Number.POSITIVE_INFINITY;
 const NO_RESPONDERS = 503;
 const TOKEN_BYTES = 12;
@@ -51,7 +53,13 @@ export function openQuestions(line: Line): OpenQuestions {
   let timer: NodeJS.Timeout | undefined;
   /** The youngest question that has been answered. */
   let answeredOfMs = Number.NEGATIVE_INFINITY;
+  let lookedAtMs = line.nowMs();
+  let wasLate = false;
   const look = (): void => {
+    const lateMs = line.nowMs() - lookedAtMs;
+    lookedAtMs += lateMs;
+    wasLate = lateMs >= LATE_MS && !wasLate;
+    if (wasLate) return;
     for (const [token, one] of open) {
       if (!isGivenUp(one, answeredOfMs, line)) continue;
       open.delete(token);
@@ -72,6 +80,7 @@ export function openQuestions(line: Line): OpenQuestions {
       const askedAtMs = line.nowMs();
       const one: Open = { subject, askedAtMs, isSent: false, readAtMs: NEVER, resolve, reject };
       open.set(token, one);
+      if (timer === undefined) lookedAtMs = askedAtMs;
       timer ??= setInterval(look, LOOK_EVERY_MS).unref();
       const sent = (): void => {
         one.isSent = true;

@@ -118,3 +118,17 @@ test('what has yet to leave proves nothing', async () => {
   expect(pongs).toEqual([]);
   expect(await stateOf(waiting)).toBe('open');
 });
+
+test('who stood still reads what came meanwhile before a question is given up, once', async () => {
+  const asked = ask();
+  await pass(1, true);
+  await pong();
+  const still = (): void => {
+    nowMs += 40_000;
+    questions.look();
+  };
+  still();
+  expect(await stateOf(asked)).toBe('open');
+  still();
+  expect(await stateOf(asked)).toBe('TimeoutError');
+});
