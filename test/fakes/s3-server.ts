@@ -54,7 +54,7 @@ export async function startS3Server(
 }
 
 async function untilListening(port: number, child: ChildProcess): Promise<void> {
-  for (let tries = 0; tries < 200; tries += 1) {
+  for (let tries = 0; tries < 2_400; tries += 1) {
     if (child.exitCode !== null) throw new Error('the S3 server has ended');
     const socket = connect(port, '127.0.0.1');
     const there = await Promise.race([
