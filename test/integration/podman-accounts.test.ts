@@ -54,6 +54,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true });
   for (const name of [`podman-run-${account.uid}`, `containers-user-${account.uid}`])
     rmSync(join('/tmp', name), { recursive: true, force: true });
+  rmSync(`/dev/shm/libpod_rootless_lock_${account.uid}`, { force: true });
 });
 
 const asAccount = (words: readonly string[]): string[] => [
