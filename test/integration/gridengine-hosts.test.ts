@@ -16,7 +16,7 @@ let cluster: GridEngineCluster;
 let dir: string;
 let port: Port;
 beforeAll(async () => {
-  cluster = await startGridEngine({ hosts: 2, slots: SLOTS, memoryMb: 1_000 });
+  cluster = await startGridEngine({ hosts: 2, slots: SLOTS, memoryMb: 1_000, silentSeconds: 5 });
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
 beforeEach(() => {

@@ -12,7 +12,12 @@ export interface CellSize {
   /** Of each host. */
   readonly slots: number;
   readonly memoryMb: number;
+  /** A host that is busy for so long without a word is not taken for one that is lost. */
+  readonly silentSeconds?: number;
 }
+
+/** Where each host has the directories of its jobs: they are called after numbers that another cell gives, too. */
+export const tmpOf = (dir: string): string => join(dir, 'tmp');
 
 export const namesOf = ({ hosts }: CellSize): readonly string[] =>
   Array.from({ length: hosts }, (_, at) => `n${at + 1}`);
@@ -26,6 +31,7 @@ export function layOutCell(dir: string, size: CellSize): void {
   for (const name of ['default/common', 'bin', 'lib', 'utilbin', 'spool/qmaster', 'spool/execd'])
     mkdirSync(join(dir, name), { recursive: true });
   for (const name of ['spool/db', 'log', 'login']) mkdirSync(join(dir, name), { recursive: true });
+  mkdirSync(tmpOf(dir));
   for (const name of ['bin', 'lib', 'utilbin']) symlinkSync(PROGRAMS, join(dir, name, 'lx-amd64'));
   symlinkSync(join(SHARE, 'util'), join(dir, 'util'));
   writeLines(join(common, 'bootstrap'), bootstrapOf(dir));
@@ -36,7 +42,7 @@ export function layOutCell(dir: string, size: CellSize): void {
     min_uid: '0',
     min_gid: '0',
     load_report_time: '00:00:01',
-    max_unheard: '00:00:05',
+    max_unheard: `00:00:${String(size.silentSeconds ?? 30).padStart(2, '0')}`,
     mailer: '/bin/true',
     loglevel: 'log_info',
     execd_params: 'ENABLE_ADDGRP_KILL=true',
@@ -48,7 +54,10 @@ export function layOutCell(dir: string, size: CellSize): void {
 }
 
 /** Steps of qconf in which each has the text of a file. */
-export function objectsOf(size: CellSize): readonly (readonly [option: string, text: string])[] {
+export function objectsOf(
+  dir: string,
+  size: CellSize,
+): readonly (readonly [option: string, text: string])[] {
   const host = (name: string): string =>
     textOf({
       hostname: name,
@@ -62,6 +71,7 @@ export function objectsOf(size: CellSize): readonly (readonly [option: string, t
       report_variables: 'NONE',
     });
   const names = namesOf(size);
+  const tmpdir = tmpOf(dir);
   return [
     ...names.map((name) => ['-Ae', host(name)] as const),
     ['-Ahgrp', textOf({ group_name: '@allhosts', hostlist: names.join(' ') })],
@@ -69,8 +79,11 @@ export function objectsOf(size: CellSize): readonly (readonly [option: string, t
     ['-Ap', environment('mpi-2', '2')],
     ['-Ap', environment('mpi-4', '4')],
     ['-Ap', environment('fill', '$fill_up')],
-    ['-Aq', queue({ qname: 'main.q', pe_list: 'smp mpi-2 mpi-4 fill', h_rt: '1:00:00' }, size)],
-    ['-Aq', queue({ qname: 'long.q', pe_list: 'smp', h_rt: 'INFINITY' }, size)],
+    [
+      '-Aq',
+      queue({ qname: 'main.q', pe_list: 'smp mpi-2 mpi-4 fill', h_rt: '1:00:00', tmpdir }, size),
+    ],
+    ['-Aq', queue({ qname: 'long.q', pe_list: 'smp', h_rt: 'INFINITY', tmpdir }, size)],
   ];
 }
 
@@ -110,7 +123,6 @@ function queue(own: Readonly<Record<string, string>>, { slots }: CellSize): stri
     qtype: 'BATCH INTERACTIVE',
     rerun: 'TRUE',
     slots: String(slots),
-    tmpdir: '/tmp',
     shell: '/bin/sh',
     shell_start_mode: 'unix_behavior',
     notify: '00:01:00',

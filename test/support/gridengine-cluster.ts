@@ -25,6 +25,7 @@ import {
   objectsOf,
   PORTS,
   PROGRAMS,
+  tmpOf,
 } from './gridengine-cell.ts';
 
 /**
@@ -75,7 +76,7 @@ export async function startGridEngine(size: CellSize): Promise<GridEngineCluster
   initialise(dir);
   await cell.startHub();
   await cell.startQmaster();
-  for (const [option, text] of objectsOf(size)) await cell.configure(option, text);
+  for (const [option, text] of objectsOf(dir, size)) await cell.configure(option, text);
   await cell.tune();
   for (const host of cell.hosts) await cell.startHost(host);
   await cell.untilUp(cell.hosts);
@@ -196,6 +197,8 @@ class Cell {
     const host = ['nsenter', this.inside(name, 'net'), 'ip'].join(' ');
     const pid = this.pidOf(name);
     const plug = [
+      // The kernel may still be about to take away that of a host which has crashed.
+      `${hub} link delete to-${name} 2>/dev/null || true`,
       `${hub} link add to-${name} type veth peer name eth0 netns ${pid}`,
       `${hub} link set to-${name} master br0 up`,
       `${host} address add ${addressOf(this.hosts.indexOf(name))}/24 dev eth0`,
@@ -286,10 +289,13 @@ class Cell {
     const log = join(this.dir, 'log', `${name}.hold`);
     rmSync(log, { force: true });
     const hosts = join(this.dir, 'hosts');
+    const tmp = tmpOf(this.dir);
     const begin = [
       'set -e',
       `hostname ${name}`,
       `mount --bind ${hosts} /etc/hosts`,
+      `mkdir -p ${tmp}-${name}`,
+      `mount --bind ${tmp}-${name} ${tmp}`,
       'ip link set lo up',
     ];
     const script = [...begin, ...lines, 'echo ready', stay].join('\n');
