@@ -83,6 +83,8 @@ async function type(line: string, shell = onSlurm()): Promise<{ stdout: string; 
     PATH: `${shell.path}:${process.env['PATH']}`,
     npm_config_prefix: join(home, '.local'),
     npm_config_cache: join(home, '.npm'),
+    // The registry may be slow just now.
+    npm_config_fetch_retries: '6',
     ...shell.variables,
     NO_COLOR: '1',
   };
@@ -140,8 +142,9 @@ test('three commands make a Slurm cluster a site, and the first job is done on i
   expect(linksOf(tested.stdout)).toEqual(LINKS);
   expect(tested.stderr).toMatch(/site campus works: all 14 links hold/);
   // It was Slurm that ran it, for the account of the gateway.
-  const ended = await cluster.run('squeue', '-h', '-t', 'all', '-o', '%T %U %k');
-  expect(ended).toMatch(new RegExp(`^COMPLETED ${GAMES.uid ?? process.getuid?.()} grid`, 'm'));
+  const ended = () => cluster.run('squeue', '-h', '-t', 'all', '-o', '%T %U %k');
+  const whose = GAMES.uid ?? process.getuid?.();
+  await expect.poll(ended).toMatch(new RegExp(`^COMPLETED ${whose} grid`, 'm'));
 });
 
 test('the same three make a Grid Engine cell a site', async () => {

@@ -65,6 +65,8 @@ if ! [ -e "$policy" ]; then
 fi
 run() { apt-get -y -q -o DPkg::Lock::Timeout=200 -o Acquire::Retries=5 "$@"; }
 again() { "$@" || { sleep 5 && "$@"; } || { sleep 20 && "$@"; } || { sleep 60 && "$@"; }; }
+# What was ended in the middle of this has left packages that are not set up.
+again dpkg --configure -a
 # Where somebody else has the lists of packages, apt-get does not wait.
 again run update
 again run install --no-install-recommends "$@"`;
