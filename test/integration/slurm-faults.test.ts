@@ -35,7 +35,9 @@ beforeAll(async () => {
   cluster = await startSlurm({ nodes: 1, cpus: CPUS, memoryMb: 8_000, settings: [GUARDED] });
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
-beforeEach(() => {
+beforeEach(async () => {
+  // They look for the only job that there is.
+  await cluster.untilIdle();
   dir = mkdtempSync(join(tmpdir(), 'hanse-slurm-faults-'));
   const real = process.env['PATH'] ?? '';
   ({ bin, stumble, callsOf } = makeStumbling(join(dir, 'bin'), ['sbatch', 'squeue'], real));

@@ -20,7 +20,7 @@ const POWER_SAVING = [
   'ResumeProgram=/bin/true',
   'SuspendTime=1000000',
   'SuspendTimeout=1',
-  'ResumeTimeout=60',
+  'ResumeTimeout=600',
   'SlurmctldParameters=power_save_interval=1,power_save_min_interval=0',
 ];
 let cluster: SlurmCluster;

@@ -33,6 +33,8 @@ beforeAll(async () => {
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
 beforeEach(async () => {
+  // They look for the only job that there is.
+  await cluster.untilIdle();
   dir = mkdtempSync(join(tmpdir(), 'hanse-slurm-signals-'));
   commands = makeStumbling(join(dir, 'bin'), ['squeue', 'scancel'], PATH);
   port = await open();

@@ -69,9 +69,13 @@ export async function startSlurm(size: SlurmSize): Promise<SlurmCluster> {
   // Groups are called after nodes, on the whole of this machine.
   const prefix = size.isHeld === true ? `held-${process.pid}-n` : 'n';
   const nodes = sizesOf(size).map((_, at) => `${prefix}${at + 1}`);
-  stack.defer(() => {
-    for (const node of nodes) removeGroups(node);
-  });
+  stack.defer(() =>
+    // A process that was killed is in its group until all of it is gone.
+    until('no groups are left', async () => {
+      for (const node of nodes) removeGroups(node);
+      return true;
+    }),
+  );
   const conf = join(dir, 'slurm.conf');
   await layOut(dir, conf, nodes, size);
   const daemons = new Map<string, Daemon>();
