@@ -72,7 +72,7 @@ export function lrmsContract(
     });
     afterEach(async () => {
       await lrms[Symbol.asyncDispose]();
-      rmSync(spool, { recursive: true });
+      rmSync(spool, { recursive: true, maxRetries: 5 });
     });
 
     const task = (
@@ -235,9 +235,14 @@ export function lrmsContract(
     });
 
     test('what does not fit waits its turn', async () => {
-      lrms.submit(task('w1', ['sleep', '0.2']));
-      lrms.submit(task('w2', ['sleep', '0.4']));
+      const both = ['w1', 'w2'].map((id) =>
+        task(id, ['sh', '-c', 'until [ -e go ]; do sleep 0.1; done']),
+      );
+      for (const one of both) lrms.submit(one);
       lrms.submit(task('w3', ['true']));
+      for (const { id } of both) await begun(id);
+      // How late each begins is not up to the gateway: none ends before both have.
+      for (const { directory } of both) writeFileSync(join(directory, 'work', 'go'), '');
       await endOf('w3');
       await endOf('w2');
       await endOf('w1');

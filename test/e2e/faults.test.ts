@@ -218,7 +218,8 @@ describe('how a task ends is said', () => {
   test('a double-forked child is ended and named', async () => {
     await using grid = await startLocalGrid({ sites: 1 });
     using connection = await grid.broker();
-    const script = '(setsid sh -c "sleep 987 & wait" >/dev/null 2>&1 &) ; sleep 0.2; exit 0';
+    const child = '(setsid sh -c "sleep 987 & echo \\$! >pid; wait" >/dev/null 2>&1 &)';
+    const script = `${child}; until grep -q sleep "/proc/$(cat pid)/comm"; do sleep 0.1; done; exit 0`;
     const [id = ''] = await submitJobs(connection.call, [wireSpec(['sh', '-c', script])]);
     const job = await jobEnd(connection.call, id);
     expect(job.summary?.counts).toMatchObject({ done: 1 });

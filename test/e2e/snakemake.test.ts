@@ -140,7 +140,13 @@ test('Ctrl-C cancels what runs', async () => {
     const { stdout } = await grid.grid(['ls', '--json', '--name', 'long.0']);
     return (JSON.parse(stdout) as { state: string }[])[0]?.state;
   };
+  let told = '';
+  running.child.stderr?.on('data', (text: string) => {
+    told += text;
+  });
   await expect.poll(stateOf).toBe('running');
+  // It cancels what it knows the number of.
+  await expect.poll(() => told).toMatch(/with external jobid/);
   running.child.kill('SIGINT');
   await ended;
   await expect.poll(stateOf).toBe('cancelled');

@@ -5,7 +5,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { endProcessesBelow, stopPid } from '../../cli/up/process.ts';
 import { needs } from '../setup/needs.ts';
 import { eventually, GRID, type Ran, runGridWith } from './local-grid.ts';
@@ -37,7 +37,7 @@ const ip = (...args: string[]): void => {
 export async function makeMachines(names: readonly string[]): Promise<Machines> {
   needs('ip', 'iproute2');
   const dir = mkdtempSync(join(tmpdir(), 'hanse-net-'));
-  const prefix = `hn${process.pid}`;
+  const prefix = basename(dir);
   const hosts = names.map((name, at) => `10.209.77.${at + 1} ${name}.example.org ${name}`);
   const programs: ChildProcess[] = [];
   const namespaceOf = (name: string): string => `${prefix}-${name}`;
