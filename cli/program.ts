@@ -1,4 +1,5 @@
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { GridError } from '../core/errors.ts';
 import type { CommandSpec, NounSpec, OptionSpec } from './command.ts';
 import { GLOBAL_OPTIONS } from './command.ts';
 import { AUTHORITY_COMMANDS } from './commands/authority.ts';
@@ -151,6 +152,9 @@ function optionOf(spec: OptionSpec): Option {
   if (spec.required === true) option.makeOptionMandatory();
   if (!option.required) return option;
   const checked = (value: string): string => {
+    // What a script means by `--to "$OUT"` is not the current directory.
+    if (value === '' && spec.flags.endsWith('<dir>'))
+      throw new InvalidArgumentError('It names no directory.');
     if (spec.choices?.includes(value) !== false) return value;
     throw new InvalidArgumentError(`Allowed choices are ${spec.choices.join(', ')}.`);
   };
@@ -169,6 +173,10 @@ function inputOf(command: Command, rest: readonly string[]): Input {
   const given: Record<string, unknown> = command.optsWithGlobals();
   const owners = [...command.options, ...GLOBAL_OPTIONS.map(optionOf)];
   const values = new Map(owners.map((option) => [option.name(), given[option.attributeName()]]));
+  const empty =
+    command.registeredArguments[command.args.indexOf('')] ?? command.registeredArguments.at(-1);
+  // Nor is it what a script means by `grid data put "$DIR" run-7`.
+  if (command.args.includes('')) throw new GridError('USAGE', `<${empty?.name()}> is empty`);
   return readInput(values, command.args, rest);
 }
 

@@ -44,8 +44,6 @@ interface PartialTask extends Pick<LiveView, 'attemptId' | 'site' | 'atMs' | 'tr
 
 /** `grid get`. */
 export async function getResults(context: Context, input: Input): Promise<number> {
-  // What a script means by `--to "$OUT"` is not the current directory.
-  if (input.text('to') === '') throw new GridError('USAGE', '--to names no directory');
   using broker = await context.openBroker();
   const detail = await readJob(context, broker, argument(input, 0));
   const options = {

@@ -10,14 +10,17 @@ const page = (name: string): string =>
   readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 
 /** What a command line comes to. */
-function parsed(line: string, rest: readonly string[] = []): Invocation {
+const parsed = (line: string, rest: readonly string[] = []): Invocation =>
+  parsedWords(line.split(' '), rest);
+
+function parsedWords(words: readonly string[], rest: readonly string[] = []): Invocation {
   const found: Invocation[] = [];
   const program = buildProgram({
     version: '1',
     rest,
     chosen: (invocation) => found.push(invocation),
   });
-  program.parse(line.split(' '), { from: 'user' });
+  program.parse([...words], { from: 'user' });
   expect(found).toHaveLength(1);
   return found[0] as Invocation;
 }
@@ -100,6 +103,15 @@ describe('a command line', () => {
       expect(() => parsed(line)).toThrow(message);
     },
   );
+
+  test.for([
+    [['data', 'put', '', 'run-7'], '<path> is empty'],
+    [['data', 'get', 'hg38', ''], '<dir> is empty'],
+    [['cancel', 'j1', 'j2', ''], '<ids> is empty'],
+    [['up', '--dir', ''], 'It names no directory.'],
+  ] as const)('refuses %j: an empty variable means no place', ([words, message]) => {
+    expect(() => parsedWords(words)).toThrow(message);
+  });
 
   test('refuses values of the wrong type, by the name of the option', () => {
     expect(() => parsed('ls -l many').input.whole('limit')).toThrow(

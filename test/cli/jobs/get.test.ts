@@ -5,6 +5,7 @@ test('results do not go to the current directory because a variable was empty', 
   const { code, stderr } = await commandLine(['get', 'j1', '--to', '']);
   expect({ code, stderr }).toEqual({
     code: 2,
-    stderr: 'grid: USAGE: --to names no directory\n  -> see `grid job get --help`\n',
+    stderr:
+      "grid: USAGE: option '--to <dir>' argument '' is invalid. It names no directory.\n  -> see `grid get --help`\n",
   });
 });
