@@ -43,6 +43,7 @@ const CANNOT_ASK: readonly ErrorCode[] = [
   'CREDENTIAL_MISSING',
   'KEY_EXPOSED',
   'KEY_LOCKED',
+  'TRUST_MISSING',
   'UNAUTHENTICATED',
   'UNAVAILABLE',
 ];

@@ -9,7 +9,12 @@ interface Revoked {
 }
 
 /** A site may be removed by one who does not administer the authority, or while that is away. */
-const NOT_NOW: readonly ErrorCode[] = ['PERMISSION_DENIED', 'NOT_CONFIGURED', 'UNAVAILABLE'];
+const NOT_NOW: readonly ErrorCode[] = [
+  'PERMISSION_DENIED',
+  'NOT_CONFIGURED',
+  'TRUST_MISSING',
+  'UNAVAILABLE',
+];
 
 /**
  * Revokes the good certificate of a host. Where there are several nothing is revoked: other services of that machine, the

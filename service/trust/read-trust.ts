@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { GridError } from '../../core/errors.ts';
 
 /**
- * Certificates and CRLs of a trust directory (`<hash>.<n>`, `<hash>.r<n>`) as PEM for a client. Throws NOT_CONFIGURED
- * when there is no authority in it, TRUST_MISSING when there is no CRL: a revoked service would pass unseen. Validity
- * and signing policies are OpenSSL's and the server's business.
+ * Certificates and CRLs of a trust directory (`<hash>.<n>`, `<hash>.r<n>`) as PEM for a client. Throws TRUST_MISSING
+ * when there is no authority in it, or no CRL: a revoked service would pass unseen. Validity and signing policies are
+ * OpenSSL's and the server's business.
  */
 export function readTrust(dir: string): { readonly caPem: string; readonly crlPem: string } {
   const caPem = readAuthorities(dir);
@@ -15,11 +15,11 @@ export function readTrust(dir: string): { readonly caPem: string; readonly crlPe
   return { caPem, crlPem: lists.map((name) => pemOf(join(dir, name), 'X509 CRL')).join('') };
 }
 
-/** Certificates alone, for what fetches the lists. Throws NOT_CONFIGURED when there are none. */
+/** Certificates alone, for what fetches the lists. Throws TRUST_MISSING when there are none. */
 export function readAuthorities(dir: string): string {
   const authorities = listing(dir).filter((name) => /\.(?:[0-9]|pem)$/.test(name));
   if (authorities.length === 0)
-    throw new GridError('NOT_CONFIGURED', `trust directory ${dir} holds no authority`);
+    throw new GridError('TRUST_MISSING', `trust directory ${dir} holds no authority`);
   return authorities.map((name) => pemOf(join(dir, name), 'CERTIFICATE')).join('');
 }
 
@@ -32,7 +32,7 @@ function reading<T>(place: string, read: (place: string) => T): T {
   try {
     return read(place);
   } catch (error) {
-    throw new GridError('NOT_CONFIGURED', `cannot read ${place}, where trust is kept`, {
+    throw new GridError('TRUST_MISSING', `cannot read ${place}, where trust is kept`, {
       cause: error,
     });
   }

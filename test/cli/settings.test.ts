@@ -83,7 +83,7 @@ describe('the trust directory', () => {
     const dir = directory();
     expect(() => readTrust(dir)).toThrow(`trust directory ${dir} holds no authority`);
     expect(() => readTrust(join(dir, 'x'))).toThrow(
-      expect.objectContaining({ code: 'NOT_CONFIGURED' }),
+      expect.objectContaining({ code: 'TRUST_MISSING' }),
     );
   });
 });
