@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { relative, resolve } from 'node:path';
 import { chunkBytes, compareTrees } from '../../core/data/compare.ts';
 import type { DatasetRef } from '../../core/data/dataset.ts';
 import type { Manifest } from '../../core/data/manifest.ts';
@@ -150,6 +150,7 @@ const isDirectory = (text: string): boolean => /^\.{1,2}(?:\/|$)/.test(text);
 export async function diffDatasets(context: Context, input: Input): Promise<number> {
   await using client = await openDatasetClient(context, input);
   const [first, second] = [argument(input, 0), argument(input, 1)];
+  if (isDirectory(first)) throw new GridError('USAGE', `the directory '${first}' comes second`);
   const before = await manifestOf(context, client, first);
   const after = isDirectory(second)
     ? await describeTree({ root: resolve(context.cwd, second), paths: ['.'] }, context.signal)
@@ -172,10 +173,12 @@ export async function diffDatasets(context: Context, input: Input): Promise<numb
 }
 
 /** Of a name that is no dataset but a directory here: how to write the directory. */
-function withDirectoryHint(error: unknown, name: string, cwd: string): unknown {
+export function withDirectoryHint(error: unknown, name: string, cwd: string): unknown {
   if (!(error instanceof GridError) || error.code !== 'DATASET_NOT_FOUND') return error;
   if (!existsSync(resolve(cwd, name))) return error;
-  return new GridError(error.code, `${error.message}; the directory here is './${name}'`, {
+  const path = relative(cwd, resolve(cwd, name));
+  const written = path.startsWith('../') ? path : `./${path}`;
+  return new GridError(error.code, `${error.message}; the directory here is '${written}'`, {
     cause: error,
   });
 }

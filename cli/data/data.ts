@@ -5,6 +5,7 @@ import { GridError } from '../../core/errors.ts';
 import { counted, formatBytes, formatDuration, writeDuration } from '../../core/units.ts';
 import type { Dataset } from '../../proto/gen/grid/v1/data.ts';
 import { treeToWire } from '../../service/rpc/wire.ts';
+import { errnoOf, readFailure } from '../../service/staging/file-errors.ts';
 import { loadManifest } from '../../service/staging/read-tree.ts';
 import { type SentTree, sendTree } from '../../service/staging/send-tree.ts';
 import type { Context } from '../context.ts';
@@ -92,7 +93,9 @@ async function putResults(
 /** A directory is put with what is in it, a file under its own name. */
 async function placeOf(path: string): Promise<{ readonly root: string; readonly path: string }> {
   const found = await stat(path).catch((error: unknown) => {
-    throw new GridError('FILE_UNREADABLE', `there is no '${path}'`, { cause: error });
+    throw errnoOf(error) === 'ENOENT'
+      ? new GridError('FILE_UNREADABLE', `there is no '${path}'`, { cause: error })
+      : readFailure(path, error);
   });
   return found.isDirectory()
     ? { root: path, path: '.' }
@@ -126,6 +129,8 @@ export async function listDatasets(context: Context, input: Input): Promise<numb
   await using client = await openDatasetClient(context, input);
   const name = input.args[0];
   if (input.on('jobs')) return await listResults(context, input, client);
+  if (input.on('everybody') || input.text('limit') !== undefined)
+    throw new GridError('USAGE', '--everybody and --limit go with --jobs');
   if (name !== undefined && !input.on('versions')) return await listFiles(context, client, name);
   const one =
     name === undefined ? undefined : (await client.find(await client.refOf(name))).dataset;

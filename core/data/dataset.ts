@@ -36,7 +36,8 @@ export type ParsedDataset =
   | { readonly ok: true; readonly ref: DatasetRef }
   | { readonly ok: false; readonly message: string };
 
-const PART = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const PART = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+const LONGEST_PART = 64;
 const MAX_PARTS = 4;
 /** How an input of a job says that it is a dataset. */
 const SCHEME = 'grid:';
@@ -68,9 +69,11 @@ function nameFault(vo: string, parts: readonly string[]): string | undefined {
   if (!isVoName(vo)) return vo === '' ? 'names no VO' : `has no VO '${vo}'`;
   if (parts.length === 0 || parts.length > MAX_PARTS)
     return `has ${parts.length} parts after the VO, not 1 to ${MAX_PARTS}`;
-  return parts.every((part) => PART.test(part))
+  if (!parts.every((part) => PART.test(part)))
+    return 'has a part that is not letters, digits, dots, hyphens and underscores';
+  return parts.every((part) => part.length <= LONGEST_PART)
     ? undefined
-    : 'has a part that is not letters, digits, dots, hyphens and underscores';
+    : `has a part of more than ${LONGEST_PART} characters`;
 }
 
 /** `v3` -> 3. */

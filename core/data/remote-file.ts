@@ -75,7 +75,8 @@ function parseHttps(address: string): Unnamed | string {
   const scheme = /^([^:]*):/.exec(address)?.[1]?.toLowerCase();
   if (scheme === 'http') return 'is not protected on the way: write https://';
   if (scheme !== 'https') return 'has no scheme that sites fetch: https:// or s3://';
-  const url = urlOf(address);
+  // Of `https:///path` URL would make the host `path`.
+  const url = /^https:\/\/[^/?#\\]/i.test(address) ? urlOf(address) : undefined;
   if (url === undefined) return 'is no address: write https://host/path';
   if (url.username !== '' || url.password !== '')
     return 'has a name or password in it, and addresses are kept in the job: take them out';

@@ -50,6 +50,7 @@ describe('the name of a dataset', () => {
     ['/biomed/a/b/c/d/e', 'has 5 parts'],
     ['/biomed/../etc', 'has a part that is not'],
     ['/biomed/a b', 'has a part that is not'],
+    [`/biomed/${'a'.repeat(65)}`, 'has a part of more than 64 characters'],
     ['/biomed/hg38@3', "has no version '3'"],
     ['/biomed/hg38@v0', "has no version 'v0'"],
     ['/biomed/hg38@v1@v2', "has no version 'v1@v2'"],

@@ -50,6 +50,7 @@ describe('a remote file', () => {
     [`https://exa mple.org/x#sha256=${HEX}`, "has ' ' in it: write %20"],
     [`s3://lab/a%zz#sha256=${HEX}`, "has a '%' in its key"],
     [`s3://lab/grün#sha256=${HEX}`, "has 'ü' in it: write %C3%BC"],
+    [`https:///x#sha256=${HEX}`, 'is no address'],
     [`https://:99999/x#sha256=${HEX}`, 'is no address'],
     [`https://example.org/${'x'.repeat(2_048)}#sha256=${HEX}`, 'characters, at most 2048'],
     [`s3://UPPER/x#sha256=${HEX}`, 'is no object: write s3://bucket/key'],
