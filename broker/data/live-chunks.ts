@@ -13,11 +13,14 @@ export interface LiveChunks {
   note(tree: TreeRef, nowMs: number): Promise<void>;
   /** Those that a pass may let go early. */
   gather(): Promise<Pick<ReadonlySet<ChunkName>, 'has'>>;
-  /** Ends a pass: forgets what is not in the store, and what a tree has named for `graceMs`. */
+  /**
+   * Ends a pass that began at `nowMs` and found these chunks condemned and named: forgets what was not in the store then, and what a
+   * tree has named for `graceMs`.
+   */
   settle(
     condemned: ReadonlyMap<ChunkName, number>,
     named: ReadonlySet<ChunkName>,
-    beforeMs: number,
+    pass: { readonly nowMs: number; readonly graceMs: number },
   ): void;
   /** Whether so much was sent that a pass is due. */
   isMuch(): boolean;
@@ -53,11 +56,12 @@ export function openLiveChunks(store: ChunkStore): LiveChunks {
       }
       return chunks;
     },
-    settle: (condemned, named, beforeMs) => {
+    settle: (condemned, named, { nowMs, graceMs }) => {
       let waiting = 0;
       for (const [name, atMs] of chunks) {
+        const mostMs = named.has(name) ? graceMs : 0;
         if (condemned.has(name)) waiting += 1;
-        else if (!named.has(name) || atMs < beforeMs) chunks.delete(name);
+        else if (nowMs - atMs > mostMs) chunks.delete(name);
       }
       if (waiting === 0) bytes = 0;
     },

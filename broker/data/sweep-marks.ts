@@ -10,6 +10,9 @@ const TREES_AT_ONCE = 1_000;
 
 /** What a pass has found to be needed. */
 export interface Marks {
+  /** Chunks that the store had when the pass began: no other can go, and trees may name what there is not, without end. */
+  readonly stored: ReadonlySet<ChunkName>;
+  /** Those of them that trees need. */
   readonly chunks: Set<ChunkName>;
   /** Digests of the trees that need them. */
   readonly trees: Set<string>;
@@ -17,7 +20,12 @@ export interface Marks {
   readonly named: Set<TreeRef>;
 }
 
-export const noMarks = (): Marks => ({ chunks: new Set(), trees: new Set(), named: new Set() });
+export const noMarks = (stored: Iterable<ChunkName>): Marks => ({
+  stored: new Set(stored),
+  chunks: new Set(),
+  trees: new Set(),
+  named: new Set(),
+});
 
 /** Chunks of all trees that the ledger has; those of other VOs are not in this store and cost a question. */
 export async function markLedger(book: Book, store: ChunkStore, marks: Marks): Promise<void> {
@@ -69,7 +77,8 @@ export async function markNamed<T>(
 /** A tree whose manifest is not there, or is none, keeps nothing alive. */
 async function mark(store: ChunkStore, tree: TreeRef, marks: Marks): Promise<void> {
   try {
-    for await (const { name } of chunkNamesOf(store, tree)) marks.chunks.add(name);
+    for await (const { name } of chunkNamesOf(store, tree))
+      if (marks.stored.has(name)) marks.chunks.add(name);
     marks.trees.add(tree.digest);
   } catch (error) {
     const gone = ['CHUNK_MISSING', 'CHUNK_CORRUPT', 'MANIFEST_INVALID'];

@@ -294,13 +294,14 @@ interface Times {
 
 async function sweepStore(book: Book, store: Store, { nowMs, graceMs }: Times): Promise<Swept> {
   const { vo } = store;
-  const marks = noMarks();
+  // First: what comes later is of no concern to this pass.
+  const { names: stored, strays } = await store.keeper.list();
+  const marks = noMarks(stored);
   await markLedger(book, store.keeper.store, marks);
   await markNamed(store.keeper.store, store.named, marks, () => {
     // From here on a tree that is not marked may lose chunks.
     for (const digest of store.whole) if (!marks.trees.has(digest)) store.whole.delete(digest);
   });
-  const { names: stored, strays } = await store.keeper.list();
   const before = store.condemned ?? (await readCondemned(book.db, vo));
   const { due, condemned } = await decide(store, stored, marks, {
     rule: { nowMs, graceMs },
@@ -325,7 +326,7 @@ async function sweepStore(book: Book, store: Store, { nowMs, graceMs }: Times): 
   if (strays > 0) removed += await store.keeper.removeStrays();
   if (before.size > 0 || condemned.size > 0)
     await book.recorder.amend((db) => keepCondemned(db, vo, condemned));
-  store.live.settle(condemned, marks.chunks, nowMs - graceMs);
+  store.live.settle(condemned, marks.chunks, { nowMs, graceMs });
   forget(store, nowMs, graceMs);
   const swept = { stored: stored.length, condemned: condemned.size, removed };
   if (removed > 0) book.log.info({ vo, ...swept }, 'the store was swept');

@@ -2,9 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { markLedger, noMarks } from '../../../broker/data/sweep-marks.ts';
 import { openSweeper, type Sweeper } from '../../../broker/data/sweeper.ts';
 import { treeRows } from '../../../broker/jobs/records.ts';
 import { GridError } from '../../../core/errors.ts';
+import { chunkName } from '../../../service/staging/chunk-cipher.ts';
 import { memoryKeeper, treeOf } from '../../fakes/memory-keeper.ts';
 import { type OpenBook, openBook } from '../../fakes/open-book.ts';
 
@@ -78,6 +80,17 @@ test('while a store is away a tree may be named by its digest, unless the ledger
   await sweeper.admit('demo', { digest, totalBytes: 1, files: 1 });
   const bare = { digest: tree.digest, totalBytes: 1, files: 1 };
   await expect(sweeper.admit('demo', bare)).rejects.toBe(away);
+});
+
+test('what trees name and the store has not is not remembered, however much it is', async () => {
+  const demo = memoryKeeper();
+  const [kept, absent] = [treeOf('kept'), treeOf('nowhere')];
+  await demo.store.put(kept.digest, kept.bytes);
+  await book.recorder.record({ trees: [kept, absent].flatMap(({ tree }) => treeRows(tree)) });
+  const marks = noMarks((await demo.list()).names);
+  await markLedger(book, demo.store, marks);
+  expect(marks.chunks).toEqual(new Set([chunkName(kept.digest)]));
+  expect(marks.trees).toEqual(new Set([kept.tree.digest, absent.tree.digest]));
 });
 
 test('who names a tree too early takes no name from somebody who has sent it again', async () => {
