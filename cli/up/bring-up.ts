@@ -19,7 +19,7 @@ export interface LocalGrid {
   readonly env: Readonly<Record<string, string>>;
 }
 
-const SITES_TIMEOUT_MS = 60_000;
+const SITES_TIMEOUT_MS = 120_000;
 const ANSWERS: readonly SiteState[] = [SiteState.SITE_STATE_UP, SiteState.SITE_STATE_DRAINING];
 
 /** Starts all programs of a grid in order and waits until its own sites answer; stops what was started if anything fails. */

@@ -27,7 +27,8 @@ export interface Program {
   readonly ended: Promise<string>;
 }
 
-const READY_TIMEOUT_MS = 30_000;
+/** Most of a start is reading the programs, which a machine that does much else is slow at; one that ends is told of at once. */
+const READY_TIMEOUT_MS = 120_000;
 const LOG_LINES_SHOWN = 8;
 
 /** Starts a program in a process group of its own and waits until it answers; throws UNAVAILABLE with the end of its log. */
