@@ -29,6 +29,8 @@ export default defineConfig({
   test: {
     // Most of the tests wait for real services most of the time: four files at once fit on two cores.
     maxWorkers: Math.max(4, availableParallelism() - 1),
+    // Node loads our TypeScript by itself, as in production, with no transforms in between.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
     sequence: { sequencer: MixedOrder },
     reporters: ['default', './test/setup/count-reporter.ts'],
     projects: [
