@@ -1,5 +1,5 @@
 /** docs/snakemake.md: Debian's snakemake runs a workflow of 30 rules on a plain machine, a real Slurm and a real Grid Engine at a time. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -14,7 +14,7 @@ import { GRID, type LocalGrid, runGridWith, startLocalGrid } from '../support/lo
 import { type SlurmCluster, startSlurm } from '../support/slurm-cluster.ts';
 
 const run = promisify(execFile);
-const CANCEL = join(dirname(GRID), 'bin', 'grid-cancel.js');
+const CANCEL = join(dirname(GRID), 'bin', 'grid-cancel');
 const PARTS = Array.from({ length: 14 }, (_, at) => `p${at + 1}`);
 let grid: LocalGrid;
 let cluster: SlurmCluster;
@@ -136,18 +136,30 @@ test('Ctrl-C cancels what runs', async () => {
   const env = { ...process.env, HANSE_HOME: grid.layout.user, HOME: dir };
   const running = run('sh', ['-c', words], { cwd: work, env });
   const ended = running.catch((error) => error);
-  const stateOf = async (): Promise<string | undefined> => {
-    const { stdout } = await grid.grid(['ls', '--json', '--name', 'long.0']);
-    return (JSON.parse(stdout) as { state: string }[])[0]?.state;
-  };
-  let told = '';
+  let said = '';
   running.child.stderr?.on('data', (text: string) => {
-    told += text;
+    said += text;
   });
-  await expect.poll(stateOf).toBe('running');
-  // It cancels what it knows the number of.
-  await expect.poll(() => told).toMatch(/with external jobid/);
+  // It cancels what it has been told the number of.
+  await expect.poll(() => said).toContain('external jobid');
+  await expect.poll(() => stateOf('long.0')).toBe('running');
   running.child.kill('SIGINT');
   await ended;
-  await expect.poll(stateOf).toBe('cancelled');
+  await expect.poll(() => stateOf('long.0')).toBe('cancelled');
 });
+
+test('what snakemake cancels is cancelled, though it waits for two seconds only', async () => {
+  const { stdout } = await grid.grid(['submit', '--name', 'late', '--json', '--', 'sleep', '600']);
+  const [submitted] = JSON.parse(stdout) as { id: string }[];
+  const env = { ...process.env, HANSE_HOME: grid.layout.user };
+  const cancel = spawn(CANCEL, [submitted?.id ?? ''], { env, stdio: 'ignore' });
+  const children = `/proc/${cancel.pid}/task/${cancel.pid}/children`;
+  await expect.poll(() => readFileSync(children, 'utf8')).not.toBe('');
+  cancel.kill('SIGKILL');
+  await expect.poll(() => stateOf('late')).toBe('cancelled');
+});
+
+async function stateOf(name: string): Promise<string | undefined> {
+  const { stdout } = await grid.grid(['ls', '--json', '--name', name]);
+  return (JSON.parse(stdout) as { state: string }[])[0]?.state;
+}
