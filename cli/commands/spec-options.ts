@@ -25,6 +25,10 @@ export const SPEC_OPTIONS: readonly OptionSpec[] = [
     repeat: true,
   },
   {
+    flags: '--inputs-as <how>',
+    about: '`copy`: input files are its own, to be changed (most sites give read-only links)',
+  },
+  {
     flags: '-o, --output <glob>',
     about: 'what to bring back (stdout and stderr always come)',
     repeat: true,

@@ -10,6 +10,7 @@ export function writeSpec(spec: JobSpec): Readonly<Record<string, unknown>> {
     disk: resources.diskBytes === 0 ? '' : writeBytes(resources.diskBytes),
     'gpu-model': resources.gpuModel,
     licences: resources.licences,
+    'inputs-as': spec.inputsAs ?? '',
     stdin: spec.stdin,
     array: arrayText(spec.array),
     requirements: spec.requirements,

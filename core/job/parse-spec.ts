@@ -31,6 +31,7 @@ export const SPEC_KEYS = [
   'command',
   'env',
   'inputs',
+  'inputs-as',
   'outputs',
   'stdin',
   'cpus',
@@ -117,6 +118,7 @@ function specOf(raw: Raw, collect: Collect, check: CheckRef): JobSpec {
   const maxRunning = wholeOf(raw, 'max-running', 1, 0, collect);
   const retryMemory = factorOf(raw, 'retry-memory', collect);
   const group = textOf(raw, 'group', collect);
+  const inputsAs = choiceOf(raw, 'inputs-as', ['copy'] as const, collect);
   const nodes = wholeOf(raw, 'nodes', 1, DEFAULTS.nodes, collect);
   const surroundings = surroundingsOf(raw, nodes, collect);
   const written = parseInputs(raw['inputs'], collect, check);
@@ -130,6 +132,7 @@ function specOf(raw: Raw, collect: Collect, check: CheckRef): JobSpec {
     command,
     env: envOf(raw['env'], collect),
     inputs,
+    ...(inputsAs === undefined ? {} : { inputsAs }),
     ...parseOutputs(raw['outputs'], collect),
     resources: {
       cpus: wholeOf(raw, 'cpus', 1, DEFAULTS.cpus, collect),

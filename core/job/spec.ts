@@ -59,6 +59,8 @@ export interface JobSpec extends SandboxDemand, SoftwareDemand {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly inputs: readonly InputFile[];
+  /** 'copy' gives each task files of its own, which it may change; absent for what the site does: most give read-only links. */
+  readonly inputsAs?: 'copy';
   /** Globs relative to the task's directory. */
   readonly outputs: readonly string[];
   /** Those of `outputs` that go to the store while the task runs, too; absent for none. */

@@ -54,6 +54,8 @@ export interface FileCache {
   place(file: CachedFile, target: string, signal?: AbortSignal): Promise<boolean>;
   /** Whether what is placed takes room beside the cache. */
   readonly copies: boolean;
+  /** The same cache, for who wants files to change: each is placed as a copy, with its own owner and mode. */
+  copying(): FileCache;
   /**
    * Bytes of a file that seems to be there, its content unread; it is then used just now, so that nobody takes it for room.
    * Undefined where it is not.
@@ -118,27 +120,8 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
   ensureDirectory(partials, 0o700);
   await clearPartials(partials, clock.nowMs());
   const filling = new Map<string, Filling>();
-
-  const fillOf = (file: CachedFile, fill: Filling): CacheFill => {
-    const partial = join(partials, remnantOf(file));
-    const path = pathIn(dir, file);
-    return {
-      partial,
-      mode: sealedMode(file),
-      landing: { to: path, writtenS: SEALED_S, folderMode: 0o711 },
-      landed: (bytes = file.sizeBytes ?? 0) => {
-        trusted.add(path);
-        fill.end();
-        onAdded(bytes);
-      },
-      isAwaited: () => fill.isAwaited,
-      abandon: async (isKept = false) => {
-        if (isKept) await keepHalf(partial, onAdded);
-        fill.end();
-      },
-    };
-  };
-  return {
+  const stock: Stock = { dir, partials, trusted, onAdded };
+  const placing = (how: 'link' | 'copy'): FileCache => ({
     ask: async (file) => {
       const path = pathIn(dir, file);
       const others = filling.get(path);
@@ -154,20 +137,51 @@ export async function openFileCache(options: CacheOptions): Promise<FileCache> {
           throw machineFailure(writeFailure(path, error));
         },
       );
-      if (!isReady) return { kind: 'fill', ...fillOf(file, fill) };
+      if (!isReady) return { kind: 'fill', ...cacheFill(file, fill, stock) };
       fill.end();
       return { kind: 'ready' };
     },
     free,
     partials,
-    copies: placement === 'copy',
+    copies: how === 'copy',
+    copying: () => placing('copy'),
     sizeOf: async (file) => {
       const stats = await usedNow(file, pathIn(dir, file), clock.nowMs());
       return stats?.size;
     },
-    place: (file, target, signal) => place(pathIn(dir, file), target, { file, placement, signal }),
+    place: (file, target, signal) =>
+      place(pathIn(dir, file), target, { file, placement: how, signal }),
     linkWarm: (wanted) =>
-      linkSure(dir, wanted, clock.nowMs(), (path) => placement === 'link' && trusted.has(path)),
+      linkSure(dir, wanted, clock.nowMs(), (path) => how === 'link' && trusted.has(path)),
+  });
+  return placing(placement);
+}
+
+/** What there is of a cache: the files in `dir`, and those of them that were read through. */
+interface Stock {
+  readonly dir: string;
+  readonly partials: string;
+  readonly trusted: Set<string>;
+  readonly onAdded: (bytes: number) => void;
+}
+
+function cacheFill(file: CachedFile, fill: Filling, stock: Stock): CacheFill {
+  const partial = join(stock.partials, remnantOf(file));
+  const path = pathIn(stock.dir, file);
+  return {
+    partial,
+    mode: sealedMode(file),
+    landing: { to: path, writtenS: SEALED_S, folderMode: 0o711 },
+    landed: (bytes = file.sizeBytes ?? 0) => {
+      stock.trusted.add(path);
+      fill.end();
+      stock.onAdded(bytes);
+    },
+    isAwaited: () => fill.isAwaited,
+    abandon: async (isKept = false) => {
+      if (isKept) await keepHalf(partial, stock.onAdded);
+      fill.end();
+    },
   };
 }
 

@@ -97,7 +97,8 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
     return data;
   };
   const fetch: StagingParts['fetch'] = async (attempt, into, signal, onProgress) => {
-    const { store, cache } = dataOf(attempt.spec.vo);
+    const { store, cache: shared } = dataOf(attempt.spec.vo);
+    const cache = attempt.spec.inputsAs === 'copy' ? (await shared).copying() : await shared;
     let bytes = 0;
     const [wanted, remote] = [wantedTrees(attempt), remoteInputs(attempt.spec)];
     const arrivals = openArrivals(wanted.length + remote.length === 1);
@@ -108,12 +109,12 @@ export function openSiteStaging(options: SiteStagingOptions): SiteStaging {
       const whole = await loadManifest(store, tree, signal);
       const manifest = selected(whole, select);
       arrivals.note(manifest.entries, below);
-      const how = { manifest, cache: await cache, signal, isTriedAgain, ...onwards(onProgress) };
+      const how = { manifest, cache, signal, isTriedAgain, ...onwards(onProgress) };
       bytes += (await fetchTree(store, tree, target, how)).bytesFetched;
       warm.remember(attempt.spec.vo, tree, whole);
     }
     arrivals.note(remote.map(entryOf), '.');
-    const cached = { cache: await cache, partials: join(options.cache, attempt.spec.vo, REMOTE) };
+    const cached = { cache, partials: join(options.cache, attempt.spec.vo, REMOTE) };
     bytes += await options.remote.place(attempt, into, cached, signal);
     return { bytes, files: arrivals.files };
   };

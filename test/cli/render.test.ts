@@ -157,6 +157,7 @@ test('a dry run shows a job that, submitted again, is the same job', () => {
     walltime: '1h30m1s',
     array: '0-9:2',
     inputs: [{ from: 'x', to: 'y' }],
+    'inputs-as': 'copy',
     env: { A: '1' },
     sites: ['s'],
     'on-lost': 'keep',

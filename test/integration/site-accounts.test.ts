@@ -135,6 +135,17 @@ describe.for(['account', 'namespaces', 'cgroup'] as const)('in the class %s', (s
     expect(stdoutOf(bobs.id)).toBe(`of ${sandbox}\n`);
   });
 
+  test('it changes inputs that it has asked copies of, for itself', async () => {
+    const inputs = await input(`of ${sandbox}\n`);
+    const more = { ...IN, sandbox } as const;
+    const script = 'echo mine >>in.txt && cat in.txt';
+    const copied = await run(script, { ...more, inputsAs: 'copy' }, { inputs });
+    expect(stdoutOf(copied.id)).toBe(`of ${sandbox}\nmine\n`);
+    const linked = await run(`cat in.txt; ${script}`, more, { inputs });
+    expect(linked).toMatchObject({ reason: 'EXIT_NONZERO' });
+    expect(stdoutOf(linked.id)).toBe(`of ${sandbox}\n`);
+  });
+
   test('a cancelled task ends with all that it started', async () => {
     const id = await start('(setsid sleep 300 &); sleep 300 & wait', {
       sandbox,

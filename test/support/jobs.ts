@@ -26,6 +26,7 @@ export function wireSpec(command: readonly string[], changes: Partial<JobSpec> =
     command: [...command],
     env: {},
     inputs: [],
+    copyInputs: false,
     outputs: [],
     resources: SMALL,
     requirements: '',

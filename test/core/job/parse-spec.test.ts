@@ -236,6 +236,7 @@ describe('refusals', () => {
     [{ after: ['yesterday'] }, "after.0: 'yesterday' is no job id: `grid ls` shows them"],
     [{ vo: 'Bio Med' }, "vo: 'Bio Med' is no name of a VO"],
     [{ 'on-lost': 'panic' }, "on-lost: on-lost must be release or keep, not 'panic'"],
+    [{ 'inputs-as': 'links' }, "inputs-as: inputs-as must be copy, not 'links'"],
     [{ stdin: '/x' }, "stdin: '/x' is absolute: write a relative path"],
     [{ disk: '-4G' }, "disk: disk must be a size such as 512M or 4G, not '-4G'"],
     [
@@ -275,6 +276,7 @@ test('the keys are these', () => {
       'command',
       'env',
       'inputs',
+      'inputs-as',
       'outputs',
       'cpus',
       'memory',

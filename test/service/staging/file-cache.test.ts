@@ -60,6 +60,23 @@ describe('the cache of a site', () => {
     expect([await modeOf('run.sh'), await modeOf('data')]).toEqual([0o755, 0o644]);
   });
 
+  test('gives copies to who asks for them, and links to others', async () => {
+    await at.write('data', 'y', 0o644);
+    const { tree } = await at.send('.');
+    const cache = await openFileCache({ dir: join(at.dir, 'cache') });
+    await fetchTree(at.store, tree, at.target, { cache: cache.copying() });
+    await writeFile(join(at.target, 'data'), 'mine');
+    const others = `${at.target}-2`;
+    expect(await fetchTree(at.store, tree, others, { cache })).toMatchObject({ bytesFetched: 0 });
+    expect(await readFile(join(others, 'data'), 'utf8')).toBe('y');
+    expect((await stat(join(others, 'data'))).nlink).toBe(2);
+    expect([await modeOf('data'), cache.copies, cache.copying().copies]).toEqual([
+      0o644,
+      false,
+      true,
+    ]);
+  });
+
   test('links what is warm in the place of what is there, and leaves alone what it cannot replace', async () => {
     for (const name of ['a', 'b', 'c']) await at.write(name, `content of ${name}`);
     const { tree } = await at.send('.');

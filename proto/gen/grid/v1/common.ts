@@ -313,6 +313,8 @@ export interface JobSpec {
   modules: string[];
   /** Those of `outputs` that go to the store while the task runs, too. */
   liveOutputs: string[];
+  /** Each task gets files of its own for inputs, which it may change; otherwise what the site does, mostly read-only links. */
+  copyInputs: boolean;
   /** Container image that the program runs in: `docker.io/library/python:3.12`, or a file `tools.sif`; empty for none. */
   image: string;
 }
@@ -1268,6 +1270,7 @@ function createBaseJobSpec(): JobSpec {
     network: 0,
     modules: [],
     liveOutputs: [],
+    copyInputs: false,
     image: "",
   };
 }
@@ -1342,6 +1345,9 @@ export const JobSpec: MessageFns<JobSpec> = {
     }
     for (const v of message.liveOutputs) {
       writer.uint32(202).string(v!);
+    }
+    if (message.copyInputs !== false) {
+      writer.uint32(208).bool(message.copyInputs);
     }
     if (message.image !== "") {
       writer.uint32(186).string(message.image);
@@ -1549,6 +1555,14 @@ export const JobSpec: MessageFns<JobSpec> = {
             message.liveOutputs.push(reader.string());
             continue;
           }
+          case 26: {
+            if (tag !== 208) {
+              break;
+            }
+
+            message.copyInputs = reader.bool();
+            continue;
+          }
           case 23: {
             if (tag !== 186) {
               break;
@@ -1609,6 +1623,7 @@ export const JobSpec: MessageFns<JobSpec> = {
     message.network = object.network ?? 0;
     message.modules = object.modules?.map((e) => e) || [];
     message.liveOutputs = object.liveOutputs?.map((e) => e) || [];
+    message.copyInputs = object.copyInputs ?? false;
     message.image = object.image ?? "";
     return message;
   },
