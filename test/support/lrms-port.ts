@@ -29,6 +29,7 @@ export async function openPort(
   system: BatchSystem,
   dir: string,
   accounts: readonly Account[] = [],
+  pollMs = 500,
 ): Promise<Port> {
   const started: string[] = [];
   const ends = new Map<string, TaskEnd>();
@@ -47,7 +48,7 @@ export async function openPort(
       suspended: (id, _, why) => suspensions.push(`${id}: ${why}`),
       changed: () => closedReasons.push(opened.lrms?.state().closedReason ?? ''),
     },
-    pollMs: 500,
+    pollMs,
   });
   opened.lrms = lrms;
   return {
