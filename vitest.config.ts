@@ -40,7 +40,7 @@ export default defineConfig({
           'test/{core,service,broker,site-gateway,cert-authority,cli,property}/**/*.test.ts',
           'test/*.test.ts',
         ],
-        60_000,
+        120_000,
         together,
       ),
       project('integration', ['test/integration/**/*.test.ts'], 240_000, prepared),
